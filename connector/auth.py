@@ -1,0 +1,131 @@
+"""Authentication schemes: how an attempt is signed, and how the sandbox checks that it was.
+
+A scheme is an `httpx.Auth`: it signs every attempt anew, so a retry never repeats a nonce or a stale time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, ClassVar, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import httpx
+from oauthlib.common import Request as OAuthRequest
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, Client
+from oauthlib.oauth1.rfc5849 import signature
+
+#: What the sandbox is given of a request: method, full URL, headers with lower-case names.
+Verify = Callable[[str, str, Mapping[str, str]], str | None]
+
+# How far a request's time may be off in the sandbox; vendors do not say how far they let it be.
+_CLOCK_SECONDS = 300
+
+
+class Scheme(Protocol):
+    """One scheme. `CREDENTIALS` are the names it needs; a definition lists exactly these."""
+
+    CREDENTIALS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
+
+    def client(self) -> httpx.Auth:
+        """Return what signs the requests of an httpx client."""
+        ...
+
+    def verify(self, method: str, url: str, headers: Mapping[str, str]) -> str | None:
+        """Say why a request is not authentic, or None when it is. The text holds no secret."""
+        ...
+
+
+class _OAuth1Auth(httpx.Auth):
+    """Signs the method and the URL with its query; a JSON body is not part of the signature (RFC 5849, 3.4.1.3)."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        _, headers, _ = self._client.sign(str(request.url), request.method)
+        request.headers["Authorization"] = headers["Authorization"]
+        yield request
+
+
+class OAuth1:
+    """OAuth 1.0a with HMAC-SHA1 (RFC 5849), in the Authorization header."""
+
+    CREDENTIALS: ClassVar[tuple[str, ...]] = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+
+    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        """`config` needs nothing; secrets: the four credentials."""
+        self._secrets = dict(secrets)
+        self._seen: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return "OAuth1()"
+
+    def client(self, nonce: str | None = None, timestamp: str | None = None) -> httpx.Auth:
+        """Return what signs; a given nonce and time (seconds since the epoch) are for vectors only."""
+        secrets = self._secrets
+        return _OAuth1Auth(
+            Client(
+                secrets["consumer_key"],
+                client_secret=secrets["consumer_secret"],
+                resource_owner_key=secrets["access_token"],
+                resource_owner_secret=secrets["access_token_secret"],
+                signature_method=SIGNATURE_HMAC_SHA1,
+                nonce=nonce,
+                timestamp=timestamp,
+            )
+        )
+
+    def verify(self, method: str, url: str, headers: Mapping[str, str]) -> str | None:
+        """Check keys, time, nonce and signature."""
+        given = _authorization_fields(headers.get("authorization", ""))
+        if not given:
+            return "there is no OAuth Authorization header"
+        if given.get("oauth_consumer_key") != self._secrets["consumer_key"]:
+            return "the consumer key is not known"
+        if given.get("oauth_token") != self._secrets["access_token"]:
+            return "the access token is not known"
+        timestamp = given.get("oauth_timestamp", "")
+        if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
+            return "oauth_timestamp is too far from now"
+        if not self._signed(method, url, given):
+            return "the signature is wrong"
+        return self._fresh(timestamp, given.get("oauth_nonce", ""))
+
+    def _signed(self, method: str, url: str, given: dict[str, str]) -> bool:
+        fields = [(name, value) for name, value in given.items() if name not in ("realm", "oauth_signature")]
+        query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        request = OAuthRequest(url, method)
+        request.params = fields + query
+        request.signature = given.get("oauth_signature", "")
+        return bool(
+            signature.verify_hmac_sha1(request, self._secrets["consumer_secret"], self._secrets["access_token_secret"])
+        )
+
+    def _fresh(self, timestamp: str, nonce: str) -> str | None:
+        if not nonce or (timestamp, nonce) in self._seen:
+            return "the nonce was used before"
+        limit = time.time() - 2 * _CLOCK_SECONDS
+        if len(self._seen) > 100_000:
+            self._seen = {seen for seen in self._seen if int(seen[0]) > limit}
+        self._seen.add((timestamp, nonce))
+        return None
+
+
+def _authorization_fields(header: str) -> dict[str, str]:
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() != "oauth":
+        return {}
+    pairs = (part.strip().partition("=") for part in rest.split(","))
+    return {unquote(name): unquote(value.strip('"')) for name, _, value in pairs if name}
+
+
+#: Scheme name in a definition → scheme.
+SCHEMES: dict[str, type[Scheme]] = {"oauth1": OAuth1}
+
+
+def scheme(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Scheme:
+    """Return the scheme of a definition's `auth`."""
+    return SCHEMES[config["scheme"]](config, secrets)

@@ -1,0 +1,287 @@
+"""Batching: records into batches, under the caps and in an order that ends as one event after the other would.
+
+A *lane* is one URL. Records of a lane form *runs* of one operation; inside a request, groups never reach across a run, so
+a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
+
+* *supersede*: a newer record replaces a pending one whose identifiers it covers, when both have one operation or the
+  newer one removes, and only inside the current run: past an opposite operation the older record may have mattered,
+  because the vendor may know the two sets of identifiers as one person.
+* *seal*: any other overlap under another operation closes the batch; the record starts the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from .definition import Limits
+from .values import Record, Target
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Batch:
+    """Records that share a request, in order, each with the number of its run."""
+
+    records: tuple[Record, ...]
+    runs: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Batch({len(self.records)} records for {self.target.route!r})"
+
+    @property
+    def target(self) -> Target:
+        """The first record's target; all of them have its batch key."""
+        return self.records[0].target
+
+    @property
+    def lane(self) -> str:
+        """What is delivered first in, first out."""
+        return self.target.url
+
+    def groups(self) -> list[tuple[Target, list[Record]]]:
+        """Return the groups in the order of the body: runs in order, groups of a run as they first appear."""
+        groups: dict[tuple[object, ...], tuple[Target, list[Record]]] = {}
+        last, members = None, []  # records of one group mostly follow each other
+        for run, record in zip(self.runs, self.records, strict=True):
+            target = record.target
+            if (run, target) != last:
+                last = (run, target)
+                members = groups.setdefault((run, target.group), (target, []))[1]
+            members.append(record)
+        return list(groups.values())
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Return the first and the second half."""
+        middle = len(self.records) // 2
+        return (
+            Batch(self.records[:middle], self.runs[:middle]),
+            Batch(self.records[middle:], self.runs[middle:]),
+        )
+
+    def split(self, chosen: set[int]) -> tuple[Batch, Batch]:
+        """Return the records at the chosen positions, and the others."""
+        return self._only(lambda i: i in chosen), self._only(lambda i: i not in chosen)
+
+    def _only(self, keep: Callable[[int], bool]) -> Batch:
+        kept = [i for i in range(len(self.records)) if keep(i)]
+        return Batch(tuple(self.records[i] for i in kept), tuple(self.runs[i] for i in kept))
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A batch that still takes records; a superseded one leaves None. `size` is the bytes of the body, added up."""
+
+    limits: Limits
+    size: int
+    opened_at: float
+    records: list[Record | None] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
+    groups: set[tuple[object, ...]] = field(default_factory=set)
+    alive: int = 0
+
+    def fitting(self, records: Sequence[Record], run: int) -> int:
+        """Return how many of these records of one target fit; an empty batch takes at least one."""
+        target, limits = records[0].target, self.limits
+        new = (run, target.group) not in self.groups
+        least = 0 if self.alive else 1
+        if new and limits.groups is not None and len(self.groups) >= limits.groups:
+            return least
+        count = len(records) if limits.records is None else min(len(records), limits.records - self.alive)
+        if limits.bytes is None:
+            return count
+        room = limits.bytes - self.size - (target.group_bytes if new else 0)
+        sizes = [len(record.item) + 1 for record in records[:count]]
+        if sum(sizes) > room:
+            count = bisect_right(list(accumulate(sizes)), room)
+        return max(count, least)
+
+    def add(self, records: Sequence[Record], first: int, run: int) -> None:
+        """Add records of one target; their numbers count from `first`."""
+        target = records[0].target
+        key = (run, target.group)
+        if key not in self.groups:
+            self.groups.add(key)
+            self.size += target.group_bytes
+        self.size += sum([len(record.item) for record in records]) + len(records)
+        self.records += records
+        self.numbers += range(first, first + len(records))
+        self.runs += [run] * len(records)
+        self.alive += len(records)
+
+    def drop(self, index: int) -> None:
+        record = self.records[index]
+        if record is not None:
+            self.records[index] = None
+            self.size -= len(record.item) + 1
+            self.alive -= 1
+
+    def seal(self) -> Batch | None:
+        if self.alive == len(self.records):
+            return Batch(tuple(self.records), tuple(self.runs)) if self.records else None  # type: ignore[arg-type]
+        kept = [(record, run) for record, run in zip(self.records, self.runs, strict=True) if record is not None]
+        return Batch(tuple(record for record, _ in kept), tuple(run for _, run in kept)) if kept else None
+
+
+class _Lane:
+    """The open batches of one URL, by batch key, and the numbers of the pending records that hold each identifier."""
+
+    def __init__(self, superseded: Callable[[Record], None]) -> None:
+        self.open: dict[tuple[str, ...], _Open] = {}
+        self._holders: dict[str, tuple[int, ...]] = {}
+        self._next = 0
+        self._run = 0
+        self._operation = ""
+        self._superseded = superseded
+
+    def take(self, records: Sequence[Record]) -> list[Batch]:
+        """Take records of one target; return what they sealed."""
+        ids = [identifier for record in records for identifier in record.ids]
+        clean = self._holders.keys().isdisjoint(ids)
+        if len(records) > 1 and not (clean and len(set(ids)) == len(ids)):
+            return [batch for record in records for batch in self.take((record,))]
+        sealed = [] if clean else self._settle(records[0])
+        target = records[0].target
+        if target.operation != self._operation:
+            self._operation = target.operation
+            self._run += 1
+        while records:
+            batch = self.open.get(target.key)
+            if batch is None:
+                batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, records[0].at)
+            count = batch.fitting(records, self._run)
+            if count:
+                batch.add(records[:count], self._next, self._run)
+                self._hold(records[:count])
+                records = records[count:]
+            else:
+                sealed += self.seal(target.key)
+        return sealed
+
+    def _hold(self, records: Sequence[Record]) -> None:
+        """Number the records, and note which identifiers they hold."""
+        holders = self._holders
+        for record in records:
+            mine = (self._next,)
+            self._next += 1
+            for identifier in record.ids:
+                others = holders.get(identifier)
+                holders[identifier] = mine if others is None else others + mine
+
+    def _settle(self, record: Record) -> list[Batch]:
+        """Apply the two rules to every pending record that shares an identifier."""
+        ids = set(zip(record.wires, record.ids, strict=True))
+        conflicts: list[tuple[str, ...]] = []
+        for number in dict.fromkeys(number for i in record.ids for number in self._holders.get(i, ())):
+            key, index = self._find(number)
+            older, run = self.open[key].records[index], self.open[key].runs[index]
+            theirs = set(zip(older.wires, older.ids, strict=True)) if older else set()
+            if older is None or theirs.isdisjoint(ids):
+                continue  # the same text under another wire key is another identifier
+            same = older.target.operation == record.target.operation
+            if run == self._run and theirs <= ids and (same or record.target.operation == "remove"):
+                self.open[key].drop(index)
+                self._release(number, older)
+                self._superseded(older)
+            elif not same and key not in conflicts:
+                conflicts.append(key)
+        return [batch for key in list(self.open) if key in conflicts for batch in self.seal(key)]
+
+    def _find(self, number: int) -> tuple[tuple[str, ...], int]:
+        for key, batch in self.open.items():
+            index = bisect_left(batch.numbers, number)
+            if index < len(batch.numbers) and batch.numbers[index] == number:
+                return key, index
+        raise LookupError(number)
+
+    def _release(self, number: int, record: Record) -> None:
+        for identifier in dict.fromkeys(record.ids):
+            rest = tuple(other for other in self._holders[identifier] if other != number)
+            if rest:
+                self._holders[identifier] = rest
+            else:
+                del self._holders[identifier]
+
+    def seal(self, key: tuple[str, ...]) -> list[Batch]:
+        """Close an open batch and return it, unless all of it was superseded."""
+        closed = self.open.pop(key)
+        if not self.open:
+            self._holders = {}
+        else:
+            for number, record in zip(closed.numbers, closed.records, strict=True):
+                if record is not None:
+                    self._release(number, record)
+        sealed = closed.seal()
+        return [sealed] if sealed else []
+
+
+# So many records are looked at together: one overlap among them and they are taken one by one.
+_SLICE = 64
+
+
+class Batcher:
+    """Takes records in order and gives batches when they are full, in conflict, old, or asked for.
+
+    `superseded` is called with every record that a newer one replaced. At most `max_pending` records are held: past
+    that the oldest batch is given early.
+    """
+
+    def __init__(self, superseded: Callable[[Record], None] = lambda record: None, max_pending: int = 50_000) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._pending = 0
+        self._max_pending = max_pending
+        self._report = superseded
+
+    def take(self, records: Sequence[Record]) -> Iterator[Batch]:
+        """Add records; yield the batches that this seals, in the order in which they have to be delivered."""
+        start = 0
+        while start < len(records):
+            target = records[start].target
+            end = start + 1
+            while end < len(records) and end - start < _SLICE and records[end].target is target:
+                end += 1
+            yield from self._take(target.url, records[start:end])
+            start = end
+
+    def _take(self, url: str, records: Sequence[Record]) -> list[Batch]:
+        lane = self._lanes.get(url)
+        if lane is None:
+            lane = self._lanes[url] = _Lane(self._superseded)
+        self._pending += len(records)
+        sealed = lane.take(records)
+        self._pending -= sum(len(batch.records) for batch in sealed)
+        if self._pending > self._max_pending:
+            oldest = min(self._open(), key=lambda row: row[2].opened_at)
+            sealed += self._seal(*oldest[:2])
+        return sealed
+
+    def due(self, now: float) -> list[Batch]:
+        """Return the batches whose oldest record has waited as long as it may, oldest first."""
+        old = [
+            row for row in self._open() if row[2].limits.age is not None and now - row[2].opened_at >= row[2].limits.age
+        ]
+        return self._seal_all(old)
+
+    def flush(self) -> list[Batch]:
+        """Return every open batch, oldest first."""
+        return self._seal_all(list(self._open()))
+
+    def _superseded(self, record: Record) -> None:
+        self._pending -= 1
+        self._report(record)
+
+    def _open(self) -> Iterator[tuple[str, tuple[str, ...], _Open]]:
+        return ((url, key, batch) for url, lane in self._lanes.items() for key, batch in lane.open.items())
+
+    def _seal_all(self, rows: list[tuple[str, tuple[str, ...], _Open]]) -> list[Batch]:
+        rows.sort(key=lambda row: row[2].opened_at)
+        return [batch for url, key, _ in rows for batch in self._seal(url, key)]
+
+    def _seal(self, url: str, key: tuple[str, ...]) -> list[Batch]:
+        sealed = self._lanes[url].seal(key)
+        self._pending -= sum(len(batch.records) for batch in sealed)
+        if not self._lanes[url].open:
+            del self._lanes[url]
+        return sealed

@@ -1,0 +1,371 @@
+"""The command line. Each command is a few calls into the library; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import ConfigError, ConnectorError, Problem
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .delivery import SystemClock
+    from .run import Run
+    from .sandbox import Sandbox
+
+app = typer.Typer(
+    name="connector",
+    help="Put people into ad audiences, and take them out, by destinations described in files.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(str, Enum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")]
+DefinitionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--definitions", metavar="PATH", help="A further folder with schemas/ and templates/; can be repeated."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="settings.K=V",
+        help="Replace a setting, a limit or base_url of the connection; can be repeated.",
+    ),
+]
+ConnectionArgument = Annotated[Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")]
+EventsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EVENTS",
+        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; or - for NDJSON on standard input.",
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]
+
+
+def main() -> None:
+    """Run the command line; a person's mistake ends with a message and status 2."""
+    try:
+        app()
+    except ConnectorError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"connector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Put people into ad audiences, and take them out, by destinations described in files."""
+
+
+@app.command("list", epilog="Example: connector list --format json")
+def list_(definitions: DefinitionsOption = None, form: FormatOption = Format.TEXT) -> None:
+    """List the destinations and their actions."""
+    from .catalog import Catalog
+    from .showing import listing, listing_text
+
+    found = listing(Catalog(definitions or ()))
+    _print(found, listing_text, form)
+
+
+@app.command(epilog="Example: connector show x_custom_audiences.add_user")
+def show(
+    name: Annotated[str, typer.Argument(metavar="DESTINATION[.ACTION]", help="What to show.")],
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Show parameters, identifier rules, caps, and where each fact comes from."""
+    from .catalog import Catalog
+    from .showing import showing, showing_text
+
+    _print(showing(Catalog(definitions or ()), name), showing_text, form)
+
+
+@app.command(epilog="Example: connector lint connection.yaml schemas/")
+def lint(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]…", help="Definitions, connections, cases or folders of them; default: all definitions."
+        ),
+    ] = None,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Find every problem at once: code, file, JSON pointer, message, hint."""
+    from .catalog import Catalog
+    from .lint import lint as find_problems
+
+    problems = find_problems(paths or (), Catalog(definitions or ()))
+    _print([problem._asdict() for problem in problems], lambda _: "\n".join(map(str, problems)) or "no problems", form)
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command(epilog="Example: connector preview connection.yaml events.ndjson --limit 3")
+def preview(
+    connection: ConnectionArgument,
+    events: EventsArgument,
+    limit: LimitOption = None,
+    settings: SetOption = None,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Print the exact requests: no network, no secrets needed."""
+    from .pipeline import Pipeline
+    from .preview import preview_lines
+    from .sources import open_source
+
+    pipeline = Pipeline(_connection(connection, settings, definitions))
+    with open_source(events, limit=limit) as source:
+        lines = preview_lines(pipeline, source, json=form is Format.JSON)
+        complete = False
+        for complete, line in lines:
+            if line:
+                print(line)
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command(
+    epilog="Examples: connector send connection.yaml events.ndjson.gz --report failed.ndjson · "
+    "zcat events.gz | connector send --sandbox connection.yaml -"
+)
+def send(
+    connection: ConnectionArgument,
+    events: EventsArgument,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Deliver to a sandbox started inside, then show what it holds.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a line (NDJSON) for each event that was rejected or left undelivered.",
+        ),
+    ] = None,
+    limit: LimitOption = None,
+    retries: Annotated[
+        int, typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times.")
+    ] = 7,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Wait so long for an answer (60).")
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option("--fail", metavar="FAULT", help="With --sandbox: a fault such as 429:3; can be repeated."),
+    ] = None,
+    progress: Annotated[
+        bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr; default: on a terminal.")
+    ] = None,
+    settings: SetOption = None,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Deliver events; progress on stderr, a summary on stdout.
+
+    Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
+    """
+    from .delivery import RetryPolicy
+    from .sources import open_source
+    from .summary import summary_json, summary_text
+    from .tally import Tally
+
+    if fail and not sandbox:
+        raise ConfigError([Problem("C012", "--fail", "", "faults are for the sandbox", "add --sandbox")])
+    loaded = _connection(connection, settings, definitions)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(events, limit=limit))
+        box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
+        tally = Tally(stack.enter_context(_open_report(report)) if report else None)
+        run = _make_run(stack, loaded, box, tally, RetryPolicy(retries=retries), timeout)
+        with _interruptible(run.clock), _progress(progress, source, run) as watched:
+            watched.deliver(source)
+        _print(
+            summary_json(tally, box[0] if box else None),
+            lambda _: summary_text(tally, box[0] if box else None, interrupted=run.clock.ending),
+            form,
+        )
+        raise typer.Exit(0 if tally.summary.complete and not run.clock.ending else 1)
+
+
+@app.command(epilog="Example: connector sandbox x_custom_audiences --port 8080 --fail 429:3")
+def sandbox(
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The destination to stand in for.")],
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0 takes a free one.")
+    ] = 0,
+    connection: Annotated[
+        Path | None, typer.Option("--connection", metavar="FILE", help="Expect the credentials of this connection.")
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail", metavar="FAULT", help="A fault such as 429:3, 5xx, timeout, drop, counts; can be repeated."
+        ),
+    ] = None,
+    definitions: DefinitionsOption = None,
+) -> None:
+    """Run a local vendor: it checks auth, caps and bodies, and answers as the vendor would."""
+    from .catalog import Catalog
+    from .sandbox_server import SandboxServer
+    from .summary import holdings_text, sandbox_text
+
+    catalog = Catalog(definitions or ())
+    secrets = _connection(connection, None, definitions).secrets() if connection else None
+    box, given = _sandbox(catalog.load(destination), secrets, fail or ())
+    with SandboxServer(box, port) as server:
+        print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print(holdings_text(box))
+
+
+@app.command(epilog="Example: connector test tests/cases --update")
+def test(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]…", help="Case files or folders; default: this folder.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write the snapshots instead of comparing them.")] = False,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Run *.case.yaml files: events in, approved requests and outcomes out."""
+    from .testing import run_cases
+
+    raise typer.Exit(run_cases(paths or [Path()], definitions or [], update=update, form=form.value))
+
+
+def _print(result: Any, as_text: Any, form: Format) -> None:
+    if form is Format.JSON:
+        import json
+
+        print(json.dumps(result, indent=None, ensure_ascii=False))
+    else:
+        print(as_text(result))
+
+
+def _connection(path: Path, settings: Sequence[str] | None, definitions: Sequence[Path] | None) -> Connection:
+    from .catalog import Catalog
+    from .connection import load_connection
+
+    return load_connection(path, Catalog(definitions or ()), settings or ())
+
+
+@contextmanager
+def _open_report(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ConfigError([Problem("C013", str(path), "", f"the report cannot be written: {error.strerror}")]) from None
+
+
+def _sandbox(destination: Any, secrets: dict[str, str] | None, faults: Sequence[str]) -> tuple[Sandbox, dict[str, str]]:
+    from .auth import scheme
+    from .sandbox import Sandbox, parse_fault
+
+    given = secrets or {name: f"sandbox-{name}" for name in destination.auth.get("credentials", ())}
+    try:
+        parsed = [parse_fault(fault) for fault in faults]
+    except ValueError as error:
+        raise ConfigError([Problem("C014", "--fail", "", str(error))]) from None
+    return Sandbox(destination, scheme=scheme(destination.auth, given), faults=parsed), given
+
+
+def _start_sandbox(
+    stack: ExitStack, connection: Connection, faults: Sequence[str]
+) -> tuple[Sandbox, str, dict[str, str]]:
+    """Start a sandbox that expects the connection's own credentials, or made-up ones when it has none."""
+    from .sandbox_server import SandboxServer
+
+    try:
+        secrets = connection.secrets() or None
+    except ConfigError:
+        secrets = None
+    box, given = _sandbox(connection.destination, secrets, faults)
+    server = stack.enter_context(SandboxServer(box))
+    return box, server.base_url, given
+
+
+def _make_run(
+    stack: ExitStack, connection: Connection, box: Any, tally: Any, policy: Any, timeout: float | None
+) -> Run:
+    from dataclasses import replace
+
+    from .auth import scheme
+    from .delivery import LANES, SystemClock
+    from .pipeline import Pipeline
+    from .run import Run
+    from .sending import HttpSender
+
+    if box:
+        _, base_url, secrets = box
+        connection = replace(connection, base_url=base_url)
+    else:
+        secrets = connection.secrets()
+    auth = scheme(connection.destination.auth, secrets).client()
+    sender = stack.enter_context(HttpSender(auth, LANES, timeout))
+    return Run(Pipeline(connection), connection.destination.rates, sender, SystemClock(), policy, tally)
+
+
+@contextmanager
+def _interruptible(clock: SystemClock) -> Iterator[None]:
+    """Let the first Ctrl-C end the run after the requests in flight, the second one at once."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        print("ending after the requests in flight; Ctrl-C again ends at once", file=sys.stderr)
+        clock.end()
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(wanted: bool | None, source: Any, run: Run) -> Iterator[Run]:
+    if not (sys.stderr.isatty() if wanted is None else wanted):
+        yield run
+        return
+    from .summary import progress
+
+    with progress(source, run) as watched:
+        yield watched

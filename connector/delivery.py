@@ -1,0 +1,300 @@
+"""Delivery: batches to the vendor, and for every record exactly one outcome.
+
+A lane is first in, first out with one request in flight; different lanes run at the same time. What cannot be delivered
+stops its lane: what comes later must not overtake it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from .batching import Batch
+from .definition import Rate
+from .pipeline import Pipeline
+from .rendering import RenderError
+from .sending import Send, SendError
+from .values import Bisect, Delivered, Outcome, Record, Rejected, Request, Retry, Stop
+
+LANES = 8
+QUEUE = 16
+
+
+class Clock(Protocol):
+    """Time, as delivery needs it."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; return False, at once, when the run is to end."""
+        ...
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run is to end."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock. `end` wakes every sleeper."""
+
+    def __init__(self) -> None:
+        self._end = threading.Event()
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; return False, at once, when `end` was called."""
+        return not self._end.wait(max(0.0, seconds))
+
+    def end(self) -> None:
+        """Let the run end: no further request is started."""
+        self._end.set()
+
+    @property
+    def ending(self) -> bool:
+        """Whether `end` was called."""
+        return self._end.is_set()
+
+
+class Ledger(Protocol):
+    """What delivery tells of each record; called from several threads."""
+
+    def delivered(self, records: Sequence[Record]) -> None:
+        """The vendor confirmed these."""
+
+    def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """These are refused for good."""
+
+    def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """These are kept: they can be sent again as they are."""
+
+    def attempted(self, request: Request) -> None:
+        """A request was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter: before retry n, up to `base` * 2**n seconds, at most `cap`."""
+
+    retries: int = 7
+    base: float = 1.0
+    cap: float = 60.0
+    longest_wait: float = 960.0  # of what a vendor may ask for: a quarter of an hour's window, and a minute
+
+    def delay(self, retry: int, outcome: Retry, now: float, random_unit: Callable[[], float]) -> float:
+        """Return the seconds to wait before a retry (0 is the first)."""
+        if outcome.at is not None:
+            # a little later than asked for, and not all lanes at once
+            return min(max(0.0, outcome.at - now), self.longest_wait) + random_unit()
+        return random_unit() * min(self.cap, self.base * 2**retry)
+
+
+class Limiter:
+    """Keeps to a vendor's rates: never more than `requests` in any window of `per` seconds."""
+
+    def __init__(self, rates: Sequence[Rate], clock: Clock) -> None:
+        self._rates = rates
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[int, str], deque[float]] = {}
+        self._not_before = 0.0
+
+    def wait(self, lane: str) -> bool:
+        """Wait for a turn and take it; False when the run is to end."""
+        while not self._clock.ending:
+            with self._lock:
+                now = self._clock.now()
+                ready = max([self._not_before, *(self._ready(i, rate, lane) for i, rate in enumerate(self._rates))])
+                if ready <= now:
+                    for i, rate in enumerate(self._rates):
+                        self._window(i, rate, lane).append(now)
+                    return True
+            if not self._clock.sleep(ready - now):
+                return False
+        return False
+
+    def pause(self, until: float) -> None:
+        """Let no lane send before a moment (seconds since the epoch): the vendor counts them together."""
+        with self._lock:
+            self._not_before = max(self._not_before, until)
+
+    def _ready(self, index: int, rate: Rate, lane: str) -> float:
+        window = self._window(index, rate, lane)
+        return window[0] + rate.per if len(window) == rate.requests else 0.0
+
+    def _window(self, index: int, rate: Rate, lane: str) -> deque[float]:
+        key = (index, lane if rate.scope == "lane" else "")
+        if key not in self._sent:
+            self._sent[key] = deque(maxlen=rate.requests)
+        return self._sent[key]
+
+
+class Courier:
+    """Delivers one batch at a time, in parts when the vendor refuses a part of it."""
+
+    def __init__(
+        self,
+        send: Send,
+        ledger: Ledger,
+        clock: Clock,
+        limiter: Limiter,
+        policy: RetryPolicy | None = None,
+        random_unit: Callable[[], float] = random.random,
+    ) -> None:
+        self._send = send
+        self._ledger = ledger
+        self._clock = clock
+        self._limiter = limiter
+        self._policy = policy or RetryPolicy()
+        self._random = random_unit
+
+    def deliver(self, batch: Batch) -> Stop | None:
+        """Deliver a batch; every record of it gets its outcome. A Stop says that its lane has to stop."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            outcome = self._outcome(part)
+            if isinstance(outcome, Delivered):
+                self._ledger.delivered(part.records)
+            elif isinstance(outcome, Stop):
+                for left in (part, *reversed(parts)):
+                    self._ledger.undelivered(left.records, outcome.code, outcome.reason)
+                return outcome
+            else:
+                parts += reversed(self._refused(part, outcome))
+        return None
+
+    def _refused(self, part: Batch, outcome: Rejected | Bisect) -> Sequence[Batch]:
+        """Settle who is refused; return what is still to be sent."""
+        if isinstance(outcome, Rejected) and outcome.positions is None:
+            self._ledger.rejected(part.records, outcome.code, outcome.reason)
+            return []
+        alone, together = _guilty(part, outcome) if isinstance(outcome, Rejected) else (set[int](), set[int]())
+        if alone or 0 < len(together) < len(part.records):
+            refused, _ = part.split(alone)
+            self._ledger.rejected(refused.records, outcome.code, outcome.reason)
+            _, rest = part.split(alone | together)
+            suspects, _ = part.split(together)
+            return [left for left in (rest, suspects) if left.records]
+        if len(part.records) == 1:
+            self._ledger.rejected(part.records, outcome.code, outcome.reason)
+            return []
+        return part.halves()
+
+    def _outcome(self, part: Batch) -> Delivered | Rejected | Bisect | Stop:
+        try:
+            request = Pipeline.build(part, self._clock.now())
+        except RenderError as error:
+            return Bisect("template_failed", str(error))
+        cap = part.target.builder.caps.bytes
+        if cap and len(request.body) > cap:
+            return Bisect("too_large", "the request is over the vendor's cap of bytes")
+        return self._attempts(part, request)
+
+    def _attempts(self, part: Batch, request: Request) -> Delivered | Rejected | Bisect | Stop:
+        retry = 0
+        while self._limiter.wait(part.lane):
+            outcome = self._attempt(part, request)
+            if not isinstance(outcome, Retry):
+                return outcome
+            if retry >= self._policy.retries:
+                return Stop("gave_up", f"gave up after {retry + 1} attempts: {outcome.reason}")
+            now = self._clock.now()
+            delay = self._policy.delay(retry, outcome, now, self._random)
+            if outcome.at is not None:
+                self._limiter.pause(now + delay)
+            elif not self._clock.sleep(delay):
+                break
+            retry += 1
+        return Stop("interrupted", "the run was ended before this was sent")
+
+    def _attempt(self, part: Batch, request: Request) -> Outcome:
+        self._ledger.attempted(request)
+        try:
+            response = self._send(request)
+        except SendError as error:
+            return Retry(str(error))
+        return Pipeline.classify(part)(response, len(part.records), self._clock.now())
+
+
+def _guilty(part: Batch, outcome: Rejected) -> tuple[set[int], set[int]]:
+    """Return the positions of the records that a refusal names: those it names alone, and those it names together."""
+    position = {id(record): index for index, record in enumerate(part.records)}
+    named = [[position[id(record)] for record in records] for _, records in part.groups()]
+    if outcome.by == "item":
+        named = [[index] for indexes in named for index in indexes]
+    guilty = [named[i] for i in outcome.positions or () if i < len(named)]
+    alone = {indexes[0] for indexes in guilty if len(indexes) == 1}
+    return alone, {index for indexes in guilty for index in indexes} - alone
+
+
+class Lanes:
+    """Runs the couriers: each lane in order, several lanes at once, and only so many batches waiting."""
+
+    def __init__(self, courier: Courier, ledger: Ledger, lanes: int = LANES, queue: int = QUEUE) -> None:
+        self._courier = courier
+        self._ledger = ledger
+        self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
+        self._room = threading.Semaphore(queue)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[Batch]] = {}
+        self._stopped: dict[str, Stop] = {}
+        self._failure: BaseException | None = None
+
+    @property
+    def stopped(self) -> dict[str, Stop]:
+        """Why lanes were stopped, by URL."""
+        return dict(self._stopped)
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch; wait when too many are waiting."""
+        self._room.acquire()
+        with self._lock:
+            waiting = self._waiting.setdefault(batch.lane, deque())
+            waiting.append(batch)
+            idle = len(waiting) == 1
+        if idle:
+            self._pool.submit(self._work, batch.lane)
+
+    def close(self) -> None:
+        """Wait until everything submitted has its outcome. Raises what a lane failed with, if it did."""
+        self._pool.shutdown(wait=True)
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self, lane: str) -> None:
+        more = True
+        while more:
+            with self._lock:
+                batch = self._waiting[lane][0]
+            self._deliver(lane, batch)
+            self._room.release()
+            with self._lock:
+                self._waiting[lane].popleft()
+                more = bool(self._waiting[lane])
+                if not more:
+                    del self._waiting[lane]
+
+    def _deliver(self, lane: str, batch: Batch) -> None:
+        stop = self._stopped.get(lane)
+        if stop is not None:
+            self._ledger.undelivered(batch.records, stop.code, f"its lane was stopped: {stop.reason}")
+            return
+        try:
+            stop = self._courier.deliver(batch)
+        except BaseException as error:  # a defect: stop the lane so that nothing overtakes, and raise it in `close`
+            self._failure = error
+            stop = Stop("internal", f"a defect of the connector: {type(error).__name__}")
+        if stop is not None:
+            self._stopped[lane] = stop

@@ -1,0 +1,61 @@
+"""What can go wrong for a person to mend, and the findings of lint.
+
+    ConnectorError
+    ├─ DefinitionError   the definition's author must act; carries every Problem
+    ├─ ConfigError       the customer must act: connection file, mapping, missing secret
+    └─ SourceError       the input cannot be read
+
+What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One finding: a stable code, where it is (file and JSON pointer), what it is, and how to mend it."""
+
+    code: str
+    file: str
+    pointer: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}#{self.pointer}" if self.pointer else self.file
+        return f"{self.code} {place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ConnectorError(Exception):
+    """The root of every error meant for a person: its text says what, where, what is allowed and the fix."""
+
+
+class ProblemsError(ConnectorError):
+    """An error made of one or more problems, all of them found at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class DefinitionError(ProblemsError):
+    """A destination's definition files are wrong."""
+
+
+class ConfigError(ProblemsError):
+    """A connection file, a case file or a secret it points to is wrong."""
+
+
+class SourceError(ConnectorError):
+    """The input cannot be read at all."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `known: a, b, c; did you mean 'b'?` for a word that is not among the known ones."""
+    names = sorted(known)
+    text = f"known: {', '.join(names)}" if names else "none is known here"
+    close = difflib.get_close_matches(word, names, 1)
+    return f"{text}; did you mean '{close[0]}'?" if close else text

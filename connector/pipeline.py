@@ -1,0 +1,88 @@
+"""The pipeline of one connection, from events to requests: the same in a preview, a case, the sandbox and production.
+
+Event ──prepare──▶ Record ──take──▶ Batch ──build──▶ Request ──▶ Response ──classify──▶ Outcome
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from .batching import Batch
+from .connection import Connection
+from .definition import Action
+from .mapping import compile_path, is_absent
+from .outcomes import Classify
+from .records import Preparer
+from .requests import Builder
+from .values import Event, Record, Rejection, Request, Unreadable
+
+
+class Pipeline:
+    """Everything of a connection, compiled once."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Raises what lint would have reported, as ValueError, when a definition was not linted."""
+        self._builders: dict[str, Builder] = {}
+        templates = connection.destination.templates
+        self._preparers = [
+            Preparer(route, self._builder(connection, route.action), templates, connection.settings)
+            for route in connection.routes
+        ]
+        self._event_id = compile_path(connection.event_id) if connection.event_id else None
+
+    def _builder(self, connection: Connection, action: Action) -> Builder:
+        if action.id not in self._builders:
+            limits = connection.limits.over(action.usual).within(action.caps)
+            templates = connection.destination.templates
+            self._builders[action.id] = Builder(action, templates, connection.base_url, connection.settings, limits)
+        return self._builders[action.id]
+
+    @property
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """How many identifier values were dropped, by (parameter, reason)."""
+        return sum((preparer.dropped for preparer in self._preparers), Counter())
+
+    def prepare(self, chunk: Sequence[Event | Unreadable], now: float) -> Iterable[Record | Rejection | None]:
+        """Return what the routes make of the events, in order; None stands for an event that no route takes.
+
+        `now`: seconds since the epoch.
+        """
+        events = [event for event in chunk if event.__class__ is Event]
+        event_ids = self._ids(events)  # type: ignore[arg-type]
+        prepared = [p.prepare(events, event_ids, now) for p in self._preparers]  # type: ignore[arg-type]
+        if len(prepared) == 1 and len(events) == len(chunk):
+            return prepared[0]
+        return _merged(chunk, zip(*prepared, strict=True))
+
+    def _ids(self, events: list[Event]) -> list[str]:
+        get = self._event_id
+        if get is None:
+            return [str(event.position) for event in events]
+        found = [get(event.data) for event in events]
+        return [
+            str(event.position) if is_absent(value) or isinstance(value, dict | list) else str(value)
+            for event, value in zip(events, found, strict=True)
+        ]
+
+    @staticmethod
+    def build(batch: Batch, now: float) -> Request:
+        """Return a batch's request. Raises RenderError."""
+        builder: Builder = batch.target.builder
+        return builder.build(batch, now)
+
+    @staticmethod
+    def classify(batch: Batch) -> Classify:
+        """Return the response rules that hold for a batch."""
+        builder: Builder = batch.target.builder
+        return builder.classify
+
+
+def _merged(
+    chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Record | Rejection | None]]
+) -> Iterator[Record | Rejection | None]:
+    for event in chunk:
+        if isinstance(event, Unreadable):
+            yield Rejection("", str(event.position), "unreadable", event.reason)
+        else:
+            yield from [record for record in next(prepared) if record is not None] or [None]

@@ -1,0 +1,314 @@
+"""Records: events and a route become people's records, normalised, hashed and rendered.
+
+This is the hot path. What can be known for the connection is compiled, what can be known for equal parameters is in the
+target, what can be known for the present identifiers is in the shape. The rest is done a column at a time: all e-mails
+of a chunk, then all phone numbers, because a loop inside C costs a fraction of one in Python.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from .definition import Action, Identifier
+from .expressions import ExpressionError
+from .identifiers import Cell, Column, Dropped, DroppedError, Identify, column, identify
+from .mapping import Get, compile_source, compile_when
+from .rendering import ItemRenderer, RenderError, RenderItem, read_template
+from .requests import Builder, Refused, Resolved
+from .targets import Targets
+from .values import Event, Record, Rejection, Target
+
+
+class Route(NamedTuple):
+    """One route of a connection: which events it takes, for which action, and how it maps them."""
+
+    name: str
+    action: Action
+    when: str | None
+    map: Mapping[str, Mapping[str, Any]]
+
+
+Prepared = Record | Rejection | None
+
+# Record(...) without a frame of Python for each
+_new_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)  # type: ignore[arg-type]
+
+_TEXT = {str}
+_ABSENT = {type(None)}
+
+
+class _Shape(NamedTuple):
+    """What records with values for the same parameters share. `error`: why none of them can be sent."""
+
+    wires: tuple[str, ...]
+    repeats: bool
+    render: RenderItem
+    error: str
+
+
+class _Person(NamedTuple):
+    """One mapped identifier parameter. `plain` and `digest` identify it when its flag is off and on."""
+
+    parameter: str
+    wire: str
+    get: Get
+    flag: str | None
+    plain: Column
+    digest: Column
+
+    def cells(self, data: list[dict[str, Any]], params: Mapping[str, Any]) -> list[Cell]:
+        raws = list(map(self.get, data))
+        return self.digest(raws) if self.flag and params.get(self.flag) else self.plain(raws)
+
+
+class _Rows(NamedTuple):
+    """Where the records of some events go, besides their person: one target and one event id for each."""
+
+    targets: Sequence[Target]
+    event_ids: Sequence[str]
+    at: float
+
+
+class Preparer:
+    """Prepares the records of one route, many events at a time.
+
+    `dropped` counts dropped identifier values by (parameter, reason).
+    """
+
+    def __init__(self, route: Route, builder: Builder, templates: Path, settings: Mapping[str, Any]) -> None:
+        """Raises ExpressionError, ValueError (a path), RenderError, OSError for what lint would refuse."""
+        action = route.action
+        self.name = route.name
+        self.dropped: Counter[tuple[str, str]] = Counter()
+        self._when = compile_when(route.when, settings)
+        getters = {name: compile_source(source, settings) for name, source in route.map.items()}
+        constant = [name for name, source in route.map.items() if "value" in source]
+        self._targets = Targets(route.name, action, builder, getters, constant, settings)
+        self._people = _people(action, getters)
+        self._flags = tuple({person.flag for person in self._people if person.flag})
+        template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
+        plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
+        self._renderer = ItemRenderer(template, action.wires, plain, settings)
+        self._presence = _presence(action)
+        self._shapes_differ = self._renderer.uses_params or self._presence is not None
+        self._shapes: dict[Any, _Shape] = {}
+
+    def prepare(self, events: Sequence[Event], event_ids: Sequence[str], now: float) -> list[Prepared]:
+        """Return for each event its record, why there is none, or None when the route does not take it.
+
+        `now`: seconds since the epoch.
+        """
+        prepared: list[Prepared] = [None] * len(events)
+        taken = self._taken(events, event_ids, prepared)
+        targets = self._targets.resolve([events[i].data for i in taken], now)
+        for kind, chosen in self._kinds(taken, targets):
+            if isinstance(kind, Refused):
+                for index in chosen:
+                    prepared[index] = Rejection(self.name, event_ids[index], *kind)
+                continue
+            whole = len(chosen) == len(events)
+            rows = _Rows(kind, event_ids if whole else [event_ids[i] for i in chosen], now)
+            records = self._records([events[i].data for i in chosen], rows)
+            if whole:
+                return list(records)
+            for index, record in zip(chosen, records, strict=True):
+                prepared[index] = record
+        return prepared
+
+    def _kinds(
+        self, taken: Sequence[int], targets: list[Resolved]
+    ) -> Iterator[tuple[Refused | list[Target], Sequence[int]]]:
+        """Yield (a refusal, its events) and (targets of one state of the flags, their events)."""
+        key_of = {found: self._kind(found) for found in set(targets)}
+        if len(set(key_of.values())) == 1 and not isinstance(targets[0], Refused):
+            yield targets, taken  # type: ignore[misc]
+            return
+        kinds: dict[Any, tuple[list[Any], list[int]]] = {}
+        for index, found in zip(taken, targets, strict=True):
+            members, chosen = kinds.setdefault(key_of[found], ([], []))
+            members.append(found)
+            chosen.append(index)
+        for key, (members, chosen) in kinds.items():
+            yield (key if isinstance(key, Refused) else members), chosen
+
+    def _kind(self, found: Resolved) -> Any:
+        return found if isinstance(found, Refused) else tuple([found.params[flag] for flag in self._flags])
+
+    def _taken(self, events: Sequence[Event], event_ids: Sequence[str], prepared: list[Prepared]) -> Sequence[int]:
+        """Return the positions of the events that `when` takes; where it fails, say so."""
+        when = self._when
+        if when is None:
+            return range(len(events))
+        taken = []
+        for index, event in enumerate(events):
+            try:
+                if when(event.data):
+                    taken.append(index)
+            except ExpressionError as error:
+                prepared[index] = Rejection(self.name, event_ids[index], "expression_failed", str(error))
+        return taken
+
+    def _records(self, data: list[dict[str, Any]], rows: _Rows) -> Iterable[Prepared]:
+        columns = [(person, person.cells(data, rows.targets[0].params)) for person in self._people]
+        kinds = [set(map(type, cells)) for _, cells in columns]
+        present = [pair for pair, kind in zip(columns, kinds, strict=True) if kind != _ABSENT]
+        names = tuple(person.parameter for person, _ in present)
+        cells = zip(*(cells for _, cells in present), strict=True) if present else repeat((), len(data))
+        if present and all(kind in (_TEXT, _ABSENT) for kind in kinds):
+            return self._finish_all(list(cells), names, rows)
+        return map(self._gather, cells, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+
+    def _gather(
+        self, cells: Sequence[Cell], names: tuple[str, ...], target: Target, event_id: str, at: float
+    ) -> Record | Rejection:
+        """Make a record of cells of which some are absent, dropped or lists."""
+        ids: list[str] = []
+        present: list[str] = []
+        reasons: list[str] = []
+        for name, cell in zip(names, cells, strict=True):
+            for value in cell if cell.__class__ is list else (cell,):  # type: ignore[union-attr]
+                if value.__class__ is str:
+                    ids.append(value)  # type: ignore[arg-type]
+                    present.append(name)
+                elif value is not None:
+                    self._drop(name, value, reasons)
+        if not ids:
+            detail = ", ".join(dict.fromkeys(reasons)) or "none is present"
+            return Rejection(self.name, event_id, "no_identifier", f"no identifier that can be used: {detail}")
+        return self._finish(tuple(ids), tuple(present), target, event_id, at)
+
+    def _finish_all(self, ids: list[tuple[str, ...]], names: tuple[str, ...], rows: _Rows) -> Iterable[Prepared]:
+        """Finish records that have values for the same parameters; in one go when they share a shape."""
+        targets = set(rows.targets)
+        shape = self._shape(names, rows.targets[0])
+        if shape.repeats or shape.error or (len(targets) > 1 and self._shapes_differ):
+            return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+        try:
+            items = list(map(shape.render, ids))
+        except RenderError:
+            items = []
+        if not items or max(map(len, items)) > min(target.room for target in targets):
+            return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+        fields = zip(rows.targets, ids, repeat(shape.wires), items, rows.event_ids, repeat(rows.at), strict=False)
+        return map(_new_record, fields)
+
+    def _drop(self, name: str, dropped: Any, reasons: list[str]) -> None:
+        self.dropped[name, dropped.reason] += 1
+        reasons.append(f"{name} {dropped.reason}")
+
+    def _finish(
+        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: str, at: float
+    ) -> Record | Rejection:
+        shape = self._shape(names, target)
+        if shape.repeats and len(set(zip(shape.wires, ids, strict=True))) < len(ids):
+            ids, names = _without_duplicates(ids, names, shape.wires)
+            shape = self._shape(names, target)
+        if shape.error:
+            return Rejection(self.name, event_id, "missing_parameter", shape.error)
+        try:
+            item = shape.render(ids)
+        except RenderError as error:
+            return Rejection(self.name, event_id, "template_failed", str(error))
+        if len(item) > target.room:
+            return Rejection(self.name, event_id, "too_large", "the record alone is over the vendor's cap of bytes")
+        return Record(target, ids, shape.wires, item, event_id, at)
+
+    def _shape(self, names: tuple[str, ...], target: Target) -> _Shape:
+        key = (names, target) if self._shapes_differ else names
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) > _KEEP_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = self._make_shape(names, target)
+        return shape
+
+    def _make_shape(self, names: tuple[str, ...], target: Target) -> _Shape:
+        wire = {person.parameter: person.wire for person in self._people}
+        wires = tuple(wire[name] for name in names)
+        present = [*names, *(name for name, value in target.params.items() if value is not None)]
+        error = self._presence(present) if self._presence else ""
+        return _Shape(wires, len(set(wires)) < len(wires), self._renderer.shape(wires, target.params), error)
+
+
+_KEEP_SHAPES = 10_000
+
+
+def _without_duplicates(
+    ids: tuple[str, ...], names: tuple[str, ...], wires: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Let equal values of one wire key stand once."""
+    first: dict[tuple[str, str], str] = {}
+    for wire, value, name in zip(wires, ids, names, strict=True):
+        first.setdefault((wire, value), name)
+    return tuple(value for _, value in first), tuple(first.values())
+
+
+def _people(action: Action, getters: Mapping[str, Get]) -> list[_Person]:
+    """Return the mapped identifier parameters, those of one wire key side by side."""
+    mapped = sorted((i for i in action.identifiers if i.parameter in getters), key=lambda i: action.wires.index(i.wire))
+    return [_person(identifier, action, getters[identifier.parameter]) for identifier in mapped]
+
+
+def _person(identifier: Identifier, action: Action, get: Get) -> _Person:
+    def make(*, prehashed: bool | str) -> Column:
+        single = identify(identifier, prehashed=prehashed)
+        checked = _checked(single, action.properties[identifier.parameter])
+        return column(identifier, prehashed=prehashed, single=checked if checked is not single else None)
+
+    flag = identifier.flag if identifier.hash != "none" else None
+    plain, digest = make(prehashed=identifier.prehashed), make(prehashed=True)
+    return _Person(identifier.parameter, identifier.wire, get, flag, plain, digest)
+
+
+# Keywords that say nothing about a single value, or that identifying checks anyway.
+_SAYS_NOTHING = frozenset(
+    {"title", "description", "examples", "type", "items", "identifier", "source", "writeOnly", "deprecated", "$comment"}
+)
+
+
+def _checked(function: Identify, schema: Mapping[str, Any]) -> Identify:
+    """Return the function with a check of the parameter's schema, when that says more than what identifying checks."""
+    if _SAYS_NOTHING.issuperset(schema):
+        return function
+    validator = jsonschema_rs.validator_for({key: value for key, value in schema.items() if key not in _SAYS_NOTHING})
+
+    def checked(value: Any) -> str:
+        if not validator.is_valid(value):
+            raise DroppedError("not_allowed")
+        return function(value)
+
+    return checked
+
+
+def _presence(action: Action) -> Callable[[list[str]], str] | None:
+    """Return the check of which parameters have to be there together; None when only "any identifier" is asked for."""
+    people = {identifier.parameter for identifier in action.identifiers}
+    rules = {
+        key: action.schema[key] for key in ("required", "dependentRequired", "oneOf", "allOf") if key in action.schema
+    }
+    if not people.intersection(rules.get("required", ())):
+        rules.pop("required", None)
+    alternatives = action.schema.get("anyOf")
+    if alternatives and any(set(part["required"]) - people or len(part["required"]) > 1 for part in alternatives):
+        rules["anyOf"] = alternatives
+    if not rules:
+        return None
+
+    from jsonschema import Draft202012Validator
+
+    from .schemas import failures
+
+    validator = Draft202012Validator(rules)
+
+    def check(present: list[str]) -> str:
+        found = failures(validator, dict.fromkeys(present, True))
+        return found[0].message if found else ""
+
+    return check

@@ -1,0 +1,134 @@
+"""`$ref` between definition files: one folder, never the network.
+
+Keys beside a `$ref` are laid over what it points to: objects member by member, everything else replaced. The result
+has no `$ref` left, and every place of it remembers the file and pointer it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource, Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from .errors import DefinitionError, Problem
+from .schemas import pointer
+
+
+class Document(NamedTuple):
+    """A definition without `$ref`s. `origins` maps a JSON pointer in it to (file, pointer) where it was written."""
+
+    content: dict[str, Any]
+    origins: Mapping[str, tuple[str, str]]
+
+    def origin(self, place: str) -> tuple[str, str]:
+        """Return (file, pointer) of a place; of what surrounds it when the place itself was never written."""
+        rest = ""
+        while place not in self.origins:
+            place, _, last = place.rpartition("/")
+            rest = f"/{last}{rest}"
+        file, start = self.origins[place]
+        return file, start + rest
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raises DefinitionError (D101) when it cannot be read."""
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise DefinitionError([Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]) from None
+    except orjson.JSONDecodeError as error:
+        message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        raise DefinitionError([Problem("D101", str(path), "", message)]) from None
+
+
+class Folder:
+    """The definition files of one folder; each is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+
+    def _retrieve(self, uri: str) -> Resource[Any]:
+        if "/" in uri or ":" in uri or not (self.path / uri).is_file():
+            raise NoSuchResource(ref=uri)
+        return Resource(read_json(self.path / uri), DRAFT202012)
+
+    def document(self, name: str) -> Document:
+        """Return one file with every `$ref` put in. Raises DefinitionError (D101, D108)."""
+        resource = Resource(read_json(self.path / name), DRAFT202012)
+        self._registry = self._registry.with_resource(name, resource)
+        origins: dict[str, tuple[str, str]] = {}
+        content = self._expand(resource.contents, (name, ""), "", origins, ())
+        return Document(content, origins)
+
+    def _expand(self, node: Any, at: tuple[str, str], place: str, origins: Any, open_refs: tuple[Any, ...]) -> Any:
+        origins.setdefault(place, self._shown(at))
+        if isinstance(node, list):
+            return [
+                self._expand(v, _below(at, i), _below(("", place), i)[1], origins, open_refs)
+                for i, v in enumerate(node)
+            ]
+        if not isinstance(node, dict):
+            return node
+        own = {
+            key: self._expand(value, _below(at, key), _below(("", place), key)[1], origins, open_refs)
+            for key, value in node.items()
+            if key != "$ref"
+        }
+        if not isinstance(node.get("$ref"), str):
+            return own
+        target_at = self._target(node["$ref"], at)
+        if target_at in open_refs:
+            raise self._problem(at, f"'{node['$ref']}' leads back to itself")
+        target = self._expand(self._lookup(node["$ref"], at), target_at, place, origins, (*open_refs, target_at))
+        return _over(target, own)
+
+    def _target(self, ref: str, at: tuple[str, str]) -> tuple[str, str]:
+        file, _, fragment = ref.partition("#")
+        return file or at[0], fragment
+
+    def _lookup(self, ref: str, at: tuple[str, str]) -> Any:
+        file, fragment = self._target(ref, at)
+        try:
+            resolved = self._registry.resolver(file).lookup(f"{file}#{fragment}")
+        except Unresolvable:
+            raise self._problem(at, f"'{ref}' points to nothing") from None
+        return resolved.contents
+
+    def _problem(self, at: tuple[str, str], message: str) -> DefinitionError:
+        hint = "allowed: a file of the same folder, such as _common.json#/$defs/email"
+        file, place = self._shown(at)
+        return DefinitionError([Problem("D108", file, place + "/$ref", message, hint)])
+
+    def _shown(self, at: tuple[str, str]) -> tuple[str, str]:
+        return str(self.path / at[0]), at[1]
+
+
+def _below(at: tuple[str, str], key: object) -> tuple[str, str]:
+    return at[0], at[1] + pointer([key])
+
+
+def _over(target: Any, own: dict[str, Any]) -> Any:
+    if not isinstance(target, dict):
+        return own or target
+    merged = dict(target)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
+
+
+def references(node: Any) -> Iterator[str]:
+    """Yield every `$ref` of a document as it is written."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from references(part)

@@ -1,0 +1,101 @@
+"""What a definition says about a sandbox: its routes, and how each of them is read, limited and answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from .definition import Action, Destination, Limits
+from .rendering import RenderError, Template, read_template
+from .requests import placeholders
+from .sandbox_contract import Contract
+
+#: The templates of a definition's `sandbox` → the names each of them sees.
+TEMPLATE_NAMES: dict[str, tuple[str, ...]] = {
+    "reads": ("body", "path", "method", "headers"),
+    "success": ("groups", "sent", "accepted", "path", "body"),
+    "refusal": ("status", "code", "message", "errors", "path", "body"),
+}
+_DEFAULTS = {"reads": "[]", "success": "{}", "refusal": '{"code": {{ code }}, "message": {{ message }}}'}
+#: For when a definition's own template of refusals fails.
+PLAIN_REFUSAL = Template(_DEFAULTS["refusal"], TEMPLATE_NAMES["refusal"])
+
+
+class Voice:
+    """How the vendor reads and answers: the templates and headers of one `sandbox` object."""
+
+    def __init__(self, raw: Mapping[str, Any], templates: Path) -> None:
+        self.reads, self.success, self.refusal = (
+            read_template(templates, raw.get(name), _DEFAULTS[name], names) for name, names in TEMPLATE_NAMES.items()
+        )
+        self.headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
+        self._rate = raw.get("rate_headers", {})
+
+    def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
+        """Return the headers for a limit's `limit`, `remaining` and `reset`, those that are known and have a name."""
+        return {self._rate[name].lower(): str(value) for name, value in state.items() if name in self._rate}
+
+
+class Variant:
+    """One way to use an endpoint: a contract, caps, and how to read and answer."""
+
+    def __init__(self, action: Action, templates: Path) -> None:
+        self.contract = Contract(action.raw.get("accepts", True))
+        self.caps: Limits = action.caps
+        self.voice = Voice(_sandbox(action), templates)
+
+    def read(self, context: Mapping[str, Any]) -> list[Any] | None:
+        """Return the groups of a body, None when it cannot be read as groups. `context`: what `reads` sees."""
+        try:
+            groups = orjson.loads(self.voice.reads.render(context))
+        except RenderError:
+            return None
+        return groups if isinstance(groups, list) else None
+
+
+def _sandbox(action: Action) -> dict[str, Any]:
+    """Return an action's `sandbox`. A call changes no membership: how others are read does not hold for it."""
+    own = action.raw.get("sandbox", {})
+    inherited = dict(action.sandbox)
+    if action.operation == "call" and "reads" not in own:
+        inherited.pop("reads", None)
+    return inherited
+
+
+class Route:
+    """A path template and, for each method, the variants of its endpoint."""
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.names = placeholders(template)
+        self._pattern = re.compile("([^/]+)".join(map(re.escape, _literals(template))))
+        self.methods: dict[str, list[Variant]] = {}
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the decoded path parameters, None for another path."""
+        match = self._pattern.fullmatch(path)
+        return dict(zip(self.names, map(unquote, match.groups()), strict=True)) if match else None
+
+
+def _literals(template: str) -> list[str]:
+    return re.split(r"\{[^}]*\}", template)
+
+
+def routes(destination: Destination, prefix: str) -> list[Route]:
+    """Return all routes, those with fewer placeholders first: a fixed path wins over a parameter."""
+    found: dict[tuple[str, ...], Route] = {}
+    seen: list[tuple[Any, ...]] = []
+    for action in destination.actions.values():
+        template = prefix + action.raw["path"]
+        route = found.setdefault(tuple(_literals(template)), Route(template))
+        variants = route.methods.setdefault(action.raw["method"], [])
+        key = (route, action.raw["method"], action.raw.get("accepts"), action.caps, _sandbox(action))
+        if key not in seen:
+            seen.append(key)
+            variants.append(Variant(action, destination.templates))
+    return sorted(found.values(), key=lambda route: len(route.names))

@@ -1,0 +1,111 @@
+"""What a sandbox remembers: who is in which audience, and how many requests its rate limits have seen."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from .definition import Rate
+
+#: A wire key and one value.
+Identifier = tuple[str, str]
+
+
+class Audience:
+    """People, each a set of identifiers; no identifier belongs to two of them."""
+
+    def __init__(self) -> None:
+        self._people: dict[Identifier, set[Identifier]] = {}
+        self.people = 0
+
+    @property
+    def identifiers(self) -> int:
+        """How many identifiers all people have together."""
+        return len(self._people)
+
+    def apply(self, operation: str, people: Collection[Collection[Identifier]]) -> None:
+        """Add or remove people, one by one."""
+        change = self._add if operation == "add" else self._remove
+        for person in people:
+            change(person)
+
+    def _add(self, person: Collection[Identifier]) -> None:
+        found = self._found(person)
+        merged = max(found, key=len, default=set())
+        self.people += 1 - len(found)
+        for other in found:
+            if other is not merged:
+                self._give(merged, other)
+        self._give(merged, person)
+
+    def _give(self, person: set[Identifier], identifiers: Collection[Identifier]) -> None:
+        person.update(identifiers)
+        for identifier in identifiers:
+            self._people[identifier] = person
+
+    def _remove(self, person: Collection[Identifier]) -> None:
+        for other in self._found(person):
+            self.people -= 1
+            for identifier in other:
+                del self._people[identifier]
+
+    def _found(self, identifiers: Collection[Identifier]) -> list[set[Identifier]]:
+        people = (self._people.get(identifier) for identifier in identifiers)
+        return list({id(person): person for person in people if person is not None}.values())
+
+    def members(self) -> list[frozenset[Identifier]]:
+        """Return each person once."""
+        return [frozenset(person) for person in {id(person): person for person in self._people.values()}.values()]
+
+
+class RateState(NamedTuple):
+    """A rate limit: its size, what is left of it, and when the next slot frees (whole seconds since the epoch)."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+class _Window:
+    """The requests of the last `per` seconds, of all lanes together or of each."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._taken: dict[str, deque[float]] = {}
+
+    def _recent(self, lane: str, now: float) -> deque[float]:
+        taken = self._taken.setdefault(lane if self._rate.scope == "lane" else "", deque())
+        while taken and taken[0] + self._rate.per <= now:
+            taken.popleft()
+        return taken
+
+    def state(self, lane: str, now: float) -> RateState:
+        taken = self._recent(lane, now)
+        frees = taken[0] + self._rate.per if taken else now
+        return RateState(self._rate.requests, self._rate.requests - len(taken), math.ceil(frees))
+
+    def take(self, lane: str, now: float) -> None:
+        self._recent(lane, now).append(now)
+
+
+class Windows:
+    """Sliding windows for all rate limits of a destination."""
+
+    def __init__(self, rates: Sequence[Rate]) -> None:
+        self._windows = [_Window(rate) for rate in rates]
+
+    def take(self, lane: str, now: float) -> bool:
+        """Count a request when every limit has room for it; say whether it has."""
+        state = self.state(lane, now)
+        if state is not None and not state.remaining:
+            return False
+        for window in self._windows:
+            window.take(lane, now)
+        return True
+
+    def state(self, lane: str, now: float) -> RateState | None:
+        """Return the limit with the least left; of several, the one that frees last. None without limits."""
+        states = [window.state(lane, now) for window in self._windows]
+        return min(states, key=lambda state: (state.remaining, -state.reset), default=None)

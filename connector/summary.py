@@ -1,0 +1,92 @@
+"""What a run and a sandbox tell a person, and the progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+from .identifiers import REASONS
+from .run import Run
+from .sandbox import Sandbox
+from .tally import Tally
+
+
+def summary_json(tally: Tally, sandbox: Sandbox | None) -> dict[str, Any]:
+    """Return the counts, and with a sandbox what it holds."""
+    counts = {**asdict(tally.summary), "seconds": round(tally.summary.seconds, 3)}
+    if sandbox is not None:
+        counts["sandbox"] = [holding._asdict() for holding in sandbox.holdings()]
+    return counts
+
+
+def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) -> str:
+    """Return the counts, why records failed, which values were dropped, and with a sandbox what it holds."""
+    s = tally.summary
+    rows = [
+        ("events", s.events),
+        ("skipped (no route)", s.skipped),
+        ("records", s.records),
+        ("  delivered", s.delivered),
+    ]
+    rows += [("  superseded", s.superseded), ("  rejected", s.rejected), ("  undelivered", s.undelivered)]
+    rows += [("identifiers dropped", s.identifiers_dropped)]
+    lines = [f"{name:<22}{count:>12,}" for name, count in rows]
+    lines.append(
+        f"{s.requests:,} requests, {s.bytes:,} bytes, {s.seconds:.2f} s" + (", interrupted" if interrupted else "")
+    )
+    for (outcome, code, reason), count in tally.reasons.most_common(_SHOWN):
+        lines.append(f"{outcome} {count:,} × {code}: {reason}")
+    if len(tally.reasons) > _SHOWN:
+        lines.append(f"… and {len(tally.reasons) - _SHOWN} further reasons; --report FILE lists every event")
+    for (name, reason), count in tally.dropped.most_common(_SHOWN):
+        lines.append(f"dropped {count:,} × {name}: {reason} ({REASONS[reason]})")
+    if sandbox is not None:
+        lines += ["", holdings_text(sandbox)]
+    return "\n".join(lines)
+
+
+_SHOWN = 20
+
+
+def holdings_text(sandbox: Sandbox) -> str:
+    """Return a line for each audience that the sandbox holds."""
+    rows = [f"  {h.path}  {h.people:,} people, {h.identifiers:,} identifiers" for h in sandbox.holdings()]
+    return "\n".join(["the sandbox holds:", *(rows or ["  nothing"])])
+
+
+def sandbox_text(destination: str, base_url: str, credentials: Mapping[str, str]) -> str:
+    """Return where a sandbox listens and which credentials it takes."""
+    lines = [
+        f"sandbox of {destination} at {base_url}; Ctrl-C ends it and shows what it holds",
+        "",
+        f"base_url: {base_url}",
+    ]
+    if credentials:
+        lines += ["it takes these credentials:", *(f"  {name}: {value}" for name, value in credentials.items())]
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress(source: Any, run: Run) -> Iterator[Run]:
+    """Show a bar on stderr while a run delivers."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[counts]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("send", total=source.size, counts="")
+
+        def update() -> None:
+            s = run.tally.summary
+            counts = f"{s.events:,} events, {s.delivered:,} delivered, {s.rejected + s.undelivered:,} failed"
+            bar.update(task, completed=source.bytes_read, counts=counts)
+
+        yield replace(run, progress=update)
+        update()

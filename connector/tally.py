@@ -1,0 +1,109 @@
+"""The tally: what became of every record, as counts and, line by line, as a report of what was not delivered."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import orjson
+
+from .values import Record, Rejection, Request
+
+
+@dataclass(slots=True)
+class Summary:
+    """The counts of a run: `records == delivered + superseded + rejected + undelivered`; seconds are of wall clock."""
+
+    events: int = 0
+    records: int = 0
+    delivered: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    undelivered: int = 0
+    skipped: int = 0
+    identifiers_dropped: int = 0
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was rejected or left undelivered."""
+        return not self.rejected and not self.undelivered
+
+
+class Tally:
+    """Counts outcomes, from any thread; writes the report when there is a file for it."""
+
+    def __init__(self, report: BinaryIO | None = None) -> None:
+        self.summary = Summary()
+        self.reasons: Counter[tuple[str, str, str]] = Counter()
+        self.dropped: Counter[tuple[str, str]] = Counter()
+        self._report = report
+        self._lock = threading.Lock()
+
+    def read(self, events: int) -> None:
+        """So many events were read."""
+        self.summary.events += events
+
+    def prepared(self, records: int) -> None:
+        """So many records were made."""
+        self.summary.records += records
+
+    def skipped(self) -> None:
+        """No route took an event."""
+        self.summary.skipped += 1
+
+    def refused(self, rejection: Rejection) -> None:
+        """An event could not become a record: it counts as a rejected one."""
+        with self._lock:
+            self.summary.records += 1
+            self.summary.rejected += 1
+            self._note("rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason)
+
+    def superseded(self, record: Record) -> None:
+        """A newer record took this one's place."""
+        with self._lock:
+            self.summary.superseded += 1
+
+    def delivered(self, records: Sequence[Record]) -> None:
+        """The vendor confirmed these."""
+        with self._lock:
+            self.summary.delivered += len(records)
+
+    def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """The vendor refused these for good."""
+        with self._lock:
+            self.summary.rejected += len(records)
+            for record in records:
+                self._note("rejected", record.event_id, record.target.route, code, reason)
+
+    def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """These were not sent, or nobody knows that they arrived."""
+        with self._lock:
+            self.summary.undelivered += len(records)
+            for record in records:
+                self._note("undelivered", record.event_id, record.target.route, code, reason)
+
+    def attempted(self, request: Request) -> None:
+        """A request was sent."""
+        with self._lock:
+            self.summary.requests += 1
+            self.summary.bytes += len(request.body)
+
+    def finish(self, dropped: Counter[tuple[str, str]], seconds: float) -> None:
+        """Take the dropped identifier values, by (parameter, reason), and the wall clock time of the run."""
+        self.dropped = dropped
+        self.summary.identifiers_dropped = sum(dropped.values())
+        self.summary.seconds = seconds
+
+    def _note(self, outcome: str, event_id: str, route: str, code: str, reason: str) -> None:
+        key = (outcome, code, reason)
+        if key in self.reasons or len(self.reasons) < 1_000:
+            self.reasons[key] += 1
+        if self._report is not None:
+            line = {"event": event_id, "route": route or None, "outcome": outcome, "code": code, "reason": reason}
+            self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

@@ -1,0 +1,204 @@
+"""Targets: the parameters that name no person, checked once for each combination of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+from . import times
+from .definition import Action
+from .expressions import AbsentError, Evaluate, ExpressionError, compile_expression
+from .mapping import Get, is_absent
+from .requests import Builder, Later, Refused, Resolved
+from .values import Target
+
+CHECK_NAMES = ("params", "settings", "now")
+
+# Targets are kept for this long, so that checks against the clock stay right, and for this many combinations.
+_KEEP_SECONDS = 60.0
+_KEEP_TARGETS = 10_000
+
+
+class ParameterError(ValueError):
+    """A parameter's value is not allowed; the text does not hold it."""
+
+
+Coerce = Callable[[Any], Any]
+
+
+def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
+    """Return the function that makes a raw value the parameter's value. It raises ParameterError."""
+    validator = jsonschema_rs.validator_for(dict(schema))
+
+    def coerce(raw: Any) -> Any:
+        value = _coerced(name, raw, schema)
+        if not validator.is_valid(value):
+            raise ParameterError(f"{name} {_why(schema, value)}")
+        return value
+
+    return coerce
+
+
+def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
+    kind = schema.get("type")
+    if isinstance(raw, str):
+        if schema.get("format") == "date-time":
+            try:
+                return times.canonical(raw)
+            except ValueError as error:
+                raise ParameterError(f"{name} {error}") from None
+        if kind == "boolean" and raw.strip().lower() in ("true", "false"):
+            return raw.strip().lower() == "true"
+        if kind == "integer" and raw.strip().isascii() and raw.strip().isdigit():
+            return int(raw)
+    elif kind == "string" and isinstance(raw, int) and not isinstance(raw, bool):
+        return str(raw)
+    return raw
+
+
+def _why(schema: Mapping[str, Any], value: Any) -> str:
+    from jsonschema import Draft202012Validator
+
+    from .schemas import explained
+
+    first = explained(Draft202012Validator(dict(schema)), value, quote=False)[0]
+    return first.message
+
+
+class Targets:
+    """Turns the raw values of a route's parameters into a Target, or says why there is none."""
+
+    def __init__(
+        self,
+        route: str,
+        action: Action,
+        builder: Builder,
+        getters: Mapping[str, Get],
+        constant: Collection[str],
+        settings: Mapping[str, Any],
+    ) -> None:
+        """`constant` names the parameters whose value is the same for every event."""
+        people = {identifier.parameter for identifier in action.identifiers}
+        self._route = route
+        self._action = action
+        self._builder = builder
+        self._settings = settings
+        self._names = [name for name in action.properties if name not in people]
+        self._coerce = {name: compile_parameter(name, action.properties[name]) for name in self._names}
+        self._getters = [getters.get(name, _nothing) for name in self._names]
+        self._varying = [getters[name] for name in self._names if name in getters and name not in constant]
+        self._required = [name for name in action.schema.get("required", ()) if name not in people]
+        self._checks = [_Check(raw) for raw in action.raw.get("checks", ())]
+        self._known: dict[Any, Resolved] = {}
+        self._until = 0.0
+
+    def resolve(self, data: Sequence[dict[str, Any]], now: float) -> list[Resolved]:
+        """Return the target of each event. `now`: seconds since the epoch."""
+        if now >= self._until or len(self._known) > _KEEP_TARGETS:
+            self._known.clear()
+            self._until = now + _KEEP_SECONDS
+        if not self._varying:
+            return [self._one((), data[0], now)] * len(data) if data else []
+        try:
+            keys = _keys([list(map(get, data)) for get in self._varying])
+        except ExpressionError:
+            keys = [None] * len(data)
+        known = self._known
+        return [known.get(key) or self._one(key, event, now) for key, event in zip(keys, data, strict=True)]
+
+    def _one(self, key: Any, data: dict[str, Any], now: float) -> Resolved:
+        if key in self._known:
+            return self._known[key]
+        try:
+            found = self._resolve(data, now)
+        except ExpressionError as error:
+            return Refused("expression_failed", str(error))
+        if key is not None:
+            self._known[key] = found
+        return found
+
+    def _resolve(self, data: dict[str, Any], now: float) -> Resolved:
+        try:
+            params = self._params(data)
+        except ParameterError as error:
+            return Refused("invalid_parameter", str(error))
+        missing = [name for name in self._required if params[name] is None]
+        missing += [name for name in self._builder.names if params.get(name, self._settings.get(name)) is None]
+        if missing:
+            return Refused("missing_parameter", f"{missing[0]} is required and absent")
+        scope = {"params": params, "settings": self._settings, "now": times.from_epoch(now)}
+        for check in self._checks:
+            if not check.holds(scope):
+                return Refused(check.code, check.message)
+        return self._target(params)
+
+    def _params(self, data: dict[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        for name, get in zip(self._names, self._getters, strict=True):
+            raw = get(data)
+            if is_absent(raw):
+                params[name] = self._action.properties[name].get("default")
+            else:
+                params[name] = self._coerce[name](raw)
+        return params
+
+    def _target(self, params: Mapping[str, Any]) -> Target:
+        group = tuple((key, _group_value(raw, params)) for key, raw in self._action.raw.get("group", {}).items())
+        base, more = self._builder.sizes(params, group)
+        return Target(
+            route=self._route,
+            operation=self._action.operation,
+            url=self._builder.url(params),
+            key=self._builder.key(params),
+            group=group,
+            params=params,
+            base_bytes=base,
+            group_bytes=more,
+            room=(self._builder.caps.bytes or float("inf")) - base - more,
+            builder=self._builder,
+        )
+
+
+def _nothing(data: dict[str, Any]) -> None:
+    return None
+
+
+def _keys(columns: list[list[Any]]) -> list[Any]:
+    """Return one key for each event: the values, or a text of them where equal values may be of different types."""
+    rows = list(zip(*columns, strict=True))
+    if all(set(map(type, column)) <= _PLAIN for column in columns):
+        return rows
+    return [repr(row) for row in rows]
+
+
+_PLAIN = {str, type(None)}
+
+
+def _group_value(raw: Any, params: Mapping[str, Any]) -> Any:
+    if not isinstance(raw, dict):
+        return raw
+    value = params.get(raw["param"])
+    if value is not None or "default" not in raw:
+        return value
+    default = raw["default"]
+    return Later(default["now"]) if isinstance(default, dict) else default
+
+
+class _Check:
+    """One `checks` entry: `require` has to hold when `if` does."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.code = str(raw["code"])
+        self.message = str(raw["message"])
+        self._require = compile_expression(raw["require"], CHECK_NAMES)
+        self._if: Evaluate = compile_expression(raw.get("if", "true"), CHECK_NAMES)
+
+    def holds(self, scope: Mapping[str, Any]) -> bool:
+        try:
+            return not self._if(scope) or bool(self._require(scope))
+        except AbsentError:
+            return True
+        except ExpressionError:
+            return False

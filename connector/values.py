@@ -1,0 +1,133 @@
+"""The values that move through the pipeline, in the order in which they appear.
+
+Event → Record → Batch → Request → Response → Outcome. They are never changed after they are made, and the `repr`
+of those that can hold an identifier does not show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Event(NamedTuple):
+    """One JSON object of the input. `position` is its 1-based line, element or row."""
+
+    position: int
+    data: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Event(position={self.position})"
+
+
+class Unreadable(NamedTuple):
+    """A piece of the input that is no event. `reason` never quotes the input."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """All that records share whose parameters, identifiers aside, are equal: where they go and as what.
+
+    `key` is the batch key: records of equal key can share a request. `group` is what the envelope groups them by.
+    `group_bytes` is what a further group adds to a body, `base_bytes` the size of a body with no group, `room` the
+    most bytes that one item may have under the vendor's cap.
+    """
+
+    route: str
+    operation: str
+    url: str
+    key: tuple[str, ...]
+    group: tuple[Any, ...]
+    params: Mapping[str, Any]
+    base_bytes: int
+    group_bytes: int
+    room: float
+    builder: Any = field(repr=False)
+
+
+class Record(NamedTuple):
+    """One person for one target: hashed and rendered. `ids` are the wire values, `item` the JSON of the item."""
+
+    target: Target
+    ids: tuple[str, ...]
+    wires: tuple[str, ...]
+    item: bytes
+    event_id: str
+    at: float
+
+    def __repr__(self) -> str:
+        return f"Record(event_id={self.event_id!r}, route={self.target.route!r}, {len(self.ids)} identifiers)"
+
+
+class Rejection(NamedTuple):
+    """A record that cannot be sent: a stable code and a reason that holds no identifier."""
+
+    route: str
+    event_id: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes to the vendor, without credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back. `headers` have lower-case names; `body` is the parsed JSON, or None when it is not JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The vendor confirmed the whole request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send the same bytes again: not before `at` (seconds since the epoch) when the vendor said so."""
+
+    reason: str
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The vendor refused for good. `positions` name the refused groups or items, None means all that was sent."""
+
+    code: str
+    reason: str
+    positions: tuple[int, ...] | None = None
+    by: str = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Bisect:
+    """An atomic refusal that names nobody: halve the request until the offender is alone."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Nothing of this lane can be delivered for now: keep its records and send no more (an expired token, say)."""
+
+    code: str
+    reason: str
+
+
+Outcome = Delivered | Retry | Rejected | Bisect | Stop
