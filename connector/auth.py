@@ -5,9 +5,10 @@ A scheme is an `httpx.Auth`: it signs every attempt anew, so a retry never repea
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
@@ -45,7 +46,7 @@ class _OAuth1Auth(httpx.Auth):
         self._client = client
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        _, headers, _ = self._client.sign(str(request.url), request.method)
+        _, headers, _ = self._client.sign(str(request.url), cast(Any, request.method))
         request.headers["Authorization"] = headers["Authorization"]
         yield request
 
@@ -88,7 +89,9 @@ class OAuth1:
         if given.get("oauth_token") != self._secrets["access_token"]:
             return "the access token is not known"
         timestamp = given.get("oauth_timestamp", "")
-        if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
+        if given.get("oauth_signature_method") != "HMAC-SHA1":
+            return "oauth_signature_method is not HMAC-SHA1"
+        if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
             return "oauth_timestamp is too far from now"
         if not self._signed(method, url, given):
             return "the signature is wrong"
@@ -97,12 +100,11 @@ class OAuth1:
     def _signed(self, method: str, url: str, given: dict[str, str]) -> bool:
         fields = [(name, value) for name, value in given.items() if name not in ("realm", "oauth_signature")]
         query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-        request = OAuthRequest(url, method)
+        request: Any = OAuthRequest(url, cast(Any, method))
         request.params = fields + query
         request.signature = given.get("oauth_signature", "")
-        return bool(
-            signature.verify_hmac_sha1(request, self._secrets["consumer_secret"], self._secrets["access_token_secret"])
-        )
+        secrets = self._secrets["consumer_secret"], self._secrets["access_token_secret"]
+        return bool(signature.verify_hmac_sha1(request, *secrets))
 
     def _fresh(self, timestamp: str, nonce: str) -> str | None:
         if not nonce or (timestamp, nonce) in self._seen:

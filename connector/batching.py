@@ -1,7 +1,7 @@
 """Batching: records into batches, under the caps and in an order that ends as one event after the other would.
 
-A *lane* is one URL. Records of a lane form *runs* of one operation; inside a request, groups never reach across a run, so
-a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
+A *lane* is one URL. Records of a lane form *runs* of one operation; inside a request, groups never reach across a run,
+so a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
 
 * *supersede*: a newer record replaces a pending one whose identifiers it covers, when both have one operation or the
   newer one removes, and only inside the current run: past an opposite operation the older record may have mattered,
@@ -11,13 +11,16 @@ a vendor that applies a body in its order applies the events in theirs. Two rule
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
 
 from .definition import Limits
 from .values import Record, Target
+
+_TARGET = itemgetter(Record._fields.index("target"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,12 +45,15 @@ class Batch:
 
     def groups(self) -> list[tuple[Target, list[Record]]]:
         """Return the groups in the order of the body: runs in order, groups of a run as they first appear."""
+        if len(set(self.runs)) == 1 and len(set(map(_TARGET, self.records))) == 1:
+            return [(self.target, list(self.records))]
         groups: dict[tuple[object, ...], tuple[Target, list[Record]]] = {}
-        last, members = None, []  # records of one group mostly follow each other
+        last: tuple[object, object] = (None, None)  # records of one group mostly follow each other
+        members: list[Record] = []
         for run, record in zip(self.runs, self.records, strict=True):
             target = record.target
-            if (run, target) != last:
-                last = (run, target)
+            if target is not last[0] or run != last[1]:
+                last = (target, run)
                 members = groups.setdefault((run, target.group), (target, []))[1]
             members.append(record)
         return list(groups.values())
@@ -77,37 +83,34 @@ class _Open:
     size: int
     opened_at: float
     records: list[Record | None] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
     runs: list[int] = field(default_factory=list)
     groups: set[tuple[object, ...]] = field(default_factory=set)
     alive: int = 0
 
-    def fitting(self, records: Sequence[Record], run: int) -> int:
-        """Return how many of these records of one target fit; an empty batch takes at least one."""
-        target, limits = records[0].target, self.limits
+    def fitting(self, target: Target, sizes: Sequence[int], run: int) -> int:
+        """Return how many records of one target fit, given their sizes; an empty batch takes at least one."""
+        limits = self.limits
         new = (run, target.group) not in self.groups
         least = 0 if self.alive else 1
         if new and limits.groups is not None and len(self.groups) >= limits.groups:
             return least
-        count = len(records) if limits.records is None else min(len(records), limits.records - self.alive)
+        count = len(sizes) if limits.records is None else min(len(sizes), limits.records - self.alive)
         if limits.bytes is None:
             return count
         room = limits.bytes - self.size - (target.group_bytes if new else 0)
-        sizes = [len(record.item) + 1 for record in records[:count]]
         if sum(sizes) > room:
-            count = bisect_right(list(accumulate(sizes)), room)
+            count = min(count, bisect_right(list(accumulate(sizes)), room))
         return max(count, least)
 
-    def add(self, records: Sequence[Record], first: int, run: int) -> None:
-        """Add records of one target; their numbers count from `first`."""
+    def add(self, records: Sequence[Record], size: int, run: int) -> None:
+        """Add records of one target, of so many bytes together."""
         target = records[0].target
         key = (run, target.group)
         if key not in self.groups:
             self.groups.add(key)
             self.size += target.group_bytes
-        self.size += sum([len(record.item) for record in records]) + len(records)
+        self.size += size
         self.records += records
-        self.numbers += range(first, first + len(records))
         self.runs += [run] * len(records)
         self.alive += len(records)
 
@@ -125,84 +128,99 @@ class _Open:
         return Batch(tuple(record for record, _ in kept), tuple(run for _, run in kept)) if kept else None
 
 
+class _Slot:
+    """Where the holder of an identifier is: a batch, and a range of its records of which exactly one holds it."""
+
+    __slots__ = ("batch", "places")
+
+    def put(self, batch: _Open, count: int) -> None:
+        """The records are the next `count` of the batch."""
+        self.batch = batch
+        self.places = range(len(batch.records), len(batch.records) + count)
+
+
 class _Lane:
-    """The open batches of one URL, by batch key, and the numbers of the pending records that hold each identifier."""
+    """The open batches of one URL, by batch key, and where the pending records are that hold each identifier."""
 
     def __init__(self, superseded: Callable[[Record], None]) -> None:
         self.open: dict[tuple[str, ...], _Open] = {}
-        self._holders: dict[str, tuple[int, ...]] = {}
-        self._next = 0
+        self._holders: dict[str, tuple[_Slot, ...]] = {}
         self._run = 0
         self._operation = ""
         self._superseded = superseded
 
     def take(self, records: Sequence[Record]) -> list[Batch]:
         """Take records of one target; return what they sealed."""
-        ids = [identifier for record in records for identifier in record.ids]
-        clean = self._holders.keys().isdisjoint(ids)
-        if len(records) > 1 and not (clean and len(set(ids)) == len(ids)):
+        slot = _Slot()
+        held = dict.fromkeys([identifier for record in records for identifier in record.ids], (slot,))
+        alone = self._holders.keys().isdisjoint(held)
+        if len(records) > 1 and not (alone and len(held) == sum([len(record.ids) for record in records])):
             return [batch for record in records for batch in self.take((record,))]
-        sealed = [] if clean else self._settle(records[0])
+        sealed = [] if alone else self._settle(records[0])
         target = records[0].target
         if target.operation != self._operation:
             self._operation = target.operation
             self._run += 1
-        while records:
-            batch = self.open.get(target.key)
-            if batch is None:
-                batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, records[0].at)
-            count = batch.fitting(records, self._run)
-            if count:
-                batch.add(records[:count], self._next, self._run)
-                self._hold(records[:count])
-                records = records[count:]
-            else:
-                sealed += self.seal(target.key)
+        sizes = [len(record.item) + 1 for record in records]
+        batch, count = self._fitting(target, sizes, records[0].at, sealed)
+        if count < len(records):
+            # the rest goes to the next batch: hold the two parts apart
+            return [*sealed, *self.take(records[:count]), *self.take(records[count:])]
+        slot.put(batch, count)
+        batch.add(records, sum(sizes), self._run)
+        if alone:
+            self._holders.update(held)
+        else:
+            for identifier in held:
+                self._holders[identifier] = (*self._holders.get(identifier, ()), slot)
         return sealed
 
-    def _hold(self, records: Sequence[Record]) -> None:
-        """Number the records, and note which identifiers they hold."""
-        holders = self._holders
-        for record in records:
-            mine = (self._next,)
-            self._next += 1
-            for identifier in record.ids:
-                others = holders.get(identifier)
-                holders[identifier] = mine if others is None else others + mine
+    def _fitting(self, target: Target, sizes: list[int], at: float, sealed: list[Batch]) -> tuple[_Open, int]:
+        """Return the open batch and how many of the records fit; one that takes none is sealed first."""
+        batch = self.open.get(target.key)
+        if batch is not None:
+            count = batch.fitting(target, sizes, self._run)
+            if count:
+                return batch, count
+            sealed += self.seal(target.key)
+        batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, at)
+        return batch, batch.fitting(target, sizes, self._run)
 
     def _settle(self, record: Record) -> list[Batch]:
         """Apply the two rules to every pending record that shares an identifier."""
         ids = set(zip(record.wires, record.ids, strict=True))
-        conflicts: list[tuple[str, ...]] = []
-        for number in dict.fromkeys(number for i in record.ids for number in self._holders.get(i, ())):
-            key, index = self._find(number)
-            older, run = self.open[key].records[index], self.open[key].runs[index]
-            theirs = set(zip(older.wires, older.ids, strict=True)) if older else set()
-            if older is None or theirs.isdisjoint(ids):
-                continue  # the same text under another wire key is another identifier
+        conflicts: list[_Open] = []
+        for batch, index, older in self._sharing(record):
+            theirs = set(zip(older.wires, older.ids, strict=True))
             same = older.target.operation == record.target.operation
-            if run == self._run and theirs <= ids and (same or record.target.operation == "remove"):
-                self.open[key].drop(index)
-                self._release(number, older)
+            if theirs.isdisjoint(ids):
+                continue  # the same text under another wire key is another identifier
+            if batch.runs[index] == self._run and theirs <= ids and (same or record.target.operation == "remove"):
+                batch.drop(index)
+                self._release(batch, index, older)
                 self._superseded(older)
-            elif not same and key not in conflicts:
-                conflicts.append(key)
-        return [batch for key in list(self.open) if key in conflicts for batch in self.seal(key)]
+            elif not same and batch not in conflicts:
+                conflicts.append(batch)
+        keys = [key for key, batch in self.open.items() if batch in conflicts]
+        return [batch for key in keys for batch in self.seal(key)]
 
-    def _find(self, number: int) -> tuple[tuple[str, ...], int]:
-        for key, batch in self.open.items():
-            index = bisect_left(batch.numbers, number)
-            if index < len(batch.numbers) and batch.numbers[index] == number:
-                return key, index
-        raise LookupError(number)
+    def _sharing(self, record: Record) -> list[tuple[_Open, int, Record]]:
+        """Return the pending records that share an identifier's text, each with its batch and place."""
+        found: dict[int, tuple[_Open, int, Record]] = {}
+        for identifier in record.ids:
+            for slot in self._holders.get(identifier, ()):
+                for index in slot.places:
+                    older = slot.batch.records[index]
+                    if older is not None and identifier in older.ids:
+                        found[id(older)] = (slot.batch, index, older)
+        return list(found.values())
 
-    def _release(self, number: int, record: Record) -> None:
-        for identifier in dict.fromkeys(record.ids):
-            rest = tuple(other for other in self._holders[identifier] if other != number)
+    def _release(self, batch: _Open, index: int, record: Record) -> None:
+        for identifier in record.ids:
+            slots = self._holders.pop(identifier, ())
+            rest = tuple(slot for slot in slots if slot.batch is not batch or index not in slot.places)
             if rest:
                 self._holders[identifier] = rest
-            else:
-                del self._holders[identifier]
 
     def seal(self, key: tuple[str, ...]) -> list[Batch]:
         """Close an open batch and return it, unless all of it was superseded."""
@@ -210,15 +228,15 @@ class _Lane:
         if not self.open:
             self._holders = {}
         else:
-            for number, record in zip(closed.numbers, closed.records, strict=True):
+            for index, record in enumerate(closed.records):
                 if record is not None:
-                    self._release(number, record)
+                    self._release(closed, index, record)
         sealed = closed.seal()
         return [sealed] if sealed else []
 
 
-# So many records are looked at together: one overlap among them and they are taken one by one.
-_SLICE = 64
+# So many records are looked at together; one overlap among them, and they are taken one by one.
+_SLICE = 128
 
 
 class Batcher:
@@ -236,14 +254,10 @@ class Batcher:
 
     def take(self, records: Sequence[Record]) -> Iterator[Batch]:
         """Add records; yield the batches that this seals, in the order in which they have to be delivered."""
-        start = 0
-        while start < len(records):
-            target = records[start].target
-            end = start + 1
-            while end < len(records) and end - start < _SLICE and records[end].target is target:
-                end += 1
-            yield from self._take(target.url, records[start:end])
-            start = end
+        for target, same in groupby(records, key=_TARGET):
+            run = list(same)
+            for start in range(0, len(run), _SLICE):
+                yield from self._take(target.url, run[start : start + _SLICE])
 
     def _take(self, url: str, records: Sequence[Record]) -> list[Batch]:
         lane = self._lanes.get(url)

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How results are printed."""
 
     TEXT = "text"
@@ -59,7 +59,7 @@ EventsArgument = Annotated[
     str,
     typer.Argument(
         metavar="EVENTS",
-        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; or - for NDJSON on standard input.",
+        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; - is NDJSON on standard input.",
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]
@@ -147,16 +147,12 @@ def preview(
 ) -> None:
     """Print the exact requests: no network, no secrets needed."""
     from .pipeline import Pipeline
-    from .preview import preview_lines
+    from .preview import show_preview
     from .sources import open_source
 
     pipeline = Pipeline(_connection(connection, settings, definitions))
     with open_source(events, limit=limit) as source:
-        lines = preview_lines(pipeline, source, json=form is Format.JSON)
-        complete = False
-        for complete, line in lines:
-            if line:
-                print(line)
+        complete = show_preview(pipeline, source, print, json=form is Format.JSON)
     raise typer.Exit(0 if complete else 1)
 
 
@@ -200,7 +196,7 @@ def send(
 
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
     """
-    from .delivery import RetryPolicy
+    from .delivery import RetryPolicy, SystemClock
     from .sources import open_source
     from .summary import summary_json, summary_text
     from .tally import Tally
@@ -212,15 +208,16 @@ def send(
         source = stack.enter_context(open_source(events, limit=limit))
         box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
         tally = Tally(stack.enter_context(_open_report(report)) if report else None)
-        run = _make_run(stack, loaded, box, tally, RetryPolicy(retries=retries), timeout)
-        with _interruptible(run.clock), _progress(progress, source, run) as watched:
+        clock = SystemClock()
+        run = _make_run(stack, loaded, box, tally, clock, RetryPolicy(retries=retries), timeout)
+        with _interruptible(clock), _progress(progress, source, run) as watched:
             watched.deliver(source)
         _print(
             summary_json(tally, box[0] if box else None),
-            lambda _: summary_text(tally, box[0] if box else None, interrupted=run.clock.ending),
+            lambda _: summary_text(tally, box[0] if box else None, interrupted=clock.ending),
             form,
         )
-        raise typer.Exit(0 if tally.summary.complete and not run.clock.ending else 1)
+        raise typer.Exit(0 if tally.summary.complete and not clock.ending else 1)
 
 
 @app.command(epilog="Example: connector sandbox x_custom_audiences --port 8080 --fail 429:3")
@@ -256,8 +253,8 @@ def sandbox(
             print(holdings_text(box))
 
 
-@app.command(epilog="Example: connector test tests/cases --update")
-def test(
+@app.command("test", epilog="Example: connector test tests/cases --update")
+def run_tests(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH]…", help="Case files or folders; default: this folder.")
     ] = None,
@@ -324,12 +321,18 @@ def _start_sandbox(
 
 
 def _make_run(
-    stack: ExitStack, connection: Connection, box: Any, tally: Any, policy: Any, timeout: float | None
+    stack: ExitStack,
+    connection: Connection,
+    box: Any,
+    tally: Any,
+    clock: SystemClock,
+    policy: Any,
+    timeout: float | None,
 ) -> Run:
     from dataclasses import replace
 
     from .auth import scheme
-    from .delivery import LANES, SystemClock
+    from .delivery import LANES
     from .pipeline import Pipeline
     from .run import Run
     from .sending import HttpSender
@@ -341,7 +344,7 @@ def _make_run(
         secrets = connection.secrets()
     auth = scheme(connection.destination.auth, secrets).client()
     sender = stack.enter_context(HttpSender(auth, LANES, timeout))
-    return Run(Pipeline(connection), connection.destination.rates, sender, SystemClock(), policy, tally)
+    return Run(Pipeline(connection), connection.destination.rates, sender, clock, policy, tally)
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from yaml import YAMLError
+
 from .catalog import Catalog
 from .definition import Action, Destination, Limits, limits
 from .errors import ConfigError, Problem, nearest
-from .expressions import ExpressionError
+from .expressions import SYNTAX, ExpressionError
 from .forms import form_problems
 from .mapping import compile_path, compile_source, compile_when
 from .records import Route
@@ -44,7 +46,7 @@ class Connection:
     routes: tuple[Route, ...]
 
     def secrets(self) -> dict[str, str]:
-        """Return the secrets. Raises ConfigError (C204, C216) that names each one that is missing, and where it was sought."""
+        """Return the secrets. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
         found: dict[str, str] = {}
         problems = [
             Problem(
@@ -57,7 +59,7 @@ class Connection:
             try:
                 found[name] = _read_secret(ref)
             except ValueError as error:
-                problems.append(Problem("C216", self.file, f"/credentials/{name}", str(error)))
+                problems.append(Problem("C216", self.file, f"/credentials/{name}", *_said(error)))
         if problems:
             raise ConfigError(problems)
         return found
@@ -71,11 +73,42 @@ def _read_secret(ref: SecretRef) -> str:
         return secret
     try:
         secret = Path(ref.place).read_text("utf-8").strip()
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {ref.place}; write the secret to it, or mend the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file {ref.place} cannot be read ({type(error).__name__})") from None
     if not secret:
-        raise ValueError(f"the file {ref.place} is empty")
+        raise ValueError(f"the file {ref.place} is empty; write the secret to it")
     return secret
+
+
+def _said(error: ValueError) -> tuple[str, str]:
+    """Return what an error says as message and hint."""
+    message, _, hint = str(error).partition("; ")
+    return message, hint
+
+
+def _wanted(schema: Mapping[str, Any]) -> str:
+    """Return the hint that says which values a parameter or setting takes."""
+    kind, values = ("known", schema["enum"]) if "enum" in schema else ("for example", schema.get("examples", ()))
+    return f"{kind}: {', '.join(map(str, values))}" if values else ""
+
+
+def _wrong_address(url: str) -> tuple[str, str]:
+    """Return what is wrong with a base URL and how to mend it, two empty texts when nothing is."""
+    hint = "write it like https://host or http://127.0.0.1:8080"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        return "is not the base of a URL", hint
+    if parts.username is not None:
+        return "holds a user name or password", "take it out; secrets are referred to under 'credentials'"
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        return "is not the base of a URL", hint
+    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+        return "https is required: identifiers would travel in the clear", "http is allowed on loopback only"
+    return "", ""
 
 
 def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
@@ -98,19 +131,22 @@ def _override(raw: Any, override: str) -> Any:
     if not equals or not (section == "base_url" or (section in ("settings", "limits") and name)):
         hint = "allowed: settings.NAME=VALUE, limits.NAME=VALUE, base_url=URL"
         raise ConfigError([Problem("C011", "--set", "", f"'{place}' cannot be set", hint)])
-    value = text if section == "base_url" else parse_yaml(text)
-    if not isinstance(raw, dict):
-        return raw
-    return {**raw, section: value if not name else {**(raw.get(section) or {}), name: value}}
+    try:
+        value = text if section == "base_url" else parse_yaml(text)
+    except (YAMLError, RecursionError):
+        raise ConfigError([Problem("C011", "--set", "", f"the value of '{place}' is not YAML")]) from None
+    before = raw.get(section) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or (name and not isinstance(before, dict | None)):
+        return raw  # the form says what is wrong
+    return {**raw, section: {**(before or {}), name: value} if name else value}
 
 
 def _form(raw: Any, file: str) -> Iterator[Problem]:
     for problem in form_problems("connection", raw, file, "C"):
-        if problem.pointer.startswith("/credentials/") and problem.code == "C105":
-            message, hint = (
-                "a secret is written in the file",
-                "write {env: NAME} or {file: PATH}, and replace that secret",
-            )
+        written = problem.code == "C105" and not problem.message.endswith("not null")
+        if written and problem.pointer.startswith("/credentials/"):
+            message = "a secret is written in the file"
+            hint = "write {env: NAME} or {file: PATH}, and replace that secret"
             yield problem._replace(code="C203", message=message, hint=hint)
         else:
             yield problem
@@ -120,7 +156,8 @@ def make_connection(raw: Mapping[str, Any], file: str, catalog: Catalog) -> Conn
     """Make a connection of a document whose form is right. Raises ConfigError, DefinitionError."""
     if raw["destination"] not in catalog.ids():
         message = f"unknown destination '{raw['destination']}'"
-        raise ConfigError([Problem("C201", file, "/destination", message, nearest(raw["destination"], catalog.ids()))])
+        hint = f"{nearest(raw['destination'], catalog.ids())}; definitions of your own need --definitions FOLDER"
+        raise ConfigError([Problem("C201", file, "/destination", message, hint)])
     destination = catalog.load(raw["destination"])
     checker = _Checker(raw, file, destination)
     problems = list(checker.problems())
@@ -184,8 +221,7 @@ class _Checker:
         try:
             compile_parameter(name, schema)(value)
         except ParameterError as error:
-            examples = ", ".join(map(str, schema.get("examples", ())))
-            yield self._problem(code, pointer, str(error), f"for example: {examples}" if examples else "")
+            yield self._problem(code, pointer, str(error), _wanted(schema))
 
     def _credentials(self) -> Iterator[Problem]:
         wanted = self.destination.auth.get("credentials", [])
@@ -202,25 +238,9 @@ class _Checker:
                 )
 
     def _base_url(self) -> Iterator[Problem]:
-        url = self.raw.get("base_url", self.destination.raw["base_url"])
-        parts = urlsplit(url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
-            yield self._problem(
-                "C205", "/base_url", "is not the base of a URL", "write it like https://host or http://127.0.0.1:8080"
-            )
-        elif parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname):
-            yield self._problem(
-                "C205",
-                "/base_url",
-                "https is required: identifiers would travel in the clear",
-                "http is allowed on loopback only",
-            )
+        message, hint = _wrong_address(self.raw.get("base_url", self.destination.raw["base_url"]))
+        if message:
+            yield self._problem("C205", "/base_url", message, hint)
 
     def _limits(self) -> Iterator[Problem]:
         try:
@@ -228,11 +248,12 @@ class _Checker:
         except ValueError as error:
             yield self._problem("C206", "/limits", f"a limit {error}")
             return
-        for action in {route["action"] for route in self.raw["routes"]} & set(self.destination.actions):
-            caps = self.destination.actions[action].caps
-            for name in wanted.above(caps):
-                cap = getattr(caps, name)
-                yield self._problem("C206", f"/limits/{name}", f"is above the vendor's cap of {cap} for {action}")
+        actions = {route["action"]: self.destination.actions.get(route["action"]) for route in self.raw["routes"]}
+        above = [(getattr(a.caps, name), a.id, name) for a in actions.values() if a for name in wanted.above(a.caps)]
+        for name in dict.fromkeys(name for _, _, name in above):
+            cap, action, _ = min(row for row in above if row[2] == name)
+            message = f"is above the vendor's cap of {cap} for {action}"
+            yield self._problem("C206", f"/limits/{name}", message, f"allowed: at most {cap}")
 
     def _event_id(self) -> Iterator[Problem]:
         if "event_id" in self.raw:
@@ -283,4 +304,5 @@ class _Checker:
         try:
             compile_it()
         except (ExpressionError, ValueError) as error:
-            yield self._problem(code, pointer, str(error))
+            message, hint = _said(error)
+            yield self._problem(code, pointer, message, hint or SYNTAX)

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from connector.errors import SourceError
-from connector.readers import (
+from .errors import SourceError
+from .readers import (
     MAX_EVENT_BYTES,
     TOO_LONG,
     TOO_LONG_REASON,
     Chunk,
-    Damaged,
+    DamagedError,
     Entry,
     Input,
     in_chunks,
     split_lines,
 )
-from connector.values import Event, Unreadable
+from .values import Event, Unreadable
 
 ColumnPath = tuple[str, ...]  # a column's name, cut at the dots
 
@@ -79,7 +79,7 @@ def _header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]:
         names = next((row for row in reader if row), [])
         paths = [tuple(name.strip().split(".")) for name in names]
         fault = lines.fault or _contradiction(paths)
-    except (csv.Error, Damaged) as error:
+    except (csv.Error, DamagedError) as error:
         fault = lines.fault or _why(error)
     if fault:
         raise SourceError(
@@ -115,7 +115,7 @@ def _rows(reader: Iterator[list[str]], lines: _Lines, paths: list[ColumnPath]) -
             return
         except csv.Error as error:
             row, lines.fault = [], lines.fault or _why(error)
-        except Damaged as damage:
+        except DamagedError as damage:
             yield Unreadable(position, damage.reason)
             return
         if not row and not lines.fault:
@@ -125,9 +125,9 @@ def _rows(reader: Iterator[list[str]], lines: _Lines, paths: list[ColumnPath]) -
         position += 1
 
 
-def _why(error: csv.Error | Damaged) -> str:
+def _why(error: csv.Error | DamagedError) -> str:
     text = str(error)
-    if isinstance(error, Damaged):
+    if isinstance(error, DamagedError):
         return text
     if text.startswith("field larger"):
         return f"a cell of more than {csv.field_size_limit():,} characters"

@@ -94,10 +94,11 @@ class RetryPolicy:
 
     def delay(self, retry: int, outcome: Retry, now: float, random_unit: Callable[[], float]) -> float:
         """Return the seconds to wait before a retry (0 is the first)."""
-        if outcome.at is not None:
-            # a little later than asked for, and not all lanes at once
-            return min(max(0.0, outcome.at - now), self.longest_wait) + random_unit()
-        return random_unit() * min(self.cap, self.base * 2**retry)
+        backoff = random_unit() * min(self.cap, self.base * 2.0**retry)
+        if outcome.at is None or not outcome.at > now:
+            return backoff
+        # a little later than asked for, and not all lanes at once
+        return min(outcome.at - now, self.longest_wait) + random_unit()
 
 
 class Limiter:
@@ -293,7 +294,7 @@ class Lanes:
             return
         try:
             stop = self._courier.deliver(batch)
-        except BaseException as error:  # a defect: stop the lane so that nothing overtakes, and raise it in `close`
+        except BaseException as error:  # noqa: BLE001 - a defect: nothing may overtake; `close` raises it
             self._failure = error
             stop = Stop("internal", f"a defect of the connector: {type(error).__name__}")
         if stop is not None:

@@ -17,6 +17,9 @@ from jinja2.parser import Parser
 from . import times
 from .errors import nearest
 
+#: What an expression may hold, for messages.
+SYNTAX = "allowed: members, numbers, 'text', == != < <= > >= in, and or not, … if … else …, + - ~, lists, filters"
+
 Scope = Mapping[str, Any]
 Evaluate = Callable[[Scope], Any]
 
@@ -96,7 +99,7 @@ def _join(values: Iterable[Any], separator: str = "") -> str:
 
 
 def text(value: Any) -> str:
-    """Return a scalar as text: exact for whole numbers, `true`/`false` for booleans. Raises ExpressionError otherwise."""
+    """Return a scalar as text, whole numbers exactly, booleans as true and false. Raises ExpressionError otherwise."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ import jsonschema_rs
 
 from .errors import DefinitionError, Problem
 from .references import read_json
+from .schemas import Failure, explained, lookup
 
 _NUMBERS = {"additionalProperties": 102, "unevaluatedProperties": 102, "required": 103, "dependentRequired": 103}
 _NUMBERS |= {"enum": 104, "const": 104, "type": 105, "pattern": 106, "format": 106, "propertyNames": 106}
@@ -25,13 +27,21 @@ def own_folder() -> Path:
 
 
 def form_problems(kind: str, document: object, file: str, letter: str) -> list[Problem]:
-    """Return what the meta-schema `kind` finds in a document; codes are `letter` and a number that names the keyword."""
+    """Return what the meta-schema `kind` finds in a document; a code is `letter` and the number of a keyword."""
     if _fast(kind).is_valid(document):
         return []
-    from .schemas import explained
-
     found = explained(_explaining(kind), document, quote=letter != "C")
-    return [Problem(f"{letter}{_NUMBERS.get(f.keyword, _OTHER)}", file, f.pointer, f.message, f.hint) for f in found]
+    return [_problem(failure, document, file, letter) for failure in found]
+
+
+def _problem(failure: Failure, document: object, file: str, letter: str) -> Problem:
+    message, hint = failure.message, failure.hint
+    if hint:
+        # what our meta-schemas say in words is enough
+        message = message.partition(" (pattern ")[0]
+    elif failure.missing:
+        hint = _about(failure.missing, lookup(document, failure.pointer))
+    return Problem(f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint)
 
 
 def check_form(folder: Path) -> list[Problem]:
@@ -64,13 +74,47 @@ def _file_problems(path: Path) -> list[Problem]:
     try:
         jsonschema_rs.meta.validate(document)
     except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
-        return [Problem("D109", str(path), "", "is not a JSON Schema (2020-12)")]
+        return [*_contract_problems(document, str(path))]
     return []
+
+
+def _contract_problems(document: object, file: str) -> Iterator[Problem]:
+    from jsonschema import Draft202012Validator
+
+    for failure in explained(Draft202012Validator(Draft202012Validator.META_SCHEMA), document):
+        yield Problem("D109", file, failure.pointer, f"is not JSON Schema (2020-12): {failure.message}", failure.hint)
 
 
 @cache
 def _meta_files() -> dict[str, Any]:
     return {path.name: read_json(path) for path in (own_folder() / "schemas" / "meta").glob("*.json")}
+
+
+def _about(key: str, beside: Collection[str]) -> str:
+    """Return what the meta-schemas say of a key, in the first object that may have it beside these other keys."""
+    for name, schema in _meta_files().items():
+        for part in _objects(schema):
+            properties = part["properties"]
+            if key in properties and properties.keys() >= set(beside):
+                return _description(properties[key], name)
+    return ""
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield schema
+        schema = list(schema.values())
+    for part in schema if isinstance(schema, list) else ():
+        yield from _objects(part)
+
+
+def _description(schema: Any, file: str) -> str:
+    """Return a schema's description, or that of what it refers to."""
+    if "description" not in schema and "$ref" in schema:
+        target, _, place = schema["$ref"].partition("#")
+        return _description(lookup(_meta_files()[target or file], place), target or file)
+    return str(schema.get("description", ""))
 
 
 @cache
@@ -84,9 +128,9 @@ def _fast(kind: str) -> Any:
 @cache
 def _explaining(kind: str) -> Any:
     from jsonschema import Draft202012Validator
-    from referencing import Registry, Resource
+    from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
-    files = {name: Resource(schema, DRAFT202012) for name, schema in _meta_files().items()}
+    files: dict[str, Any] = {name: DRAFT202012.create_resource(schema) for name, schema in _meta_files().items()}
     registry: Any = Registry().with_resources(files.items())
     return Draft202012Validator({"$ref": f"{kind}.schema.json"}, registry=registry)

@@ -7,11 +7,14 @@ a reason (`REASONS`) and counted; it does not end the record.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from hashlib import sha256
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from .definition import Identifier
+from .expressions import ExpressionError
 
 Identify = Callable[[Any], str]
 Step = Callable[[str], str]
@@ -28,6 +31,7 @@ REASONS = {
     "already_hashed": "plain text is due here and it is a digest already; it would be hashed twice",
     "placeholder": "it stands for no person, like 'null' or 'undefined'",
     "not_allowed": "the parameter's schema does not allow it",
+    "expression_failed": "the mapping's expression fails on the event",
 }
 
 
@@ -46,6 +50,7 @@ _SPELLINGS = {form(word) for word in _PLACEHOLDERS for form in (str, str.upper, 
 #: Name → (function of bytes, digits of its hexadecimal digest).
 HASHES: dict[str, tuple[Callable[[bytes], Any], int]] = {"sha256": (sha256, 64)}
 
+_SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
 _INTEGER = re.compile(r"[0-9]{1,40}").fullmatch
 _HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
@@ -58,6 +63,11 @@ def e164(value: str) -> str:
 
 
 def _parse_phone(value: str) -> str:
+    """Bring a number in another spelling into E.164 form; a plainly spaced one without the whole parser."""
+    tidy = value.translate(_SEPARATORS)
+    if _E164(tidy) and _international(tidy):
+        return tidy
+
     import phonenumbers
 
     try:
@@ -69,6 +79,24 @@ def _parse_phone(value: str) -> str:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+def _international(number: str) -> bool:
+    """Say whether a country code is followed by as many digits as its numbers have, and by no trunk zero."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    for end in (2, 3, 4):
+        code = int(number[1:end])
+        if code in COUNTRY_CODE_TO_REGION_CODE:
+            return number[end : end + 1] != "0" and _possible(code, len(number) - end)
+    return False
+
+
+@cache
+def _possible(code: int, digits: int) -> bool:
+    from phonenumbers import PhoneNumber, is_possible_number
+
+    return digits > 0 and bool(is_possible_number(PhoneNumber(country_code=code, national_number=10 ** (digits - 1))))
+
+
 def integer(value: str) -> str:
     """Return a whole number's decimal text without leading zeros. Raises DroppedError (not_integer)."""
     if not _INTEGER(value):
@@ -77,12 +105,20 @@ def integer(value: str) -> str:
 
 
 def _strip_prefix(prefix: str) -> Step:
+    """Return the removal of a prefix, as often as it stands there, with white space before and after it."""
+    if len(prefix) == 1:
+        return methodcaller("lstrip", prefix + _WHITE_SPACE)
+
     def strip(value: str) -> str:
+        value = value.lstrip()
         while value.startswith(prefix):
             value = value[len(prefix) :].lstrip()
         return value
 
     return strip
+
+
+_WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
 
 def _digits(value: str) -> str:
@@ -225,7 +261,7 @@ class Dropped(NamedTuple):
 Cell = str | Dropped | None | list[Any]
 
 #: From the raw values of one parameter, one for each event, to their cells.
-Column = Callable[[list[Any]], list[Cell]]
+Column = Callable[[list[Any]], Sequence[Cell]]
 
 _Bulk = Callable[[list[str]], list[str] | None]
 
@@ -238,13 +274,13 @@ def column(identifier: Identifier, *, prehashed: bool | str, single: Identify | 
     one = single or identify(identifier, prehashed=prehashed)
     bulk = None if single else _bulk(identifier, prehashed)
 
-    def cells(raws: list[Any]) -> list[Cell]:
+    def cells(raws: list[Any]) -> Sequence[Cell]:
         kinds = set(map(type, raws))
         if bulk is not None and kinds <= _TEXT_OR_NONE:
             present = raws if kinds == _TEXT and "" not in raws else [raw for raw in raws if raw]
             found = bulk(present) if present else present
             if found is not None:
-                return list[Cell](found) if present is raws else _scatter(raws, found)
+                return found if present is raws else _scatter(raws, found)
         return [_cell(one, raw) for raw in raws]
 
     return cells
@@ -264,6 +300,8 @@ def _cell(one: Identify, raw: Any) -> Cell:
         return [cell for value in raw if (cell := _cell(one, value)) is not None] or None
     if raw is None or raw == "":
         return None
+    if isinstance(raw, ExpressionError):
+        return Dropped("expression_failed")
     try:
         return one(raw)
     except DroppedError as error:
@@ -276,7 +314,7 @@ def _bulk(identifier: Identifier, prehashed: bool | str) -> _Bulk | None:
     """Return the hashing of many texts at a time, in loops that run in C; it returns None when a value is special."""
     if identifier.hash == "none" or prehashed is not False:
         return None
-    steps = _steps(identifier)
+    steps = [_AT_ONCE.get(step, partial(_one_by_one, step)) for step in _steps(identifier)]
     function, digits = HASHES[identifier.hash]
     bad = _bad_digests(function)
 
@@ -285,7 +323,7 @@ def _bulk(identifier: Identifier, prehashed: bool | str) -> _Bulk | None:
             return None
         try:
             for step in steps:
-                values = list(map(step, values))
+                values = step(values)
             if "" in values:
                 return None
             digests: list[str] = [function(value.encode()).hexdigest() for value in values]
@@ -294,3 +332,15 @@ def _bulk(identifier: Identifier, prehashed: bool | str) -> _Bulk | None:
         return digests if bad.isdisjoint(digests) else None
 
     return bulk
+
+
+def _one_by_one(step: Step, values: list[str]) -> list[str]:
+    return list(map(step, values))
+
+
+def _e164_at_once(values: list[str]) -> list[str]:
+    return values if all(map(_E164, values)) else list(map(e164, values))
+
+
+# Steps that are faster for many values than one value at a time.
+_AT_ONCE: dict[Step, Callable[[list[str]], list[str]]] = {e164: _e164_at_once}

@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
-from connector.errors import SourceError
-from connector.readers import MAX_EVENT_BYTES, TOO_LONG, Chunk, Entry, in_chunks, parse
-from connector.values import Unreadable
+from .errors import SourceError
+from .readers import MAX_EVENT_BYTES, TOO_LONG, Chunk, Entry, in_chunks, parse
+from .values import Unreadable
 
 _ROWS_AT_ONCE = 100
 _TABLE = "read_parquet($path, hive_partitioning = false)"
@@ -47,7 +47,7 @@ class ParquetFile:
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
             self._rows = int(self._all("SELECT sum(num_rows) FROM parquet_file_metadata($path)")[0][0])
-            self._query = _query(self._all(f"DESCRIBE SELECT * FROM {_TABLE}"))
+            self._query = _query(self._all(f"DESCRIBE SELECT * FROM {_TABLE}"))  # noqa: S608, a constant
         except duckdb.Error:
             self.close()
             raise SourceError("it is not a Parquet file; allowed: a whole file, not encrypted; write it anew") from None
@@ -60,16 +60,16 @@ class ParquetFile:
         return in_chunks(self._entries(), self)
 
     def _entries(self) -> Iterator[Entry]:
-        position = 1
+        done = 0
         try:
             result = self._connection.execute(self._query, self._parameters)
             while rows := result.fetchmany(_ROWS_AT_ONCE):
-                for position, (row,) in enumerate(rows, position):
-                    yield self._entry(row.encode(), position)
-                self.position = (self.size or 0) * position // self._rows
-                position += 1
+                for (row,) in rows:
+                    done += 1
+                    yield self._entry(row.encode(), done)
+                self.position = (self.size or 0) * done // self._rows
         except duckdb.Error:
-            yield Unreadable(position, "the file is damaged from here on")
+            yield Unreadable(done + 1, "the file is damaged from here on")
 
     def _entry(self, text: bytes, position: int) -> Entry:
         self.taken += len(text)
@@ -89,7 +89,7 @@ def _query(columns: list[Any]) -> str:
     while alias in {name.lower() for name, *_ in columns}:
         alias += "_"  # a column of that name would stand for itself, not for the row
     columns_as = f"* REPLACE ({changed})" if changed else "*"
-    return f"SELECT to_json({alias})::VARCHAR FROM (SELECT {columns_as} FROM {_TABLE}) AS {alias}"
+    return f"SELECT to_json({alias})::VARCHAR FROM (SELECT {columns_as} FROM {_TABLE}) AS {alias}"  # noqa: S608, names are quoted
 
 
 def _json_form(name: str, kind: str) -> str:

@@ -49,19 +49,19 @@ class Pipeline:
         `now`: seconds since the epoch.
         """
         events = [event for event in chunk if event.__class__ is Event]
-        event_ids = self._ids(events)  # type: ignore[arg-type]
-        prepared = [p.prepare(events, event_ids, now) for p in self._preparers]  # type: ignore[arg-type]
+        event_ids = self._ids(events)
+        prepared = [p.prepare(events, event_ids, now) for p in self._preparers]
         if len(prepared) == 1 and len(events) == len(chunk):
             return prepared[0]
         return _merged(chunk, zip(*prepared, strict=True))
 
-    def _ids(self, events: list[Event]) -> list[str]:
+    def _ids(self, events: list[Event]) -> Sequence[int | str]:
         get = self._event_id
         if get is None:
-            return [str(event.position) for event in events]
+            return [event.position for event in events]
         found = [get(event.data) for event in events]
         return [
-            str(event.position) if is_absent(value) or isinstance(value, dict | list) else str(value)
+            event.position if is_absent(value) or isinstance(value, dict | list) else str(value)
             for event, value in zip(events, found, strict=True)
         ]
 
@@ -83,6 +83,7 @@ def _merged(
 ) -> Iterator[Record | Rejection | None]:
     for event in chunk:
         if isinstance(event, Unreadable):
-            yield Rejection("", str(event.position), "unreadable", event.reason)
+            yield Rejection("", event.position, "unreadable", event.reason)
         else:
-            yield from [record for record in next(prepared) if record is not None] or [None]
+            records = [record for record in next(prepared) if record is not None]
+            yield from records or (None,)

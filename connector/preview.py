@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
 from .batching import Batch
+from .case_text import pretty
 from .delivery import SystemClock
 from .pipeline import Pipeline
 from .run import Chunk, batches
@@ -21,33 +22,36 @@ class _Listing(Tally):
         super().__init__()
         self.lines: list[dict[str, Any]] = []
 
-    def _note(self, outcome: str, event_id: str, route: str, code: str, reason: str) -> None:
+    def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         self.lines.append(
-            {"event": event_id, "route": route or None, "outcome": outcome, "code": code, "reason": reason}
+            {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
         )
 
 
-def preview_lines(pipeline: Pipeline, chunks: Iterable[Chunk], *, json: bool) -> Iterator[tuple[bool, str]]:
-    """Yield (whether nothing was rejected so far, a text to print): requests, refused events, at the end the counts."""
+def show_preview(pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[str], None], *, json: bool) -> bool:
+    """Show requests, refused events and at the end the counts; return whether no event was refused.
+
+    With `json` each is one object on a line of its own, and there are no counts.
+    """
     tally, clock = _Listing(), SystemClock()
     number = 0
-    for batch in batches(pipeline, chunks, tally, clock):
-        yield from _refusals(tally, json=json)
-        number += 1
+    for number, batch in enumerate(batches(pipeline, chunks, tally, clock), 1):
+        _show_refusals(tally, show, json=json)
         request = _request(pipeline, batch, clock.now())
-        yield tally.summary.complete, orjson.dumps(request).decode() if json else _text(number, request)
-    yield from _refusals(tally, json=json)
+        show(orjson.dumps(request).decode() if json else _text(number, request))
+    _show_refusals(tally, show, json=json)
     s = tally.summary
-    counts = f"{s.events:,} events, {s.records:,} records, {number:,} requests"
-    counts += f", {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped"
-    yield s.complete, "" if json else counts
+    if not json:
+        counts = f"{s.events:,} events, {s.records:,} records, {number:,} requests"
+        show(f"{counts}, {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped")
+    return s.complete
 
 
-def _refusals(tally: _Listing, *, json: bool) -> Iterator[tuple[bool, str]]:
+def _show_refusals(tally: _Listing, show: Callable[[str], None], *, json: bool) -> None:
     for line in tally.lines:
         route = f" (route {line['route']})" if line["route"] else ""
         text = f"# event {line['event']}{route}: {line['outcome']}, {line['code']}: {line['reason']}\n"
-        yield False, orjson.dumps(line).decode() if json else text
+        show(orjson.dumps(line).decode() if json else text)
     tally.lines.clear()
 
 
@@ -66,5 +70,4 @@ def _request(pipeline: Pipeline, batch: Batch, now: float) -> dict[str, Any]:
 def _text(number: int, request: dict[str, Any]) -> str:
     head = f"# request {number}: {request['records']:,} records, {request['bytes']:,} bytes"
     headers = "".join(f"{name}: {value}\n" for name, value in request["headers"].items())
-    body = orjson.dumps(orjson.loads(orjson.dumps(request["body"])), option=orjson.OPT_INDENT_2).decode()
-    return f"{head}\n{request['method']} {request['url']}\n{headers}\n{body}\n"
+    return f"{head}\n{request['method']} {request['url']}\n{headers}\n{pretty(request['body'].contents)}\n"

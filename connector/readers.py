@@ -2,13 +2,12 @@
 
 A reader takes an `Input` and yields chunks: at most 1,000 entries and about 1 MiB of input each. What is no event
 becomes an `Unreadable` and reading goes on; no reason quotes the input. Memory stays flat: nothing longer than
-`MAX_EVENT_BYTES` is ever kept. JSON means the same in all formats: UTF-8, integers exact whatever their size, other
-numbers float, and what JSON does not know (NaN, half a surrogate pair, a comma too many) refused.
+`MAX_EVENT_BYTES` is ever kept. JSON means the same in all formats: UTF-8, integers exact, other numbers float, and
+what JSON does not know (NaN, half a surrogate pair, a comma too many) refused.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,11 +17,13 @@ from typing import Any, NoReturn, Protocol, cast
 
 import orjson
 
-from connector.values import Event, Unreadable
+from .values import Event, Unreadable
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 CHUNK_ENTRIES = 1_000
 CHUNK_BYTES = 1024 * 1024
+# So few events are dropped again before Python's garbage collector takes notice; 1,000 at once cost a quarter more.
+_LINES_AT_ONCE = 250
 
 Entry = Event | Unreadable
 Chunk = list[Entry]
@@ -43,22 +44,24 @@ _event = cast(Callable[[tuple[int, Any]], Event], partial(tuple.__new__, Event))
 
 
 class Counted(Protocol):
-    """Something that counts in `taken` the bytes it gave so far."""
+    """Something that gives bytes."""
 
     @property
-    def taken(self) -> int: ...
+    def taken(self) -> int:
+        """How many bytes it gave so far."""
 
 
 class Input(Counted, Protocol):
-    """Call it for the next bytes: b"" at the end, None when a live input was quiet for a second.
+    """An open input."""
 
-    Raises `Damaged` where the input breaks off.
-    """
+    def __call__(self) -> bytes | None:
+        """Return the next bytes: b"" at the end, None when a live input was quiet for a second.
 
-    def __call__(self) -> bytes | None: ...
+        Raises `DamagedError` where the input breaks off.
+        """
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """The input breaks off here: what was read before counts, what follows cannot be read."""
 
     def __init__(self, reason: str) -> None:
@@ -77,35 +80,14 @@ def parse(text: bytes, position: int) -> Entry:
         data = orjson.loads(text)
         if type(data) is not dict:
             return Unreadable(position, f"an event is a JSON object, this is {_KINDS[type(data)]}")
-        return Event(position, json.loads(text.decode()) if has_long_number(text) else data)
+        return Event(position, json.loads(text.decode()) if _has_long_number(text) else data)
     except orjson.JSONDecodeError as error:
         return Unreadable(position, _why(text, error))
     except RecursionError:
         return Unreadable(position, "not JSON: nested too deeply")
 
 
-def parse_all(texts: list[bytes], first: int, *, long_numbers: bool) -> Chunk:
-    """Return the entries of many JSON texts, counted from `first`; blank ones are counted and left out.
-
-    `long_numbers` says that integers of more than 64 bits may be among them. This is the hot path. What it allocates
-    has no cycles, so the collector is held off meanwhile: its passes would cost a third of the time.
-    """
-    if not long_numbers:
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            values = list(map(orjson.loads, texts))
-            if _DICT.issuperset(map(type, values)):
-                return list(map(_event, zip(count(first), values, strict=False)))
-        except orjson.JSONDecodeError:
-            pass
-        finally:
-            if collecting:
-                gc.enable()
-    return [parse(text, position) for position, text in enumerate(texts, first) if text and not text.isspace()]
-
-
-def has_long_number(text: bytes) -> bool:
+def _has_long_number(text: bytes) -> bool:
     return _LONG_NUMBER in text.translate(_DIGITS)
 
 
@@ -134,25 +116,40 @@ def in_chunks(entries: Iterator[Entry], read: Counted) -> Iterator[Chunk]:
 
 
 def ndjson(read: Input) -> Iterator[Chunk]:
-    """Yield the events of NDJSON; positions are line numbers. A quiet second of a live input gives an empty chunk."""
+    """Yield the events of NDJSON; positions are line numbers, blank lines counted. Quiet seconds give empty chunks."""
     position = 1
     try:
         for lines, text in split_lines(read):
             if not lines:
                 yield []
                 continue
-            long_numbers = has_long_number(text)
-            for start in range(0, len(lines), CHUNK_ENTRIES):
-                part = lines[start : start + CHUNK_ENTRIES]
-                if entries := parse_all(part, position, long_numbers=long_numbers):
+            long_numbers = _has_long_number(text)
+            for start in range(0, len(lines), _LINES_AT_ONCE):
+                part = lines[start : start + _LINES_AT_ONCE]
+                if entries := _parse_lines(part, position, long_numbers):
                     yield entries
                 position += len(part)
-    except Damaged as damage:
+    except DamagedError as damage:
         yield [Unreadable(position, damage.reason)]
 
 
+def _parse_lines(lines: list[bytes], first: int, long_numbers: bool) -> Chunk:
+    """Return the entries of lines, counted from `first`. This is the hot path: all or nothing, without a loop."""
+    if not long_numbers:
+        try:
+            values = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            values = [None]
+        if _DICT.issuperset(map(type, values)):
+            return list(map(_event, zip(count(first), values, strict=False)))
+    return [parse(line, position) for position, line in enumerate(lines, first) if line and not line.isspace()]
+
+
 def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
-    """Yield the lines of each block, and the text they were cut from; no lines when a live input was quiet."""
+    """Yield the lines of each block and the text they were cut from; no lines when a live input was quiet.
+
+    `TOO_LONG` stands for a line that was not kept.
+    """
     carry, skipping, bom = b"", False, _BOM
     for block in iter(read, b""):
         if block is None:
@@ -188,6 +185,11 @@ def _skip_to(stops: bytes) -> re.Pattern[bytes]:
 _TO_BRACKET = _skip_to(rb"\[\]{}")
 _TO_BRACKET_OR_COMMA = _skip_to(rb"\[\]{},")
 
+# Where an object most often ends. Trying there first is three times as fast as counting brackets.
+_OBJECT = re.compile(rb"[ \t\r\n]*+\{")
+_SEAM = re.compile(rb"\}[ \t\r\n]*+,(?=[ \t\r\n]*+\{)")
+_GUESS_BYTES = 4 * 1024
+
 
 def json_array(read: Input) -> Iterator[Chunk]:
     """Yield the events of one JSON array of objects; positions are element numbers.
@@ -201,22 +203,31 @@ def json_array(read: Input) -> Iterator[Chunk]:
 def _elements(read: Input) -> Iterator[Entry]:
     position = 1
     try:
-        for text in _cut_array(read):
-            entry = parse(text, position)
-            yield entry
-            if type(entry) is Unreadable and not _is_json(text):
-                return
-            position += 1
-    except Damaged as damage:
+        text, start = _open_array(read), 1
+        while text:
+            seam = _OBJECT.match(text, start) and _SEAM.search(text, start, start + _GUESS_BYTES)
+            entry = parse(text[start : seam.end() - 1], position) if seam else None
+            if seam and type(entry) is Event:
+                yield entry  # an object ends in one place only, so the guess was right
+                start, position = seam.end(), position + 1
+                continue
+            element, text, start = _cut(read, text, start)
+            last = not text.startswith(b",", start - 1)
+            if element or position > 1 or not last:
+                yield (entry := parse(element, position))
+                if type(entry) is Unreadable and not _is_json(element):
+                    return
+                position += 1
+            if last:
+                return _close_array(read, text[start - 1 :])
+    except DamagedError as damage:
         yield Unreadable(position, damage.reason)
 
 
-def _cut_array(read: Input) -> Iterator[bytes]:
-    """Yield the text of each element: what lies between the commas of the outermost array, whatever it is."""
-    text = _open_array(read)
-    start = at = first = 1
-    depth = 0
-    while text:
+def _cut(read: Input, text: bytes, start: int) -> tuple[bytes, bytes, int]:
+    """Return the element at `start`, whatever it is, its text and the place behind the comma or bracket after it."""
+    at, depth = start, 0
+    while True:
         found = cast(re.Match[bytes], (_TO_BRACKET if depth else _TO_BRACKET_OR_COMMA).match(text, at))
         at, stop = found.end(), found[1]
         if not stop:
@@ -225,13 +236,10 @@ def _cut_array(read: Input) -> Iterator[bytes]:
             depth += 1
         elif depth:
             depth -= 1
+        elif at - 1 - start > MAX_EVENT_BYTES:
+            raise DamagedError(TOO_LONG_REASON)
         else:
-            element = _bounded(text[start : at - 1]).strip(_BLANK)
-            if element or stop == b"," or not first:
-                yield element
-            if stop != b",":
-                return _close_array(read, stop + text[at:])
-            start, first = at, 0
+            return text[start : at - 1].strip(_BLANK), text, at
 
 
 def _open_array(read: Input) -> bytes:
@@ -245,34 +253,28 @@ def _open_array(read: Input) -> bytes:
                 break
     text = text.removeprefix(_BOM)
     if text and not text.startswith(b"["):
-        raise Damaged("not a JSON array: .json is one array of objects, .ndjson one object on each line")
+        raise DamagedError("not a JSON array: .json is one array of objects, .ndjson one object on each line")
     return text
 
 
 def _more(read: Input, kept: int) -> bytes:
     if kept > MAX_EVENT_BYTES:
-        raise Damaged(TOO_LONG_REASON)
+        raise DamagedError(TOO_LONG_REASON)
     block = read()
     if not block:
-        raise Damaged("the array is not closed: the input ends in the middle")
+        raise DamagedError("the array is not closed: the input ends in the middle")
     return block
 
 
-def _bounded(text: bytes) -> bytes:
-    if len(text) > MAX_EVENT_BYTES:
-        raise Damaged(TOO_LONG_REASON)
-    return text
-
-
 def _close_array(read: Input, rest: bytes) -> None:
-    """Read to the end of the input, which begins with the closing bracket, or raise `Damaged`."""
+    """Read to the end of the input, which begins with the closing bracket, or raise `DamagedError`."""
     if not rest.startswith(b"]"):
-        raise Damaged("not JSON: a brace closes what no brace has opened")
+        raise DamagedError("not JSON: a brace closes what no brace has opened")
     after: bytes | None = rest[1:]
     while after is not None and not after.strip(_BLANK):
         after = read() or None
     if after:
-        raise Damaged("there is more after the end of the array")
+        raise DamagedError("there is more after the end of the array")
 
 
 def _is_json(text: bytes) -> bool:
@@ -284,5 +286,5 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError("JSON has no such number")
+def _refuse(_: str) -> NoReturn:
+    raise ValueError("JSON knows neither NaN nor Infinity")

@@ -18,9 +18,9 @@ import jsonschema_rs
 
 from .definition import Action, Identifier
 from .expressions import ExpressionError
-from .identifiers import Cell, Column, Dropped, DroppedError, Identify, column, identify
-from .mapping import Get, compile_source, compile_when
-from .rendering import ItemRenderer, RenderError, RenderItem, read_template
+from .identifiers import Cell, Column, DroppedError, Identify, column, identify
+from .mapping import GetAll, compile_column, compile_when
+from .rendering import ItemRenderer, RenderError, RenderItems, read_template
 from .requests import Builder, Refused, Resolved
 from .targets import Targets
 from .values import Event, Record, Rejection, Target
@@ -38,7 +38,7 @@ class Route(NamedTuple):
 Prepared = Record | Rejection | None
 
 # Record(...) without a frame of Python for each
-_new_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)  # type: ignore[arg-type]
+_new_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
 
 _TEXT = {str}
 _ABSENT = {type(None)}
@@ -49,7 +49,7 @@ class _Shape(NamedTuple):
 
     wires: tuple[str, ...]
     repeats: bool
-    render: RenderItem
+    render: RenderItems
     error: str
 
 
@@ -58,13 +58,13 @@ class _Person(NamedTuple):
 
     parameter: str
     wire: str
-    get: Get
+    get: GetAll
     flag: str | None
     plain: Column
     digest: Column
 
-    def cells(self, data: list[dict[str, Any]], params: Mapping[str, Any]) -> list[Cell]:
-        raws = list(map(self.get, data))
+    def cells(self, data: list[dict[str, Any]], params: Mapping[str, Any]) -> Sequence[Cell]:
+        raws = self.get(data)
         return self.digest(raws) if self.flag and params.get(self.flag) else self.plain(raws)
 
 
@@ -72,7 +72,7 @@ class _Rows(NamedTuple):
     """Where the records of some events go, besides their person: one target and one event id for each."""
 
     targets: Sequence[Target]
-    event_ids: Sequence[str]
+    event_ids: Sequence[int | str]
     at: float
 
 
@@ -88,7 +88,7 @@ class Preparer:
         self.name = route.name
         self.dropped: Counter[tuple[str, str]] = Counter()
         self._when = compile_when(route.when, settings)
-        getters = {name: compile_source(source, settings) for name, source in route.map.items()}
+        getters = {name: compile_column(source, settings) for name, source in route.map.items()}
         constant = [name for name, source in route.map.items() if "value" in source]
         self._targets = Targets(route.name, action, builder, getters, constant, settings)
         self._people = _people(action, getters)
@@ -100,26 +100,25 @@ class Preparer:
         self._shapes_differ = self._renderer.uses_params or self._presence is not None
         self._shapes: dict[Any, _Shape] = {}
 
-    def prepare(self, events: Sequence[Event], event_ids: Sequence[str], now: float) -> list[Prepared]:
+    def prepare(self, events: Sequence[Event], event_ids: Sequence[int | str], now: float) -> list[Prepared]:
         """Return for each event its record, why there is none, or None when the route does not take it.
 
         `now`: seconds since the epoch.
         """
         prepared: list[Prepared] = [None] * len(events)
-        taken = self._taken(events, event_ids, prepared)
-        targets = self._targets.resolve([events[i].data for i in taken], now)
-        for kind, chosen in self._kinds(taken, targets):
+        data = [event.data for event in events]
+        taken = self._taken(data, event_ids, prepared)
+        mine = data if len(taken) == len(data) else [data[i] for i in taken]
+        for kind, chosen in self._kinds(taken, self._targets.resolve(mine, now)):
             if isinstance(kind, Refused):
                 for index in chosen:
                     prepared[index] = Rejection(self.name, event_ids[index], *kind)
-                continue
-            whole = len(chosen) == len(events)
-            rows = _Rows(kind, event_ids if whole else [event_ids[i] for i in chosen], now)
-            records = self._records([events[i].data for i in chosen], rows)
-            if whole:
-                return list(records)
-            for index, record in zip(chosen, records, strict=True):
-                prepared[index] = record
+            elif len(chosen) == len(events):
+                return list(self._records(data, _Rows(kind, event_ids, now)))
+            else:
+                rows = _Rows(kind, [event_ids[i] for i in chosen], now)
+                for index, record in zip(chosen, self._records([data[i] for i in chosen], rows), strict=True):
+                    prepared[index] = record
         return prepared
 
     def _kinds(
@@ -141,15 +140,17 @@ class Preparer:
     def _kind(self, found: Resolved) -> Any:
         return found if isinstance(found, Refused) else tuple([found.params[flag] for flag in self._flags])
 
-    def _taken(self, events: Sequence[Event], event_ids: Sequence[str], prepared: list[Prepared]) -> Sequence[int]:
+    def _taken(
+        self, data: list[dict[str, Any]], event_ids: Sequence[int | str], prepared: list[Prepared]
+    ) -> Sequence[int]:
         """Return the positions of the events that `when` takes; where it fails, say so."""
         when = self._when
         if when is None:
-            return range(len(events))
+            return range(len(data))
         taken = []
-        for index, event in enumerate(events):
+        for index, event in enumerate(data):
             try:
-                if when(event.data):
+                if when(event):
                     taken.append(index)
             except ExpressionError as error:
                 prepared[index] = Rejection(self.name, event_ids[index], "expression_failed", str(error))
@@ -166,16 +167,16 @@ class Preparer:
         return map(self._gather, cells, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
 
     def _gather(
-        self, cells: Sequence[Cell], names: tuple[str, ...], target: Target, event_id: str, at: float
+        self, cells: Sequence[Cell], names: tuple[str, ...], target: Target, event_id: int | str, at: float
     ) -> Record | Rejection:
         """Make a record of cells of which some are absent, dropped or lists."""
         ids: list[str] = []
         present: list[str] = []
         reasons: list[str] = []
         for name, cell in zip(names, cells, strict=True):
-            for value in cell if cell.__class__ is list else (cell,):  # type: ignore[union-attr]
+            for value in cell if cell.__class__ is list else (cell,):
                 if value.__class__ is str:
-                    ids.append(value)  # type: ignore[arg-type]
+                    ids.append(value)
                     present.append(name)
                 elif value is not None:
                     self._drop(name, value, reasons)
@@ -191,7 +192,7 @@ class Preparer:
         if shape.repeats or shape.error or (len(targets) > 1 and self._shapes_differ):
             return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
         try:
-            items = list(map(shape.render, ids))
+            items = shape.render(ids)
         except RenderError:
             items = []
         if not items or max(map(len, items)) > min(target.room for target in targets):
@@ -204,7 +205,7 @@ class Preparer:
         reasons.append(f"{name} {dropped.reason}")
 
     def _finish(
-        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: str, at: float
+        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: int | str, at: float
     ) -> Record | Rejection:
         shape = self._shape(names, target)
         if shape.repeats and len(set(zip(shape.wires, ids, strict=True))) < len(ids):
@@ -213,7 +214,7 @@ class Preparer:
         if shape.error:
             return Rejection(self.name, event_id, "missing_parameter", shape.error)
         try:
-            item = shape.render(ids)
+            [item] = shape.render([ids])
         except RenderError as error:
             return Rejection(self.name, event_id, "template_failed", str(error))
         if len(item) > target.room:
@@ -250,13 +251,13 @@ def _without_duplicates(
     return tuple(value for _, value in first), tuple(first.values())
 
 
-def _people(action: Action, getters: Mapping[str, Get]) -> list[_Person]:
+def _people(action: Action, getters: Mapping[str, GetAll]) -> list[_Person]:
     """Return the mapped identifier parameters, those of one wire key side by side."""
     mapped = sorted((i for i in action.identifiers if i.parameter in getters), key=lambda i: action.wires.index(i.wire))
     return [_person(identifier, action, getters[identifier.parameter]) for identifier in mapped]
 
 
-def _person(identifier: Identifier, action: Action, get: Get) -> _Person:
+def _person(identifier: Identifier, action: Action, get: GetAll) -> _Person:
     def make(*, prehashed: bool | str) -> Column:
         single = identify(identifier, prehashed=prehashed)
         checked = _checked(single, action.properties[identifier.parameter])

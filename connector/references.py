@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource, Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from .errors import DefinitionError, Problem
+from .errors import DefinitionError, Problem, nearest
 from .schemas import pointer
 
 
@@ -39,6 +39,8 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises DefinitionError (D101) when it cannot be read."""
     try:
         return orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DefinitionError([Problem("D101", str(path), "", "there is no such file")]) from None
     except OSError as error:
         raise DefinitionError([Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]) from None
     except orjson.JSONDecodeError as error:
@@ -52,18 +54,22 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+        self._problems: dict[Problem, None] = {}
 
     def _retrieve(self, uri: str) -> Resource[Any]:
         if "/" in uri or ":" in uri or not (self.path / uri).is_file():
-            raise NoSuchResource(ref=uri)
-        return Resource(read_json(self.path / uri), DRAFT202012)
+            raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
+        return DRAFT202012.create_resource(read_json(self.path / uri))
 
     def document(self, name: str) -> Document:
-        """Return one file with every `$ref` put in. Raises DefinitionError (D101, D108)."""
-        resource = Resource(read_json(self.path / name), DRAFT202012)
+        """Return one file with every `$ref` put in. Raises DefinitionError (D101, or every D108 there is)."""
+        resource = DRAFT202012.create_resource(read_json(self.path / name))
         self._registry = self._registry.with_resource(name, resource)
         origins: dict[str, tuple[str, str]] = {}
+        self._problems.clear()
         content = self._expand(resource.contents, (name, ""), "", origins, ())
+        if self._problems:
+            raise DefinitionError(self._problems)
         return Document(content, origins)
 
     def _expand(self, node: Any, at: tuple[str, str], place: str, origins: Any, open_refs: tuple[Any, ...]) -> Any:
@@ -84,26 +90,28 @@ class Folder:
             return own
         target_at = self._target(node["$ref"], at)
         if target_at in open_refs:
-            raise self._problem(at, f"'{node['$ref']}' leads back to itself")
-        target = self._expand(self._lookup(node["$ref"], at), target_at, place, origins, (*open_refs, target_at))
-        return _over(target, own)
+            self._refuse(at, f"'{node['$ref']}' leads back to itself", "let one of the two files hold what both need")
+            return own
+        try:
+            found = self._registry.resolver(target_at[0]).lookup("#".join(target_at)).contents
+        except Unresolvable:
+            self._refuse(at, f"'{node['$ref']}' points to nothing", self._there(*target_at))
+            return own
+        return _over(self._expand(found, target_at, place, origins, (*open_refs, target_at)), own)
 
     def _target(self, ref: str, at: tuple[str, str]) -> tuple[str, str]:
         file, _, fragment = ref.partition("#")
         return file or at[0], fragment
 
-    def _lookup(self, ref: str, at: tuple[str, str]) -> Any:
-        file, fragment = self._target(ref, at)
-        try:
-            resolved = self._registry.resolver(file).lookup(f"{file}#{fragment}")
-        except Unresolvable:
-            raise self._problem(at, f"'{ref}' points to nothing") from None
-        return resolved.contents
+    def _there(self, file: str, fragment: str) -> str:
+        """Say what there is instead of what a reference points to."""
+        if (self.path / file).is_file():
+            return f"'{file}' has nothing at {fragment}"
+        return nearest(file, (path.name for path in self.path.glob("*.json")))
 
-    def _problem(self, at: tuple[str, str], message: str) -> DefinitionError:
-        hint = "allowed: a file of the same folder, such as _common.json#/$defs/email"
+    def _refuse(self, at: tuple[str, str], message: str, hint: str) -> None:
         file, place = self._shown(at)
-        return DefinitionError([Problem("D108", file, place + "/$ref", message, hint)])
+        self._problems[Problem("D108", file, place + "/$ref", message, hint)] = None
 
     def _shown(self, at: tuple[str, str]) -> tuple[str, str]:
         return str(self.path / at[0]), at[1]

@@ -3,15 +3,16 @@
 Each `{{ expression }}` is a *value hole*: `finalize` keeps the value and leaves a mark that no JSON text can hold. The
 text around is parsed as JSON, then the values are put in. So no content of any field can change the structure.
 
-Item templates are *lifted*: rendered once for each shape (which wire keys, how many values) with symbols in place of the
-identifiers; later records of that shape only fill the holes. A template that looks into a value cannot be lifted and is
-rendered for every record; the bytes are the same either way.
+Item templates are *lifted*: rendered once for each shape (which wire keys, how many values) with symbols in place of
+the identifiers; later records of that shape only fill the holes. A template that looks into a value cannot be lifted
+and is rendered for every record; the bytes are the same either way.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ _LOOP_MEMBERS = frozenset({"first", "last", "index", "index0", "length"})
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Name, nodes.Const, nodes.Getattr,
-    nodes.Getitem, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Concat, nodes.Add,
-    nodes.Sub, nodes.Neg, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair, nodes.Filter, nodes.Test,
+    nodes.Getitem, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Concat,
+    nodes.Add, nodes.Sub, nodes.Neg, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair, nodes.Filter, nodes.Test,
 )  # fmt: skip
 
 
@@ -55,23 +56,27 @@ class _Environment(ImmutableSandboxedEnvironment):
     """Members of data only: no method, no attribute of any Python object, no global."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        return self.getitem(obj, attribute)
+        if isinstance(obj, LoopContext) and attribute in _LOOP_MEMBERS:
+            return getattr(obj, attribute)
+        return self._member(obj, attribute, f"there is no member '{attribute}'")
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, LoopContext) and argument in _LOOP_MEMBERS:
-            return getattr(obj, argument)
+        # the argument may be data: no message names it
+        return self._member(obj, argument, "there is no such member")
+
+    def _member(self, obj: Any, key: Any, otherwise: str) -> Any:
         if isinstance(obj, dict | list | tuple | Symbol):
             try:
-                return obj[argument]
+                return obj[key]
             except (LookupError, TypeError):
                 pass
-        return self.undefined(f"there is no member '{argument}'", name=str(argument))
+        return self.undefined(otherwise)
 
 
 @pass_context
 def _keep(context: Context, value: Any) -> str:
     if isinstance(value, StrictUndefined):
-        value._fail_with_undefined_error()
+        str(value)  # raises
     holes: list[Any] = context.parent[_HOLES]
     holes.append(value)
     return f"\x02{len(holes) - 1}\x03"
@@ -102,7 +107,7 @@ class Template:
         """Return compact JSON. Raises RenderError."""
         literals, holes = self.parts(context)
         try:
-            filled = [orjson.dumps(hole) for hole in holes]
+            filled = [_dumps(hole) for hole in holes]
         except TypeError as error:
             raise RenderError("value", f"a hole's value is not JSON: {error}") from None
         return b"".join(_interleave(literals, filled))
@@ -211,7 +216,7 @@ def read_template(folder: Path, name: str | None, default: str, names: Collectio
 
 
 class Ids(dict[str, list[Any]]):
-    """Wire key → values of one record. A known key that the record lacks is an empty list; an unknown one is undefined."""
+    """Wire key → values of one record. A known key that the record lacks is []; an unknown one is undefined."""
 
     __slots__ = ("known",)
 
@@ -238,12 +243,12 @@ class Symbol:
     def _look(self, *_: Any) -> Any:
         raise _UnliftableError
 
-    __str__ = __eq__ = __ne__ = __hash__ = __len__ = __iter__ = __getitem__ = __contains__ = _look  # type: ignore[assignment]
+    __str__ = __eq__ = __ne__ = __hash__ = __len__ = __iter__ = __getitem__ = __contains__ = _look
     __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __neg__ = __html__ = _look
 
 
-#: Renders one item from the wire values, in the order of the shape's wires.
-RenderItem = Callable[[tuple[str, ...]], bytes]
+#: Renders items, each from its wire values in the order of the shape's wires.
+RenderItems = Callable[[Sequence[tuple[str, ...]]], list[bytes]]
 
 
 class ItemRenderer:
@@ -267,7 +272,7 @@ class ItemRenderer:
         """Whether the item depends on parameters, so that a shape's function holds for one target only."""
         return "params" in self._template.uses
 
-    def shape(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> RenderItem:
+    def shape(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> RenderItems:
         """Return the function for records whose values have these wire keys. Raises RenderError."""
         try:
             pieces = self._lift(wires, params)
@@ -283,24 +288,18 @@ class ItemRenderer:
 
     def _lift(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> list[str]:
         literals, holes = self._render(wires, [Symbol(i) for i in range(len(wires))], params)
-        filled = [orjson.dumps(hole, default=_mark_symbol) for hole in holes]
+        filled = [_dumps(hole) for hole in holes]
         return _MARK.split(b"".join(_interleave(literals, filled)).decode())
 
-    def _slow(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> RenderItem:
+    def _slow(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> RenderItems:
         def render(values: tuple[str, ...]) -> bytes:
             literals, holes = self._render(wires, values, params)
-            return b"".join(_interleave(literals, [orjson.dumps(hole) for hole in holes]))
+            return b"".join(_interleave(literals, [_dumps(hole) for hole in holes]))
 
-        return render
-
-
-def _mark_symbol(value: Any) -> orjson.Fragment:
-    if isinstance(value, Symbol):
-        return orjson.Fragment(f"\x02{value.index}\x03")
-    raise TypeError(f"{type(value).__name__} is not JSON")
+        return lambda items: [render(values) for values in items]
 
 
-def _filler(pieces: list[str], plain: Sequence[bool]) -> RenderItem:
+def _filler(pieces: list[str], plain: Sequence[bool]) -> RenderItems:
     """Return the function that fills `literal, index, literal, index, …, literal`."""
     order = [int(number) for number in pieces[1::2]]
     literals = [literal.replace("%", "%%") for literal in pieces[0::2]]
@@ -308,10 +307,33 @@ def _filler(pieces: list[str], plain: Sequence[bool]) -> RenderItem:
     # a digest needs no escaping: its quotes can stand in the format
     form = "".join(_interleave(literals, ["%s" if any_plain else '"%s"'] * len(order)))
     if any_plain:
-        return lambda values: (form % tuple([orjson.dumps(values[index]).decode() for index in order])).encode()
+        return lambda items: [
+            (form % tuple([orjson.dumps(values[index]).decode() for index in order])).encode() for values in items
+        ]
     if order == list(range(len(plain))):
-        return lambda values: (form % values).encode()
-    return lambda values: (form % tuple([values[index] for index in order])).encode()
+        return lambda items: [(form % values).encode() for values in items]
+    return lambda items: [(form % tuple([values[index] for index in order])).encode() for values in items]
+
+
+class Items(list[bytes]):
+    """Items that are JSON already. As a hole they are one list; a loop gives them one by one."""
+
+
+def _json(value: Any) -> Any:
+    """Give orjson what it does not know: items, and the subclasses of dict that templates see."""
+    if isinstance(value, Items):
+        return orjson.Fragment(b"[" + b",".join(value) + b"]")
+    if isinstance(value, bytes):
+        return orjson.Fragment(value)
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, Symbol):
+        return orjson.Fragment(f"\x02{value.index}\x03")
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _dumps(value: Any) -> bytes:
+    return orjson.dumps(value, default=_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
 
 
 class Envelope:
@@ -325,8 +347,10 @@ class Envelope:
 
     def render(self, groups: Sequence[Mapping[str, Any]], params: Mapping[str, Any], operation: str) -> bytes:
         """Return the body. Each group: its keys and `items`, a list of JSON bytes. Raises RenderError."""
-        wrapped = [{**group, "items": [orjson.Fragment(item) for item in group["items"]]} for group in groups]
-        items = [item for group in wrapped for item in group["items"]]
+        wrapped = [{**group, "items": Items(group["items"])} for group in groups]
+        items = (
+            wrapped[0]["items"] if len(wrapped) == 1 else Items(chain.from_iterable(group["items"] for group in groups))
+        )
         context = {
             "groups": wrapped,
             "items": items,

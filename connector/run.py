@@ -12,7 +12,7 @@ from .delivery import Clock, Courier, Lanes, Limiter, RetryPolicy
 from .pipeline import Pipeline
 from .sending import Send
 from .tally import Tally
-from .values import Event, Record, Unreadable
+from .values import Event, Record, Rejection, Unreadable
 
 Chunk = Sequence[Event | Unreadable]
 
@@ -28,14 +28,14 @@ def batches(pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Cl
         tally.read(len(chunk))
         records = []
         for prepared in pipeline.prepare(chunk, now):
-            if prepared.__class__ is Record:
+            if type(prepared) is Record:
                 records.append(prepared)
             elif prepared is None:
                 tally.skipped()
-            else:
-                tally.refused(prepared)  # type: ignore[arg-type]
+            elif isinstance(prepared, Rejection):
+                tally.refused(prepared)
         tally.prepared(len(records))
-        yield from batcher.take(records)  # type: ignore[arg-type]
+        yield from batcher.take(records)
         yield from batcher.due(now)
         if clock.ending:
             break

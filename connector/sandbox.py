@@ -24,7 +24,7 @@ from .definition import Destination
 from .rendering import RenderError
 from .requests import expand
 from .sandbox_contract import Errors
-from .sandbox_endpoints import PLAIN_REFUSAL, Variant, Voice, routes
+from .sandbox_endpoints import PLAIN_REFUSAL, Variant, Voice, routes, templates_of
 from .sandbox_state import Audience, Identifier, Windows
 
 _JSON = "application/json"
@@ -102,7 +102,7 @@ class _Change(NamedTuple):
     """What one group asks for."""
 
     operation: str
-    people: list[frozenset[Identifier]]
+    people: list[set[Identifier]]
 
 
 @dataclass(eq=False, repr=False)
@@ -144,8 +144,9 @@ class Sandbox:
         """
         #: The path that all of the vendor's paths start with: that of the definition's base URL.
         self.prefix = urlsplit(destination.raw["base_url"]).path.rstrip("/")
-        self._routes = routes(destination, self.prefix)
-        self._voice = Voice(destination.raw.get("sandbox", {}), destination.templates)
+        template = templates_of(destination.templates)
+        self._routes = routes(destination, self.prefix, template)
+        self._voice = Voice(destination.raw.get("sandbox", {}), template)
         self._windows = Windows(destination.rates)
         self._scheme = scheme
         self._clock = clock
@@ -207,14 +208,14 @@ class Sandbox:
         """Apply a request and return the body of its answer; raise the first reason against it."""
         self._admit(call)
         _parse(call)
-        variant = next((variant for variant in call.variants if variant.contract.holds(call.parsed)), None)
-        first = variant or call.variants[0]
-        call.voice = first.voice
-        groups = first.read({"body": call.parsed, "path": call.path, "method": call.method, "headers": call.headers})
-        if groups is not None and first.caps.groups is not None and len(groups) > first.caps.groups:
-            raise _RefusalError(400, "too_many_groups", f"more than {first.caps.groups} groups in one request")
-        if variant is None:
-            raise _RefusalError(400, "invalid", *first.contract.explain(call.parsed))
+        satisfied = next((variant for variant in call.variants if variant.contract.holds(call.parsed)), None)
+        variant = satisfied or call.variants[0]
+        call.voice = variant.voice
+        groups = variant.read({"body": call.parsed, "path": call.path, "method": call.method, "headers": call.headers})
+        if groups is not None and variant.caps.groups is not None and len(groups) > variant.caps.groups:
+            raise _RefusalError(400, "too_many_groups", f"more than {variant.caps.groups} groups in one request")
+        if satisfied is None:
+            raise _RefusalError(400, "invalid", *variant.contract.explain(call.parsed))
         changes = _changes(groups, variant)
         body = _success(call, changes, short=short)
         for change in () if short else changes:
@@ -254,9 +255,8 @@ class Sandbox:
         except RenderError as error:
             status, message = 500, f"the template of refusals does not fit ({error.kind})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
-        return Answer(
-            status, {**self._headers(call, exhausted=faulty and code == "rate_limited"), **refusal.headers}, body
-        )
+        headers = self._headers(call, exhausted=faulty and code == "rate_limited")
+        return Answer(status, {**headers, **refusal.headers}, body)
 
     def _headers(self, call: _Call, *, exhausted: bool = False) -> dict[str, str]:
         state = self._windows.state(call.url, call.now)
@@ -301,14 +301,17 @@ def _changes(groups: list[Any] | None, variant: Variant) -> list[_Change]:
 def _change(group: Any) -> _Change:
     if group["operation"] not in ("add", "remove"):
         raise ValueError
-    return _Change(group["operation"], [frozenset(_identifiers(person)) for person in group["people"]])
+    return _Change(group["operation"], [_identifiers(person) for person in group["people"]])
 
 
-def _identifiers(person: Any) -> Iterator[Identifier]:
+def _identifiers(person: Any) -> set[Identifier]:
+    found = set()
     for wire, values in person.items():
         for value in values if isinstance(values, list) else [values]:
-            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-                yield wire, str(value)
+            if value.__class__ is str or value.__class__ is int:  # not a boolean
+                found.add((wire, str(value)))
+        found.discard((wire, ""))
+    return found
 
 
 def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:

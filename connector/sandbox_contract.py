@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from .schemas import Failure, failures
 
-_UNKNOWN_KEY = ("additionalProperties", "unevaluatedProperties")
+_UNKNOWN_KEY = ("additionalProperties", "unevaluatedProperties", "propertyNames")
 # An answer need not list every failure of a group to say that it has one.
 _MOST_ERRORS = 20
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,13 +27,20 @@ _DEFAULTS = {"reads": "[]", "success": "{}", "refusal": '{"code": {{ code }}, "m
 PLAIN_REFUSAL = Template(_DEFAULTS["refusal"], TEMPLATE_NAMES["refusal"])
 
 
+#: Gives the template of a kind (a key of TEMPLATE_NAMES) by its file, or the kind's default.
+ReadTemplate = Callable[[str, str | None], Template]
+
+
+def templates_of(folder: Path) -> ReadTemplate:
+    """Return what reads the templates of a folder, each once. It raises RenderError and OSError."""
+    return cache(lambda kind, name: read_template(folder, name, _DEFAULTS[kind], TEMPLATE_NAMES[kind]))
+
+
 class Voice:
     """How the vendor reads and answers: the templates and headers of one `sandbox` object."""
 
-    def __init__(self, raw: Mapping[str, Any], templates: Path) -> None:
-        self.reads, self.success, self.refusal = (
-            read_template(templates, raw.get(name), _DEFAULTS[name], names) for name, names in TEMPLATE_NAMES.items()
-        )
+    def __init__(self, raw: Mapping[str, Any], template: ReadTemplate) -> None:
+        self.reads, self.success, self.refusal = (template(kind, raw.get(kind)) for kind in TEMPLATE_NAMES)
         self.headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
         self._rate = raw.get("rate_headers", {})
 
@@ -44,10 +52,10 @@ class Voice:
 class Variant:
     """One way to use an endpoint: a contract, caps, and how to read and answer."""
 
-    def __init__(self, action: Action, templates: Path) -> None:
+    def __init__(self, action: Action, template: ReadTemplate) -> None:
         self.contract = Contract(action.raw.get("accepts", True))
         self.caps: Limits = action.caps
-        self.voice = Voice(_sandbox(action), templates)
+        self.voice = Voice(_sandbox(action), template)
 
     def read(self, context: Mapping[str, Any]) -> list[Any] | None:
         """Return the groups of a body, None when it cannot be read as groups. `context`: what `reads` sees."""
@@ -86,16 +94,16 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
-def routes(destination: Destination, prefix: str) -> list[Route]:
+def routes(destination: Destination, prefix: str, template: ReadTemplate) -> list[Route]:
     """Return all routes, those with fewer placeholders first: a fixed path wins over a parameter."""
     found: dict[tuple[str, ...], Route] = {}
     seen: list[tuple[Any, ...]] = []
     for action in destination.actions.values():
-        template = prefix + action.raw["path"]
-        route = found.setdefault(tuple(_literals(template)), Route(template))
+        path = prefix + action.raw["path"]
+        route = found.setdefault(tuple(_literals(path)), Route(path))
         variants = route.methods.setdefault(action.raw["method"], [])
         key = (route, action.raw["method"], action.raw.get("accepts"), action.caps, _sandbox(action))
         if key not in seen:
             seen.append(key)
-            variants.append(Variant(action, destination.templates))
+            variants.append(Variant(action, template))
     return sorted(found.values(), key=lambda route: len(route.names))

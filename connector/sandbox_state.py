@@ -14,10 +14,11 @@ Identifier = tuple[str, str]
 
 
 class Audience:
-    """People, each a set of identifiers; no identifier belongs to two of them."""
+    """People, each some identifiers; no identifier belongs to two of them."""
 
     def __init__(self) -> None:
-        self._people: dict[Identifier, set[Identifier]] = {}
+        # A person is a tuple until it is merged: a third of a set's memory, and nothing for the garbage collector.
+        self._people: dict[Identifier, Collection[Identifier]] = {}
         self.people = 0
 
     @property
@@ -33,17 +34,20 @@ class Audience:
 
     def _add(self, person: Collection[Identifier]) -> None:
         found = self._found(person)
-        merged = max(found, key=len, default=set())
         self.people += 1 - len(found)
-        for other in found:
-            if other is not merged:
-                self._give(merged, other)
-        self._give(merged, person)
+        if found:
+            self._merge(person, found)
+        else:
+            self._people.update(dict.fromkeys(person, tuple(person)))
 
-    def _give(self, person: set[Identifier], identifiers: Collection[Identifier]) -> None:
-        person.update(identifiers)
-        for identifier in identifiers:
-            self._people[identifier] = person
+    def _merge(self, person: Collection[Identifier], found: list[Collection[Identifier]]) -> None:
+        """Give the largest of the found people what the others and the new one have."""
+        largest = max(found, key=len)
+        merged = largest if isinstance(largest, set) else set()
+        for other in (*found, person):
+            if other is not merged:
+                merged.update(other)
+                self._people.update(dict.fromkeys(other, merged))
 
     def _remove(self, person: Collection[Identifier]) -> None:
         for other in self._found(person):
@@ -51,9 +55,13 @@ class Audience:
             for identifier in other:
                 del self._people[identifier]
 
-    def _found(self, identifiers: Collection[Identifier]) -> list[set[Identifier]]:
-        people = (self._people.get(identifier) for identifier in identifiers)
-        return list({id(person): person for person in people if person is not None}.values())
+    def _found(self, identifiers: Collection[Identifier]) -> list[Collection[Identifier]]:
+        found = {}
+        for identifier in identifiers:
+            person = self._people.get(identifier)
+            if person is not None:
+                found[id(person)] = person
+        return list(found.values())
 
     def members(self) -> list[frozenset[Identifier]]:
         """Return each person once."""

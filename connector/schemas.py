@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -33,19 +34,35 @@ _LIMITS = {
     "multipleOf": "has to be a multiple of {}",
 }
 
+# What is said instead when the limit is 1.
+_ONE = dict.fromkeys(("minLength", "minItems", "minProperties"), "is empty")
+_ONE |= {"maxLength": "has more than one character", "maxItems": "has more than one entry"}
+_ONE |= {"maxProperties": "has more than one member"}
+
 
 class Failure(NamedTuple):
-    """One failure: the keyword, a JSON pointer into the checked document, what is wrong and how to mend it."""
+    """One failure: the keyword, a JSON pointer into the checked document, what is wrong and how to mend it.
+
+    `missing` is the key that is not there.
+    """
 
     keyword: str
     pointer: str
     message: str
     hint: str = ""
+    missing: str = ""
 
 
 def pointer(parts: Any) -> str:
     """Return a JSON pointer (RFC 6901) of keys and indexes."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def lookup(document: Any, place: str) -> Any:
+    """Return what a JSON pointer leads to. Raises LookupError or ValueError when there is nothing."""
+    for part in place.split("/")[1:]:
+        document = document[int(part) if isinstance(document, list) else part.replace("~1", "/").replace("~0", "~")]
+    return document
 
 
 def failures(validator: Any, document: object, *, quote: bool = True) -> list[Failure]:
@@ -66,9 +83,21 @@ def _explain(error: Any, quote: bool) -> Iterator[Failure]:
     if error.validator in ("anyOf", "oneOf") and error.context:
         yield from _best_branch(error, quote)
         return
+    if "propertyNames" in error.relative_schema_path:
+        yield _wrong_key(error)
+        return
     explain = _EXPLAIN.get(error.validator, _form)
-    for parts, message, hint in explain(error, quote):
-        yield Failure(error.validator, pointer([*error.absolute_path, *parts]), message, hint)
+    for said in explain(error, quote):
+        place = pointer([*error.absolute_path, *said.parts])
+        yield Failure(error.validator, place, said.message, said.hint, said.missing)
+
+
+def _wrong_key(error: Any) -> Failure:
+    """Explain a key that may not be called so: what is checked then is the key, not a value."""
+    place = pointer([*error.absolute_path, error.instance])
+    return Failure(
+        "propertyNames", place, f"the key '{error.instance}' is not of the right form", _allowed(error.schema)
+    )
 
 
 def _best_branch(error: Any, quote: bool) -> Iterator[Failure]:
@@ -92,14 +121,20 @@ def _best_branch(error: Any, quote: bool) -> Iterator[Failure]:
         yield from _explain(inner, quote)
 
 
-Parts = Iterator[tuple[list[Any], str, str]]
+class _Said(NamedTuple):
+    """What one keyword has to say, at the place `parts` below the failing value."""
+
+    message: str
+    hint: str = ""
+    parts: tuple[Any, ...] = ()
+    missing: str = ""
 
 
-def _unknown_keys(error: Any, quote: bool) -> Parts:
+def _unknown_keys(error: Any, _quote: bool) -> Iterator[_Said]:
     known = _properties(error.schema)
     for key in error.instance:
         if key not in known:
-            yield [key], f"unknown key '{key}'", nearest(key, known)
+            yield _Said(f"unknown key '{key}'", nearest(key, known), (key,))
 
 
 def _properties(schema: Any) -> set[str]:
@@ -109,46 +144,51 @@ def _properties(schema: Any) -> set[str]:
     return known
 
 
-def _missing_key(error: Any, quote: bool) -> Parts:
+def _missing_key(error: Any, _quote: bool) -> Iterator[_Said]:
     for key in error.validator_value:
         if key not in error.instance:
             about = error.schema.get("properties", {}).get(key, {})
-            yield [], f"missing key '{key}'", about.get("description", "") if isinstance(about, dict) else ""
+            hint = about.get("description", "") if isinstance(about, dict) else ""
+            yield _Said(f"missing key '{key}'", hint, missing=key)
 
 
-def _missing_dependent(error: Any, quote: bool) -> Parts:
+def _missing_dependent(error: Any, _quote: bool) -> Iterator[_Said]:
     for key, needed in error.validator_value.items():
         for other in needed if key in error.instance else ():
             if other not in error.instance:
-                yield [], f"missing key '{other}'", f"'{key}' needs it"
+                yield _Said(f"missing key '{other}'", f"'{key}' needs it", missing=other)
 
 
-def _unknown_word(error: Any, quote: bool) -> Parts:
+def _unknown_word(error: Any, quote: bool) -> Iterator[_Said]:
     words = [str(word) for word in error.validator_value]
-    if quote and isinstance(error.instance, str):
-        yield [], f"unknown word '{error.instance[:60]}'", nearest(error.instance, words)
+    if len(words) == 1:
+        yield _Said(f"has to be '{words[0]}'", _allowed(error.schema))
+    elif quote and isinstance(error.instance, str):
+        yield _Said(f"unknown word '{error.instance[:60]}'", nearest(error.instance, words))
     else:
-        yield [], "is not one of the allowed values", f"known: {', '.join(words)}"
+        yield _Said("is not one of the allowed values", f"known: {', '.join(words)}")
 
 
-def _const(error: Any, quote: bool) -> Parts:
-    yield [], f"has to be {error.validator_value!r}", ""
+def _const(error: Any, _quote: bool) -> Iterator[_Said]:
+    yield _Said(f"has to be {json.dumps(error.validator_value)}", _allowed(error.schema))
 
 
-def _wrong_type(error: Any, quote: bool) -> Parts:
-    yield [], f"has to be {_kinds(error.validator_value)}, not {_kind_of(error.instance)}", _allowed(error.schema)
+def _wrong_type(error: Any, _quote: bool) -> Iterator[_Said]:
+    yield _Said(f"has to be {_kinds(error.validator_value)}, not {_kind_of(error.instance)}", _allowed(error.schema))
 
 
-def _form(error: Any, quote: bool) -> Parts:
+def _form(error: Any, _quote: bool) -> Iterator[_Said]:
     limit = _LIMITS.get(error.validator)
-    if limit:
-        yield [], limit.format(error.validator_value), _allowed(error.schema)
+    if error.validator in _ONE and error.validator_value == 1:
+        yield _Said(_ONE[error.validator], _allowed(error.schema))
+    elif limit:
+        yield _Said(limit.format(error.validator_value), _allowed(error.schema))
     else:
         rule = f"pattern {error.validator_value}" if error.validator == "pattern" else f"'{error.validator}'"
-        yield [], f"is not of the right form ({rule})", _allowed(error.schema)
+        yield _Said(f"is not of the right form ({rule})", _allowed(error.schema))
 
 
-_EXPLAIN: dict[str, Callable[[Any, bool], Parts]] = {
+_EXPLAIN: dict[str, Callable[[Any, bool], Iterator[_Said]]] = {
     "additionalProperties": _unknown_keys,
     "unevaluatedProperties": _unknown_keys,
     "required": _missing_key,
@@ -164,7 +204,9 @@ def _kinds(types: Any) -> str:
 
 
 def _kind_of(value: object) -> str:
-    kinds = {bool: "boolean", str: "string", dict: "object", list: "array", int: "integer", float: "number"}
+    kinds = {bool: "boolean", str: "string", dict: "object", list: "array", int: "integer"}
+    if isinstance(value, float):
+        return "a number with a fraction"
     return _TYPES[kinds.get(type(value), "null")]
 
 

@@ -25,9 +25,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self, cast
 
-from connector.csv_reader import csv_rows
-from connector.errors import SourceError
-from connector.readers import MAX_EVENT_BYTES, Chunk, Damaged, Input, json_array, ndjson
+from .csv_reader import csv_rows
+from .errors import SourceError
+from .readers import MAX_EVENT_BYTES, Chunk, DamagedError, Input, json_array, ndjson
 
 BLOCK_BYTES = 256 * 1024
 QUIET_SECONDS = 1.0
@@ -145,7 +145,7 @@ def _open(path: str, block_bytes: int) -> tuple[_Origin, Iterator[Chunk]]:
 
 def _open_parquet(path: str) -> tuple[_Origin, Iterator[Chunk]]:
     try:
-        from connector.parquet_reader import ParquetFile
+        from .parquet_reader import ParquetFile
     except ImportError:
         raise SourceError(
             "Parquet needs DuckDB, which is not installed; allowed without it: the other formats; "
@@ -165,6 +165,7 @@ class _File:
         self.position = 0
         self.taken = 0
         self._block_bytes = block_bytes
+        self._damaged = False
         self._zip = gzip.GzipFile(fileobj=self._raw, mode="rb") if zipped else None
         if zipped and self.size and not self._begins_as_gzip():
             self.close()
@@ -177,15 +178,26 @@ class _File:
 
     def __call__(self) -> bytes:
         try:
-            # read1: what could be unpacked is given before the damage behind it is reported
-            block = self._zip.read1(self._block_bytes) if self._zip else self._raw.read(self._block_bytes)
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise Damaged("the gzip data is cut off or damaged from here on") from None
+            block = self._unpacked() if self._zip else self._raw.read(self._block_bytes)
         except OSError as error:
             raise SourceError(f"reading failed ({error.strerror}); allowed: a readable file; try again") from None
         self.taken += len(block)
         self.position = self._raw.tell() if self._zip and self.size else self.taken
         return block
+
+    def _unpacked(self) -> bytes:
+        """Return a block, or less where the data is damaged, so that what is before the damage counts."""
+        assert self._zip
+        parts, wanted = [], self._block_bytes
+        try:
+            while not self._damaged and wanted > 0 and (part := self._zip.read1(wanted)):
+                parts.append(part)
+                wanted -= len(part)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            self._damaged = True
+        if self._damaged and not parts:
+            raise DamagedError("the gzip data is cut off or damaged from here on")
+        return b"".join(parts)
 
     def close(self) -> None:
         if self._zip:

@@ -37,11 +37,11 @@ def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) ->
         f"{s.requests:,} requests, {s.bytes:,} bytes, {s.seconds:.2f} s" + (", interrupted" if interrupted else "")
     )
     for (outcome, code, reason), count in tally.reasons.most_common(_SHOWN):
-        lines.append(f"{outcome} {count:,} × {code}: {reason}")
+        lines.append(f"{outcome} {count:,} x {code}: {reason}")
     if len(tally.reasons) > _SHOWN:
         lines.append(f"… and {len(tally.reasons) - _SHOWN} further reasons; --report FILE lists every event")
     for (name, reason), count in tally.dropped.most_common(_SHOWN):
-        lines.append(f"dropped {count:,} × {name}: {reason} ({REASONS[reason]})")
+        lines.append(f"dropped {count:,} x {name}: {reason} ({REASONS[reason]})")
     if sandbox is not None:
         lines += ["", holdings_text(sandbox)]
     return "\n".join(lines)

@@ -100,10 +100,10 @@ class Tally:
         self.summary.identifiers_dropped = sum(dropped.values())
         self.summary.seconds = seconds
 
-    def _note(self, outcome: str, event_id: str, route: str, code: str, reason: str) -> None:
+    def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         key = (outcome, code, reason)
         if key in self.reasons or len(self.reasons) < 1_000:
             self.reasons[key] += 1
         if self._report is not None:
-            line = {"event": event_id, "route": route or None, "outcome": outcome, "code": code, "reason": reason}
+            line = {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
             self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

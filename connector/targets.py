@@ -10,7 +10,7 @@ import jsonschema_rs
 from . import times
 from .definition import Action
 from .expressions import AbsentError, Evaluate, ExpressionError, compile_expression
-from .mapping import Get, is_absent
+from .mapping import GetAll, is_absent
 from .requests import Builder, Later, Refused, Resolved
 from .values import Target
 
@@ -53,7 +53,7 @@ def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
             return raw.strip().lower() == "true"
         if kind == "integer" and raw.strip().isascii() and raw.strip().isdigit():
             return int(raw)
-    elif kind == "string" and isinstance(raw, int) and not isinstance(raw, bool):
+    elif kind == "string" and "format" not in schema and isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw)
     return raw
 
@@ -75,7 +75,7 @@ class Targets:
         route: str,
         action: Action,
         builder: Builder,
-        getters: Mapping[str, Get],
+        getters: Mapping[str, GetAll],
         constant: Collection[str],
         settings: Mapping[str, Any],
     ) -> None:
@@ -95,29 +95,20 @@ class Targets:
         self._until = 0.0
 
     def resolve(self, data: Sequence[dict[str, Any]], now: float) -> list[Resolved]:
-        """Return the target of each event. `now`: seconds since the epoch."""
+        """Return the target of each event, or why there is none. `now`: seconds since the epoch."""
         if now >= self._until or len(self._known) > _KEEP_TARGETS:
             self._known.clear()
             self._until = now + _KEEP_SECONDS
         if not self._varying:
             return [self._one((), data[0], now)] * len(data) if data else []
-        try:
-            keys = _keys([list(map(get, data)) for get in self._varying])
-        except ExpressionError:
-            keys = [None] * len(data)
+        keys = _keys([get(data) for get in self._varying])
         known = self._known
         return [known.get(key) or self._one(key, event, now) for key, event in zip(keys, data, strict=True)]
 
     def _one(self, key: Any, data: dict[str, Any], now: float) -> Resolved:
-        if key in self._known:
-            return self._known[key]
-        try:
-            found = self._resolve(data, now)
-        except ExpressionError as error:
-            return Refused("expression_failed", str(error))
-        if key is not None:
-            self._known[key] = found
-        return found
+        if key not in self._known:
+            self._known[key] = self._resolve(data, now)
+        return self._known[key]
 
     def _resolve(self, data: dict[str, Any], now: float) -> Resolved:
         try:
@@ -137,7 +128,9 @@ class Targets:
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
         for name, get in zip(self._names, self._getters, strict=True):
-            raw = get(data)
+            raw = get([data])[0]
+            if isinstance(raw, ExpressionError):
+                raise ParameterError(f"{name} cannot be mapped: {raw}")
             if is_absent(raw):
                 params[name] = self._action.properties[name].get("default")
             else:
@@ -161,8 +154,8 @@ class Targets:
         )
 
 
-def _nothing(data: dict[str, Any]) -> None:
-    return None
+def _nothing(events: Sequence[dict[str, Any]]) -> list[Any]:
+    return [None] * len(events)
 
 
 def _keys(columns: list[list[Any]]) -> list[Any]:

@@ -56,7 +56,7 @@ class Record(NamedTuple):
     ids: tuple[str, ...]
     wires: tuple[str, ...]
     item: bytes
-    event_id: str
+    event_id: int | str
     at: float
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class Rejection(NamedTuple):
     """A record that cannot be sent: a stable code and a reason that holds no identifier."""
 
     route: str
-    event_id: str
+    event_id: int | str
     code: str
     reason: str
 

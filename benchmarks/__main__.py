@@ -1,0 +1,148 @@
+"""`python -m benchmarks`: all figures, in about two minutes. Exits with 1 when one misses its bound."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.pipeline import Pipeline
+
+from .by_hand import by_hand
+from .mapping import connection, declarative, write_connection, write_events
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Rows of name, value and bound.
+Figures = Iterator[tuple[str, float, float]]
+
+
+def main() -> int:
+    """Print each figure with its bound; return how many miss it, as an exit status."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    arguments.add_argument("--format", choices=["text", "json"], default="text")
+    form = arguments.parse_args().format
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for measure in (mapping, scaling, memory, sending, start_up):
+            for name, value, bound in measure(Path(folder)):
+                figures.append({"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound})
+                if form == "text":
+                    print(
+                        f"{name:<72} {value:>9.3f}  at most {bound:g}{'' if value <= bound else '  MISSED'}", flush=True
+                    )
+    if form == "json":
+        print(json.dumps(figures))
+    return int(not all(figure["ok"] for figure in figures))
+
+
+def mapping(folder: Path) -> Figures:
+    """Bytes of input to bytes of bodies, against the function written by hand; the two take turns."""
+    events = folder / "events.ndjson"
+    write_events(events, 50_000)
+    pipeline = Pipeline(connection())
+    if list(declarative(pipeline, events)) != list(by_hand(events)):
+        raise SystemExit("the two mappings differ")
+    ratios = sorted(
+        _cpu(lambda: drain(declarative(pipeline, events))) / _cpu(lambda: drain(by_hand(events))) for _ in range(9)
+    )
+    yield "mapping: CPU time against a function written by hand, median of 9", ratios[4], 1.75
+
+
+def scaling(folder: Path) -> Figures:
+    """Time per record at 1 million records against 10 thousand."""
+    small, large = folder / "small.ndjson", folder / "large.ndjson"
+    write_events(small, 10_000)
+    write_events(large, 1_000_000)
+    pipeline = Pipeline(connection())
+    before = min(_cpu(lambda: drain(declarative(pipeline, small))) for _ in range(15)) / 10_000
+    after = _cpu(lambda: drain(declarative(pipeline, large))) / 1_000_000
+    yield "scaling: time per record at 1,000,000 records against 10,000", after / before, 1.1
+
+
+def memory(folder: Path) -> Figures:
+    """The largest resident memory of `send` to a vendor that answers at once, in MB."""
+    sizes = {}
+    with vendor() as base_url:
+        for count in (100_000, 1_000_000):
+            write_events(folder / "memory.ndjson", count)
+            sizes[count] = _run(_send(folder, base_url, "memory.ndjson")).ru_maxrss / 1000
+    grown = sizes[1_000_000] / sizes[100_000]
+    yield "memory: resident MB of `send` at 1,000,000 records", sizes[1_000_000], 150
+    yield "memory: the same against 100,000 records", grown, 1.1
+
+
+def sending(folder: Path) -> Figures:
+    """CPU time of `send`, start-up included, against a script that makes and posts the same bodies with httpx."""
+    write_events(folder / "sending.ndjson", 150_000)
+    with vendor() as base_url:
+        script = [sys.executable, "-m", "benchmarks.script", str(folder / "sending.ndjson"), base_url]
+        ours = _send(folder, base_url, "sending.ndjson")
+        ratios = [_seconds(_run(ours)) / _seconds(_run(script)) for _ in range(5)]
+    yield "send: CPU time against a script with httpx, 150,000 events, median of 5", sorted(ratios)[2], 2.0
+
+
+def start_up(folder: Path) -> Figures:
+    """CPU seconds of commands that do nothing yet."""
+    for command in ("--help", "list"):
+        runs = sorted(_seconds(_run([sys.executable, "-m", "connector", command])) for _ in range(5))
+        yield f"start-up: CPU seconds of `connector {command}`, median of 5", runs[2], 0.3
+
+
+@contextmanager
+def vendor() -> Iterator[str]:
+    """Run the vendor in a process of its own; give its base URL."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.vendor"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _send(folder: Path, base_url: str, events: str) -> list[str]:
+    path = write_connection(folder, f"base_url: {base_url}\n")
+    return [sys.executable, "-m", "connector", "send", str(path), str(folder / events), "--no-progress"]
+
+
+def drain(bodies: Iterable[bytes]) -> None:
+    """Make all bodies and forget them."""
+    for _ in bodies:
+        pass
+
+
+def _cpu(work: Callable[[], None]) -> float:
+    gc.collect()
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def _run(command: list[str]) -> resource.struct_rusage:
+    secrets = dict.fromkeys(
+        ("X_CONSUMER_KEY", "X_CONSUMER_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET"), "benchmark"
+    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **secrets})
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return usage
+
+
+def _seconds(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Lint: every problem of definitions, connections and cases at once.
+
+A destination is looked at in stages, each only when the one before found nothing that would mislead it: the form of
+every file, `$ref`s and the whole, rules on the documents and templates, then its examples through the real pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from . import lint_examples, lint_expressions, lint_rules, lint_sandbox, lint_templates, lint_values
+from .catalog import Catalog, load
+from .definition import Destination
+from .errors import ConfigError, Problem, ProblemsError
+from .forms import action_files
+from .lint_base import Rule, shown
+from .lint_bench import Bench, BenchRule
+from .references import Folder
+
+#: Code and rule, of all rules on a definition whose form is right.
+RULES: list[tuple[str, Rule]] = [
+    *lint_rules.RULES,
+    *lint_values.RULES,
+    *lint_expressions.RULES,
+    *lint_templates.RULES,
+]
+
+#: Code and rule, of all rules on what the examples come to.
+BENCH_RULES: list[tuple[str, BenchRule]] = [*lint_examples.RULES, *lint_sandbox.RULES]
+
+# With one of these the examples cannot be run, or only to repeat it.
+_STOPS = frozenset(f"D2{number:02}" for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 21, 22, 23, 29, 31))
+
+_ALLOWED = (
+    "allowed: a folder, a destination's folder or file below schemas/ or templates/, "
+    "a connection (.yaml with 'routes'), a case file (.case.yaml)"
+)
+_SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__", "__snapshots__"})
+
+
+def lint(paths: Sequence[Path], catalog: Catalog) -> list[Problem]:
+    """Return every problem of the files at these paths, by file and pointer; without paths, of all definitions.
+
+    Raises ConfigError (C015) for a path that is nothing lint knows.
+    """
+    definitions, others = _chosen(paths) if paths else ({_schemas(catalog, name) for name in catalog.ids()}, set())
+    found = [problem for folder in sorted(definitions) for problem in lint_destination(folder)]
+    for path in sorted(others):
+        found += _other(path, catalog)
+    return _tidy(found)
+
+
+def lint_destination(schemas: Path) -> list[Problem]:
+    """Return every problem of the destination whose definition files are in this folder."""
+    try:
+        destination = load(schemas.parents[1], schemas.name)
+    except ProblemsError as error:
+        return [*error.problems, *_more_references(error.problems, schemas)]
+    found = list(_static(destination))
+    if _STOPS.isdisjoint(problem.code for problem in found):
+        found += _dynamic(destination)
+    return found
+
+
+def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the references of all files, when one of them was in the way of loading."""
+    if any(problem.code == "D108" for problem in problems):
+        folder = Folder(schemas)
+        for path in (*action_files(schemas), schemas / "destination.json"):
+            try:
+                folder.document(path.name)
+            except ProblemsError as error:
+                yield from error.problems
+
+
+def _static(destination: Destination) -> Iterator[Problem]:
+    for code, rule in RULES:
+        yield from (problem._replace(code=code) for problem in rule(destination))
+
+
+def _dynamic(destination: Destination) -> Iterator[Problem]:
+    bench = Bench(destination)
+    for code, rule in BENCH_RULES:
+        yield from (problem._replace(code=code) for problem in rule(bench))
+
+
+def _other(path: Path, catalog: Catalog) -> Sequence[Problem]:
+    """Return the problems of a connection or a case file."""
+    try:
+        if _is_case(path):
+            from .cases import load_cases
+
+            load_cases(path, catalog)
+        else:
+            from .connection import load_connection
+
+            load_connection(path, catalog)
+    except ProblemsError as error:
+        return error.problems
+    return ()
+
+
+def _schemas(catalog: Catalog, destination: str) -> Path:
+    return catalog.folder(destination) / "schemas" / destination
+
+
+def _chosen(paths: Sequence[Path]) -> tuple[set[Path], set[Path]]:
+    """Return the folders of destinations, and the connections and cases, that the paths stand for."""
+    definitions: set[Path] = set()
+    others: set[Path] = set()
+    problems = []
+    for path in paths:
+        folders, files = _below(path) if path.is_dir() else _single(path)
+        if not folders and not files:
+            message = "holds nothing to lint" if path.is_dir() else "is nothing that lint knows"
+            message = message if path.exists() else "there is no such file or folder"
+            problems.append(Problem("C015", str(path), "", message, _ALLOWED))
+        definitions |= folders
+        others |= files
+    if problems:
+        raise ConfigError(problems)
+    return definitions, others
+
+
+def _single(path: Path) -> tuple[set[Path], set[Path]]:
+    """Return what one file stands for: the destination that it is a part of, or itself."""
+    if path.suffix in (".yaml", ".yml"):
+        return set(), {path} if path.is_file() else set()
+    return _part_of(path.absolute().parent), set()
+
+
+def _part_of(folder: Path) -> set[Path]:
+    """Return the schemas of the destination whose schemas or templates this folder holds."""
+    schemas = folder.parents[1] / "schemas" / folder.name if len(folder.parents) > 1 else folder
+    known = folder.parent.name in ("schemas", "templates") and folder.name != "meta" and schemas.is_dir()
+    return {schemas} if known else set()
+
+
+def _below(folder: Path) -> tuple[set[Path], set[Path]]:
+    """Return what a folder holds: it is a destination's, a definitions folder, or has some of these below it."""
+    whole = folder.absolute()
+    part = _part_of(whole)
+    if part:
+        return part, set()
+    root = whole.parent if whole.name in ("schemas", "templates") else whole
+    definitions = {path for path in (root / "schemas").glob("*") if path.is_dir() and path.name != "meta"}
+    files = list(_walk(folder))
+    definitions |= {path.parent.absolute() for path in files if _is_definition(path)}
+    return definitions, {path for path in files if _is_case(path) or _is_connection(path)}
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, apart from what tools keep there."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if not path.name.startswith(".") and path.name not in _SKIPPED:
+                yield from _walk(path)
+        else:
+            yield path
+
+
+def _is_definition(path: Path) -> bool:
+    return path.name == "destination.json" and path.absolute().parents[1].name == "schemas"
+
+
+def _is_case(path: Path) -> bool:
+    return path.name.endswith((".case.yaml", ".case.yml"))
+
+
+def _is_connection(path: Path) -> bool:
+    """Whether a file looks like a connection from afar: `routes` at its top, and no `cases`."""
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    keys = set(re.findall(r"^([a-z_]+) *:", path.read_text("utf-8", errors="replace"), re.MULTILINE))
+    return "routes" in keys and "cases" not in keys
+
+
+def _tidy(found: Iterable[Problem]) -> list[Problem]:
+    """Return the problems with short file names, each once, in the order of files and pointers.
+
+    What several actions share is found once for each of them, and the hint may differ then.
+    """
+    unique: dict[tuple[str, ...], Problem] = {}
+    for problem in found:
+        file = shown(problem.file)
+        unique.setdefault((problem.code, file, problem.pointer, problem.message), problem._replace(file=file))
+    return sorted(unique.values(), key=lambda problem: (problem.file, _natural(problem.pointer), problem.code))
+
+
+def _natural(pointer: str) -> list[tuple[int, str]]:
+    """Return what sorts a pointer's indexes as numbers."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in pointer.split("/")]
