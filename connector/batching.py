@@ -266,7 +266,7 @@ class Batcher:
         self._pending += len(records)
         sealed = lane.take(records)
         self._pending -= sum(len(batch.records) for batch in sealed)
-        if self._pending > self._max_pending:
+        while self._pending > self._max_pending:
             oldest = min(self._open(), key=lambda row: row[2].opened_at)
             sealed += self._seal(*oldest[:2])
         return sealed

@@ -103,7 +103,7 @@ def list_(definitions: DefinitionsOption = None, form: FormatOption = Format.TEX
     _print(found, listing_text, form)
 
 
-@app.command(epilog="Example: connector show x_custom_audiences.add_user")
+@app.command(epilog="Example: connector show DESTINATION.add_user")
 def show(
     name: Annotated[str, typer.Argument(metavar="DESTINATION[.ACTION]", help="What to show.")],
     definitions: DefinitionsOption = None,
@@ -220,7 +220,7 @@ def send(
         raise typer.Exit(0 if tally.summary.complete and not clock.ending else 1)
 
 
-@app.command(epilog="Example: connector sandbox x_custom_audiences --port 8080 --fail 429:3")
+@app.command(epilog="Example: connector sandbox DESTINATION --port 8080 --fail 429:3")
 def sandbox(
     destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The destination to stand in for.")],
     port: Annotated[

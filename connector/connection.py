@@ -215,7 +215,10 @@ class _Checker:
             if name not in known:
                 yield self._problem("C202", f"/settings/{name}", f"unknown setting '{name}'", nearest(name, known))
                 continue
-            yield from self._value("C202", f"/settings/{name}", name, known[name], value)
+            problems = list(self._value("C202", f"/settings/{name}", name, known[name], value))
+            yield from problems
+            if not problems:
+                self.settings[name] = compile_parameter(name, known[name])(value)
 
     def _value(self, code: str, pointer: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[Problem]:
         try:

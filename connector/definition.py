@@ -106,7 +106,7 @@ class Action:
 
     @property
     def operation(self) -> str:
-        """`add`, `remove` or `call`."""
+        """`add` or `remove`."""
         return str(self.raw["operation"])
 
     @property
@@ -136,8 +136,9 @@ class Action:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers: the destination's, with the action's laid over."""
-        return {**self.defaults.get("headers", {}), **self.raw.get("headers", {})}
+        """The headers by their lower-case names: the destination's, with the action's laid over."""
+        both = {**self.defaults.get("headers", {}), **self.raw.get("headers", {})}
+        return {name.lower(): value for name, value in both.items()}
 
     @property
     def sandbox(self) -> Mapping[str, Any]:

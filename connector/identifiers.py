@@ -297,7 +297,8 @@ def _scatter(raws: list[Any], found: list[str]) -> list[Cell]:
 
 def _cell(one: Identify, raw: Any) -> Cell:
     if isinstance(raw, list | tuple):
-        return [cell for value in raw if (cell := _cell(one, value)) is not None] or None
+        flat = [Dropped("not_text") if isinstance(value, list | tuple) else _cell(one, value) for value in raw]
+        return [cell for cell in flat if cell is not None] or None
     if raw is None or raw == "":
         return None
     if isinstance(raw, ExpressionError):

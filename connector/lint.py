@@ -6,6 +6,7 @@ every file, `$ref`s and the whole, rules on the documents and templates, then it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -126,9 +127,11 @@ def _chosen(paths: Sequence[Path]) -> tuple[set[Path], set[Path]]:
 
 def _single(path: Path) -> tuple[set[Path], set[Path]]:
     """Return what one file stands for: the destination that it is a part of, or itself."""
+    if not path.is_file():
+        return set(), set()
     if path.suffix in (".yaml", ".yml"):
-        return set(), {path} if path.is_file() else set()
-    return _part_of(path.absolute().parent), set()
+        return set(), {path}
+    return _part_of(_whole(path).parent), set()
 
 
 def _part_of(folder: Path) -> set[Path]:
@@ -140,15 +143,20 @@ def _part_of(folder: Path) -> set[Path]:
 
 def _below(folder: Path) -> tuple[set[Path], set[Path]]:
     """Return what a folder holds: it is a destination's, a definitions folder, or has some of these below it."""
-    whole = folder.absolute()
+    whole = _whole(folder)
     part = _part_of(whole)
     if part:
         return part, set()
     root = whole.parent if whole.name in ("schemas", "templates") else whole
     definitions = {path for path in (root / "schemas").glob("*") if path.is_dir() and path.name != "meta"}
     files = list(_walk(folder))
-    definitions |= {path.parent.absolute() for path in files if _is_definition(path)}
+    definitions |= {_whole(path).parent for path in files if _is_definition(path)}
     return definitions, {path for path in files if _is_case(path) or _is_connection(path)}
+
+
+def _whole(path: Path) -> Path:
+    """Return a path from the root on, without `..`; links are not followed, because the names of folders count."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - the alternative follows links
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -69,7 +69,7 @@ class Bench:
 
     def _actions(self) -> Iterator[Action]:
         """Yield the actions that make records."""
-        return (action for action in self.destination.actions.values() if action.operation != "call")
+        return iter(self.destination.actions.values())
 
     def _pipeline(self, action: Action) -> Pipeline:
         """Return a pipeline whose events are examples: each parameter is mapped from a member of its name."""

@@ -41,7 +41,7 @@ def failing_template(bench: Bench) -> Iterator[Problem]:
 def refused_example(bench: Bench) -> Iterator[Problem]:
     """Find an example that is refused or loses an identifier: it would mislead who follows it. Mend the example."""
     for action in bench.destination.actions.values():
-        if action.operation != "call" and "examples" not in action.schema:
+        if "examples" not in action.schema:
             hint = 'add "examples": [{parameter: value, …}]'
             yield at(action.document, "", "the action has no examples: lint cannot see what it renders", hint)
     for tried in bench.tried:

@@ -32,9 +32,9 @@ def flag(destination: Destination) -> Iterator[Problem]:
 def no_identifier(destination: Destination) -> Iterator[Problem]:
     """Find an add or remove action without an identifier: it could name nobody. Mark a parameter, or make it a call."""
     for action in destination.actions.values():
-        if action.operation != "call" and not action.identifiers:
+        if not action.identifiers:
             message = "no parameter of this action names a person"
-            hint = 'give a parameter the keyword \'identifier\', or write "operation": "call"'
+            hint = "give a parameter the keyword 'identifier'"
             yield at(action.document, "/properties", message, hint)
 
 
@@ -226,15 +226,6 @@ def one_name_twice(destination: Destination) -> Iterator[Problem]:
                 yield at(action.document, f"/properties/{name}", f"'{name}' is a setting too", hint)
 
 
-def not_carried_out(destination: Destination) -> Iterator[Problem]:
-    """Find what the language has and nothing carries out yet: it would be passed over in silence. Do without it."""
-    for action in destination.actions.values():
-        for member in ("split", "rate"):
-            if member in action.raw:
-                hint = "a destination's 'rate' is" if member == "rate" else "all kinds of identifiers share a request"
-                yield at(action.document, f"/action/{member}", f"an action's '{member}' is not carried out yet", hint)
-
-
 _OWN_HEADERS = ("authorization", "connection", "content-length", "cookie", "host", "transfer-encoding")
 
 
@@ -267,6 +258,5 @@ RULES: list[tuple[str, Rule]] = [
     ("D225", digest_steps),
     ("D226", unstable_steps),
     ("D229", one_name_twice),
-    ("D230", not_carried_out),
     ("D232", own_header),
 ]

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from .batching import Batch
-from .case_text import pretty
 from .delivery import SystemClock
+from .json_text import pretty
 from .pipeline import Pipeline
 from .run import Chunk, batches
 from .tally import Tally
+from .values import Request
 
 
 class _Listing(Tally):
@@ -37,8 +38,8 @@ def show_preview(pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[st
     number = 0
     for number, batch in enumerate(batches(pipeline, chunks, tally, clock), 1):
         _show_refusals(tally, show, json=json)
-        request = _request(pipeline, batch, clock.now())
-        show(orjson.dumps(request).decode() if json else _text(number, request))
+        request = pipeline.build(batch, clock.now())
+        show(_json(request, batch) if json else _text(request, batch, number))
     _show_refusals(tally, show, json=json)
     s = tally.summary
     if not json:
@@ -55,9 +56,8 @@ def _show_refusals(tally: _Listing, show: Callable[[str], None], *, json: bool) 
     tally.lines.clear()
 
 
-def _request(pipeline: Pipeline, batch: Batch, now: float) -> dict[str, Any]:
-    request = pipeline.build(batch, now)
-    return {
+def _json(request: Request, batch: Batch) -> str:
+    shown = {
         "method": request.method,
         "url": request.url,
         "headers": dict(request.headers),
@@ -65,9 +65,10 @@ def _request(pipeline: Pipeline, batch: Batch, now: float) -> dict[str, Any]:
         "bytes": len(request.body),
         "body": orjson.Fragment(request.body),
     }
+    return orjson.dumps(shown).decode()
 
 
-def _text(number: int, request: dict[str, Any]) -> str:
-    head = f"# request {number}: {request['records']:,} records, {request['bytes']:,} bytes"
-    headers = "".join(f"{name}: {value}\n" for name, value in request["headers"].items())
-    return f"{head}\n{request['method']} {request['url']}\n{headers}\n{pretty(request['body'].contents)}\n"
+def _text(request: Request, batch: Batch, number: int) -> str:
+    head = f"# request {number}: {len(batch.records):,} records, {len(request.body):,} bytes"
+    headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
+    return f"{head}\n{request.method} {request.url}\n{headers}\n{pretty(request.body)}\n"

@@ -13,10 +13,12 @@ import orjson
 from . import times
 from .batching import Batch
 from .definition import Action, Limits
+from .expressions import text as as_text
 from .outcomes import Classify, compile_rules
 from .rendering import Envelope, read_template
 from .values import Request, Target
 
+_LONGEST_OPERATION = "remove"  # of what an envelope can see: add, remove, mixed
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -34,7 +36,12 @@ def placeholders(text: str) -> list[str]:
 
 def expand(text: str, values: Mapping[str, Any], *, encode: bool) -> str:
     """Put values into `{name}` (RFC 6570 level 1), percent-encoded when asked for."""
-    return _PLACEHOLDER.sub(lambda m: quote(str(values[m[1]]), safe="") if encode else str(values[m[1]]), text)
+
+    def fill(match: re.Match[str]) -> str:
+        value = as_text(values[match[1]])
+        return quote(value, safe="") if encode else value
+
+    return _PLACEHOLDER.sub(fill, text)
 
 
 class Builder:
@@ -83,7 +90,7 @@ class Builder:
             if len(self._sizes) > 10_000:
                 self._sizes.clear()
             empty = [{**self._resolved(group, 0.0), "items": []} for group in groups]
-            self._sizes[key] = len(self._envelope.render(empty, shared, ""))
+            self._sizes[key] = len(self._envelope.render(empty, shared, _LONGEST_OPERATION))
         return self._sizes[key]
 
     def build(self, batch: Batch, now: float) -> Request:

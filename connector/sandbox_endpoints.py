@@ -55,7 +55,7 @@ class Variant:
     def __init__(self, action: Action, template: ReadTemplate) -> None:
         self.contract = Contract(action.raw.get("accepts", True))
         self.caps: Limits = action.caps
-        self.voice = Voice(_sandbox(action), template)
+        self.voice = Voice(action.sandbox, template)
 
     def read(self, context: Mapping[str, Any]) -> list[Any] | None:
         """Return the groups of a body, None when it cannot be read as groups. `context`: what `reads` sees."""
@@ -64,15 +64,6 @@ class Variant:
         except RenderError:
             return None
         return groups if isinstance(groups, list) else None
-
-
-def _sandbox(action: Action) -> dict[str, Any]:
-    """Return an action's `sandbox`. A call changes no membership: how others are read does not hold for it."""
-    own = action.raw.get("sandbox", {})
-    inherited = dict(action.sandbox)
-    if action.operation == "call" and "reads" not in own:
-        inherited.pop("reads", None)
-    return inherited
 
 
 class Route:
@@ -102,7 +93,7 @@ def routes(destination: Destination, prefix: str, template: ReadTemplate) -> lis
         path = prefix + action.raw["path"]
         route = found.setdefault(tuple(_literals(path)), Route(path))
         variants = route.methods.setdefault(action.raw["method"], [])
-        key = (route, action.raw["method"], action.raw.get("accepts"), action.caps, _sandbox(action))
+        key = (route, action.raw["method"], action.raw.get("accepts"), action.caps, action.sandbox)
         if key not in seen:
             seen.append(key)
             variants.append(Variant(action, template))

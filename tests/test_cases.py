@@ -21,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector import pytest_plugin
-from connector.case_text import Attempt, Ending, Story, pretty, texts
+from connector.case_text import Attempt, Ending, Story
 from connector.cases import Case, CaseError, load_cases, run_case, slug
 from connector.catalog import Catalog
 from connector.errors import ConfigError, ConnectorError, DefinitionError
 from connector.identifiers import REASONS
+from connector.json_text import pretty, texts
 from connector.testing import run_cases
 from connector.values import Bisect, Delivered, Event, Rejected, Request, Retry, Stop
 

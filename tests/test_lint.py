@@ -175,9 +175,7 @@ def test_the_tiny_destination_is_clean(folder: Path) -> None:
 # --- which paths stand for what ---
 
 WRONG = {"op": "set", "pointer": "/action/operation", "value": "ad"}
-FOUND = [
-    "D104 schemas/tiny/add.json#/action/operation: unknown word 'ad'; known: add, call, remove; did you mean 'add'?"
-]
+FOUND = ["D104 schemas/tiny/add.json#/action/operation: unknown word 'ad'; known: add, remove; did you mean 'add'?"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,7 @@ def test_every_part_of_a_destination_stands_for_it(folder: Path, path: str) -> N
     break_it(folder, {"file": "schemas/tiny/add.json", "change": WRONG})
     assert lines(path) == FOUND
     assert lines(str(folder / path)) == FOUND
-    assert lines(path, "schemas/tiny", ".") == FOUND
+    assert lines(path, "schemas/tiny", "templates/../schemas", ".") == FOUND
 
 
 def test_a_folder_is_searched_for_definitions_connections_and_cases(folder: Path) -> None:
@@ -234,7 +232,7 @@ def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
     Path("notes.txt").write_text("", "utf-8")
     Path("empty").mkdir()
     with pytest.raises(ConfigError) as caught:
-        lines("notes.txt", "empty", "nowhere.yaml", "schemas/tiny", "schemas/meta")
+        lines("notes.txt", "empty", "nowhere.yaml", "schemas/tiny/ad.json", "schemas/tiny", "schemas/meta")
     allowed = (
         "allowed: a folder, a destination's folder or file below schemas/ or templates/, "
         "a connection (.yaml with 'routes'), a case file (.case.yaml)"
@@ -243,6 +241,7 @@ def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
         f"C015 notes.txt: is nothing that lint knows; {allowed}",
         f"C015 empty: holds nothing to lint; {allowed}",
         f"C015 nowhere.yaml: there is no such file or folder; {allowed}",
+        f"C015 schemas/tiny/ad.json: there is no such file or folder; {allowed}",
         f"C015 schemas/meta: there is no such file or folder; {allowed}",
     ]
 
@@ -277,7 +276,7 @@ def test_a_problem_is_an_object_with_stable_members(folder: Path) -> None:
         "file": "schemas/tiny/add.json",
         "pointer": "/action/operation",
         "message": "unknown word 'ad'",
-        "hint": "known: add, call, remove; did you mean 'add'?",
+        "hint": "known: add, remove; did you mean 'add'?",
     }
 
 

@@ -308,9 +308,9 @@ def test_paths_start_with_that_of_the_base_url_and_fixed_ones_win(tmp_path: Path
     destination = define(
         tmp_path,
         {
-            "a_get": action("POST", "/lists/{list_id}", operation="call"),
-            "b_search": action("POST", "/lists/search", operation="call", **success),
-            "c_drop": action("DELETE", "/lists/{list_id}", operation="call"),
+            "a_get": action("POST", "/lists/{list_id}"),
+            "b_search": action("POST", "/lists/search", **success),
+            "c_drop": action("DELETE", "/lists/{list_id}"),
         },
         {"search": '"found"'},
         base_url="https://ads.example.com/v2",
@@ -489,17 +489,6 @@ def test_without_templates_everything_is_accepted_and_nothing_stored(tmp_path: P
     assert answer == Answer(200, {"content-type": "application/json"}, b"{}")
     assert sandbox.holdings() == []
     assert sandbox.answer("POST", ORIGIN + LIST, {}, b"") == answer
-
-
-def test_a_call_does_not_inherit_how_members_are_read(tmp_path: Path) -> None:
-    create = action(path="/lists", operation="call")
-    own = action(path="/other", operation="call", sandbox={"reads": "own.json.j2"})
-    templates = {"reads": READS, "own": '[{"operation": "add", "people": [{"id": {{ body.id }}}]}]'}
-    destination = define(tmp_path, {"create": create, "own": own}, templates, sandbox={"reads": "reads.json.j2"})
-    sandbox = Sandbox(destination)
-    assert post(sandbox, {"name": "a"}, "/lists").status == 200
-    assert post(sandbox, {"id": 1}, "/other").status == 200
-    assert sandbox.holdings() == [Holding("/other", 1, 1)]
 
 
 def test_actions_of_one_endpoint_may_differ_in_contract(tmp_path: Path) -> None:

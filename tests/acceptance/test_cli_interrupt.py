@@ -1,0 +1,149 @@
+"""Ctrl-C: the request in flight is finished, nothing more is sent, and every record is accounted for."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from .cli_tools import (
+    AUDIENCE,
+    Reply,
+    Seen,
+    Vendor,
+    assert_adds_up,
+    connection,
+    ndjson,
+    person,
+    report_lines,
+    start,
+    success,
+)
+
+
+class Patient(Vendor):
+    """A vendor that answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(self._wait)
+        self.go_on = threading.Event()
+
+    def _wait(self, seen: Seen) -> Reply:
+        self.go_on.wait(30)
+        return success(seen)
+
+
+def ended(process: subprocess.Popen[bytes], within: float) -> tuple[int, str, str]:
+    """Status, stdout and stderr of a process that has to end in so many seconds."""
+    try:
+        out, err = process.communicate(timeout=within)
+    finally:
+        process.kill()
+    assert b"Traceback" not in err, err.decode()
+    return process.returncode, out.decode(), err.decode()
+
+
+def line_about_ending(process: subprocess.Popen[bytes]) -> str:
+    assert process.stderr
+    return process.stderr.readline().decode()
+
+
+def test_the_request_in_flight_is_finished_and_the_rest_reported(tmp_path: Path) -> None:
+    events = ndjson(tmp_path, [person(i) for i in range(25)])
+    report = tmp_path / "report"
+    with Patient() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 10}")
+        process = start("send", made, events, "--format", "json", "--report", report)
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGINT)
+        assert "Ctrl-C again ends at once" in line_about_ending(process)
+        assert process.poll() is None
+        vendor.go_on.set()
+        status, out, _ = ended(process, 5)
+        assert len(vendor.seen) == 1
+    summary = json.loads(out)
+    assert_adds_up(summary)
+    assert (status, summary["delivered"], summary["undelivered"], summary["requests"]) == (1, 10, 15, 1)
+    lines = report_lines(report)
+    assert [line["event"] for line in lines] == [f"e{i}" for i in range(10, 25)]
+    assert {(line["outcome"], line["code"]) for line in lines} == {("undelivered", "interrupted")}
+    assert "example.com" not in out + report.read_text("utf-8")
+
+
+def test_the_text_summary_says_that_it_was_interrupted(tmp_path: Path) -> None:
+    with Patient() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 1}")
+        process = start("send", made, ndjson(tmp_path, [person(1), person(2)]))
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGINT)
+        line_about_ending(process)
+        vendor.go_on.set()
+        status, out, _ = ended(process, 5)
+    assert status == 1
+    assert ", interrupted" in out
+    assert "undelivered 1 x interrupted: " in out
+
+
+def test_a_wait_for_a_retry_ends_at_once(tmp_path: Path) -> None:
+    reset = {"content-type": "application/json", "x-rate-limit-reset": str(int(time.time()) + 600)}
+    with Vendor(lambda _: Reply(429, b"{}", reset)) as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", made, ndjson(tmp_path, [person(1)]), "--format", "json")
+        assert vendor.arrived.wait(10)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        status, out, _ = ended(process, 2)
+    assert (status, json.loads(out)["undelivered"]) == (1, 1)
+
+
+def test_a_second_one_ends_at_once(tmp_path: Path) -> None:
+    with Patient() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", made, ndjson(tmp_path, [person(1)]))
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGINT)
+        line_about_ending(process)
+        process.send_signal(signal.SIGINT)
+        try:
+            status, _, _ = ended(process, 2)
+        finally:
+            vendor.go_on.set()
+    assert status != 0
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_reading_from_an_idle_pipe_ends(tmp_path: Path, before: int) -> None:
+    with Vendor() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", made, "-", "--format", "json", "--report", tmp_path / "report", stdin=subprocess.PIPE)
+        assert process.stdin
+        if before:
+            process.stdin.write(
+                json.dumps({"id": "one", "audience": AUDIENCE, "email": "a@example.com"}).encode() + b"\n"
+            )
+        time.sleep(1.2)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.wait(5) == 1
+        assert time.monotonic() - began < 2
+        _, out, _ = ended(process, 1)
+        assert not vendor.seen
+    summary = json.loads(out)
+    assert_adds_up(summary)
+    assert (summary["events"], summary["undelivered"]) == (before, before)
+    assert len(report_lines(tmp_path / "report")) == before
+
+
+def test_a_sandbox_ends_and_shows_what_it_holds(tmp_path: Path) -> None:
+    process = start("sandbox", "x_custom_audiences")
+    assert process.stdout
+    assert "sandbox of x_custom_audiences at http://127.0.0.1:" in process.stdout.readline().decode()
+    process.send_signal(signal.SIGINT)
+    status, out, err = ended(process, 2)
+    assert (status, err) == (0, "")
+    assert out.rstrip().endswith("the sandbox holds:\n  nothing")

@@ -1,0 +1,260 @@
+"""Identifiers: normalising twice is normalising once, many at a time is one at a time, and nobody is hashed to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import phonenumbers
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from connector.definition import Identifier
+from connector.expressions import ExpressionError
+from connector.identifiers import STEPS, Dropped, DroppedError, column, e164, identify, normaliser
+from connector.pipeline import Pipeline
+from connector.values import Event, Record
+
+from .worlds import LAW, NOW, connection, x
+
+# hypothesis' text has no lone surrogates unless asked
+ANY_TEXT = st.text(st.characters(), max_size=30)
+NOISE = st.sampled_from(["", " ", "\t", "\n", "\u00a0", "\u3000", "@", "@@", " @ ", "+", "00", "-"])
+WORDS = ["", "null", "NULL", "Null", "none", "None", "nil", "undefined", "nan", "NaN", "n/a", "N/A", "(null)"]
+WORDS += ["<null>", "[object Object]", "Undefined", "NIL", "[object object]"]
+BAD = {sha256(word.encode()).hexdigest() for word in WORDS}
+DIGESTS = st.sampled_from(WORDS[1:] + ["ann@example.com", "x"]).map(lambda t: sha256(t.encode()).hexdigest())
+PHONES = st.from_regex(r"\+?[0-9 ()./-]{5,18}", fullmatch=True)
+TEXTS = ANY_TEXT | st.sampled_from(WORDS) | DIGESTS | DIGESTS.map(str.upper) | PHONES | st.integers().map(str)
+MESSY = st.builds("{}{}{}".format, NOISE, TEXTS, NOISE)
+SCALARS = MESSY | st.integers(-(10**40), 10**40) | st.booleans() | st.floats() | st.none() | st.just("")
+OTHERS = st.just(ExpressionError("no")) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
+RAWS = SCALARS | st.lists(SCALARS, max_size=4) | st.lists(st.lists(SCALARS, max_size=2), max_size=2) | OTHERS
+FEW = settings(LAW, max_examples=50)  # for each of many identifiers
+HEX64 = re.compile(r"[0-9a-f]{64}").fullmatch
+
+
+def _identifiers() -> dict[str, Identifier]:
+    """Every different identifier of X, and some of other vendors' kinds."""
+    found = {f"{action.id}.{one.parameter}": one for action in x().actions.values() for one in action.identifiers}
+    different: dict[Any, str] = {}
+    for name, one in found.items():
+        different.setdefault((one.wire, one.normalize, one.hash, one.prehashed), name)
+    kinds = {name: found[name] for name in different.values()}
+    odd = Identifier(
+        "odd", "odd", (("digits", ""), ("strip_leading_zeros", "")), "sha256", prehashed="auto", flag=None, source={}
+    )
+    kinds["digits, auto"] = odd
+    kinds["upper"] = replace(odd, normalize=(("remove_whitespace", ""), ("uppercase", "")), prehashed=False)
+    kinds["prefix"] = replace(odd, normalize=(("strip_prefix", "tel:"), ("trim", "")), prehashed=False)
+    return kinds
+
+
+IDENTIFIERS = _identifiers()
+each_identifier = pytest.mark.parametrize("identifier", IDENTIFIERS.values(), ids=IDENTIFIERS)
+ARGUMENTS = {"strip_prefix": ["@", "tel:", "00"]}
+ALL_STEPS = [(name, argument) for name in STEPS for argument in ARGUMENTS.get(name, [""])]
+
+
+def attempt(function: Callable[[Any], str], value: Any) -> str | Dropped:
+    try:
+        return function(value)
+    except DroppedError as error:
+        return Dropped(error.reason)
+    except UnicodeEncodeError:
+        return Dropped("not_unicode")
+
+
+@pytest.mark.parametrize(("name", "argument"), ALL_STEPS)
+def test_a_step_twice_is_the_step_once(name: str, argument: str) -> None:
+    step = STEPS[name](argument)
+
+    @FEW
+    @given(MESSY)
+    @example("tel:tel: tel:1")
+    @example("0000")
+    @example("ΑΣ İ ß ŉ")
+    def law(value: str) -> None:
+        once = attempt(step, value)
+        if isinstance(once, str):
+            assert step(once) == once
+
+    law()
+
+
+@each_identifier
+def test_normalising_twice_is_normalising_once(identifier: Identifier) -> None:
+    normalise = normaliser(identifier)
+
+    @FEW
+    @given(MESSY)
+    @example(" @ @ Ann ")
+    @example("+1 (202) 555-0123")
+    def law(value: str) -> None:
+        once = attempt(normalise, value)
+        if isinstance(once, str):
+            assert normalise(once) == once
+
+    law()
+
+
+def expected(one: Callable[[Any], str], raw: Any) -> Any:
+    """Return what a column has to hold for one raw value, told in the plainest way."""
+    if isinstance(raw, list):
+        cells = [Dropped("not_text") if isinstance(value, list) else expected(one, value) for value in raw]
+        return [cell for cell in cells if cell is not None] or None
+    if raw is None or raw == "":
+        return None
+    if isinstance(raw, ExpressionError):
+        return Dropped("expression_failed")
+    return attempt(one, raw)
+
+
+@each_identifier
+@pytest.mark.parametrize("digest", [False, True])
+def test_a_column_is_its_values_one_by_one(identifier: Identifier, digest: bool) -> None:
+    prehashed = True if digest and identifier.hash != "none" else identifier.prehashed
+    one, many = identify(identifier, prehashed=prehashed), column(identifier, prehashed=prehashed)
+    plain = st.builds("{}@example.com".format, st.text(max_size=3)) | PHONES | st.integers(0).map(str)
+
+    @given(st.lists(RAWS, max_size=6) | st.lists(st.none() | st.just("") | plain) | st.lists(MESSY, min_size=1))
+    @example(["+12025550123", "+442079460123"])
+    @example(["1", "\ud800"])
+    @example(["null", "ann@example.com"])
+    @FEW
+    def law(raws: list[Any]) -> None:
+        assert list(many(raws)) == [expected(one, raw) for raw in raws]
+
+    law()
+
+
+def flat(cells: Any) -> list[str]:
+    if isinstance(cells, list):
+        return [text for cell in cells for text in flat(cell)]
+    return [cells] if isinstance(cells, str) else []
+
+
+@each_identifier
+def test_nothing_and_nobody_is_never_sent(identifier: Identifier) -> None:
+    many = column(identifier, prehashed=identifier.prehashed)
+
+    @given(
+        st.lists(RAWS, min_size=1, max_size=5) | st.lists(st.sampled_from(WORDS).map(lambda w: f" {w} "), min_size=1)
+    )
+    @FEW
+    def law(raws: list[Any]) -> None:
+        for text in flat(list(many(raws))):
+            assert text
+            assert text not in BAD
+            assert text.lower() not in {word.lower() for word in WORDS}
+
+    law()
+
+
+HASHED = {name: one for name, one in IDENTIFIERS.items() if one.hash == "sha256"}
+
+
+@pytest.mark.parametrize("identifier", HASHED.values(), ids=HASHED)
+def test_what_is_hashed_is_a_digest_in_lower_case(identifier: Identifier) -> None:
+    many = column(identifier, prehashed=identifier.prehashed)
+
+    @given(st.lists(RAWS, min_size=1, max_size=5))
+    @FEW
+    def law(raws: list[Any]) -> None:
+        assert all(HEX64(text) for text in flat(list(many(raws))))
+
+    law()
+
+
+@given(st.integers(0, 10**40 - 1))
+@example(2**53 + 1)
+def test_whole_numbers_are_exact(number: int) -> None:
+    action = x().actions["add_user_multi"]
+    [one] = [one for one in action.identifiers if one.parameter == "twitter_id"]
+    assert identify(one, prehashed=False)(number) == sha256(str(number).encode()).hexdigest()
+    [partner] = [one for one in action.identifiers if one.parameter == "partner_user_id"]
+    assert identify(partner, prehashed=False)(number) == str(number)
+
+
+REASONS: list[tuple[str, Any, str]] = [
+    ("email", "  ", "empty"),
+    ("email", True, "not_text"),
+    ("email", {"a": 1}, "not_text"),
+    ("twitter_id", 1e9, "not_exact"),
+    ("twitter_id", 12.0, "not_exact"),
+    ("twitter_id", "1e9", "not_integer"),
+    ("twitter_id", "-5", "not_integer"),
+    ("twitter_id", "١٢٣", "not_integer"),
+    ("twitter_id", "1" * 41, "not_integer"),
+    ("email", "a\ud800@example.com", "not_unicode"),
+    ("partner_user_id", "a\ud800", "not_unicode"),
+    ("phone_number", "202 555 0123", "not_e164"),
+    ("phone_number", "+1 202 555 0123 ext. 5", "not_e164"),
+    ("phone_number", "+999 1", "not_e164"),
+    ("email_sha256", "ann@example.com", "not_a_digest"),
+    ("email_sha256", "a" * 63, "not_a_digest"),
+    ("email_sha256", "g" * 64, "not_a_digest"),
+    ("email_sha256", sha256(b"").hexdigest(), "placeholder"),
+    ("email_sha256", sha256(b"null").hexdigest().upper(), "placeholder"),
+    ("email", "a" * 64, "already_hashed"),
+    ("email", " " + sha256(b"x").hexdigest().upper() + "\n", "already_hashed"),
+    ("email", " NULL ", "placeholder"),
+    ("handle", "@undefined", "placeholder"),
+    ("handle", "@", "empty"),
+    ("partner_user_id", "n/a", "placeholder"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "value", "reason"), REASONS)
+def test_why_a_value_is_dropped(parameter: str, value: Any, reason: str) -> None:
+    [one] = [one for one in x().actions["add_user_multi"].identifiers if one.parameter == parameter]
+    assert attempt(identify(one, prehashed=one.prehashed), value) == Dropped(reason)
+    assert list(column(one, prehashed=one.prehashed)([value])) == [Dropped(reason)]
+
+
+VECTORS: list[tuple[str, str, list[Any]]] = [
+    ("handle", "49e0be2aeccfb51a8dee4c945c8a70a9ac500cf6f5cb08112575f74db9b1470d", ["@AdsAPI", "adsapi", " @ADSAPI\n", "@ AdsAPI", "@@adsapi"]),
+    ("handle", "7352f353c460e74c7ae226952d04f8aa307b12329c5512ec8cb6f1a0f8f9b2cb", ["twitter", "@Twitter", "\tTWITTER "]),
+    ("email", "4798b8bbdcf6f2a52e527f46a3d7a7c9aefb541afda03af79c74809ecc6376f3", ["abc@twitter.com", " ABC@Twitter.com ", "abc@twitter.com\n"]),
+    ("email", "5bf13d5ad4200407c5bc8b9bb578e425d05ef936fd488e3799a9d0806669223c", ["edf@twitter.com", "\u00a0Edf@TWITTER.COM"]),
+    ("email", "d360d510a224510f373931ce2d6215a799f5a9c1cef221b0149b6b6b50cced62", ["test@twitter.com", "Test@Twitter.Com"]),
+    ("phone_number", "1fa6b8d986d9b9cd01bf36951815158bbde9f520c0567c835dfe34783d0a4231", ["+11234567890", "+1 123-456-7890", "+1 (123) 456.7890", " +1 123 456 7890 "]),
+    ("twitter_id", "c623c7e163984493b46c547088542e95d0aaa529bc52bbecce3ff91eb6b7843b", ["123346", 123346, " 123346 ", "000123346"]),
+]  # fmt: skip
+SPELLED = [(wire, spelling, digest) for wire, digest, spellings in VECTORS for spelling in spellings]
+
+
+@pytest.mark.parametrize("action", ["add_user", "add_user_multi", "remove_user", "remove_user_multi"])
+@pytest.mark.parametrize(("wire", "spelling", "digest"), SPELLED)
+def test_the_vendors_vectors(action: str, wire: str, spelling: Any, digest: str) -> None:
+    route = {"action": action, "map": {"custom_audience_id": {"value": "1nmth"}, wire: {"from": "it"}}}
+    [found] = Pipeline(connection([route])).prepare([Event(1, {"it": spelling})], NOW)
+    assert isinstance(found, Record)
+    assert (found.wires, found.ids) == ((wire,), (digest,))
+    assert found.item == b'{"%s":["%s"]}' % (wire.encode(), digest.encode())
+
+
+def _examples() -> list[Any]:
+    kinds = [phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE]
+    pairs = ((region, kind) for region in sorted(phonenumbers.SUPPORTED_REGIONS) for kind in kinds)
+    found = (phonenumbers.example_number_for_type(region, kind) for region, kind in pairs)
+    return [number for number in found if number is not None]
+
+
+def test_spaced_and_dashed_numbers_of_all_countries_become_what_the_parser_makes_of_them() -> None:
+    form = phonenumbers.PhoneNumberFormat
+    numbers = _examples()
+    assert len(numbers) > 400
+    for number in numbers:
+        wanted = phonenumbers.format_number(number, form.E164)
+        international = phonenumbers.format_number(number, form.INTERNATIONAL)
+        for separator in (" ", "-", ".", "\u00a0", "/", "  "):
+            spelled = international.replace(" ", separator).replace("-", separator)
+            parsed = phonenumbers.format_number(phonenumbers.parse(spelled, None), form.E164)
+            assert (e164(spelled), parsed) == (wanted, wanted), spelled
+        code, rest = f"+{number.country_code}", phonenumbers.national_significant_number(number)
+        assert e164(f"({code}) {rest}") == e164(f"{code}{rest}") == wanted
