@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .definition import Action, Destination
 from .errors import ConfigError, DefinitionError, Problem, nearest
 from .forms import action_files, check_form, form_problems, own_folder
-from .references import Document, Folder
+
+if TYPE_CHECKING:
+    from .references import Document
 
 ENTRY_POINTS = "connector.destinations"
 
@@ -51,6 +54,9 @@ def load(root: Path, destination: str) -> Destination:
     problems = check_form(schemas)
     if problems:
         raise DefinitionError(problems)
+
+    from .references import Folder
+
     folder = Folder(schemas)
     documents = {path.stem: folder.document(path.name) for path in action_files(schemas)}
     document = folder.document("destination.json")

@@ -246,8 +246,8 @@ def sandbox(
     secrets = _connection(connection, None, definitions).secrets() if connection else None
     box, given = _sandbox(catalog.load(destination), secrets, fail or ())
     with SandboxServer(box, port) as server:
-        print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)
         try:
+            print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print(holdings_text(box))

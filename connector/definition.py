@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import times
-from .references import Document
+
+if TYPE_CHECKING:
+    from .references import Document
 
 _STAGES = ("records", "groups", "bytes", "age")
 

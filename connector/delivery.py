@@ -94,7 +94,7 @@ class RetryPolicy:
 
     def delay(self, retry: int, outcome: Retry, now: float, random_unit: Callable[[], float]) -> float:
         """Return the seconds to wait before a retry (0 is the first)."""
-        backoff = random_unit() * min(self.cap, self.base * 2.0**retry)
+        backoff = random_unit() * min(self.cap, self.base * 2.0 ** min(retry, 64))
         if outcome.at is None or not outcome.at > now:
             return backoff
         # a little later than asked for, and not all lanes at once

@@ -8,10 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from .errors import DefinitionError, Problem
-from .references import read_json
+from .json_files import read_json
 from .schemas import Failure, explained, lookup
 
 _NUMBERS = {"additionalProperties": 102, "unevaluatedProperties": 102, "required": 103, "dependentRequired": 103}
@@ -71,6 +69,9 @@ def _file_problems(path: Path) -> list[Problem]:
     kind = kind_of(path)
     if kind != "contract":
         return form_problems(kind, document, str(path), "D")
+
+    import jsonschema_rs
+
     try:
         jsonschema_rs.meta.validate(document)
     except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
@@ -119,6 +120,8 @@ def _description(schema: Any, file: str) -> str:
 
 @cache
 def _fast(kind: str) -> Any:
+    import jsonschema_rs
+
     files = _meta_files()
     registry = jsonschema_rs.Registry([(f"json-schema:///{name}", schema) for name, schema in files.items()])
     schema = {"$ref": f"json-schema:///{kind}.schema.json"}

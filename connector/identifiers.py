@@ -277,7 +277,7 @@ def column(identifier: Identifier, *, prehashed: bool | str, single: Identify | 
     def cells(raws: list[Any]) -> Sequence[Cell]:
         kinds = set(map(type, raws))
         if bulk is not None and kinds <= _TEXT_OR_NONE:
-            present = raws if kinds == _TEXT and "" not in raws else [raw for raw in raws if raw]
+            present = raws if all(raws) else [raw for raw in raws if raw]
             found = bulk(present) if present else present
             if found is not None:
                 return found if present is raws else _scatter(raws, found)
@@ -325,7 +325,7 @@ def _bulk(identifier: Identifier, prehashed: bool | str) -> _Bulk | None:
         try:
             for step in steps:
                 values = step(values)
-            if "" in values:
+            if not all(values):
                 return None
             digests: list[str] = [function(value.encode()).hexdigest() for value in values]
         except (DroppedError, UnicodeEncodeError):

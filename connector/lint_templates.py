@@ -12,8 +12,9 @@ from . import rendering
 from .definition import Action, Destination
 from .errors import Problem, nearest
 from .forms import kind_of
+from .json_files import read_json
 from .lint_base import Rule, at, parameters, said
-from .references import Document, read_json, references
+from .references import Document, references
 from .requests import placeholders
 from .sandbox_endpoints import TEMPLATE_NAMES
 

@@ -28,9 +28,7 @@ def parse_path(path: str) -> list[str | int | None]:
     parts: list[str | int | None] = []
     end = 0
     if path.startswith("$"):
-        raise ValueError(
-            f"'{path}' starts with $; a path starts at the event: write its names only; allowed: {PATH_FORM}"
-        )
+        raise ValueError(f"'{path}' starts with $; a path starts in the event; allowed: {PATH_FORM}")
     while end < len(path):
         match = _PART.match(path, end)
         if not match or (end == 0 and path.startswith(".")) or (end and match["key"] and path[end] != "."):

@@ -151,7 +151,7 @@ def _moment(at: Evaluate | None, scope: Mapping[str, Any]) -> float | None:
 def _retry_after(response: Response, now: float) -> float | None:
     """Return the moment of a Retry-After header (RFC 9110: seconds or a date), as seconds since the epoch."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return now + min(int(text), 86_400)
     try:
         return parsedate_to_datetime(text).timestamp() if text else None

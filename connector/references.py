@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource, Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from .errors import DefinitionError, Problem, nearest
+from .json_files import read_json
 from .schemas import pointer
 
 
@@ -33,19 +33,6 @@ class Document(NamedTuple):
             rest = f"/{last}{rest}"
         file, start = self.origins[place]
         return file, start + rest
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises DefinitionError (D101) when it cannot be read."""
-    try:
-        return orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DefinitionError([Problem("D101", str(path), "", "there is no such file")]) from None
-    except OSError as error:
-        raise DefinitionError([Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]) from None
-    except orjson.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        raise DefinitionError([Problem("D101", str(path), "", message)]) from None
 
 
 class Folder:

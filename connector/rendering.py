@@ -302,17 +302,31 @@ class ItemRenderer:
 def _filler(pieces: list[str], plain: Sequence[bool]) -> RenderItems:
     """Return the function that fills `literal, index, literal, index, …, literal`."""
     order = [int(number) for number in pieces[1::2]]
-    literals = [literal.replace("%", "%%") for literal in pieces[0::2]]
-    any_plain = any(plain[index] for index in order)
-    # a digest needs no escaping: its quotes can stand in the format
-    form = "".join(_interleave(literals, ["%s" if any_plain else '"%s"'] * len(order)))
-    if any_plain:
-        return lambda items: [
-            (form % tuple([orjson.dumps(values[index]).decode() for index in order])).encode() for values in items
-        ]
+    pick = _picker(order, plain)
+    quoted = not any(plain[index] for index in order)
+    if quoted:
+        # a digest needs no escaping: its quotes can stand in the literals
+        pieces[2::2] = ['"' + literal for literal in pieces[2::2]]
+        pieces[:-1:2] = [literal + '"' for literal in pieces[:-1:2]]
+
+    def render(items: Sequence[tuple[str, ...]]) -> list[bytes]:
+        parts = pieces.copy()
+        rendered = []
+        for values in items:
+            parts[1::2] = values if pick is None else pick(values)
+            rendered.append("".join(parts).encode())
+        return rendered
+
+    return render
+
+
+def _picker(order: list[int], plain: Sequence[bool]) -> Callable[[tuple[str, ...]], Sequence[str]] | None:
+    """Return the function that puts values in the order of the holes; None when they are in that order already."""
+    if any(plain[index] for index in order):
+        return lambda values: [orjson.dumps(values[index]).decode() for index in order]
     if order == list(range(len(plain))):
-        return lambda items: [(form % values).encode() for values in items]
-    return lambda items: [(form % tuple([values[index] for index in order])).encode() for values in items]
+        return None
+    return lambda values: [values[index] for index in order]
 
 
 class Items(list[bytes]):

@@ -9,7 +9,7 @@ from typing import Any
 from .catalog import Catalog
 from .definition import Action, Destination, Limits
 from .errors import ConfigError, Problem, nearest
-from .references import read_json
+from .json_files import read_json
 
 _WIDTH = 100
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_a_line_in_two_pieces_and_a_last_line_without_end(tmp_path: Path) -> Non
     process = start("send", "--sandbox", connection(tmp_path), "-", "--format", "json", stdin=subprocess.PIPE)
     assert process.stdin
     text = line(person(1)) + b"not json\n\n" + line({"id": "é", "audience": AUDIENCE, "email": "é@example.com"})
-    cut = text.index("\\u00e9".encode()) + 2
+    cut = text.index(b"\\u00e9") + 2
     process.stdin.write(text[:cut])
     time.sleep(0.5)
     out, err = process.communicate(text[cut:].rstrip(b"\n"), timeout=5)
@@ -69,9 +70,10 @@ def test_nothing_on_standard_input(tmp_path: Path) -> None:
 
 def test_a_closed_standard_input_is_an_error(tmp_path: Path) -> None:
     made = connection(tmp_path)
-    command = f"exec {subprocess.list2cmdline(['python3'])} -m connector send --sandbox {made} - <&-"
-    command = command.replace("python3", __import__("sys").executable)
-    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, env=environment(), timeout=20)
+    script = f'exec "$0" -m connector send --sandbox "{made}" - <&-'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable], capture_output=True, check=False, env=environment(), timeout=20
+    )
     assert done.returncode == 2
     assert done.stderr.startswith(b"standard input: ")
     assert b"Traceback" not in done.stderr

@@ -34,7 +34,7 @@ MESSY = st.builds("{}{}{}".format, NOISE, TEXTS, NOISE)
 SCALARS = MESSY | st.integers(-(10**40), 10**40) | st.booleans() | st.floats() | st.none() | st.just("")
 OTHERS = st.just(ExpressionError("no")) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
 RAWS = SCALARS | st.lists(SCALARS, max_size=4) | st.lists(st.lists(SCALARS, max_size=2), max_size=2) | OTHERS
-FEW = settings(LAW, max_examples=50)  # for each of many identifiers
+FEW = settings(LAW, max_examples=30)  # for each of many identifiers
 HEX64 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
