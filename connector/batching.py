@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, repeat
 from operator import itemgetter
 
 from .definition import Limits
@@ -133,7 +133,7 @@ class _Slot:
 
     __slots__ = ("batch", "places")
 
-    def put(self, batch: _Open, count: int) -> None:
+    def __init__(self, batch: _Open, count: int) -> None:
         """The records are the next `count` of the batch."""
         self.batch = batch
         self.places = range(len(batch.records), len(batch.records) + count)
@@ -151,29 +151,42 @@ class _Lane:
 
     def take(self, records: Sequence[Record]) -> list[Batch]:
         """Take records of one target; return what they sealed."""
-        slot = _Slot()
-        held = dict.fromkeys([identifier for record in records for identifier in record.ids], (slot,))
-        alone = self._holders.keys().isdisjoint(held)
-        if len(records) > 1 and not (alone and len(held) == sum([len(record.ids) for record in records])):
-            return [batch for record in records for batch in self.take((record,))]
+        ids = [identifier for record in records for identifier in record.ids]
+        alone = self._holders.keys().isdisjoint(ids)
+        if len(records) > 1 and not alone:
+            return self._one_by_one(records)
         sealed = [] if alone else self._settle(records[0])
         target = records[0].target
+        sizes = [len(record.item) + 1 for record in records]
         if target.operation != self._operation:
             self._operation = target.operation
             self._run += 1
-        sizes = [len(record.item) + 1 for record in records]
         batch, count = self._fitting(target, sizes, records[0].at, sealed)
         if count < len(records):
-            # the rest goes to the next batch: hold the two parts apart
+            # the rest goes to the next batch: the two parts are held apart
             return [*sealed, *self.take(records[:count]), *self.take(records[count:])]
-        slot.put(batch, count)
+        if not self._hold(ids, _Slot(batch, len(records)), alone=alone):
+            return [*sealed, *self._one_by_one(records)]
         batch.add(records, sum(sizes), self._run)
-        if alone:
-            self._holders.update(held)
-        else:
-            for identifier in held:
-                self._holders[identifier] = (*self._holders.get(identifier, ()), slot)
         return sealed
+
+    def _one_by_one(self, records: Sequence[Record]) -> list[Batch]:
+        return [batch for record in records for batch in self.take((record,))]
+
+    def _hold(self, ids: list[str], slot: _Slot, *, alone: bool) -> bool:
+        """Note where the holders of identifiers are; with several records, only if no two of them share one."""
+        holders, mine = self._holders, (slot,)
+        if not alone:
+            for identifier in dict.fromkeys(ids):
+                holders[identifier] = holders.get(identifier, ()) + mine
+            return True
+        before = len(holders)
+        holders.update(zip(ids, repeat(mine), strict=False))
+        if len(holders) == before + len(ids) or len(slot.places) == 1:
+            return True
+        for identifier in ids:
+            holders.pop(identifier, None)
+        return False
 
     def _fitting(self, target: Target, sizes: list[int], at: float, sealed: list[Batch]) -> tuple[_Open, int]:
         """Return the open batch and how many of the records fit; one that takes none is sealed first."""

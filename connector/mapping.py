@@ -135,17 +135,37 @@ def compile_column(source: Mapping[str, Any], settings: Mapping[str, Any]) -> Ge
         return lambda events: [source["value"]] * len(events)
     if "expr" in source:
         return lambda events: [_or_error(get, event) for event in events]
-    parts = parse_path(source["from"]) if isinstance(source["from"], str) else []
-    keys = [part for part in parts if isinstance(part, str)]
-    if len(parts) == len(keys) == 1:
-        [key] = keys
-        return lambda events: [event.get(key) for event in events]
-    if len(parts) == len(keys) == 2:
-        first, second = keys
-        return lambda events: [
-            inner.get(second) if (inner := event.get(first)).__class__ is dict else None for event in events
-        ]
     return lambda events: list(map(get, events))
+
+
+def compile_columns(
+    sources: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> Callable[[Sequence[dict[str, Any]]], list[list[Any]]]:
+    """Compile several entries together: their columns. What paths of two names have in common is followed once."""
+    getters = [compile_column(source, settings) for source in sources]
+    paths = [_two_names(source) for source in sources]
+    firsts = {path[0] for path in paths if path}
+    nothing: dict[str, Any] = {}
+
+    def columns(events: Sequence[dict[str, Any]]) -> list[list[Any]]:
+        inner = {
+            first: [found if (found := event.get(first)).__class__ is dict else nothing for event in events]
+            for first in firsts
+        }
+        return [
+            [found.get(path[1]) for found in inner[path[0]]] if path else get(events)
+            for path, get in zip(paths, getters, strict=True)
+        ]
+
+    return columns
+
+
+def _two_names(source: Mapping[str, Any]) -> tuple[str, str] | None:
+    path = source.get("from")
+    match parse_path(path) if isinstance(path, str) else ():
+        case [str(first), str(second)]:
+            return first, second
+    return None
 
 
 def _or_error(get: Get, event: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ of a chunk, then all phone numbers, because a loop inside C costs a fraction of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -19,7 +19,7 @@ import jsonschema_rs
 from .definition import Action, Identifier
 from .expressions import ExpressionError
 from .identifiers import Cell, Column, DroppedError, Identify, column, identify
-from .mapping import GetAll, compile_column, compile_when
+from .mapping import compile_columns, compile_when
 from .rendering import ItemRenderer, RenderError, RenderItems, read_template
 from .requests import Builder, Refused, Resolved
 from .targets import Targets
@@ -58,13 +58,11 @@ class _Person(NamedTuple):
 
     parameter: str
     wire: str
-    get: GetAll
     flag: str | None
     plain: Column
     digest: Column
 
-    def cells(self, data: list[dict[str, Any]], params: Mapping[str, Any]) -> Sequence[Cell]:
-        raws = self.get(data)
+    def cells(self, raws: list[Any], params: Mapping[str, Any]) -> Sequence[Cell]:
         return self.digest(raws) if self.flag and params.get(self.flag) else self.plain(raws)
 
 
@@ -88,10 +86,9 @@ class Preparer:
         self.name = route.name
         self.dropped: Counter[tuple[str, str]] = Counter()
         self._when = compile_when(route.when, settings)
-        getters = {name: compile_column(source, settings) for name, source in route.map.items()}
-        constant = [name for name, source in route.map.items() if "value" in source]
-        self._targets = Targets(route.name, action, builder, getters, constant, settings)
-        self._people = _people(action, getters)
+        self._targets = Targets(route.name, action, builder, route.map, settings)
+        self._people = _people(action, route.map)
+        self._columns = compile_columns([route.map[person.parameter] for person in self._people], settings)
         self._flags = tuple({person.flag for person in self._people if person.flag})
         template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
         plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
@@ -157,7 +154,9 @@ class Preparer:
         return taken
 
     def _records(self, data: list[dict[str, Any]], rows: _Rows) -> Iterable[Prepared]:
-        columns = [(person, person.cells(data, rows.targets[0].params)) for person in self._people]
+        params = rows.targets[0].params
+        raws = self._columns(data)
+        columns = [(person, person.cells(raw, params)) for person, raw in zip(self._people, raws, strict=True)]
         kinds = [set(map(type, cells)) for _, cells in columns]
         present = [pair for pair, kind in zip(columns, kinds, strict=True) if kind != _ABSENT]
         names = tuple(person.parameter for person, _ in present)
@@ -251,13 +250,13 @@ def _without_duplicates(
     return tuple(value for _, value in first), tuple(first.values())
 
 
-def _people(action: Action, getters: Mapping[str, GetAll]) -> list[_Person]:
+def _people(action: Action, mapped: Collection[str]) -> list[_Person]:
     """Return the mapped identifier parameters, those of one wire key side by side."""
-    mapped = sorted((i for i in action.identifiers if i.parameter in getters), key=lambda i: action.wires.index(i.wire))
-    return [_person(identifier, action, getters[identifier.parameter]) for identifier in mapped]
+    people = sorted((i for i in action.identifiers if i.parameter in mapped), key=lambda i: action.wires.index(i.wire))
+    return [_person(identifier, action) for identifier in people]
 
 
-def _person(identifier: Identifier, action: Action, get: GetAll) -> _Person:
+def _person(identifier: Identifier, action: Action) -> _Person:
     def make(*, prehashed: bool | str) -> Column:
         single = identify(identifier, prehashed=prehashed)
         checked = _checked(single, action.properties[identifier.parameter])
@@ -265,7 +264,7 @@ def _person(identifier: Identifier, action: Action, get: GetAll) -> _Person:
 
     flag = identifier.flag if identifier.hash != "none" else None
     plain, digest = make(prehashed=identifier.prehashed), make(prehashed=True)
-    return _Person(identifier.parameter, identifier.wire, get, flag, plain, digest)
+    return _Person(identifier.parameter, identifier.wire, flag, plain, digest)
 
 
 # Keywords that say nothing about a single value, or that identifying checks anyway.

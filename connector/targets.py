@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -10,7 +10,7 @@ import jsonschema_rs
 from . import times
 from .definition import Action
 from .expressions import AbsentError, Evaluate, ExpressionError, compile_expression
-from .mapping import GetAll, is_absent
+from .mapping import compile_column, compile_columns, is_absent
 from .requests import Builder, Later, Refused, Resolved
 from .values import Target
 
@@ -75,11 +75,10 @@ class Targets:
         route: str,
         action: Action,
         builder: Builder,
-        getters: Mapping[str, GetAll],
-        constant: Collection[str],
+        sources: Mapping[str, Mapping[str, Any]],
         settings: Mapping[str, Any],
     ) -> None:
-        """`constant` names the parameters whose value is the same for every event."""
+        """`sources` is the route's `map`. Raises ExpressionError, ValueError (a path)."""
         people = {identifier.parameter for identifier in action.identifiers}
         self._route = route
         self._action = action
@@ -87,8 +86,11 @@ class Targets:
         self._settings = settings
         self._names = [name for name in action.properties if name not in people]
         self._coerce = {name: compile_parameter(name, action.properties[name]) for name in self._names}
-        self._getters = [getters.get(name, _nothing) for name in self._names]
-        self._varying = [getters[name] for name in self._names if name in getters and name not in constant]
+        mapped = [name for name in self._names if name in sources]
+        self._getters = {name: compile_column(sources[name], settings) for name in mapped}
+        varying = [sources[name] for name in mapped if "value" not in sources[name]]
+        self._varies = bool(varying)
+        self._columns = compile_columns(varying, settings)
         self._required = [name for name in action.schema.get("required", ()) if name not in people]
         self._checks = [_Check(raw) for raw in action.raw.get("checks", ())]
         self._known: dict[Any, Resolved] = {}
@@ -99,9 +101,9 @@ class Targets:
         if now >= self._until or len(self._known) > _KEEP_TARGETS:
             self._known.clear()
             self._until = now + _KEEP_SECONDS
-        if not self._varying:
+        if not self._varies:
             return [self._one((), data[0], now)] * len(data) if data else []
-        keys = _keys([get(data) for get in self._varying])
+        keys = _keys(self._columns(data))
         known = self._known
         return [known.get(key) or self._one(key, event, now) for key, event in zip(keys, data, strict=True)]
 
@@ -127,8 +129,8 @@ class Targets:
 
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
-        for name, get in zip(self._names, self._getters, strict=True):
-            raw = get([data])[0]
+        for name in self._names:
+            raw = self._getters[name]([data])[0] if name in self._getters else None
             if isinstance(raw, ExpressionError):
                 raise ParameterError(f"{name} cannot be mapped: {raw}")
             if is_absent(raw):
@@ -152,10 +154,6 @@ class Targets:
             room=(self._builder.caps.bytes or float("inf")) - base - more,
             builder=self._builder,
         )
-
-
-def _nothing(events: Sequence[dict[str, Any]]) -> list[Any]:
-    return [None] * len(events)
 
 
 def _keys(columns: list[list[Any]]) -> list[Any]:
