@@ -7,12 +7,14 @@ so a vendor that applies a body in its order applies the events in theirs. Two r
   newer one removes, and only inside the current run: past an opposite operation the older record may have mattered,
   because the vendor may know the two sets of identifiers as one person.
 * *seal*: any other overlap under another operation closes the batch; the record starts the next.
+
+A further overlap under the same operation but in another group starts a new run: of two expiries the newer one counts.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby, repeat
 from operator import itemgetter
@@ -61,17 +63,11 @@ class Batch:
     def halves(self) -> tuple[Batch, Batch]:
         """Return the first and the second half."""
         middle = len(self.records) // 2
-        return (
-            Batch(self.records[:middle], self.runs[:middle]),
-            Batch(self.records[middle:], self.runs[middle:]),
-        )
+        return self.only(range(middle)), self.only(range(middle, len(self.records)))
 
-    def split(self, chosen: set[int]) -> tuple[Batch, Batch]:
-        """Return the records at the chosen positions, and the others."""
-        return self._only(lambda i: i in chosen), self._only(lambda i: i not in chosen)
-
-    def _only(self, keep: Callable[[int], bool]) -> Batch:
-        kept = [i for i in range(len(self.records)) if keep(i)]
+    def only(self, positions: Iterable[int]) -> Batch:
+        """Return a batch of the records at these positions."""
+        kept = list(positions)
         return Batch(tuple(self.records[i] for i in kept), tuple(self.runs[i] for i in kept))
 
 
@@ -161,6 +157,8 @@ class _Lane:
         if target.operation != self._operation:
             self._operation = target.operation
             self._run += 1
+            # another batch key is another request: what came before has to go before
+            sealed += [batch for key in list(self.open) if key != target.key for batch in self.seal(key)]
         batch, count = self._fitting(target, sizes, records[0].at, sealed)
         if count < len(records):
             # the rest goes to the next batch: the two parts are held apart
@@ -191,6 +189,9 @@ class _Lane:
     def _fitting(self, target: Target, sizes: list[int], at: float, sealed: list[Batch]) -> tuple[_Open, int]:
         """Return the open batch and how many of the records fit; one that takes none is sealed first."""
         batch = self.open.get(target.key)
+        if batch is not None and not batch.alive:
+            # all of it was superseded: its groups and bytes count no more, its age does
+            batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, batch.opened_at)
         if batch is not None:
             count = batch.fitting(target, sizes, self._run)
             if count:
@@ -212,8 +213,10 @@ class _Lane:
                 batch.drop(index)
                 self._release(batch, index, older)
                 self._superseded(older)
-            elif not same and batch not in conflicts:
+            elif not same:
                 conflicts.append(batch)
+            elif older.target.group != record.target.group and batch.runs[index] == self._run:
+                self._run += 1  # of two groups that name one person the newer one comes last
         keys = [key for key, batch in self.open.items() if batch in conflicts]
         return [batch for key in keys for batch in self.seal(key)]
 

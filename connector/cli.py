@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .delivery import SystemClock
     from .run import Run
     from .sandbox import Sandbox
+    from .sandbox_server import SandboxServer
 
 app = typer.Typer(
     name="connector",
@@ -72,10 +73,13 @@ def main() -> None:
     except ConnectorError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:
-        # whoever read the output has seen enough
+    except OSError as error:
+        # nothing more can be printed: whoever read the output has seen enough, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        print(f"the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _version(wanted: bool) -> None:
@@ -207,7 +211,7 @@ def send(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(events, limit=limit))
         box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
-        tally = Tally(stack.enter_context(_open_report(report)) if report else None)
+        tally = Tally(stack.enter_context(_open_report(report, connection, events)) if report else None)
         clock = SystemClock()
         run = _make_run(stack, loaded, box, tally, clock, RetryPolicy(retries=retries), timeout)
         with _interruptible(clock), _progress(progress, source, run) as watched:
@@ -239,13 +243,12 @@ def sandbox(
 ) -> None:
     """Run a local vendor: it checks auth, caps and bodies, and answers as the vendor would."""
     from .catalog import Catalog
-    from .sandbox_server import SandboxServer
     from .summary import holdings_text, sandbox_text
 
     catalog = Catalog(definitions or ())
     secrets = _connection(connection, None, definitions).secrets() if connection else None
     box, given = _sandbox(catalog.load(destination), secrets, fail or ())
-    with SandboxServer(box, port) as server:
+    with _listen(box, port) as server:
         try:
             print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)
             server.serve_forever()
@@ -285,7 +288,11 @@ def _connection(path: Path, settings: Sequence[str] | None, definitions: Sequenc
 
 
 @contextmanager
-def _open_report(path: Path) -> Iterator[Any]:
+def _open_report(path: Path, *inputs: Path | str) -> Iterator[Any]:
+    for other in map(Path, inputs):
+        if path.exists() and other.exists() and path.samefile(other):
+            message = "the report would overwrite what is read"
+            raise ConfigError([Problem("C013", str(path), "", message, "name another file")])
     try:
         with path.open("wb") as file:
             yield file
@@ -309,14 +316,12 @@ def _start_sandbox(
     stack: ExitStack, connection: Connection, faults: Sequence[str]
 ) -> tuple[Sandbox, str, dict[str, str]]:
     """Start a sandbox that expects the connection's own credentials, or made-up ones when it has none."""
-    from .sandbox_server import SandboxServer
-
     try:
         secrets = connection.secrets() or None
     except ConfigError:
         secrets = None
     box, given = _sandbox(connection.destination, secrets, faults)
-    server = stack.enter_context(SandboxServer(box))
+    server = stack.enter_context(_listen(box, 0))
     return box, server.base_url, given
 
 
@@ -345,6 +350,16 @@ def _make_run(
     auth = scheme(connection.destination.auth, secrets).client()
     sender = stack.enter_context(HttpSender(auth, LANES, timeout))
     return Run(Pipeline(connection), connection.destination.rates, sender, clock, policy, tally)
+
+
+def _listen(box: Sandbox, port: int) -> SandboxServer:
+    from .sandbox_server import SandboxServer
+
+    try:
+        return SandboxServer(box, port)
+    except OSError as error:
+        message = f"port {port} cannot be used: {error.strerror}"
+        raise ConfigError([Problem("C018", "--port", "", message, "0 takes a free one")]) from None
 
 
 @contextmanager

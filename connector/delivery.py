@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 from .batching import Batch
@@ -163,31 +164,36 @@ class Courier:
     def deliver(self, batch: Batch) -> Stop | None:
         """Deliver a batch; every record of it gets its outcome. A Stop says that its lane has to stop."""
         parts = [batch]
-        while parts:
-            part = parts.pop()
-            outcome = self._outcome(part)
-            if isinstance(outcome, Delivered):
-                self._ledger.delivered(part.records)
-            elif isinstance(outcome, Stop):
-                for left in (part, *reversed(parts)):
-                    self._ledger.undelivered(left.records, outcome.code, outcome.reason)
-                return outcome
-            else:
-                parts += reversed(self._refused(part, outcome))
+        try:
+            while parts:
+                outcome = self._outcome(parts[-1])
+                if isinstance(outcome, Stop):
+                    self._keep(parts, outcome)
+                    return outcome
+                part = parts.pop()
+                if isinstance(outcome, Delivered):
+                    self._ledger.delivered(part.records)
+                else:
+                    parts += reversed(self._refused(part, outcome))
+        except BaseException as error:
+            self._keep(parts, Stop("internal", f"a defect of the connector: {type(error).__name__}"))
+            raise
         return None
 
+    def _keep(self, parts: Sequence[Batch], stop: Stop) -> None:
+        for part in reversed(parts):
+            self._ledger.undelivered(part.records, stop.code, stop.reason)
+
     def _refused(self, part: Batch, outcome: Rejected | Bisect) -> Sequence[Batch]:
-        """Settle who is refused; return what is still to be sent."""
+        """Settle who is refused; return what is still to be sent, in order."""
         if isinstance(outcome, Rejected) and outcome.positions is None:
             self._ledger.rejected(part.records, outcome.code, outcome.reason)
             return []
         alone, together = _guilty(part, outcome) if isinstance(outcome, Rejected) else (set[int](), set[int]())
         if alone or 0 < len(together) < len(part.records):
-            refused, _ = part.split(alone)
-            self._ledger.rejected(refused.records, outcome.code, outcome.reason)
-            _, rest = part.split(alone | together)
-            suspects, _ = part.split(together)
-            return [left for left in (rest, suspects) if left.records]
+            self._ledger.rejected(part.only(sorted(alone)).records, outcome.code, outcome.reason)
+            rest = (i for i in range(len(part.records)) if i not in alone)
+            return [part.only(positions) for _, positions in groupby(rest, key=together.__contains__)]
         if len(part.records) == 1:
             self._ledger.rejected(part.records, outcome.code, outcome.reason)
             return []

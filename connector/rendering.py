@@ -106,11 +106,7 @@ class Template:
     def render(self, context: Mapping[str, Any]) -> bytes:
         """Return compact JSON. Raises RenderError."""
         literals, holes = self.parts(context)
-        try:
-            filled = [_dumps(hole) for hole in holes]
-        except TypeError as error:
-            raise RenderError("value", f"a hole's value is not JSON: {error}") from None
-        return b"".join(_interleave(literals, filled))
+        return b"".join(_interleave(literals, [_dumps(hole) for hole in holes]))
 
     def parts(self, context: Mapping[str, Any]) -> tuple[list[bytes], list[Any]]:
         """Return the literal chunks and, one fewer, the hole values between them. Raises RenderError."""
@@ -183,7 +179,10 @@ def _forbidden(tree: nodes.Template) -> Iterator[RenderError]:
 
 
 def _unknown_names(tree: nodes.Template, names: Collection[str]) -> Iterator[RenderError]:
-    for name in sorted(meta.find_undeclared_variables(tree) - set(names)):
+    used = meta.find_undeclared_variables(tree) | {
+        node.name for node in tree.find_all(nodes.Name) if node.name == "self"
+    }
+    for name in sorted(used - set(names)):
         line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 0)
         yield RenderError("name", f"unknown name '{name}'; {nearest(name, names)}", line)
 
@@ -347,7 +346,10 @@ def _json(value: Any) -> Any:
 
 
 def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value, default=_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    try:
+        return orjson.dumps(value, default=_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except TypeError:
+        raise RenderError("value", "a hole's value cannot be written as JSON") from None
 
 
 class Envelope:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -70,23 +72,47 @@ def sandbox_text(destination: str, base_url: str, credentials: Mapping[str, str]
 
 @contextmanager
 def progress(source: Any, run: Run) -> Iterator[Run]:
-    """Show a bar on stderr while a run delivers."""
+    """Show on stderr how far a run is: a bar on a terminal, else a line every few seconds and one at the end."""
+    if not sys.stderr.isatty():
+        lines = _Lines(run.tally)
+        yield replace(run, progress=lines.update)
+        lines.show()
+        return
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[counts]}"),
-        TimeRemainingColumn(),
-    )
+    percentage, counts = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[counts]}")
+    columns = (BarColumn(), percentage, counts, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("send", total=source.size, counts="")
 
         def update() -> None:
-            s = run.tally.summary
-            counts = f"{s.events:,} events, {s.delivered:,} delivered, {s.rejected + s.undelivered:,} failed"
-            bar.update(task, completed=source.bytes_read, counts=counts)
+            bar.update(task, completed=source.bytes_read, counts=_counts(run.tally))
 
         yield replace(run, progress=update)
         update()
+
+
+def _counts(tally: Tally) -> str:
+    s = tally.summary
+    return f"{s.events:,} events, {s.delivered:,} delivered, {s.rejected + s.undelivered:,} failed"
+
+
+class _Lines:
+    """Progress as lines, one every five seconds."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._next = time.monotonic() + _EVERY
+
+    def update(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next += _EVERY
+            self.show()
+
+    def show(self) -> None:
+        print(_counts(self._tally), file=sys.stderr, flush=True)
+
+
+_EVERY = 5.0

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector import auth
 from connector.auth import OAuth1, scheme
 
 # Published by X in its documentation, and invalid since.
@@ -37,7 +36,9 @@ VECTORS: list[tuple[str, str, str, Query, str]] = [
     # X signs a form here. No destination sends one; as a query the same members enter the signature.
     ("X's own sample", "POST", "https://api.x.com/1.1/statuses/update.json", {"include_entities": "true", "status": "Hello Ladies + Gentlemen, a signed OAuth request!"}, "Ls93hJiZbQ3akF3HF3x1Bz8/zU4="),
 ]  # fmt: skip
-each_vector = pytest.mark.parametrize(("method", "url", "query", "expected"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS])
+each_vector = pytest.mark.parametrize(
+    ("method", "url", "query", "expected"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS]
+)
 
 
 def signed(request: httpx.Request, one: httpx.Auth) -> httpx.Request:
@@ -92,7 +93,9 @@ def test_each_attempt_has_a_new_nonce_and_the_time_of_now() -> None:
 
 
 PATHS = st.text("abc-._~%20/", max_size=8).filter(lambda p: "%" not in p and "//" not in p and "." not in p)
-QUERIES = st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1, max_size=4), st.text(max_size=6), max_size=3)
+QUERIES = st.dictionaries(
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=4), st.text(max_size=6), max_size=3
+)
 
 
 @given(st.sampled_from(["GET", "POST", "DELETE"]), PATHS, QUERIES)
@@ -151,7 +154,7 @@ def test_why_a_request_is_refused(change: str | tuple[str, str], expected: str) 
 
 @pytest.mark.parametrize(("seconds", "fine"), [(0, True), (299, True), (301, False), (-299, True), (-301, False)])
 def test_the_time_may_be_off_a_little(seconds: int, fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth.time, "time", lambda: 1_318_622_958.0 + seconds)
+    monkeypatch.setattr("connector.auth.time.time", lambda: 1_318_622_958.0 + seconds)
     one = OAuth1({}, SECRETS)
     request = signed(httpx.Request("POST", USERS), one.client(NONCE, TIMESTAMP))
     assert check(one, request) == (None if fine else "oauth_timestamp is too far from now")

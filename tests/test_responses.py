@@ -29,7 +29,9 @@ def classify(action: str = "add_user") -> Classify:
 
 def said(code: str) -> str:
     """Return the words of the definition for a code."""
-    [reason] = {rule["reason"] for rule in x().raw["responses"] if rule.get("code") == code and "body" not in rule["when"]}
+    [reason] = {
+        rule["reason"] for rule in x().raw["responses"] if rule.get("code") == code and "body" not in rule["when"]
+    }
     return str(reason)
 
 
@@ -43,7 +45,9 @@ def error(code: Any) -> dict[str, Any]:
 
 REFUSED = "X refused the operation this person was part of"
 WHOLE = "X refused the request without naming an operation"
-GATEWAY = "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
+GATEWAY = (
+    "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
+)
 
 TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("both counts", 200, {}, counts(4, 4), Delivered()),
@@ -104,7 +108,9 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "headers", "body", "outcome"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "outcome"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
 def test_an_answer_for_a_custom_audience(status: int, headers: dict[str, str], body: Any, outcome: Outcome) -> None:
     for action in ("add_user", "add_user_multi", "remove_user", "remove_user_multi"):
         assert classify(action)(Response(status, headers, body), 4, NOW) == outcome
@@ -142,7 +148,9 @@ def test_without_rules_2xx_is_delivered(status: int) -> None:
 
 
 def test_without_rules_401_stops() -> None:
-    assert DEFAULTS(Response(401, {}, None), 1, NOW) == Stop("unauthorized", "HTTP 401: the credentials were not accepted")
+    assert DEFAULTS(Response(401, {}, None), 1, NOW) == Stop(
+        "unauthorized", "HTTP 401: the credentials were not accepted"
+    )
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -152,13 +160,21 @@ def test_without_rules_a_refusal_of_the_body_is_halved(status: int) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["data", "success_count", "total_count", "operation_errors", "errors", "code"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["data", "success_count", "total_count", "operation_errors", "errors", "code"]),
+            inner,
+            max_size=3,
+        )
+    ),
     max_leaves=6,
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["retry-after", "x-rate-limit-reset"]),
-    st.sampled_from(["", "nan", "inf", "-1", "1e400", "Thu, 15 Jan 99999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "0"])
+    st.sampled_from(
+        ["", "nan", "inf", "-1", "1e400", "Thu, 15 Jan 99999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "0"]
+    )
     | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8),
 )
 

@@ -301,7 +301,6 @@ def test_progress_is_shown_on_a_terminal_only_and_never_on_stdout(tmp_path: Path
         assert text.startswith("events  ")
 
 
-@pytest.mark.xfail(reason="without a terminal --progress prints an empty line and nothing else", strict=True)
 def test_progress_can_be_asked_for_without_a_terminal(tmp_path: Path) -> None:
     done = run("send", "--sandbox", *EXAMPLE, "--progress", "--format", "json")
     assert done.json["delivered"] == 5

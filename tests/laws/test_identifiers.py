@@ -27,7 +27,7 @@ NOISE = st.sampled_from(["", " ", "\t", "\n", "\u00a0", "\u3000", "@", "@@", " @
 WORDS = ["", "null", "NULL", "Null", "none", "None", "nil", "undefined", "nan", "NaN", "n/a", "N/A", "(null)"]
 WORDS += ["<null>", "[object Object]", "Undefined", "NIL", "[object object]"]
 BAD = {sha256(word.encode()).hexdigest() for word in WORDS}
-DIGESTS = st.sampled_from(WORDS[1:] + ["ann@example.com", "x"]).map(lambda t: sha256(t.encode()).hexdigest())
+DIGESTS = st.sampled_from([*WORDS[1:], "ann@example.com", "x"]).map(lambda t: sha256(t.encode()).hexdigest())
 PHONES = st.from_regex(r"\+?[0-9 ()./-]{5,18}", fullmatch=True)
 TEXTS = ANY_TEXT | st.sampled_from(WORDS) | DIGESTS | DIGESTS.map(str.upper) | PHONES | st.integers().map(str)
 MESSY = st.builds("{}{}{}".format, NOISE, TEXTS, NOISE)
@@ -149,7 +149,7 @@ def test_nothing_and_nobody_is_never_sent(identifier: Identifier) -> None:
     def law(raws: list[Any]) -> None:
         for text in flat(list(many(raws))):
             assert text
-            assert text not in BAD
+            assert identifier.hash == "none" or text not in BAD
             assert text.lower() not in {word.lower() for word in WORDS}
 
     law()

@@ -62,13 +62,32 @@ def pipelines() -> dict[str, Pipeline]:
 
 def messy(plain: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """A value in its right form, or nothing, or in a form that cannot be used."""
-    wrong = st.sampled_from([None, "", " ", True, 1.5, -1, [], {}, "null", "a\ud800" + WORDS[0], "0" * 64, "a" * 64])
-    return st.one_of(plain, plain, st.lists(plain | wrong, max_size=3), wrong, plain.map(lambda v: {v: v}), plain.map(lambda v: [[v]]))
+    wrong: st.SearchStrategy[Any] = st.sampled_from(
+        [None, "", " ", True, 1.5, -1, [], {}, "null", "a\ud800" + WORDS[0], "0" * 64, "a" * 64]
+    )
+    return st.one_of(
+        plain,
+        plain,
+        st.lists(plain | wrong, max_size=3),
+        wrong,
+        plain.map(lambda v: {v: v}),
+        plain.map(lambda v: [[v]]),
+    )
 
 
 EMAILS = st.sampled_from([f"{word}@example.com" for word in WORDS] + [f" {WORDS[0].upper()}@Example.com"])
 PHONES = st.sampled_from([f"+1{NUMBERS[0]}123", f"+1 415-555-0124 {WORDS[0]}", f"+44{NUMBERS[1]}123", NUMBERS[0]])
-TIMES = st.sampled_from(["2027-01-01T00:00:00Z", "2026-12-31T23:00:00-01:00", "2026-06-01T00:00:00Z", "2020-01-01T00:00:00Z", WORDS[1], 5, None])
+TIMES = st.sampled_from(
+    [
+        "2027-01-01T00:00:00Z",
+        "2026-12-31T23:00:00-01:00",
+        "2026-06-01T00:00:00Z",
+        "2020-01-01T00:00:00Z",
+        WORDS[1],
+        5,
+        None,
+    ]
+)
 TRAITS = st.fixed_dictionaries(
     {},
     optional={
@@ -76,7 +95,8 @@ TRAITS = st.fixed_dictionaries(
         "mobile": messy(PHONES),
         "phone": messy(PHONES),
         "handle": messy(st.sampled_from([f"@{word}" for word in WORDS])),
-        "devices": st.lists(st.fixed_dictionaries({"id": messy(st.sampled_from(WORDS))}), max_size=2) | st.sampled_from(WORDS),
+        "devices": st.lists(st.fixed_dictionaries({"id": messy(st.sampled_from(WORDS))}), max_size=2)
+        | st.sampled_from(WORDS),
         "number": messy(st.sampled_from([int(NUMBERS[0]), NUMBERS[1]])),
         "age": st.sampled_from([17, 18, None, "18", WORDS[0]]),
     },
@@ -97,9 +117,7 @@ DATA = st.fixed_dictionaries(
 # "secretcleo" also stands for a wrong audience: an id that people can see, so only the other words are looked for
 PRIVATE = (*WORDS[:2], *NUMBERS)
 INPUTS = st.lists(DATA | st.just("unreadable"), max_size=10).map(
-    lambda rows: [
-        Unreadable(n, "not JSON") if isinstance(row, str) else Event(n, row) for n, row in enumerate(rows, 1)
-    ]
+    lambda rows: [Unreadable(n, "not JSON") if isinstance(row, str) else Event(n, row) for n, row in enumerate(rows, 1)]
 )
 each_connection = pytest.mark.parametrize("name", ["example", "whole"])
 Taken = list[str | None]
