@@ -166,7 +166,7 @@ class _Lane:
         if not self._hold(ids, _Slot(batch, len(records)), alone=alone):
             return [*sealed, *self._one_by_one(records)]
         batch.add(records, sum(sizes), self._run)
-        return sealed
+        return sealed + self.seal(target.key) if batch.alive == batch.limits.records else sealed
 
     def _one_by_one(self, records: Sequence[Record]) -> list[Batch]:
         return [batch for record in records for batch in self.take((record,))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .run import Run
     from .sandbox import Sandbox
     from .sandbox_server import SandboxServer
+    from .sending import HttpSender
 
 app = typer.Typer(
     name="connector",
@@ -51,8 +53,8 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        metavar="settings.K=V",
-        help="Replace a setting, a limit or base_url of the connection; can be repeated.",
+        metavar="NAME=VALUE",
+        help="Replace settings.NAME, limits.NAME or base_url of the connection; can be repeated.",
     ),
 ]
 ConnectionArgument = Annotated[Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")]
@@ -63,23 +65,35 @@ EventsArgument = Annotated[
         help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; - is NDJSON on standard input.",
     ),
 ]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for an answer (60).")
+]
+FailOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail",
+        metavar="FAULT",
+        help="A fault of the sandbox: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
+        "can be repeated.",
+    ),
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]
 
 
 def main() -> None:
     """Run the command line; a person's mistake ends with a message and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # whatever the locale: JSON is UTF-8
     try:
         app()
     except ConnectorError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        # nothing more can be printed: whoever read the output has seen enough, or the disk is full
+    except BrokenPipeError:
+        # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            sys.exit(1)
-        print(f"the output cannot be written: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:
@@ -156,14 +170,11 @@ def preview(
 
     pipeline = Pipeline(_connection(connection, settings, definitions))
     with open_source(events, limit=limit) as source:
-        complete = show_preview(pipeline, source, print, json=form is Format.JSON)
+        complete = show_preview(pipeline, source, _say, json=form is Format.JSON)
     raise typer.Exit(0 if complete else 1)
 
 
-@app.command(
-    epilog="Examples: connector send connection.yaml events.ndjson.gz --report failed.ndjson · "
-    "zcat events.gz | connector send --sandbox connection.yaml -"
-)
+@app.command(epilog="Example: connector send connection.yaml events.ndjson.gz --report failed.ndjson")
 def send(
     connection: ConnectionArgument,
     events: EventsArgument,
@@ -183,12 +194,10 @@ def send(
         int, typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times.")
     ] = 7,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Wait so long for an answer (60).")
+        float | None,
+        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait for an answer; default 60."),
     ] = None,
-    fail: Annotated[
-        list[str] | None,
-        typer.Option("--fail", metavar="FAULT", help="With --sandbox: a fault such as 429:3; can be repeated."),
-    ] = None,
+    fail: FailOption = None,
     progress: Annotated[
         bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr; default: on a terminal.")
     ] = None,
@@ -201,6 +210,8 @@ def send(
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
     """
     from .delivery import RetryPolicy, SystemClock
+    from .pipeline import Pipeline
+    from .run import Run
     from .sources import open_source
     from .summary import summary_json, summary_text
     from .tally import Tally
@@ -211,9 +222,10 @@ def send(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(events, limit=limit))
         box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
+        reached, sender = _reach(stack, loaded, box, timeout)
         tally = Tally(stack.enter_context(_open_report(report, connection, events)) if report else None)
-        clock = SystemClock()
-        run = _make_run(stack, loaded, box, tally, clock, RetryPolicy(retries=retries), timeout)
+        clock, policy = SystemClock(), RetryPolicy(retries=retries)
+        run = Run(Pipeline(reached), loaded.destination.rates, sender, clock, policy, tally)
         with _interruptible(clock), _progress(progress, source, run) as watched:
             watched.deliver(source)
         _print(
@@ -275,9 +287,19 @@ def _print(result: Any, as_text: Any, form: Format) -> None:
     if form is Format.JSON:
         import json
 
-        print(json.dumps(result, indent=None, ensure_ascii=False))
+        _say(json.dumps(result, indent=None, ensure_ascii=False))
     else:
-        print(as_text(result))
+        _say(as_text(result))
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ConnectorError(f"the output cannot be written: {error.strerror}") from None
 
 
 def _connection(path: Path, settings: Sequence[str] | None, definitions: Sequence[Path] | None) -> Connection:
@@ -325,31 +347,17 @@ def _start_sandbox(
     return box, server.base_url, given
 
 
-def _make_run(
-    stack: ExitStack,
-    connection: Connection,
-    box: Any,
-    tally: Any,
-    clock: SystemClock,
-    policy: Any,
-    timeout: float | None,
-) -> Run:
+def _reach(stack: ExitStack, connection: Connection, box: Any, timeout: float | None) -> tuple[Connection, HttpSender]:
+    """Return the connection as it is reached, and what sends to it. Raises ConfigError when a secret is missing."""
     from dataclasses import replace
 
     from .auth import scheme
     from .delivery import LANES
-    from .pipeline import Pipeline
-    from .run import Run
     from .sending import HttpSender
 
-    if box:
-        _, base_url, secrets = box
-        connection = replace(connection, base_url=base_url)
-    else:
-        secrets = connection.secrets()
+    _, base_url, secrets = box or (None, connection.base_url, connection.secrets())
     auth = scheme(connection.destination.auth, secrets).client()
-    sender = stack.enter_context(HttpSender(auth, LANES, timeout))
-    return Run(Pipeline(connection), connection.destination.rates, sender, clock, policy, tally)
+    return replace(connection, base_url=base_url), stack.enter_context(HttpSender(auth, LANES, timeout))
 
 
 def _listen(box: Sandbox, port: int) -> SandboxServer:

@@ -255,7 +255,7 @@ class _Checker:
         above = [(getattr(a.caps, name), a.id, name) for a in actions.values() if a for name in wanted.above(a.caps)]
         for name in dict.fromkeys(name for _, _, name in above):
             cap, action, _ = min(row for row in above if row[2] == name)
-            message = f"is above the vendor's cap of {cap} for {action}"
+            message = f"is above the vendor's cap of {cap:,} for {action}"
             yield self._problem("C206", f"/limits/{name}", message, f"allowed: at most {cap}")
 
     def _event_id(self) -> Iterator[Problem]:

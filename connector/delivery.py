@@ -216,7 +216,7 @@ class Courier:
             if not isinstance(outcome, Retry):
                 return outcome
             if retry >= self._policy.retries:
-                return Stop("gave_up", f"gave up after {retry + 1} attempts: {outcome.reason}")
+                return Stop("gave_up", f"gave up after {retry + 1} attempt{'s' if retry else ''}: {outcome.reason}")
             now = self._clock.now()
             delay = self._policy.delay(retry, outcome, now, self._random)
             if outcome.at is not None:

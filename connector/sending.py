@@ -75,6 +75,8 @@ def _why(error: httpx.TransportError) -> str:
         return "connecting took too long"
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
+    if isinstance(error, httpx.ConnectError) and "SSL" in str(error):
+        return "cannot connect: TLS with the host fails; its certificate may not hold"
     if isinstance(error, httpx.ConnectError):
-        return "cannot connect: the host is not reachable, refuses, or its certificate does not hold"
+        return "cannot connect: the host is not reachable or refuses"
     return f"the connection broke before the whole answer came ({type(error).__name__})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from .catalog import Catalog
@@ -83,7 +84,8 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    found = {"records": limits.records, "groups": limits.groups, "bytes": limits.bytes, "age_seconds": limits.age}
+    found: dict[str, Any] = {"records": limits.records, "groups": limits.groups, "bytes": limits.bytes}
+    found |= {"age": f"{limits.age:g}s"} if limits.age else {}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -191,7 +193,13 @@ def _source(holder: Mapping[str, Any], indent: str = "           ") -> Iterable[
 
 
 def _wrapped(text: str, indent: str = "") -> Iterable[str]:
-    for paragraph in text.split("\n"):
-        yield from textwrap.wrap(paragraph, _WIDTH, initial_indent=indent, subsequent_indent=indent) or (
-            [""] if text else []
-        )
+    wrap = partial(
+        textwrap.wrap,
+        width=_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    for paragraph in text.split("\n") if text else ():
+        yield from wrap(paragraph) or [""]

@@ -38,6 +38,10 @@ def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) ->
     lines.append(
         f"{s.requests:,} requests, {s.bytes:,} bytes, {s.seconds:.2f} s" + (", interrupted" if interrupted else "")
     )
+    if s.events and s.skipped == s.events:
+        lines.append("no event matched a route; look at each route's 'when'")
+    if tally.report_error:
+        lines.append(f"the report broke off: {tally.report_error}")
     for (outcome, code, reason), count in tally.reasons.most_common(_SHOWN):
         lines.append(f"{outcome} {count:,} x {code}: {reason}")
     if len(tally.reasons) > _SHOWN:

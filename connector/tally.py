@@ -42,6 +42,7 @@ class Tally:
         self.summary = Summary()
         self.reasons: Counter[tuple[str, str, str]] = Counter()
         self.dropped: Counter[tuple[str, str]] = Counter()
+        self.report_error = ""
         self._report = report
         self._lock = threading.Lock()
 
@@ -106,4 +107,8 @@ class Tally:
             self.reasons[key] += 1
         if self._report is not None:
             line = {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
-            self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            try:
+                self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            except OSError as error:  # the run goes on, the summary says so
+                self.report_error = str(error.strerror)
+                self._report = None

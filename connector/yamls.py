@@ -56,7 +56,10 @@ def read_yaml(path: Path, letter: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        message = f"is not YAML: {getattr(error, 'problem', None) or 'a character is not allowed'}{place}"
+        problem = getattr(error, "problem", None) or "a character is not allowed"
+        if "alias" in problem:  # the name may be a secret that was meant as text
+            problem = "an alias (*…) stands for nothing; put text that starts with * in quotes"
+        message = f"is not YAML: {problem}{place}"
     raise ConfigError([Problem(f"{letter}101", str(path), "", message)])
 
 

@@ -62,7 +62,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     done, lines = attempt(tmp_path, f"http://127.0.0.1:{port}")
-    kept(done, lines, "gave_up", "gave up after 1 attempts: cannot connect")
+    kept(done, lines, "gave_up", "gave up after 1 attempt: cannot connect")
 
 
 def test_a_host_without_certificate(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_host_without_certificate(tmp_path: Path) -> None:
             done,
             lines,
             "gave_up",
-            "cannot connect: the host is not reachable, refuses, or its certificate does not hold",
+            "cannot connect: TLS with the host fails; its certificate may not hold",
         )
         assert not vendor.seen
 
@@ -97,7 +97,7 @@ def test_answers_that_deliver_nothing(tmp_path: Path) -> None:
     found = at_once([partial(scenario, name) for name in REPLIES])
     for (done, lines, requests), (_, code, says) in zip(found, REPLIES.values(), strict=True):
         kept(done, lines, code or lines[0]["code"], says)
-        assert (code == "gave_up") == lines[0]["reason"].startswith("gave up after 1 attempts: ")
+        assert (code == "gave_up") == lines[0]["reason"].startswith("gave up after 1 attempt: ")
         assert requests == done.json["requests"] == 1
 
 
@@ -111,8 +111,8 @@ def test_no_answer_in_time(tmp_path: Path) -> None:
     with Vendor(answer) as vendor:
         done, lines = attempt(tmp_path, vendor.base_url, "--timeout", "1", "--retries", "0")
         go_on.set()
-    kept(done, lines, "gave_up", "gave up after 1 attempts: no answer in time")
-    assert 1 <= done.json["seconds"] < 3
+    kept(done, lines, "gave_up", "gave up after 1 attempt: no answer in time")
+    assert 1 <= done.json["seconds"] < 10
 
 
 @pytest.mark.parametrize("status", [302, 307])

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from .cli_tools import (
-    AUDIENCE,
     Reply,
     Seen,
     Vendor,
@@ -97,7 +96,7 @@ def test_a_wait_for_a_retry_ends_at_once(tmp_path: Path) -> None:
         assert vendor.arrived.wait(10)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        status, out, _ = ended(process, 2)
+        status, out, _ = ended(process, 5)
     assert (status, json.loads(out)["undelivered"]) == (1, 1)
 
 
@@ -110,33 +109,31 @@ def test_a_second_one_ends_at_once(tmp_path: Path) -> None:
         line_about_ending(process)
         process.send_signal(signal.SIGINT)
         try:
-            status, _, _ = ended(process, 2)
+            status, _, _ = ended(process, 5)
         finally:
             vendor.go_on.set()
     assert status != 0
 
 
-@pytest.mark.parametrize("before", [0, 1])
-def test_reading_from_an_idle_pipe_ends(tmp_path: Path, before: int) -> None:
+@pytest.mark.parametrize(("limits", "sent", "pending"), [("{age: 1s}", 1, 0), ("{records: 2}", 2, 1)])
+def test_reading_from_an_idle_pipe_ends(tmp_path: Path, limits: str, sent: int, pending: int) -> None:
     with Vendor() as vendor:
-        made = connection(tmp_path, base_url=vendor.base_url)
+        made = connection(tmp_path, base_url=vendor.base_url, changes=f"limits: {limits}")
         process = start("send", made, "-", "--format", "json", "--report", tmp_path / "report", stdin=subprocess.PIPE)
         assert process.stdin
-        if before:
-            process.stdin.write(
-                json.dumps({"id": "one", "audience": AUDIENCE, "email": "a@example.com"}).encode() + b"\n"
-            )
-        time.sleep(1.2)
+        process.stdin.write(b"".join(json.dumps(person(i)).encode() + b"\n" for i in range(sent + pending)))
+        assert vendor.arrived.wait(10)
+        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
         assert process.wait(5) == 1
         assert time.monotonic() - began < 2
         _, out, _ = ended(process, 1)
-        assert not vendor.seen
+        assert len(vendor.seen) == 1
     summary = json.loads(out)
     assert_adds_up(summary)
-    assert (summary["events"], summary["undelivered"]) == (before, before)
-    assert len(report_lines(tmp_path / "report")) == before
+    assert (summary["events"], summary["delivered"], summary["undelivered"]) == (sent + pending, sent, pending)
+    assert len(report_lines(tmp_path / "report")) == pending
 
 
 def test_a_sandbox_ends_and_shows_what_it_holds(tmp_path: Path) -> None:
@@ -144,6 +141,6 @@ def test_a_sandbox_ends_and_shows_what_it_holds(tmp_path: Path) -> None:
     assert process.stdout
     assert "sandbox of x_custom_audiences at http://127.0.0.1:" in process.stdout.readline().decode()
     process.send_signal(signal.SIGINT)
-    status, out, err = ended(process, 2)
+    status, out, err = ended(process, 5)
     assert (status, err) == (0, "")
     assert out.rstrip().endswith("the sandbox holds:\n  nothing")

@@ -50,6 +50,17 @@ def test_a_full_batch_does_not_wait(tmp_path: Path) -> None:
         assert [seen.people for seen in vendor.seen] == [2, 1]
 
 
+def test_a_batch_that_is_just_full_does_not_wait(tmp_path: Path) -> None:
+    with Vendor() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 2}")
+        with start("send", made, "-", stdin=subprocess.PIPE) as process:
+            assert process.stdin
+            process.stdin.write(b"".join(line(person(number)) for number in range(2)))
+            arrived = vendor.arrived.wait(4)
+            process.communicate(timeout=5)
+        assert arrived
+
+
 def test_a_line_in_two_pieces_and_a_last_line_without_end(tmp_path: Path) -> None:
     process = start("send", "--sandbox", connection(tmp_path), "-", "--format", "json", stdin=subprocess.PIPE)
     assert process.stdin

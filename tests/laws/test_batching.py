@@ -115,7 +115,7 @@ def people(universe: list[tuple[str, str]]) -> st.SearchStrategy[People]:
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_every_record_is_in_one_batch_or_superseded(world: World) -> None:
     result = run(world)
     ended = [one.event_id for batch in result.batches for one in batch.records] + [
@@ -125,7 +125,7 @@ def test_every_record_is_in_one_batch_or_superseded(world: World) -> None:
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_the_records_of_a_lane_keep_their_order(world: World) -> None:
     result = run(world)
     for lane in ("lane0", "lane1"):
@@ -138,7 +138,7 @@ def test_the_records_of_a_lane_keep_their_order(world: World) -> None:
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_no_identifier_is_in_a_batch_under_two_operations(world: World) -> None:
     for batch in run(world).batches:
         seen: dict[Any, str] = {}
@@ -154,7 +154,7 @@ def bytes_of(batch: Batch) -> int:
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_no_batch_is_over_its_limits_unless_one_record_is(world: World) -> None:
     limits = world.limits
     for batch in run(world).batches:
@@ -175,7 +175,7 @@ def test_limits_are_used_up() -> None:
 
 
 @given(worlds(), st.data())
-@settings(LAW, max_examples=250)
+@settings(LAW, max_examples=200)
 def test_batches_end_as_one_record_after_the_other_does(world: World, data: st.DataObject) -> None:
     before = data.draw(people(world.universe))
     result = run(world)
@@ -203,7 +203,7 @@ def test_parts_of_a_batch_end_as_the_batch_does(world: World, data: st.DataObjec
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World) -> None:
     for batch in run(world).batches:
         run_of = {id(one): number for one, number in zip(batch.records, batch.runs, strict=True)}
@@ -220,7 +220,7 @@ def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World
 
 
 @given(worlds())
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_nothing_waits_longer_than_its_age(world: World) -> None:
     age = world.limits.age
     result = Run()
@@ -238,7 +238,7 @@ def test_nothing_waits_longer_than_its_age(world: World) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=12), st.integers(0, 8), st.integers(1, 9)
 )
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
     rows: list[tuple[str, int]], later: int, age: int
 ) -> None:
@@ -257,7 +257,7 @@ def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
 
 
 @given(worlds(lanes=3))
-@settings(LAW, max_examples=150)
+@settings(LAW, max_examples=80)
 def test_no_more_than_max_pending_is_held(world: World) -> None:
     assert max(run(world).held) <= world.max_pending
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ from connector.delivery import Courier, Lanes, Limiter, RetryPolicy
 from connector.pipeline import Pipeline
 from connector.run import Run
 from connector.tally import Tally
-from connector.values import Event, Record, Rejection, Retry
+from connector.values import Event, Record, Rejection, Request, Response, Retry
 
 from .vendor import OFFENDER, Book, FakeClock, Vendor
 from .worlds import LAW, NOW, People, applied, connection, identifiers
@@ -369,3 +370,39 @@ def test_what_is_refused_before_it_is_a_record_is_no_record() -> None:
     [found] = pipeline.prepare([Event(1, {"audience": "aaa", "add": True})], NOW)
     assert isinstance(found, Rejection)
     assert found.code == "no_identifier"
+
+
+def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
+    rows = [{"audience": a, "add": True, "emails": [f"{n}@example.com"]} for n, a in enumerate(["aaa", "aaa", "bbb"])]
+    _, records = prepared(rows, records=1)
+    batcher = Batcher()
+    clock, book, other = FakeClock(), Book(), threading.Event()
+    vendor = Vendor(clock, {})
+
+    def send(request: Request) -> Response:
+        if request.url == url("bbb"):
+            other.set()
+        started.append(request.url)
+        # the first lane has its answer once the second one was served
+        assert other.wait(10)
+        assert started.count(url("aaa")) == 1 or book.ids("delivered")
+        return vendor(request)
+
+    started: list[str] = []
+    lanes = Lanes(Courier(send, book, clock, Limiter((), clock)), book, lanes=2)
+    for batch in [*batcher.take(records), *batcher.flush()]:
+        lanes.submit(batch)
+    lanes.close()
+    assert sorted(started) == [url("aaa"), url("aaa"), url("bbb")]
+    assert [one.event_id for one in book.order if one.event_id != 2] == [0, 1]
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("lane", [0, 0, 10, 10]), ("account", [0, 10, 20, 30])])
+def test_a_rate_is_counted_for_each_lane_or_for_all(scope: str, expected: list[float]) -> None:
+    clock = FakeClock()
+    limiter = Limiter([Rate(1, 10.0, scope)], clock)
+    times = []
+    for lane in ("a", "b", "a", "b"):
+        assert limiter.wait(lane)
+        times.append(clock.now() - NOW)
+    assert times == expected

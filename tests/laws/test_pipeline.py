@@ -273,3 +273,15 @@ def test_dropped_values_are_counted_by_parameter_and_reason() -> None:
         "no identifier that can be used: email already_hashed",
         "no identifier that can be used: none is present",
     ]
+
+
+def test_equal_values_of_one_wire_key_stand_once() -> None:
+    mapped = {"custom_audience_id": {"value": "aaa"}, "email": {"from": "e"}, "email_sha256": {"from": "d"}}
+    pipeline = Pipeline(connection([{"action": "add_user_multi", "map": mapped}]))
+    [first] = pipeline.prepare([Event(1, {"e": ["ann@example.com", " ANN@example.com", "bob@example.com"]})], NOW)
+    assert isinstance(first, Record)
+    assert len(first.ids) == len(set(first.ids)) == 2
+    [second] = pipeline.prepare([Event(1, {"e": "ann@example.com", "d": first.ids[0]})], NOW)
+    assert isinstance(second, Record)
+    assert second.ids == first.ids[:1]
+    assert json.loads(second.item) == {"email": [first.ids[0]]}

@@ -15,7 +15,7 @@ from connector.rendering import Envelope, ItemRenderer, Items, RenderError, Temp
 
 from .worlds import LAW
 
-FEW = settings(LAW, max_examples=40)  # for each of many templates
+FEW = settings(LAW, max_examples=25)  # for each of many templates
 WIRES = ("a", "b", "c")
 NAMES = ItemRenderer.NAMES
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
