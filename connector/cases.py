@@ -21,7 +21,7 @@ from .case_text import Attempt, Ending, Story
 from .catalog import Catalog
 from .connection import Connection, make_connection
 from .delivery import Courier, Lanes, Limiter
-from .errors import ConfigError, ConnectorError, Problem
+from .errors import ConfigError, ConnectorError, DefinitionError, Problem
 from .forms import form_problems
 from .mapping import compile_path, is_absent
 from .pipeline import Pipeline
@@ -158,7 +158,7 @@ def _story(case: Case) -> Story:
         # the position as the id: what became of an event is found by it
         pipeline = Pipeline(replace(case.connection, event_id=None))
         vendor = _Vendor(case, clock)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, DefinitionError) as error:
         raise CaseError(f"case '{case.name}': the definition is wrong, lint says more: {error}") from None
     log = _Log()
     courier = _Courier(vendor, log, clock, Limiter(case.connection.destination.rates, clock), random_unit=lambda: 0.0)

@@ -260,6 +260,7 @@ def sandbox(
     catalog = Catalog(definitions or ())
     secrets = _connection(connection, None, definitions).secrets() if connection else None
     box, given = _sandbox(catalog.load(destination), secrets, fail or ())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listen(box, port) as server:
         try:
             print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)

@@ -69,7 +69,9 @@ def _read_secret(ref: SecretRef) -> str:
     if ref.kind == "env":
         secret = os.environ.get(ref.place, "")
         if not secret:
-            raise ValueError(f"the environment variable {ref.place} is not set or empty; export it before sending")
+            # a name of another form may be the secret itself
+            name = ref.place if re.fullmatch("[A-Z_][A-Z0-9_]*", ref.place) else "named here"
+            raise ValueError(f"the environment variable {name} is not set or empty; export it before sending")
         return secret
     try:
         secret = Path(ref.place).read_text("utf-8").strip()

@@ -92,6 +92,8 @@ def _header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]:
 def _contradiction(paths: list[ColumnPath]) -> str:
     """Say why the columns cannot stand side by side. A header may be a forgotten row of data: no name is quoted."""
     columns: dict[ColumnPath, int] = {}
+    if len(paths) == 1 and any(sign in name for name in paths[0] for sign in ";\t|"):
+        return "there is one column only, and another separator in its name"
     for column, path in enumerate(paths, 1):
         if "" in path:
             return f"the name of column {column} is empty or has an empty part"

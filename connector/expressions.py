@@ -18,7 +18,10 @@ from . import times
 from .errors import nearest
 
 #: What an expression may hold, for messages.
-SYNTAX = "allowed: members, numbers, 'text', == != < <= > >= in, and or not, … if … else …, + - ~, lists, filters"
+SYNTAX = (
+    "allowed: members (event.a, event['odd name']), numbers, 'text', == != < <= > >= in, and or not, "
+    "… if … else …, + - ~, lists, filters"
+)
 
 Scope = Mapping[str, Any]
 Evaluate = Callable[[Scope], Any]

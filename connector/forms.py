@@ -92,13 +92,14 @@ def _meta_files() -> dict[str, Any]:
 
 
 def _about(key: str, beside: Collection[str]) -> str:
-    """Return what the meta-schemas say of a key, in the first object that may have it beside these other keys."""
-    for name, schema in _meta_files().items():
-        for part in _objects(schema):
-            properties = part["properties"]
-            if key in properties and properties.keys() >= set(beside):
-                return _description(properties[key], name)
-    return ""
+    """Return what the meta-schemas say of a key beside these others, when they say one thing only."""
+    said = {
+        _description(part["properties"][key], name)
+        for name, schema in _meta_files().items()
+        for part in _objects(schema)
+        if isinstance(part["properties"].get(key), dict) and part["properties"].keys() >= set(beside)
+    }
+    return said.pop() if len(said) == 1 else ""
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:

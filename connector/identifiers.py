@@ -7,6 +7,7 @@ a reason (`REASONS`) and counted; it does not end the record.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from hashlib import sha256
@@ -33,6 +34,13 @@ REASONS = {
     "not_allowed": "the parameter's schema does not allow it",
     "expression_failed": "the mapping's expression fails on the event",
 }
+
+
+def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:
+    """Return a line for each (parameter, reason) for which identifier values were dropped, the most frequent first."""
+    return [
+        f"dropped {count:,} x {name}: {reason} ({REASONS[reason]})" for (name, reason), count in dropped.most_common(20)
+    ]
 
 
 class DroppedError(ValueError):

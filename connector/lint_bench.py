@@ -28,6 +28,10 @@ NOW = times.to_epoch("2026-01-15T00:00:00Z")
 BenchRule = Callable[["Bench"], Iterator[Problem]]
 
 
+# Which template a record was refused for, by the code.
+_TEMPLATES = {"template_failed": "item", "envelope_failed": "envelope"}
+
+
 class Tried(NamedTuple):
     """What became of one example: a record, a refusal, or a `template` (item, envelope) that failed.
 
@@ -95,13 +99,10 @@ class Bench:
         """Prepare one record of these parameters."""
         pipeline = self._pipelines[action.id]
         before = pipeline.dropped
-        try:
-            prepared = next(iter(pipeline.prepare([Event(1, dict(values))], NOW)))
-        except RenderError as error:
-            return Tried(action, place, refusal=str(error), template="envelope")
+        prepared = next(iter(pipeline.prepare([Event(1, dict(values))], NOW)))
         dropped = tuple(pipeline.dropped - before)
         if isinstance(prepared, Rejection):
-            template = "item" if prepared.code == "template_failed" else ""
+            template = _TEMPLATES.get(prepared.code, "")
             return Tried(action, place, refusal=prepared.reason, template=template, dropped=dropped)
         return Tried(action, place, prepared, dropped=dropped)
 

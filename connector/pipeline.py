@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from .batching import Batch
 from .connection import Connection
 from .definition import Action
+from .errors import DefinitionError, Problem
 from .mapping import compile_path, is_absent
 from .outcomes import Classify
 from .records import Preparer
+from .rendering import RenderError
 from .requests import Builder
 from .values import Event, Record, Rejection, Request, Unreadable
 
@@ -22,7 +24,15 @@ class Pipeline:
     """Everything of a connection, compiled once."""
 
     def __init__(self, connection: Connection) -> None:
-        """Raises what lint would have reported, as ValueError, when a definition was not linted."""
+        """Raises DefinitionError (D200) when the definition cannot be used; lint says more, and all at once."""
+        try:
+            self._compile(connection)
+        except RenderError as error:
+            line = f"line {error.line}: " if error.line else ""
+            problem = Problem("D200", error.file, "", f"{line}{error}", "'connector lint' finds every problem")
+            raise DefinitionError([problem]) from None
+
+    def _compile(self, connection: Connection) -> None:
         self._builders: dict[str, Builder] = {}
         templates = connection.destination.templates
         self._preparers = [

@@ -9,6 +9,7 @@ import orjson
 
 from .batching import Batch
 from .delivery import SystemClock
+from .identifiers import dropped_lines
 from .json_text import pretty
 from .pipeline import Pipeline
 from .run import Chunk, batches
@@ -44,7 +45,8 @@ def show_preview(pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[st
     s = tally.summary
     if not json:
         counts = f"{s.events:,} events, {s.records:,} records, {number:,} requests"
-        show(f"{counts}, {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped")
+        counts += f", {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped"
+        show("\n".join([counts, *dropped_lines(pipeline.dropped)]))
     return s.complete
 
 

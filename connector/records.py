@@ -88,6 +88,7 @@ class Preparer:
         self._when = compile_when(route.when, settings)
         self._targets = Targets(route.name, action, builder, route.map, settings)
         self._people = _people(action, route.map)
+        self._sought = f"none is present; sought at {', '.join(_places(route.map[p.parameter]) for p in self._people)}"
         self._columns = compile_columns([route.map[person.parameter] for person in self._people], settings)
         self._flags = tuple({person.flag for person in self._people if person.flag})
         template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
@@ -180,7 +181,7 @@ class Preparer:
                 elif value is not None:
                     self._drop(name, value, reasons)
         if not ids:
-            detail = ", ".join(dict.fromkeys(reasons)) or "none is present"
+            detail = ", ".join(dict.fromkeys(reasons)) or self._sought
             return Rejection(self.name, event_id, "no_identifier", f"no identifier that can be used: {detail}")
         return self._finish(tuple(ids), tuple(present), target, event_id, at)
 
@@ -238,6 +239,12 @@ class Preparer:
 
 
 _KEEP_SHAPES = 10_000
+
+
+def _places(source: Mapping[str, Any]) -> str:
+    """Return where an entry of a route's `map` looks."""
+    paths = source.get("from", "an expression")
+    return paths if isinstance(paths, str) else ", ".join(paths)
 
 
 def _without_duplicates(

@@ -40,12 +40,16 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 
 
 class RenderError(ValueError):
-    """A template is not allowed, or fails. `line` is its 1-based line, 0 when unknown; the text never quotes data."""
+    """A template is not allowed, or fails; the text never quotes data.
 
-    def __init__(self, kind: str, message: str, line: int = 0) -> None:
+    `file` and `line` (from 1) say where; "" and 0 when that is not known.
+    """
+
+    def __init__(self, kind: str, message: str, line: int = 0, *, file: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.line = line
+        self.file = file
 
 
 class _UnliftableError(Exception):
@@ -210,8 +214,15 @@ def _holes_in_strings(source: str) -> Iterator[RenderError]:
 
 
 def read_template(folder: Path, name: str | None, default: str, names: Collection[str]) -> Template:
-    """Return the template of a file, or of the default text when no file is named. Raises RenderError, OSError."""
-    return Template((folder / name).read_text("utf-8") if name else default, names)
+    """Return the template of a file, or of the default text when no file is named. Raises RenderError."""
+    file = str(folder / name) if name else ""
+    try:
+        return Template((folder / name).read_text("utf-8") if name else default, names)
+    except RenderError as error:
+        error.file = file
+        raise
+    except OSError as error:
+        raise RenderError("file", f"the template cannot be read: {error.strerror}", file=file) from None
 
 
 class Ids(dict[str, list[Any]]):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from .identifiers import REASONS
+from .identifiers import dropped_lines
 from .run import Run
 from .sandbox import Sandbox
 from .tally import Tally
@@ -46,8 +46,7 @@ def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) ->
         lines.append(f"{outcome} {count:,} x {code}: {reason}")
     if len(tally.reasons) > _SHOWN:
         lines.append(f"… and {len(tally.reasons) - _SHOWN} further reasons; --report FILE lists every event")
-    for (name, reason), count in tally.dropped.most_common(_SHOWN):
-        lines.append(f"dropped {count:,} x {name}: {reason} ({REASONS[reason]})")
+    lines += dropped_lines(tally.dropped)
     if sandbox is not None:
         lines += ["", holdings_text(sandbox)]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from . import times
 from .definition import Action
 from .expressions import AbsentError, Evaluate, ExpressionError, compile_expression
 from .mapping import compile_column, compile_columns, is_absent
+from .rendering import RenderError
 from .requests import Builder, Later, Refused, Resolved
 from .values import Target
 
@@ -44,12 +45,14 @@ def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
 def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
     kind = schema.get("type")
     if isinstance(raw, str):
+        if kind == "boolean" and raw.strip().lower() not in ("true", "false"):
+            raise ParameterError(f"{name} has to be true or false, or one of these words; others need an 'expr'")
         if schema.get("format") == "date-time":
             try:
                 return times.canonical(raw)
             except ValueError as error:
                 raise ParameterError(f"{name} {error}") from None
-        if kind == "boolean" and raw.strip().lower() in ("true", "false"):
+        if kind == "boolean":
             return raw.strip().lower() == "true"
         if kind == "integer" and raw.strip().isascii() and raw.strip().isdigit():
             return int(raw)
@@ -125,7 +128,10 @@ class Targets:
         for check in self._checks:
             if not check.holds(scope):
                 return Refused(check.code, check.message)
-        return self._target(params)
+        try:
+            return self._target(params)
+        except RenderError as error:
+            return Refused("envelope_failed", str(error))
 
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
