@@ -30,7 +30,7 @@ app = typer.Typer(
     help="Put people into ad audiences, and take them out, by destinations described in files.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # importing rich for a help text takes longer than all the rest
     pretty_exceptions_enable=False,
 )
 
@@ -127,7 +127,7 @@ def show(
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Show parameters, identifier rules, caps, and where each fact comes from."""
+    """Show parameters, identifier rules, caps and sources."""
     from .catalog import Catalog
     from .showing import showing, showing_text
 
@@ -145,7 +145,7 @@ def lint(
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Find every problem at once: code, file, JSON pointer, message, hint."""
+    """Find every problem of files, each with code and place."""
     from .catalog import Catalog
     from .lint import lint as find_problems
 
@@ -163,7 +163,7 @@ def preview(
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Print the exact requests: no network, no secrets needed."""
+    """Print the exact requests; needs no network, no secrets."""
     from .pipeline import Pipeline
     from .preview import show_preview
     from .sources import open_source
@@ -253,7 +253,7 @@ def sandbox(
     ] = None,
     definitions: DefinitionsOption = None,
 ) -> None:
-    """Run a local vendor: it checks auth, caps and bodies, and answers as the vendor would."""
+    """Run a local vendor that checks auth, caps and bodies."""
     from .catalog import Catalog
     from .summary import holdings_text, sandbox_text
 
@@ -278,7 +278,7 @@ def run_tests(
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Run *.case.yaml files: events in, approved requests and outcomes out."""
+    """Run *.case.yaml files against their snapshots."""
     from .testing import run_cases
 
     raise typer.Exit(run_cases(paths or [Path()], definitions or [], update=update, form=form.value))

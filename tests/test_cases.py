@@ -387,7 +387,7 @@ def test_a_value_that_the_schema_does_not_allow_is_dropped(tmp_path: Path) -> No
 
 
 def test_a_wrong_template_is_a_message(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match="the definition is wrong, lint says more: .*unknown name 'people'"):
+    with pytest.raises(CaseError, match=r"the definition is wrong, lint says more: .*unknown name 'people'"):
         tiny(tmp_path, define(tmp_path, "{{ people }}"))
 
 
