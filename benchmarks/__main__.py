@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connector.pipeline import Pipeline
+from connector.run import quiet_collector
 
 from .by_hand import by_hand
 from .mapping import connection, declarative, write_connection, write_events
@@ -33,6 +34,7 @@ def main() -> int:
     arguments.add_argument("--format", choices=["text", "json"], default="text")
     form = arguments.parse_args().format
     figures = []
+    quiet_collector()  # as `send` does; both sides of each ratio
     with tempfile.TemporaryDirectory() as folder:
         for measure in (mapping, scaling, memory, sending, start_up):
             for name, value, bound in measure(Path(folder)):

@@ -211,7 +211,7 @@ def send(
     """
     from .delivery import RetryPolicy, SystemClock
     from .pipeline import Pipeline
-    from .run import Run
+    from .run import Run, quiet_collector
     from .sources import open_source
     from .summary import summary_json, summary_text
     from .tally import Tally
@@ -226,6 +226,7 @@ def send(
         tally = Tally(stack.enter_context(_open_report(report, connection, events)) if report else None)
         clock, policy = SystemClock(), RetryPolicy(retries=retries)
         run = Run(Pipeline(reached), loaded.destination.rates, sender, clock, policy, tally)
+        quiet_collector()
         with _interruptible(clock), _progress(progress, source, run) as watched:
             watched.deliver(source)
         _print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,16 @@ from .tally import Tally
 from .values import Event, Record, Rejection, Unreadable
 
 Chunk = Sequence[Event | Unreadable]
+
+
+def quiet_collector() -> None:
+    """Let Python's garbage collector look less often, and never again at what is loaded now.
+
+    A run makes many short-lived values and hardly a cycle; looking through them costs a seventh of its time. For a
+    process that does nothing but run: the command line calls it, the library does not.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def batches(pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Clock) -> Iterator[Batch]:

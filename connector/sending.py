@@ -47,11 +47,14 @@ class HttpSender:
             with self._client.stream(
                 request.method, request.url, headers=dict(request.headers), content=request.body
             ) as answer:
-                return Response(answer.status_code, dict(answer.headers), _json(_read(answer)))
+                response = Response(answer.status_code, dict(answer.headers), _json(_read(answer)))
         except httpx.TransportError as error:
             raise SendError(_why(error)) from None
         except httpx.InvalidURL:
             raise SendError("the URL is not valid") from None
+        # an answer and its stream hold each other, and so the request's body: let go of it now
+        answer.stream = httpx.ByteStream(b"")
+        return response
 
 
 def _read(answer: httpx.Response) -> bytes:
