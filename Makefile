@@ -17,7 +17,7 @@ help:
 	@touch $@
 
 demo: .venv/installed
-	connector send --sandbox examples/connection.yaml examples/events.ndjson
+	@connector send --sandbox examples/connection.yaml examples/events.ndjson
 
 test: .venv/installed
 	pytest $(ARGS)

@@ -26,7 +26,7 @@ def command_line(text: str) -> list[str]:
     if text == "make demo":
         recipe = re.search(r"^demo:.*\n\t(.+)$", MAKEFILE, re.MULTILINE)
         assert recipe is not None
-        text = recipe[1]
+        text = recipe[1].removeprefix("@")
     program, *arguments = shlex.split(text)
     assert program == "connector"
     return [sys.executable, "-m", "connector", *arguments]
