@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, ClassVar, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,9 +15,6 @@ import httpx
 from oauthlib.common import Request as OAuthRequest
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, Client
 from oauthlib.oauth1.rfc5849 import signature
-
-#: What the sandbox is given of a request: method, full URL, headers with lower-case names.
-Verify = Callable[[str, str, Mapping[str, str]], str | None]
 
 # How far a request's time may be off in the sandbox; vendors do not say how far they let it be.
 _CLOCK_SECONDS = 300
@@ -35,7 +32,10 @@ class Scheme(Protocol):
         ...
 
     def verify(self, method: str, url: str, headers: Mapping[str, str]) -> str | None:
-        """Say why a request is not authentic, or None when it is. The text holds no secret."""
+        """Say why a request is not authentic, or None when it is; the text holds no secret.
+
+        It takes the method, the full URL and the headers by their lower-case names.
+        """
         ...
 
 

@@ -66,7 +66,7 @@ EventsArgument = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for an answer (60).")
+    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60.")
 ]
 FailOption = Annotated[
     list[str] | None,
@@ -193,10 +193,7 @@ def send(
     retries: Annotated[
         int, typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times.")
     ] = 7,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait for an answer; default 60."),
-    ] = None,
+    timeout: TimeoutOption = None,
     fail: FailOption = None,
     progress: Annotated[
         bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr; default: on a terminal.")
