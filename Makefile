@@ -20,7 +20,7 @@ demo: .venv/installed
 	@connector send --sandbox examples/connection.yaml examples/events.ndjson
 
 test: .venv/installed
-	pytest $(ARGS)
+	pytest -n auto --dist loadfile $(ARGS)
 
 check: .venv/installed
 	ruff format --check .

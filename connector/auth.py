@@ -1,133 +1,126 @@
-"""Authentication schemes: how an attempt is signed, and how the sandbox checks that it was.
+"""Authentication as a definition says it: a scheme, further credentials in headers, and a signature of the body.
 
-A scheme is an `httpx.Auth`: it signs every attempt anew, so a retry never repeats a nonce or a stale time.
+Every attempt is signed anew, so a retry never repeats a nonce or a stale time, and the signature of the body is of the
+very bytes that are sent.
 """
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Generator, Mapping
-from typing import Any, ClassVar, Protocol, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+import hashlib
+import hmac
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import httpx
-from oauthlib.common import Request as OAuthRequest
-from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, Client
-from oauthlib.oauth1.rfc5849 import signature
+from .auth_base import Ask, Message, Scheme, same
+from .auth_keys import ApiKey, Basic, Bearer
+from .auth_oauth1 import OAuth1
+from .auth_oauth2 import ClientCredentials, RefreshToken
+from .values import Response
 
-# How far a request's time may be off in the sandbox; vendors do not say how far they let it be.
-_CLOCK_SECONDS = 300
+#: Grant of oauth2 → scheme.
+GRANTS: dict[str, type[Scheme]] = {grant.GRANT: grant for grant in (ClientCredentials, RefreshToken)}
 
-
-class Scheme(Protocol):
-    """One scheme. `CREDENTIALS` are the names it needs; a definition lists exactly these."""
-
-    CREDENTIALS: ClassVar[tuple[str, ...]]
-
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
-
-    def client(self) -> httpx.Auth:
-        """Return what signs the requests of an httpx client."""
-        ...
-
-    def verify(self, method: str, url: str, headers: Mapping[str, str]) -> str | None:
-        """Say why a request is not authentic, or None when it is; the text holds no secret.
-
-        It takes the method, the full URL and the headers by their lower-case names.
-        """
-        ...
+#: Scheme name in a definition → scheme, by grant where there are several.
+SCHEMES: dict[str, type[Scheme] | dict[str, type[Scheme]]] = {
+    "bearer": Bearer,
+    "basic": Basic,
+    "api_key": ApiKey,
+    "oauth1": OAuth1,
+    "oauth2": GRANTS,
+    "none": Scheme,
+}
 
 
-class _OAuth1Auth(httpx.Auth):
-    """Signs the method and the URL with its query; a JSON body is not part of the signature (RFC 5849, 3.4.1.3)."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        _, headers, _ = self._client.sign(str(request.url), cast(Any, request.method))
-        request.headers["Authorization"] = headers["Authorization"]
-        yield request
+def scheme_of(config: Mapping[str, Any]) -> type[Scheme]:
+    """Return the scheme that a definition's `auth` names."""
+    found = SCHEMES[config["scheme"]]
+    return found[config["grant"]] if isinstance(found, dict) else found
 
 
-class OAuth1:
-    """OAuth 1.0a with HMAC-SHA1 (RFC 5849), in the Authorization header."""
+def signatures_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the signatures of the body that a definition's `auth` asks for."""
+    found = config.get("body_signature", [])
+    return found if isinstance(found, list) else [found]
 
-    CREDENTIALS: ClassVar[tuple[str, ...]] = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+
+def credentials_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of all credentials that a definition's `auth` uses, each once."""
+    more = [signature["credential"] for signature in signatures_of(config)]
+    return list(dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.get("headers", {}).values(), *more]))
+
+
+def may_lack(config: Mapping[str, Any]) -> list[str]:
+    """Return the credentials that a connection may leave out, if the definition says so."""
+    found = scheme_of(config)
+    needed = set(found.CREDENTIALS) - set(found.MAY_LACK)
+    return [name for name in credentials_of(config) if name not in needed]
+
+
+class Auth(Scheme):
+    """All that a definition's `auth` asks for, with one customer's secrets."""
 
     def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        """`config` needs nothing; secrets: the four credentials."""
-        self._secrets = dict(secrets)
-        self._seen: set[tuple[str, str]] = set()
+        self._scheme = scheme_of(config)(config, secrets)
+        self.token_path = self._scheme.token_path
+        headers = config.get("headers", {})
+        self._headers = {name: secrets[one] for name, one in headers.items() if one in secrets}
+        known = (one for one in signatures_of(config) if one["credential"] in secrets)
+        self._signatures = [_Signature(one, secrets[one["credential"]]) for one in known]
 
-    def __repr__(self) -> str:
-        return "OAuth1()"
+    def sign(self, message: Message, ask: Ask) -> Message:
+        """Sign with the scheme, then with what is further asked for."""
+        message = self._scheme.sign(message, ask)
+        for name, text in self._headers.items():
+            message = message.with_header(name, text)
+        for signature in self._signatures:
+            message = signature.sign(message)
+        return message
 
-    def client(self, nonce: str | None = None, timestamp: str | None = None) -> httpx.Auth:
-        """Return what signs; a given nonce and time (seconds since the epoch) are for vectors only."""
-        secrets = self._secrets
-        return _OAuth1Auth(
-            Client(
-                secrets["consumer_key"],
-                client_secret=secrets["consumer_secret"],
-                resource_owner_key=secrets["access_token"],
-                resource_owner_secret=secrets["access_token_secret"],
-                signature_method=SIGNATURE_HMAC_SHA1,
-                nonce=nonce,
-                timestamp=timestamp,
-            )
-        )
+    def renew(self, refused: Message) -> bool:
+        """Ask the scheme."""
+        return self._scheme.renew(refused)
 
-    def verify(self, method: str, url: str, headers: Mapping[str, str]) -> str | None:
-        """Check keys, time, nonce and signature."""
-        given = _authorization_fields(headers.get("authorization", ""))
-        if not given:
-            return "there is no OAuth Authorization header"
-        if given.get("oauth_consumer_key") != self._secrets["consumer_key"]:
-            return "the consumer key is not known"
-        if given.get("oauth_token") != self._secrets["access_token"]:
-            return "the access token is not known"
-        timestamp = given.get("oauth_timestamp", "")
-        if given.get("oauth_signature_method") != "HMAC-SHA1":
-            return "oauth_signature_method is not HMAC-SHA1"
-        if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
-            return "oauth_timestamp is too far from now"
-        if not self._signed(method, url, given):
-            return "the signature is wrong"
-        return self._fresh(timestamp, given.get("oauth_nonce", ""))
+    def verify(self, message: Message) -> str | None:
+        """Return the first reason against a message."""
+        return next(self._reasons(message), None)
 
-    def _signed(self, method: str, url: str, given: dict[str, str]) -> bool:
-        fields = [(name, value) for name, value in given.items() if name not in ("realm", "oauth_signature")]
-        query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-        request: Any = OAuthRequest(url, cast(Any, method))
-        request.params = fields + query
-        request.signature = given.get("oauth_signature", "")
-        secrets = self._secrets["consumer_secret"], self._secrets["access_token_secret"]
-        return bool(signature.verify_hmac_sha1(request, *secrets))
+    def _reasons(self, message: Message) -> Iterator[str]:
+        reason = self._scheme.verify(message)
+        if reason:
+            yield reason
+        for name, text in self._headers.items():
+            if not same(message.headers.get(name.lower(), ""), text):
+                yield f"the credential in the header {name} is missing or wrong"
+        for signature in self._signatures:
+            if not signature.holds(message):
+                yield f"the signature of the body in the header {signature.header} is missing or wrong"
 
-    def _fresh(self, timestamp: str, nonce: str) -> str | None:
-        if not nonce or (timestamp, nonce) in self._seen:
-            return "the nonce was used before"
-        limit = time.time() - 2 * _CLOCK_SECONDS
-        if len(self._seen) > 100_000:
-            self._seen = {seen for seen in self._seen if int(seen[0]) > limit}
-        self._seen.add((timestamp, nonce))
-        return None
+    def opened(self, body: Any) -> Any:
+        """Return a parsed body without the credentials in it."""
+        return self._scheme.opened(body)
+
+    def issue(self, message: Message) -> Response:
+        """Answer a request to the token endpoint."""
+        return self._scheme.issue(message)
 
 
-def _authorization_fields(header: str) -> dict[str, str]:
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() != "oauth":
-        return {}
-    pairs = (part.strip().partition("=") for part in rest.split(","))
-    return {unquote(name): unquote(value.strip('"')) for name, _, value in pairs if name}
+class _Signature:
+    """An HMAC (RFC 2104) of the body in a header."""
 
+    def __init__(self, config: Mapping[str, Any], secret: str) -> None:
+        self.header: str = config["header"]
+        self._hash = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}[config["hash"]]
+        self._base64 = config["encoding"] == "base64"
+        self._prefix: str = config.get("prefix", "")
+        self._key = secret.encode()
 
-#: Scheme name in a definition → scheme.
-SCHEMES: dict[str, type[Scheme]] = {"oauth1": OAuth1}
+    def sign(self, message: Message) -> Message:
+        return message.with_header(self.header, self._of(message.body))
 
+    def holds(self, message: Message) -> bool:
+        return same(message.headers.get(self.header.lower(), ""), self._of(message.body))
 
-def scheme(config: Mapping[str, Any], secrets: Mapping[str, str]) -> Scheme:
-    """Return the scheme of a definition's `auth`."""
-    return SCHEMES[config["scheme"]](config, secrets)
+    def _of(self, body: bytes) -> str:
+        digest = hmac.new(self._key, body, self._hash)
+        return self._prefix + (b64encode(digest.digest()).decode() if self._base64 else digest.hexdigest())

@@ -1,11 +1,12 @@
 """Batching: records into batches, under the caps and in an order that ends as one event after the other would.
 
-A *lane* is one URL. Records of a lane form *runs* of one operation; inside a request, groups never reach across a run,
-so a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
+A *lane* is one audience. Records of a lane form *runs* of one operation; inside a request, groups never reach across a
+run, so a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
 
-* *supersede*: a newer record replaces a pending one whose identifiers it covers, when both have one operation or the
-  newer one removes, and only inside the current run: past an opposite operation the older record may have mattered,
-  because the vendor may know the two sets of identifiers as one person.
+* *supersede*: a newer record replaces a pending one whose identifiers it covers, when both have one operation (and the
+  newer one brings what else the older one does) or the newer one removes, and only inside the current run: past an
+  opposite operation the older record may have mattered, because the vendor may know the two sets of identifiers as one
+  person.
 * *seal*: any other overlap under another operation closes the batch; the record starts the next.
 
 A further overlap under the same operation but in another group starts a new run: of two expiries the newer one counts.
@@ -21,6 +22,9 @@ from operator import itemgetter
 
 from .definition import Limits
 from .values import Record, Target
+
+#: Told of a record and the newer one that took its place.
+Superseded = Callable[[Record, Record], None]
 
 _TARGET = itemgetter(Record._fields.index("target"))
 
@@ -43,7 +47,7 @@ class Batch:
     @property
     def lane(self) -> str:
         """What is delivered first in, first out."""
-        return self.target.url
+        return self.target.lane
 
     def groups(self) -> list[tuple[Target, list[Record]]]:
         """Return the groups in the order of the body: runs in order, groups of a run as they first appear."""
@@ -136,14 +140,15 @@ class _Slot:
 
 
 class _Lane:
-    """The open batches of one URL, by batch key, and where the pending records are that hold each identifier."""
+    """The open batches of one lane, by batch key, and where the pending records are that hold each identifier."""
 
-    def __init__(self, superseded: Callable[[Record], None]) -> None:
+    def __init__(self, superseded: Superseded, *, strict: bool) -> None:
         self.open: dict[tuple[str, ...], _Open] = {}
         self._holders: dict[str, tuple[_Slot, ...]] = {}
         self._run = 0
-        self._operation = ""
+        self._operations: dict[tuple[str, ...], str] = {}
         self._superseded = superseded
+        self._strict = strict
 
     def take(self, records: Sequence[Record]) -> list[Batch]:
         """Take records of one target; return what they sealed."""
@@ -154,11 +159,13 @@ class _Lane:
         sealed = [] if alone else self._settle(records[0])
         target = records[0].target
         sizes = [len(record.item) + 1 for record in records]
-        if target.operation != self._operation:
-            self._operation = target.operation
+        place = () if self._strict else target.key
+        if self._operations.get(place) != target.operation:
+            self._operations[place] = target.operation
             self._run += 1
             # another batch key is another request: what came before has to go before
-            sealed += [batch for key in list(self.open) if key != target.key for batch in self.seal(key)]
+            others = [key for key in self.open if key != target.key] if self._strict else []
+            sealed += [batch for key in others for batch in self.seal(key)]
         batch, count = self._fitting(target, sizes, records[0].at, sealed)
         if count < len(records):
             # the rest goes to the next batch: the two parts are held apart
@@ -209,12 +216,13 @@ class _Lane:
             same = older.target.operation == record.target.operation
             if theirs.isdisjoint(ids):
                 continue  # the same text under another wire key is another identifier
-            if batch.runs[index] == self._run and theirs <= ids and (same or record.target.operation == "remove"):
+            covered = theirs <= ids and (not same or older.companions <= record.companions)
+            if batch.runs[index] == self._run and covered and (same or record.target.operation == "remove"):
                 batch.drop(index)
                 self._release(batch, index, older)
-                self._superseded(older)
-            elif not same:
-                conflicts.append(batch)
+                self._superseded(older, record)
+            elif not same or older.target.key != record.target.key:
+                conflicts.append(batch)  # of two requests that name one person the newer one goes last
             elif older.target.group != record.target.group and batch.runs[index] == self._run:
                 self._run += 1  # of two groups that name one person the newer one comes last
         keys = [key for key, batch in self.open.items() if batch in conflicts]
@@ -258,11 +266,19 @@ _SLICE = 128
 class Batcher:
     """Takes records in order and gives batches when they are full, in conflict, old, or asked for.
 
-    `superseded` is called with every record that a newer one replaced. At most `max_pending` records are held: past
-    that the oldest batch is given early.
+    `superseded` is called with every record that a newer one replaced, and the newer one. `strict`: a change of the
+    operation closes the other batches of a lane; otherwise requests of two operations that share no identifier may
+    change places. At most `max_pending` records are held: past that the oldest batch is given early.
     """
 
-    def __init__(self, superseded: Callable[[Record], None] = lambda record: None, max_pending: int = 50_000) -> None:
+    def __init__(
+        self,
+        superseded: Superseded = lambda older, newer: None,
+        max_pending: int = 50_000,
+        *,
+        strict: bool = True,
+    ) -> None:
+        self._strict = strict
         self._lanes: dict[str, _Lane] = {}
         self._pending = 0
         self._max_pending = max_pending
@@ -273,12 +289,12 @@ class Batcher:
         for target, same in groupby(records, key=_TARGET):
             run = list(same)
             for start in range(0, len(run), _SLICE):
-                yield from self._take(target.url, run[start : start + _SLICE])
+                yield from self._take(target.lane, run[start : start + _SLICE])
 
-    def _take(self, url: str, records: Sequence[Record]) -> list[Batch]:
-        lane = self._lanes.get(url)
+    def _take(self, name: str, records: Sequence[Record]) -> list[Batch]:
+        lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[url] = _Lane(self._superseded)
+            lane = self._lanes[name] = _Lane(self._superseded, strict=self._strict)
         self._pending += len(records)
         sealed = lane.take(records)
         self._pending -= sum(len(batch.records) for batch in sealed)
@@ -298,20 +314,20 @@ class Batcher:
         """Return every open batch, oldest first."""
         return self._seal_all(list(self._open()))
 
-    def _superseded(self, record: Record) -> None:
+    def _superseded(self, older: Record, newer: Record) -> None:
         self._pending -= 1
-        self._report(record)
+        self._report(older, newer)
 
     def _open(self) -> Iterator[tuple[str, tuple[str, ...], _Open]]:
-        return ((url, key, batch) for url, lane in self._lanes.items() for key, batch in lane.open.items())
+        return ((name, key, batch) for name, lane in self._lanes.items() for key, batch in lane.open.items())
 
     def _seal_all(self, rows: list[tuple[str, tuple[str, ...], _Open]]) -> list[Batch]:
         rows.sort(key=lambda row: row[2].opened_at)
-        return [batch for url, key, _ in rows for batch in self._seal(url, key)]
+        return [batch for name, key, _ in rows for batch in self._seal(name, key)]
 
-    def _seal(self, url: str, key: tuple[str, ...]) -> list[Batch]:
-        sealed = self._lanes[url].seal(key)
+    def _seal(self, name: str, key: tuple[str, ...]) -> list[Batch]:
+        sealed = self._lanes[name].seal(key)
         self._pending -= sum(len(batch.records) for batch in sealed)
-        if not self._lanes[url].open:
-            del self._lanes[url]
+        if not self._lanes[name].open:
+            del self._lanes[name]
         return sealed

@@ -111,9 +111,20 @@ def _words(outcome: Outcome) -> str:
 
 
 def _places(outcome: Rejected) -> str:
-    if outcome.positions is None:
+    named = outcome.named
+    if named is None:
         return ""
-    return f" ({outcome.by} {', '.join(str(position + 1) for position in outcome.positions)})"
+    parts = [
+        f"{kind}{_named(named.by, places)}" for kind, places in (("", named.refused), ("later ", named.later)) if places
+    ]
+    return f" ({', '.join(parts)})" + ("; the rest is delivered" if named.rest_delivered else "")
+
+
+def _named(by: str, places: Sequence[int | str]) -> str:
+    """Return whom an answer names: positions from 1; of values only how many, for they are identifiers."""
+    if by == "value":
+        return f"{len(places)} value{'s' if len(places) > 1 else ''}"
+    return f"{by} {', '.join(str(int(place) + 1) for place in places)}"
 
 
 def _endings(endings: Sequence[Ending]) -> Iterator[str]:

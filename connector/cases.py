@@ -33,7 +33,7 @@ from .values import Event, Outcome, Record, Rejection, Request, Response
 from .yamls import read_yaml
 
 _NOW = "2026-01-15T00:00:00Z"
-_CONNECTION = ("destination", "settings", "limits", "event_id", "routes")
+_CONNECTION = ("destination", "settings", "limits", "event_id", "order", "routes")
 _NOT_IN_A_SLUG = re.compile(r"[^\w.]+")
 _MOST_LEAKS = 20
 
@@ -225,7 +225,7 @@ class _Vendor:
 
     def __init__(self, case: Case, clock: _Clock) -> None:
         self._answers = iter(case.answers)
-        self._sandbox = Sandbox(case.connection.destination, clock=clock.now)
+        self._sandbox = Sandbox(case.connection.destination, settings=case.connection.settings, clock=clock.now)
         self.status: int | None = None
 
     def __call__(self, request: Request) -> Response:
@@ -279,9 +279,9 @@ class _Log(Tally):
         super().refused(rejection)
         self._keep([rejection], f"rejected {rejection.code}: {rejection.reason}")
 
-    def superseded(self, record: Record) -> None:
-        super().superseded(record)
-        self._keep([record], "superseded")
+    def superseded(self, older: Record, newer: Record) -> None:
+        super().superseded(older, newer)
+        self._keep([older], "superseded")
 
     def delivered(self, records: Sequence[Record]) -> None:
         super().delivered(records)

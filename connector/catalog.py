@@ -6,7 +6,6 @@ A definition folder has `schemas/<destination>/` and `templates/<destination>/`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +75,32 @@ def _whole(document: Document, kind: str) -> Iterator[Problem]:
 
 
 def _installed() -> Iterator[Path]:
-    """Yield the folders that installed packages name under the entry point group."""
+    """Yield the folders that installed packages name under the entry point group; their code is not run.
+
+    Raises ConfigError (C010) for a package that is not there, or has no `schemas/`.
+    """
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=ENTRY_POINTS):
-        yield Path(str(resources.files(entry.value)))
+        found = [folder for folder in _folders(entry.value) if (folder / "schemas").is_dir()]
+        if not found:
+            place = f"the entry point '{entry.name}' of {ENTRY_POINTS}"
+            message = f"there is no package '{entry.value}' with a folder 'schemas'"
+            raise ConfigError(
+                [Problem("C010", place, "", message, "mend the package that it comes with, or remove it")]
+            )
+        yield from found
+
+
+def _folders(package: str) -> list[Path]:
+    """Return the folders of an installed package; one without Python may have several."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def _destinations(root: Path) -> Iterator[Path]:

@@ -6,9 +6,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +15,23 @@ import typer
 
 from . import __version__
 from .errors import ConfigError, ConnectorError, Problem
+from .new import EXAMPLE, new
+from .options import (
+    ConnectionArgument,
+    DefinitionsOption,
+    EventsArgument,
+    FailOption,
+    Format,
+    FormatOption,
+    LimitOption,
+    SetOption,
+    TimeoutOption,
+)
+from .printing import print_result, say
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .definition import Destination
     from .delivery import SystemClock
     from .run import Run
     from .sandbox import Sandbox
@@ -33,51 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich for a help text takes longer than all the rest
     pretty_exceptions_enable=False,
 )
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")]
-DefinitionsOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--definitions", metavar="PATH", help="A further folder with schemas/ and templates/; can be repeated."
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Replace settings.NAME, limits.NAME or base_url of the connection; can be repeated.",
-    ),
-]
-ConnectionArgument = Annotated[Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")]
-EventsArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="EVENTS",
-        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; - is NDJSON on standard input.",
-    ),
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60.")
-]
-FailOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fail",
-        metavar="FAULT",
-        help="A fault of the sandbox: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
-        "can be repeated.",
-    ),
-]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]
 
 
 def main() -> None:
@@ -118,7 +86,7 @@ def list_(definitions: DefinitionsOption = None, form: FormatOption = Format.TEX
     from .showing import listing, listing_text
 
     found = listing(Catalog(definitions or ()))
-    _print(found, listing_text, form)
+    print_result(found, listing_text, form)
 
 
 @app.command(epilog="Example: connector show DESTINATION.add_user")
@@ -131,7 +99,22 @@ def show(
     from .catalog import Catalog
     from .showing import showing, showing_text
 
-    _print(showing(Catalog(definitions or ()), name), showing_text, form)
+    print_result(showing(Catalog(definitions or ()), name), showing_text, form)
+
+
+@app.command(epilog="Example: connector docs DESTINATION > setup.md")
+def docs(
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The destination to describe.")],
+    definitions: DefinitionsOption = None,
+) -> None:
+    """Print a destination's setup guide, as Markdown."""
+    from .catalog import Catalog
+    from .guide import guide
+
+    say(guide(Catalog(definitions or ()).load(destination)))
+
+
+app.command(epilog=f"Example: {EXAMPLE}")(new)
 
 
 @app.command(epilog="Example: connector lint connection.yaml schemas/")
@@ -150,7 +133,9 @@ def lint(
     from .lint import lint as find_problems
 
     problems = find_problems(paths or (), Catalog(definitions or ()))
-    _print([problem._asdict() for problem in problems], lambda _: "\n".join(map(str, problems)) or "no problems", form)
+    print_result(
+        [problem._asdict() for problem in problems], lambda _: "\n".join(map(str, problems)) or "no problems", form
+    )
     raise typer.Exit(1 if problems else 0)
 
 
@@ -170,7 +155,7 @@ def preview(
 
     pipeline = Pipeline(_connection(connection, settings, definitions))
     with open_source(events, limit=limit) as source:
-        complete = show_preview(pipeline, source, _say, json=form is Format.JSON)
+        complete = show_preview(pipeline, source, say, json=form is Format.JSON)
     raise typer.Exit(0 if complete else 1)
 
 
@@ -226,7 +211,7 @@ def send(
         quiet_collector()
         with _interruptible(clock), _progress(progress, source, run) as watched:
             watched.deliver(source)
-        _print(
+        print_result(
             summary_json(tally, box[0] if box else None),
             lambda _: summary_text(tally, box[0] if box else None, interrupted=clock.ending),
             form,
@@ -255,13 +240,22 @@ def sandbox(
     from .catalog import Catalog
     from .summary import holdings_text, sandbox_text
 
-    catalog = Catalog(definitions or ())
-    secrets = _connection(connection, None, definitions).secrets() if connection else None
-    box, given = _sandbox(catalog.load(destination), secrets, fail or ())
+    chosen = Catalog(definitions or ()).load(destination)
+    settings, secrets = chosen.example_settings, None
+    if connection:
+        loaded = _connection(connection, None, definitions)
+        if loaded.destination.id != chosen.id:
+            message = f"is '{loaded.destination.id}', and the sandbox is to stand in for '{chosen.id}'"
+            raise ConfigError([Problem("C201", str(connection), "/destination", message, "name one destination")])
+        settings, secrets = loaded.settings, loaded.secrets()
+    box, given = _sandbox(chosen, settings, secrets, fail or ())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listen(box, port) as server:
         try:
-            print(sandbox_text(destination, server.base_url, given if secrets is None else {}), flush=True)
+            members = {"base_url": server.base_url, "token_url": server.token_url}
+            if "setting" in chosen.auth:
+                members[f"settings.{chosen.auth['setting']}"] = settings[chosen.auth["setting"]]
+            print(sandbox_text(destination, members, {} if connection else given), flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print(holdings_text(box))
@@ -280,25 +274,6 @@ def run_tests(
     from .testing import run_cases
 
     raise typer.Exit(run_cases(paths or [Path()], definitions or [], update=update, form=form.value))
-
-
-def _print(result: Any, as_text: Any, form: Format) -> None:
-    if form is Format.JSON:
-        import json
-
-        _say(json.dumps(result, indent=None, ensure_ascii=False))
-    else:
-        _say(as_text(result))
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ConnectorError(f"the output cannot be written: {error.strerror}") from None
 
 
 def _connection(path: Path, settings: Sequence[str] | None, definitions: Sequence[Path] | None) -> Connection:
@@ -321,42 +296,52 @@ def _open_report(path: Path, *inputs: Path | str) -> Iterator[Any]:
         raise ConfigError([Problem("C013", str(path), "", f"the report cannot be written: {error.strerror}")]) from None
 
 
-def _sandbox(destination: Any, secrets: dict[str, str] | None, faults: Sequence[str]) -> tuple[Sandbox, dict[str, str]]:
-    from .auth import scheme
+def _sandbox(
+    destination: Destination, settings: Mapping[str, Any], secrets: dict[str, str] | None, faults: Sequence[str]
+) -> tuple[Sandbox, dict[str, str]]:
+    """Return a sandbox and the secrets that it takes: made-up ones when there are none."""
+    from .auth import Auth
     from .sandbox import Sandbox, parse_fault
 
-    given = secrets or {name: f"sandbox-{name}" for name in destination.auth.get("credentials", ())}
+    auth = destination.auth_of(settings)
+    given = {name: f"sandbox-{name}" for name in auth.get("credentials", ())} if secrets is None else secrets
     try:
         parsed = [parse_fault(fault) for fault in faults]
     except ValueError as error:
         raise ConfigError([Problem("C014", "--fail", "", str(error))]) from None
-    return Sandbox(destination, scheme=scheme(destination.auth, given), faults=parsed), given
+    return Sandbox(destination, settings=settings, scheme=Auth(auth, given), faults=parsed), given
 
 
 def _start_sandbox(
     stack: ExitStack, connection: Connection, faults: Sequence[str]
-) -> tuple[Sandbox, str, dict[str, str]]:
+) -> tuple[Sandbox, SandboxServer, dict[str, str]]:
     """Start a sandbox that expects the connection's own credentials, or made-up ones when it has none."""
     try:
-        secrets = connection.secrets() or None
+        secrets = connection.secrets()
     except ConfigError:
         secrets = None
-    box, given = _sandbox(connection.destination, secrets, faults)
-    server = stack.enter_context(_listen(box, 0))
-    return box, server.base_url, given
+    box, given = _sandbox(connection.destination, connection.settings, secrets, faults)
+    return box, stack.enter_context(_listen(box, 0)), given
 
 
 def _reach(stack: ExitStack, connection: Connection, box: Any, timeout: float | None) -> tuple[Connection, HttpSender]:
-    """Return the connection as it is reached, and what sends to it. Raises ConfigError when a secret is missing."""
+    """Return the connection as it is reached, and what sends to it.
+
+    Raises ConfigError when a secret is missing, or would go where it should not.
+    """
     from dataclasses import replace
 
-    from .auth import scheme
+    from .auth import Auth
     from .delivery import LANES
     from .sending import HttpSender
 
-    _, base_url, secrets = box or (None, connection.base_url, connection.secrets())
-    auth = scheme(connection.destination.auth, secrets).client()
-    return replace(connection, base_url=base_url), stack.enter_context(HttpSender(auth, LANES, timeout))
+    if box:
+        _, server, secrets = box
+        connection = replace(connection, base_url=server.base_url, token_url=server.token_url)
+    else:
+        secrets = connection.secrets()
+    auth = Auth(connection.auth(), secrets)
+    return connection, stack.enter_context(HttpSender(auth, LANES, timeout))
 
 
 def _listen(box: Sandbox, port: int) -> SandboxServer:

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 from yaml import YAMLError
 
+from .addresses import is_local, wrong_address
 from .catalog import Catalog
+from .credentials import SecretRef, find_secrets, missing
 from .definition import Action, Destination, Limits, limits
 from .errors import ConfigError, Problem, nearest
 from .expressions import SYNTAX, ExpressionError
 from .forms import form_problems
 from .mapping import compile_path, compile_source, compile_when
+from .placeholders import placeholders
 from .records import Route
 from .targets import ParameterError, compile_parameter
 from .yamls import parse_yaml, read_yaml
 
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
-
-
-class SecretRef(NamedTuple):
-    """Where a secret is found: kind `env` (a variable's name) or `file` (a path)."""
-
-    kind: str
-    place: str
+_HEADER = re.compile("[A-Za-z0-9-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+_ADDRESSES = ("base_url", "token_url")
 
 
 @dataclass(frozen=True)
@@ -44,44 +42,23 @@ class Connection:
     limits: Limits
     event_id: str | None
     routes: tuple[Route, ...]
+    order: str = "strict"
+    token_url: str = ""
+
+    def auth(self) -> Mapping[str, Any]:
+        """Return the auth of these settings. Raises ConfigError (C217) when secrets would go to an unexpected host."""
+        auth = self.destination.auth_of(self.settings)
+        if self.token_url:
+            return {**auth, "token_url": self.token_url}
+        if "token_url" in auth and is_local(self.base_url) and not is_local(auth["token_url"]):
+            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth['token_url']}"
+            hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
+            raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
+        return auth
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
-        found: dict[str, str] = {}
-        problems = [
-            Problem(
-                "C204", self.file, "/credentials", f"missing credential '{name}'", "write {env: NAME} or {file: PATH}"
-            )
-            for name in self.destination.auth.get("credentials", ())
-            if name not in self.credentials
-        ]
-        for name, ref in self.credentials.items():
-            try:
-                found[name] = _read_secret(ref)
-            except ValueError as error:
-                problems.append(Problem("C216", self.file, f"/credentials/{name}", *_said(error)))
-        if problems:
-            raise ConfigError(problems)
-        return found
-
-
-def _read_secret(ref: SecretRef) -> str:
-    if ref.kind == "env":
-        secret = os.environ.get(ref.place, "")
-        if not secret:
-            # a name of another form may be the secret itself
-            name = ref.place if re.fullmatch("[A-Z_][A-Z0-9_]*", ref.place) else "named here"
-            raise ValueError(f"the environment variable {name} is not set or empty; export it before sending")
-        return secret
-    try:
-        secret = Path(ref.place).read_text("utf-8").strip()
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {ref.place}; write the secret to it, or mend the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file {ref.place} cannot be read ({type(error).__name__})") from None
-    if not secret:
-        raise ValueError(f"the file {ref.place} is empty; write the secret to it")
-    return secret
+        return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)
 
 
 def _said(error: ValueError) -> tuple[str, str]:
@@ -94,23 +71,6 @@ def _wanted(schema: Mapping[str, Any]) -> str:
     """Return the hint that says which values a parameter or setting takes."""
     kind, values = ("known", schema["enum"]) if "enum" in schema else ("for example", schema.get("examples", ()))
     return f"{kind}: {', '.join(map(str, values))}" if values else ""
-
-
-def _wrong_address(url: str) -> tuple[str, str]:
-    """Return what is wrong with a base URL and how to mend it, two empty texts when nothing is."""
-    hint = "write it like https://host or http://127.0.0.1:8080"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        return "is not the base of a URL", hint
-    if parts.username is not None:
-        return "holds a user name or password", "take it out; secrets are referred to under 'credentials'"
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        return "is not the base of a URL", hint
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
-        return "https is required: identifiers would travel in the clear", "http is allowed on loopback only"
-    return "", ""
 
 
 def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
@@ -130,11 +90,11 @@ def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ())
 def _override(raw: Any, override: str) -> Any:
     place, equals, text = override.partition("=")
     section, _, name = place.partition(".")
-    if not equals or not (section == "base_url" or (section in ("settings", "limits") and name)):
-        hint = "allowed: settings.NAME=VALUE, limits.NAME=VALUE, base_url=URL"
+    if not equals or not (section in _ADDRESSES or (section in ("settings", "limits") and name)):
+        hint = "allowed: settings.NAME=VALUE, limits.NAME=VALUE, base_url=URL, token_url=URL"
         raise ConfigError([Problem("C011", "--set", "", f"'{place}' cannot be set", hint)])
     try:
-        value = text if section == "base_url" else parse_yaml(text)
+        value = text if section in _ADDRESSES else parse_yaml(text)
     except (YAMLError, RecursionError):
         raise ConfigError([Problem("C011", "--set", "", f"the value of '{place}' is not YAML")]) from None
     before = raw.get(section) if isinstance(raw, dict) else None
@@ -170,13 +130,15 @@ def make_connection(raw: Mapping[str, Any], file: str, catalog: Catalog) -> Conn
         destination=destination,
         settings=checker.settings,
         credentials={name: SecretRef(*next(iter(ref.items()))) for name, ref in raw.get("credentials", {}).items()},
-        base_url=raw.get("base_url", destination.raw["base_url"]),
+        base_url=raw.get("base_url") or destination.base_url(checker.settings),
         limits=limits(raw.get("limits", {})),
         event_id=raw.get("event_id"),
+        order=raw.get("order", "strict"),
         routes=tuple(
             Route(_route_name(i, route), destination.actions[route["action"]], route.get("when"), route.get("map", {}))
             for i, route in enumerate(raw["routes"])
         ),
+        token_url=raw.get("token_url", ""),
     )
 
 
@@ -198,6 +160,7 @@ class _Checker:
         yield from self._settings()
         yield from self._credentials()
         yield from self._base_url()
+        yield from self._token_url()
         yield from self._limits()
         yield from self._event_id()
         yield from self._names()
@@ -221,6 +184,8 @@ class _Checker:
             yield from problems
             if not problems:
                 self.settings[name] = compile_parameter(name, known[name])(value)
+            if not problems and name == self.destination.raw.get("more_headers"):
+                yield from self._more_headers(name)
 
     def _value(self, code: str, pointer: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[Problem]:
         try:
@@ -229,23 +194,63 @@ class _Checker:
             yield self._problem(code, pointer, str(error), _wanted(schema))
 
     def _credentials(self) -> Iterator[Problem]:
-        wanted = self.destination.auth.get("credentials", [])
+        auth = self._auth(self.destination.chosen_auth)
+        if auth is None:
+            return
+        wanted = auth.get("credentials", [])
         given = self.raw.get("credentials", {})
         for name in given:
             if name not in wanted:
                 yield self._problem(
                     "C204", f"/credentials/{name}", f"unknown credential '{name}'", nearest(name, wanted)
                 )
-        for name in wanted if "credentials" in self.raw else ():
-            if name not in given:
-                yield self._problem(
-                    "C204", "/credentials", f"missing credential '{name}'", "write {env: NAME} or {file: PATH}"
-                )
+        yield from missing(auth, given, self.file) if "credentials" in self.raw else ()
+
+    def _auth(self, of: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the auth of the settings; None when one of them is wrong, which is said there."""
+        try:
+            return of(self.settings)
+        except (LookupError, ValueError):
+            return None
+
+    def _token_url(self) -> Iterator[Problem]:
+        auth, given = self._auth(self.destination.chosen_auth), self.raw.get("token_url")
+        named = placeholders((auth or {}).get("token_url", ""))
+        if given and auth and "token_url" not in auth:
+            yield self._problem("C217", "/token_url", "nothing here asks for a token", "take it out")
+        for name in named:
+            if name not in self.settings and name not in self.destination.schema.get("required", ()):
+                yield self._problem("C202", "/settings", f"missing setting '{name}'", "it is a part of token_url")
+        url = given or (self._auth(self.destination.auth_of) or {}).get("token_url")
+        message, hint = wrong_address(url, "the address of a token endpoint", "secrets") if url else ("", "")
+        if message:
+            pointer = f"/settings/{named[0]}" if named and not given else "/token_url"
+            yield self._problem("C205", pointer, message, hint)
 
     def _base_url(self) -> Iterator[Problem]:
-        message, hint = _wrong_address(self.raw.get("base_url", self.destination.raw["base_url"]))
+        template = self.destination.raw["base_url"]
+        named = placeholders(template)
+        if "base_url" not in self.raw and not all(isinstance(self.settings.get(name), str) for name in named):
+            return  # a setting is missing or of another type, which is said there
+        message, hint = wrong_address(self.raw.get("base_url") or self.destination.base_url(self.settings))
         if message:
-            yield self._problem("C205", "/base_url", message, hint)
+            filled = named and "base_url" not in self.raw
+            hint = f"it becomes a part of {template}" if filled and template != f"{{{named[0]}}}" else hint
+            yield self._problem("C205", f"/settings/{named[0]}" if filled else "/base_url", message, hint)
+
+    def _more_headers(self, setting: str) -> Iterator[Problem]:
+        """Yield what cannot be a header in the setting whose members are headers."""
+        for name, text in self.settings[setting].items():
+            pointer = f"/settings/{setting}/{name}"
+            if not _HEADER.fullmatch(name) or not isinstance(text, str) or _CONTROL.search(text):
+                yield self._problem(
+                    "C202", pointer, "is no header", "allowed: a name of letters, digits and dashes, and text"
+                )
+            elif name.lower() in _SECRET_HEADERS:
+                hint = "take it out; secrets are referred to under 'credentials'"
+                yield self._problem("C202", pointer, f"the header {name} holds a secret", hint)
+            elif name.lower() in _OWN_HEADERS:
+                yield self._problem("C202", pointer, f"the connector sets the header {name} itself", "take it out")
 
     def _limits(self) -> Iterator[Problem]:
         try:

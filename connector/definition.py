@@ -6,15 +6,19 @@ Nothing here checks: `lint` does, on the same documents, before these are made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import times
+from .placeholders import expand
 
 if TYPE_CHECKING:
     from .references import Document
+
+#: So many bytes of a body are kept free for a key that is added to it when it is sent.
+KEY_ROOM = 1000
 
 _STAGES = ("records", "groups", "bytes", "age")
 
@@ -24,16 +28,18 @@ class Identifier:
     """How one parameter becomes a value of the vendor's key `wire`.
 
     `prehashed` is False (always hash), True (has to be a digest), "auto" (a whole value in the form of a digest is
-    one), or `flag` names the boolean parameter that decides.
+    one), or `flag` names the boolean parameter that decides. `alone`: whether it names a person without any other.
+    `normalize`: each step with its argument, "" when it has none.
     """
 
     parameter: str
     wire: str
-    normalize: tuple[tuple[str, str], ...]
+    normalize: tuple[tuple[str, Any], ...]
     hash: str
     prehashed: bool | str
     flag: str | None
     source: Mapping[str, str]
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,19 @@ class Rate:
     requests: int
     per: float
     scope: str
+
+
+class Split(NamedTuple):
+    """How a person becomes several records.
+
+    `parts`: name → the wire keys that may stand together; `name`: the pseudo-parameter that holds a part's name, or "".
+    At most `values` values of one wire key and `identifiers` values together stand in one record.
+    """
+
+    name: str
+    parts: Mapping[str, tuple[str, ...]]
+    values: int | None
+    identifiers: int | None
 
 
 @dataclass(frozen=True)
@@ -131,6 +150,22 @@ class Action:
         """The vendor's keys, each once, in the order of the file."""
         return tuple(dict.fromkeys(identifier.wire for identifier in self.identifiers))
 
+    @cached_property
+    def companions(self) -> frozenset[str]:
+        """The wire keys that name nobody alone."""
+        return frozenset(identifier.wire for identifier in self.identifiers if not identifier.alone)
+
+    @cached_property
+    def split(self) -> Split | None:
+        """How a person becomes several records; None when every person is one."""
+        raw = self.raw.get("split")
+        if raw is None:
+            return None
+        parts = {name: tuple(wires) for name, wires in raw.get("parts", {}).items()}
+        if not parts and raw.get("identifiers") == 1 and not self.companions:
+            parts = {wire: (wire,) for wire in self.wires}
+        return Split(raw.get("as", ""), parts, raw.get("values"), raw.get("identifiers"))
+
     @property
     def responses(self) -> list[Mapping[str, Any]]:
         """The response rules: the action's own, then the destination's."""
@@ -151,6 +186,14 @@ class Action:
     def caps(self) -> Limits:
         """The vendor's ceilings."""
         return self._limits("caps")
+
+    @cached_property
+    def body_caps(self) -> Limits:
+        """The ceilings for a body as it is built: the vendor's, with room for a key that is added when it is sent."""
+        auth = self.defaults["auth"]
+        keyed = any(scheme.get("in") == "body" for scheme in auth.get("schemes", {"": auth}).values())
+        size = self.caps.bytes
+        return replace(self.caps, bytes=max(1, size - KEY_ROOM)) if keyed and size is not None else self.caps
 
     @cached_property
     def usual(self) -> Limits:
@@ -174,6 +217,7 @@ def _identifier(name: str, raw: Mapping[str, Any]) -> Identifier:
         prehashed=False if flag else prehashed,
         flag=flag,
         source=raw.get("source", {}),
+        alone=raw.get("alone", True),
     )
 
 
@@ -210,9 +254,39 @@ class Destination:
 
     @property
     def auth(self) -> Mapping[str, Any]:
-        """The scheme and the names of its credentials."""
+        """The scheme and the names of its credentials, or the setting that chooses and the schemes."""
         auth: Mapping[str, Any] = self.raw["auth"]
         return auth
+
+    @property
+    def schemes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every auth there is, by the value of the setting that chooses; by "" when nothing is chosen."""
+        schemes: Mapping[str, Mapping[str, Any]] = self.auth.get("schemes") or {"": self.auth}
+        return schemes
+
+    def chosen_auth(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the auth of a connection with these settings, as it is written. Raises LookupError."""
+        return self.schemes[str(settings[self.auth["setting"]]) if "setting" in self.auth else ""]
+
+    def auth_of(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the auth of a connection with these settings, placeholders filled. Raises LookupError, ValueError."""
+        auth = self.chosen_auth(settings)
+        url = auth.get("token_url")
+        # a setting may be the whole address; any other is a part of it
+        return {**auth, "token_url": expand(url, settings, encode=not url.startswith("{"))} if url else auth
+
+    @cached_property
+    def example_settings(self) -> Mapping[str, Any]:
+        """Settings to show and try the destination with: its example, else the settings' own defaults and examples."""
+        defaults = {name: schema["default"] for name, schema in self.settings.items() if "default" in schema}
+        for example in self.schema.get("examples", ()):
+            return {**defaults, **example}
+        examples = {name: schema["examples"][0] for name, schema in self.settings.items() if "examples" in schema}
+        return {**examples, **defaults}
+
+    def base_url(self, settings: Mapping[str, Any]) -> str:
+        """Return the address that all paths start at."""
+        return expand(self.raw["base_url"], settings, encode=False)
 
     @cached_property
     def rates(self) -> tuple[Rate, ...]:

@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from .attribution import attribute
 from .batching import Batch
 from .definition import Rate
 from .pipeline import Pipeline
 from .rendering import RenderError
-from .sending import Send, SendError
+from .sending import Send, SendError, UnauthorizedError
 from .values import Bisect, Delivered, Outcome, Record, Rejected, Request, Retry, Stop
 
 LANES = 8
@@ -142,6 +142,13 @@ class Limiter:
         return self._sent[key]
 
 
+class _Part(NamedTuple):
+    """A batch or what is left of one; `tries`: how often the vendor asked to send it again later."""
+
+    batch: Batch
+    tries: int = 0
+
+
 class Courier:
     """Delivers one batch at a time, in parts when the vendor refuses a part of it."""
 
@@ -163,43 +170,46 @@ class Courier:
 
     def deliver(self, batch: Batch) -> Stop | None:
         """Deliver a batch; every record of it gets its outcome. A Stop says that its lane has to stop."""
-        parts = [batch]
+        parts = [_Part(batch)]
         try:
             while parts:
-                outcome = self._outcome(parts[-1])
+                outcome = self._outcome(*parts[-1])
                 if isinstance(outcome, Stop):
                     self._keep(parts, outcome)
                     return outcome
-                part = parts.pop()
+                part, tries = parts.pop()
                 if isinstance(outcome, Delivered):
                     self._ledger.delivered(part.records)
                 else:
-                    parts += reversed(self._refused(part, outcome))
+                    parts += reversed(self._refused(part, outcome, tries))
         except BaseException as error:
             self._keep(parts, Stop("internal", f"a defect of the connector: {type(error).__name__}"))
             raise
         return None
 
-    def _keep(self, parts: Sequence[Batch], stop: Stop) -> None:
-        for part in reversed(parts):
+    def _keep(self, parts: Sequence[_Part], stop: Stop) -> None:
+        for part, _ in reversed(parts):
             self._ledger.undelivered(part.records, stop.code, stop.reason)
 
-    def _refused(self, part: Batch, outcome: Rejected | Bisect) -> Sequence[Batch]:
+    def _refused(self, part: Batch, outcome: Rejected | Bisect, tries: int) -> list[_Part]:
         """Settle who is refused; return what is still to be sent, in order."""
-        if isinstance(outcome, Rejected) and outcome.positions is None:
+        if isinstance(outcome, Rejected) and outcome.named is None:
             self._ledger.rejected(part.records, outcome.code, outcome.reason)
             return []
-        alone, together = _guilty(part, outcome) if isinstance(outcome, Rejected) else (set[int](), set[int]())
-        if alone or 0 < len(together) < len(part.records):
-            self._ledger.rejected(part.only(sorted(alone)).records, outcome.code, outcome.reason)
-            rest = (i for i in range(len(part.records)) if i not in alone)
-            return [part.only(positions) for _, positions in groupby(rest, key=together.__contains__)]
+        verdict = attribute(part, outcome.named) if isinstance(outcome, Rejected) and outcome.named else None
+        if verdict is not None:
+            for word in dict.fromkeys(verdict.words.get(place, "") for place in verdict.refused):
+                places = [place for place in verdict.refused if verdict.words.get(place, "") == word]
+                self._ledger.rejected(part.only(places).records, outcome.code, outcome.reason + word)
+            self._ledger.delivered(part.only(verdict.delivered).records)
+            later = [_Part(part.only(verdict.later), tries + 1)] if verdict.later else []
+            return [*(_Part(part.only(places)) for places in verdict.again), *later]
         if len(part.records) == 1:
             self._ledger.rejected(part.records, outcome.code, outcome.reason)
             return []
-        return part.halves()
+        return [_Part(half) for half in part.halves()]
 
-    def _outcome(self, part: Batch) -> Delivered | Rejected | Bisect | Stop:
+    def _outcome(self, part: Batch, tries: int) -> Delivered | Rejected | Bisect | Stop:
         try:
             request = Pipeline.build(part, self._clock.now())
         except RenderError as error:
@@ -207,11 +217,14 @@ class Courier:
         cap = part.target.builder.caps.bytes
         if cap and len(request.body) > cap:
             return Bisect("too_large", "the request is over the vendor's cap of bytes")
-        return self._attempts(part, request)
+        return self._attempts(part, request, tries)
 
-    def _attempts(self, part: Batch, request: Request) -> Delivered | Rejected | Bisect | Stop:
-        retry = 0
-        while self._limiter.wait(part.lane):
+    def _attempts(self, part: Batch, request: Request, retry: int) -> Delivered | Rejected | Bisect | Stop:
+        if retry > self._policy.retries:
+            return Stop("gave_up", f"gave up after {retry} attempts: the vendor asks to send these again later")
+        if retry and not self._clock.sleep(self._policy.delay(retry - 1, Retry(""), self._clock.now(), self._random)):
+            return Stop("interrupted", "the run was ended before this was sent")
+        while self._limiter.wait(part.target.url):
             outcome = self._attempt(part, request)
             if not isinstance(outcome, Retry):
                 return outcome
@@ -232,18 +245,9 @@ class Courier:
             response = self._send(request)
         except SendError as error:
             return Retry(str(error))
+        except UnauthorizedError as error:
+            return Stop("unauthorized", str(error))
         return Pipeline.classify(part)(response, len(part.records), self._clock.now())
-
-
-def _guilty(part: Batch, outcome: Rejected) -> tuple[set[int], set[int]]:
-    """Return the positions of the records that a refusal names: those it names alone, and those it names together."""
-    position = {id(record): index for index, record in enumerate(part.records)}
-    named = [[position[id(record)] for record in records] for _, records in part.groups()]
-    if outcome.by == "item":
-        named = [[index] for indexes in named for index in indexes]
-    guilty = [named[i] for i in outcome.positions or () if i < len(named)]
-    alone = {indexes[0] for indexes in guilty if len(indexes) == 1}
-    return alone, {index for indexes in guilty for index in indexes} - alone
 
 
 class Lanes:
@@ -261,7 +265,7 @@ class Lanes:
 
     @property
     def stopped(self) -> dict[str, Stop]:
-        """Why lanes were stopped, by URL."""
+        """Why lanes were stopped, by lane."""
         return dict(self._stopped)
 
     def submit(self, batch: Batch) -> None:

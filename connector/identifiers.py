@@ -13,6 +13,7 @@ from functools import cache, partial
 from hashlib import sha256
 from operator import methodcaller
 from typing import Any, NamedTuple
+from unicodedata import category
 
 from .definition import Identifier
 from .expressions import ExpressionError
@@ -27,6 +28,7 @@ REASONS = {
     "not_exact": "a number with a fraction or an exponent is not an exact id; send ids as text",
     "not_unicode": "it holds half of a surrogate pair",
     "not_e164": "it cannot become an E.164 phone number; write it with + and the country code",
+    "not_of_the_form": "it has not the form that the vendor asks for",
     "not_integer": "it is not a whole number in decimal digits",
     "not_a_digest": "a digest is due here and it is not one; was it meant for the parameter that is hashed here?",
     "already_hashed": "plain text is due here and it is a digest already; it would be hashed twice",
@@ -141,8 +143,39 @@ def _remove_whitespace(value: str) -> str:
     return "".join(value.split())
 
 
+def _remove_punctuation(value: str) -> str:
+    return "".join(char for char in value if category(char)[0] not in "PS")
+
+
+def _matches(pattern: str) -> Step:
+    fits = re.compile(pattern).fullmatch
+
+    def step(value: str) -> str:
+        if value and not fits(value):
+            raise DroppedError("not_of_the_form")
+        return value
+
+    return step
+
+
+def _local_part(change: Step) -> Callable[[Any], Step]:
+    """Return the step that changes an address before its @, for every domain (True) or the listed ones."""
+
+    def make(domains: Any) -> Step:
+        def step(value: str) -> str:
+            local, at, domain = value.rpartition("@")
+            if not at or (domains is not True and domain.lower() not in domains):
+                return value
+            local = change(local)
+            return f"{local}@{domain}" if local else ""
+
+        return step
+
+    return make
+
+
 #: The normaliser steps, each made from its argument.
-STEPS: dict[str, Callable[[str], Step]] = {
+STEPS: dict[str, Callable[[Any], Step]] = {
     "trim": lambda _: str.strip,
     "lowercase": lambda _: str.lower,
     "uppercase": lambda _: str.upper,
@@ -150,6 +183,10 @@ STEPS: dict[str, Callable[[str], Step]] = {
     "digits": lambda _: _digits,
     "strip_leading_zeros": lambda _: _strip_leading_zeros,
     "strip_prefix": _strip_prefix,
+    "remove_punctuation": lambda _: _remove_punctuation,
+    "matches": _matches,
+    "drop_email_tag": _local_part(lambda local: local.partition("+")[0]),
+    "drop_email_dots": _local_part(lambda local: local.replace(".", "")),
     "e164": lambda _: e164,
     "integer": lambda _: integer,
 }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from . import lint_examples, lint_expressions, lint_rules, lint_sandbox, lint_templates, lint_values
+from . import lint_auth, lint_examples, lint_expressions, lint_rules, lint_sandbox, lint_templates, lint_values
 from .catalog import Catalog, load
 from .definition import Destination
 from .errors import ConfigError, Problem, ProblemsError
@@ -23,16 +23,17 @@ from .references import Folder
 #: Code and rule, of all rules on a definition whose form is right.
 RULES: list[tuple[str, Rule]] = [
     *lint_rules.RULES,
+    *lint_auth.RULES,
     *lint_values.RULES,
     *lint_expressions.RULES,
     *lint_templates.RULES,
 ]
 
 #: Code and rule, of all rules on what the examples come to.
-BENCH_RULES: list[tuple[str, BenchRule]] = [*lint_examples.RULES, *lint_sandbox.RULES]
+BENCH_RULES: list[tuple[str, BenchRule]] = [*lint_examples.RULES, *lint_sandbox.RULES, *lint_auth.BENCH_RULES]
 
 # With one of these the examples cannot be run, or only to repeat it.
-_STOPS = frozenset(f"D2{number:02}" for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 21, 22, 23, 29, 31))
+_STOPS = frozenset(f"D2{number:02}" for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 20, 21, 22, 23, 29, 31, 33))
 
 _ALLOWED = (
     "allowed: a folder, a destination's folder or file below schemas/ or templates/, "

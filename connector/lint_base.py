@@ -20,8 +20,13 @@ def at(document: Document, place: str, message: str, hint: str = "") -> Problem:
 
 
 def parameters(action: Action) -> list[str]:
-    """Return the parameters that name no person: what templates and checks see as `params`."""
+    """Return the parameters that name no person: what checks see as `params`."""
     return [name for name, schema in action.properties.items() if "identifier" not in schema]
+
+
+def told_names(action: Action) -> list[str]:
+    """Return what templates see as `params`: the parameters that name no person, and the name of a part."""
+    return [*parameters(action), *([action.split.name] if action.split and action.split.name else [])]
 
 
 def identifiers(destination: Destination) -> Iterator[tuple[Action, Identifier, str]]:

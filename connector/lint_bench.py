@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -64,7 +64,7 @@ class Bench:
     def __init__(self, destination: Destination) -> None:
         """Try the examples of a destination that the rules before found nothing wrong with."""
         self.destination = destination
-        self.settings = _settings(destination)
+        self.settings = destination.example_settings
         self._pipelines = {action.id: self._pipeline(action) for action in self._actions()}
         self.tried = [tried for action in self._actions() for tried in self._examples(action)]
         self.broken: list[Tried] = []
@@ -84,7 +84,7 @@ class Bench:
                 destination=self.destination,
                 settings=self.settings,
                 credentials={},
-                base_url=self.destination.raw["base_url"],
+                base_url=self.destination.base_url(self.settings),
                 limits=Limits(),
                 event_id=None,
                 routes=(route,),
@@ -93,18 +93,21 @@ class Bench:
 
     def _examples(self, action: Action) -> Iterator[Tried]:
         for index, example in enumerate(action.schema.get("examples", ())):
-            yield self.attempt(action, f"/examples/{index}", example)
+            yield from self.attempt(action, f"/examples/{index}", example)
 
-    def attempt(self, action: Action, place: str, values: Mapping[str, Any]) -> Tried:
-        """Prepare one record of these parameters."""
+    def attempt(self, action: Action, place: str, values: Mapping[str, Any]) -> Iterator[Tried]:
+        """Prepare the records of one person with these parameters."""
         pipeline = self._pipelines[action.id]
         before = pipeline.dropped
-        prepared = next(iter(pipeline.prepare([Event(1, dict(values))], NOW)))
+        records = list(pipeline.prepare([Event(1, dict(values))], NOW))
         dropped = tuple(pipeline.dropped - before)
-        if isinstance(prepared, Rejection):
-            template = _TEMPLATES.get(prepared.code, "")
-            return Tried(action, place, refusal=prepared.reason, template=template, dropped=dropped)
-        return Tried(action, place, prepared, dropped=dropped)
+        for prepared in records:
+            if isinstance(prepared, Rejection):
+                template = _TEMPLATES.get(prepared.code, "")
+                yield Tried(action, place, refusal=prepared.reason, template=template, dropped=dropped)
+            else:
+                yield Tried(action, place, prepared, dropped=dropped)
+            dropped = ()  # said once
 
     def _samples(self) -> Iterator[Sample]:
         """Yield the request of each example and, where these are as they should be, of some together."""
@@ -152,14 +155,6 @@ class Bench:
         return Problem("", str(self.destination.templates / action.raw[kind]), "", message, hint)
 
 
-def _settings(destination: Destination) -> Mapping[str, Any]:
-    """Return settings to run with: the destination's example, else the settings' own defaults and examples."""
-    for example in destination.schema.get("examples", ()):
-        defaults = {name: schema["default"] for name, schema in destination.settings.items() if "default" in schema}
-        return {**defaults, **example}
-    return {name: value for name, schema in destination.settings.items() for value in _values(schema)}
-
-
 def _refused(action: Action, body: Any) -> list[Failure]:
     """Return why the contract refuses a body; of what is repeated in a list, the first."""
     from jsonschema import Draft202012Validator
@@ -173,10 +168,6 @@ def _refused(action: Action, body: Any) -> list[Failure]:
 
 # What is wrong with one body is mostly one mistake.
 _MOST_FAILURES = 5
-
-
-def _values(schema: Mapping[str, Any]) -> Iterable[Any]:
-    return [schema["default"]] if "default" in schema else schema.get("examples", ())[:1]
 
 
 def _in_turn(rows: list[tuple[Tried, Record]]) -> list[tuple[Tried, Record]]:

@@ -74,7 +74,8 @@ def _refused_identifiers(bench: Bench, action: Action, needed: Mapping[str, Any]
         name = identifier.parameter
         for index, example in enumerate(action.properties[name].get("examples", ())):
             place = f"/properties/{name}/examples/{index}"
-            for _, reason in bench.attempt(action, place, {**needed, name: example}).dropped:
+            tried = bench.attempt(action, place, {**needed, name: example})
+            for _, reason in (dropped for one in tried for dropped in one.dropped):
                 yield at(action.document, place, f"cannot be used: {REASONS[reason]}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from . import entries, targets
 from . import lint_syntax as syntax
-from . import outcomes, targets
 from .definition import Action, Destination
 from .errors import Problem, nearest
 from .expressions import SYNTAX, ExpressionError, compile_expression
@@ -43,11 +43,12 @@ def check_expression(destination: Destination) -> Iterator[Problem]:
 
 
 def unused_member(destination: Destination) -> Iterator[Problem]:
-    """Find `each` beside something else than reject: it would say nothing. Take it out, or write reject."""
+    """Find `each` beside something else than reject or delivered: it says nothing. Take it out, or mend `then`."""
     for document, place, rule in _rules(destination):
-        if "each" in rule and rule["then"] != "reject":
+        if "each" in rule and rule["then"] not in ("reject", "delivered"):
             message = f'\'each\' says nothing beside "then": "{rule["then"]}"'
-            yield at(document, f"{place}/each", message, "take out 'each' and 'by', or write \"then\": \"reject\"")
+            hint = 'take out \'each\' and \'by\', or write "then": "reject" or "delivered"'
+            yield at(document, f"{place}/each", message, hint)
 
 
 def duration(destination: Destination) -> Iterator[Problem]:
@@ -84,9 +85,11 @@ def _expressions(destination: Destination) -> Iterator[_Expression]:
 
 def _response_expressions(destination: Destination) -> Iterator[_Expression]:
     for document, place, rule in _rules(destination):
-        for name in ("when", "at", "each", "detail"):
+        for name in ("when", "at", "each", "detail", "error", "position", "later"):
+            of_entry = name in ("error", "position", "later") or (name == "detail" and "each" in rule)
             if name in rule:
-                yield _Expression(document, f"{place}/{name}", rule[name], outcomes.NAMES)
+                names = entries.ENTRY_NAMES if of_entry else entries.NAMES
+                yield _Expression(document, f"{place}/{name}", rule[name], names)
 
 
 def _check_expressions(action: Action) -> Iterator[_Expression]:

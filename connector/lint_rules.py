@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from .definition import Action, Destination, Identifier
 from .errors import Problem, nearest
 from .identifiers import DroppedError, normaliser
-from .lint_base import Rule, at, identifiers, parameters
+from .lint_base import Rule, at, identifiers, parameters, told_names
+from .placeholders import placeholders
 from .references import Document
-from .requests import placeholders
 from .schemas import pointer
 
 
@@ -32,9 +32,9 @@ def flag(destination: Destination) -> Iterator[Problem]:
 def no_identifier(destination: Destination) -> Iterator[Problem]:
     """Find an add or remove action without an identifier: it could name nobody. Mark a parameter, or make it a call."""
     for action in destination.actions.values():
-        if not action.identifiers:
+        if not any(identifier.alone for identifier in action.identifiers):
             message = "no parameter of this action names a person"
-            hint = "give a parameter the keyword 'identifier'"
+            hint = "give a parameter the keyword 'identifier'" + (', without "alone": false' if action.wires else "")
             yield at(action.document, "/properties", message, hint)
 
 
@@ -48,7 +48,9 @@ def placeholder(destination: Destination) -> Iterator[Problem]:
 
 
 def _texts(destination: Destination, action: Action) -> Iterator[tuple[Document, str, str]]:
-    yield action.document, "/action/path", action.raw["path"]
+    for kind in ("path", "audience"):
+        if kind in action.raw:
+            yield action.document, f"/action/{kind}", action.raw[kind]
     for kind in ("query", "headers"):
         for name, text in action.raw.get(kind, {}).items():
             yield action.document, f"/action/{kind}{pointer([name])}", text
@@ -59,35 +61,107 @@ def _texts(destination: Destination, action: Action) -> Iterator[tuple[Document,
 
 def _unfilled(name: str, action: Action, destination: Destination) -> Iterator[tuple[str, str]]:
     """Yield why a placeholder may stay without a value."""
+    if action.split and name == action.split.name:
+        return
     schema, required = destination.settings.get(name), destination.schema.get("required", ())
     if schema is None:
         schema, required = action.properties.get(name), action.schema.get("required", ())
     if schema is None:
-        yield "is neither a setting nor a parameter", nearest(name, [*destination.settings, *parameters(action)])
+        yield "is neither a setting nor a parameter", nearest(name, [*destination.settings, *told_names(action)])
     elif "identifier" in schema:
-        yield "names a person, and a person's identifier never stands in a URL or a header", ""
+        yield "names a person, and a person's identifier never stands in a URL, a header or an audience", ""
     elif name not in required and "default" not in schema:
         yield (
             "may be absent: it has no default and is not required",
             f"add '{name}' to 'required', or give it a default",
         )
-    elif "array" in schema["type"]:
-        yield "may be a list, and a URL or a header takes one value", "take 'array' out of its type"
+    else:
+        yield from _not_text(schema["type"])
+
+
+def _not_text(kinds: str | list[str]) -> Iterator[tuple[str, str]]:
+    """Yield why a value of these types cannot be a part of a text."""
+    words = {"array": "a list", "number": "a number with a fraction", "object": "an object"}
+    for kind in [kinds] if isinstance(kinds, str) else kinds:
+        if kind in words:
+            yield f"may be {words[kind]}, and one text is due here", f"take '{kind}' out of its type"
 
 
 def group(destination: Destination) -> Iterator[Problem]:
-    """Find a group member that takes an unknown parameter: it would always be absent. Name one of the action."""
+    """Find a member of group or request that takes an unknown parameter: it would always be absent. Name one."""
     for action in destination.actions.values():
-        known = parameters(action)
-        for key, raw in action.raw.get("group", {}).items():
-            place = f"/action/group{pointer([key])}"
-            if key == "items":
-                yield at(action.document, place, "a group member cannot be called 'items'", "its records are called so")
-            if isinstance(raw, dict) and raw["param"] not in known:
-                message = f"unknown parameter '{raw['param']}'"
-                if raw["param"] in action.properties:
-                    message = f"'{raw['param']}' names a person, and requests are not grouped by person"
-                yield at(action.document, f"{place}/param", message, nearest(raw["param"], known))
+        yield from _members(action, "group")
+        yield from _members(action, "request")
+
+
+def _members(action: Action, kind: str) -> Iterator[Problem]:
+    known = told_names(action)
+    for key, raw in action.raw.get(kind, {}).items():
+        place = f"/action/{kind}{pointer([key])}"
+        if kind == "group" and key == "items":
+            yield at(action.document, place, "a group member cannot be called 'items'", "its records are called so")
+        if not isinstance(raw, dict):
+            continue
+        if kind == "request" and isinstance(raw.get("default"), dict):
+            message = "is only known when the request is built, and 'request' says before who shares one"
+            yield at(action.document, f"{place}/default", message, "use 'group', or a fixed default")
+        if raw["param"] not in known:
+            message = f"unknown parameter '{raw['param']}'"
+            if raw["param"] in action.properties:
+                message = f"'{raw['param']}' names a person, and requests are not grouped by person"
+            yield at(action.document, f"{place}/param", message, nearest(raw["param"], known))
+
+
+def split(destination: Destination) -> Iterator[Problem]:
+    """Find a split that leaves out a wire key, or names one twice: people would not be sent, or sent twice.
+
+    Let every wire key stand in one part, and `as` be a name of its own.
+    """
+    for action in destination.actions.values():
+        if action.split and action.split.name in {*action.properties, *destination.settings}:
+            message = f"'{action.split.name}' is a parameter or a setting already"
+            yield at(action.document, "/action/split/as", message, "give it a name of its own")
+        if action.raw.get("split", {}).get("parts"):
+            yield from _parts(action)
+
+
+def _parts(action: Action) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for part, wires in action.raw["split"]["parts"].items():
+        for index, wire in enumerate(wires):
+            place = f"/action/split/parts{pointer([part, index])}"
+            if wire not in action.wires:
+                yield at(action.document, place, f"unknown wire key '{wire}'", nearest(wire, action.wires))
+            elif seen.setdefault(wire, part) != part:
+                yield at(action.document, place, f"'{wire}' stands in {seen[wire]} too", "every wire key has one part")
+        if action.companions.issuperset(wires):
+            message = "no wire key of this part names a person alone: it would never be sent"
+            hint = "put it into the part of an identifier that does"
+            yield at(action.document, f"/action/split/parts{pointer([part])}", message, hint)
+    missing = [wire for wire in action.wires if wire not in seen]
+    if missing:
+        message = f"no part has the wire key '{missing[0]}': it would never be sent"
+        yield at(action.document, "/action/split/parts", message, "every wire key has one part")
+
+
+def parted_lanes(destination: Destination) -> Iterator[Problem]:
+    """Find an action that adds in one lane while its removal is in another: one could overtake. Name their audience."""
+    removals = [action for action in destination.actions.values() if action.operation == "remove"]
+    for action in destination.actions.values():
+        lane = _lane(action)
+        if action.operation == "add" and lane not in map(_lane, removals):
+            named = sorted(placeholders(lane))
+            others = [other.id for other in removals if sorted(placeholders(_lane(other))) == named]
+            if others:
+                message = f"'{others[0]}' removes in another lane, and could overtake what this action adds"
+                hint = "give both the same 'audience', or the same path"
+                yield at(action.document, "/action/path", message, hint)
+
+
+def _lane(action: Action) -> str:
+    """Return what a lane is told apart by: two actions with equal texts share lanes."""
+    queries = "&".join(f"{name}={text}" for name, text in sorted(action.raw.get("query", {}).items()))
+    return str(action.raw.get("audience") or f"{action.raw['path']}?{queries}")
 
 
 def limit_above_cap(destination: Destination) -> Iterator[Problem]:
@@ -120,16 +194,6 @@ def one_wire_two_ways(destination: Destination) -> Iterator[Problem]:
                 break
 
 
-def credentials(destination: Destination) -> Iterator[Problem]:
-    """Find credentials that are not those of the scheme: nothing could be signed. List exactly the scheme's."""
-    from .auth import SCHEMES
-
-    needed = SCHEMES[destination.auth["scheme"]].CREDENTIALS
-    if sorted(destination.auth.get("credentials", ())) != sorted(needed):
-        message, hint = "are not the credentials of this scheme", f"allowed: exactly {', '.join(needed)}"
-        yield at(destination.document, "/destination/auth/credentials", message, hint)
-
-
 def unnamed(destination: Destination) -> Iterator[Problem]:
     """Find a blank title or description, and equal titles: a person cannot tell what is meant. Write what it is."""
     schemas = [(destination.document, destination.settings)]
@@ -154,11 +218,54 @@ def address(destination: Destination) -> Iterator[Problem]:
 
     A connection has a `base_url` of its own for a sandbox or a proxy.
     """
-    url = urlsplit(destination.raw["base_url"])
+    text, document, place = destination.raw["base_url"], destination.document, "/destination/base_url"
+    for name in placeholders(text):
+        found = list(_unfilled_setting(name, destination))
+        if not found and text != f"{{{name}}}" and not {"enum", "pattern"} & destination.settings[name].keys():
+            found.append(("may be any text, and becomes a part of the address", "give it an enum or a pattern"))
+        if found:
+            yield from (at(document, place, f"{{{name}}} {message}", hint) for message, hint in found)
+            return
+    url = urlsplit(destination.base_url(destination.example_settings))
     host = url.hostname or ""
     if url.scheme != "https" or "." not in host or re.fullmatch(r"[0-9.]+", host):
         hint = "allowed: https:// and the vendor's host name; for a sandbox, a connection has its own base_url"
-        yield at(destination.document, "/destination/base_url", "is not the address of a vendor", hint)
+        yield at(document, place, "is not the address of a vendor", hint)
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def method(destination: Destination) -> Iterator[Problem]:
+    """Find a `{name}` in a method that is no setting of methods: there would be no request. Make it an enum of them."""
+    for action in destination.actions.values():
+        for name in placeholders(action.raw["method"]):
+            found = list(_unfilled_setting(name, destination))
+            if not found and not set(_METHODS).issuperset(destination.settings[name].get("enum", (None,))):
+                hint = f"give the setting an enum of some of {', '.join(_METHODS)}"
+                found.append(("may hold another word than a method", hint))
+            yield from (at(action.document, "/action/method", f"{{{name}}} {text}", hint) for text, hint in found)
+
+
+def _unfilled_setting(name: str, destination: Destination) -> Iterator[tuple[str, str]]:
+    """Yield why a placeholder that only settings fill may stay without a text."""
+    schema = destination.settings.get(name)
+    if schema is None:
+        yield "is no setting", nearest(name, destination.settings)
+    elif name not in destination.schema.get("required", ()) and "default" not in schema:
+        hint = f"add '{name}' to 'required', or give it a default"
+        yield "may be absent: it has no default and is not required", hint
+    elif schema["type"] != "string":
+        yield "is not text", "let its type be string"
+
+
+def more_headers(destination: Destination) -> Iterator[Problem]:
+    """Find `more_headers` that names no object: headers that a customer sets would not be sent. Name such a setting."""
+    name = destination.raw.get("more_headers", "")
+    if name and destination.settings.get(name, {}).get("type") != "object":
+        objects = [known for known, about in destination.settings.items() if about["type"] == "object"]
+        message, hint = f"'{name}' is no setting of type object", nearest(name, objects)
+        yield at(destination.document, "/destination/more_headers", message, hint)
 
 
 def unknown_property(destination: Destination) -> Iterator[Problem]:
@@ -202,18 +309,26 @@ _SAMPLES = (" Ann.B@Example.com\t", " +1 202-555-0123 ", "+12025550123", " @@Ads
 def unstable_steps(destination: Destination) -> Iterator[Problem]:
     """Find steps that change a value again when taken twice: one person becomes two. Put them in another order."""
     for action, identifier, place in identifiers(destination):
-        sample = next((text for text in _SAMPLES if _changes_again(identifier, text)), None)
+        sample = next((text for text in _samples(identifier) if _changes_again(identifier, text)), None)
         if sample is not None and identifier.prehashed is not True:
             message = f"taken twice, the steps give something else than once, for example for {sample!r}"
             yield at(action.document, f"{place}/normalize", message, "mostly 'trim' has to come first")
 
 
+def _samples(identifier: Identifier) -> Iterator[str]:
+    yield from _SAMPLES
+    for step, argument in identifier.normalize:
+        if step.startswith("drop_email"):
+            domain = argument[0] if isinstance(argument, list) else "example.com"
+            yield f" Ann.B+tag @{domain.title()} "
+
+
 def _changes_again(identifier: Identifier, sample: str) -> bool:
-    normalise = normaliser(identifier)
     try:
+        normalise = normaliser(identifier)
         once = normalise(sample)
         return normalise(once) != once
-    except DroppedError:
+    except (DroppedError, re.error):  # of a pattern that is none another rule says so
         return False
 
 
@@ -251,12 +366,15 @@ RULES: list[tuple[str, Rule]] = [
     ("D204", group),
     ("D205", limit_above_cap),
     ("D206", one_wire_two_ways),
-    ("D207", credentials),
     ("D211", unnamed),
     ("D220", address),
+    ("D220", method),
+    ("D220", more_headers),
     ("D222", unknown_property),
     ("D225", digest_steps),
     ("D226", unstable_steps),
     ("D229", one_name_twice),
     ("D232", own_header),
+    ("D233", split),
+    ("D234", parted_lanes),
 ]

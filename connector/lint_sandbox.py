@@ -10,8 +10,8 @@ import orjson
 from .errors import Problem
 from .lint_base import at
 from .lint_bench import NOW, Bench, BenchRule, Sample
+from .placeholders import placeholders
 from .rendering import RenderError, Template
-from .requests import placeholders
 from .sandbox_endpoints import TEMPLATE_NAMES
 from .values import Delivered, Response
 
@@ -51,8 +51,9 @@ class _Trial:
         self._named: Mapping[str, str] = sample.action.sandbox
         values = {**sample.batch.target.params, **bench.settings}
         self._path = {name: str(values[name]) for name in placeholders(sample.action.raw["path"])}
+        audience = sample.batch.lane if "audience" in sample.action.raw else None
         self._groups = [
-            (target.operation, [frozenset(zip(record.wires, record.ids, strict=True)) for record in records])
+            (target.operation, [frozenset(zip(record.wires, record.ids, strict=True)) for record in records], audience)
             for target, records in sample.batch.groups()
         ]
         self._sent = len(sample.batch.records)
@@ -64,8 +65,13 @@ class _Trial:
         request = self._sample.request
         headers = {name.lower(): text for name, text in request.headers.items()}
         context = {"body": self._sample.body, "path": self._path, "method": request.method, "headers": headers}
-        if _as_read(self._rendered("reads", context)) != self._groups:
+        read, sent = _as_read(self._rendered("reads", context)), self._groups
+        if self._sample.action.caps.groups is None:
+            read, sent = _one_by_one(read), _one_by_one(sent)
+        if read != sent:
             hint = 'it has to give [{"operation": "add", "people": [{wire: [values]}]}], with an entry for each group'
+            if "audience" in self._sample.action.raw:
+                hint = hint.replace('"people"', '"audience": …, "people"')
             hint += f"; {self._bench.seen_with(self._sample.action, self._sample.place)}"
             yield self.problem("reads", "does not give back what was sent", hint)
 
@@ -73,7 +79,7 @@ class _Trial:
         """Yield when success is not taken for a delivery, or fewer people than were sent are."""
         answers: list[Any] = []
         for missing in (0, 1):
-            groups = [{"operation": op, "sent": len(people), "accepted": len(people)} for op, people in self._groups]
+            groups = [{"operation": op, "sent": len(people), "accepted": len(people)} for op, people, _ in self._groups]
             groups[0]["accepted"] = len(self._groups[0][1]) - missing
             context = {"groups": groups, "sent": self._sent, "accepted": self._sent - missing}
             answers.append(self._rendered("success", {**context, **self._shared()}))
@@ -91,8 +97,11 @@ class _Trial:
         shared = {"message": "is not allowed", "errors": [], **self._shared()}
         contexts = [{**shared, "status": status, "code": code} for code, status in _REFUSALS.items()]
         contexts += [{**contexts[-1], "errors": errors}, {**contexts[0], "path": {}, "body": None}]
+        fixed = self._sample.action.sandbox.get("refusal_status")
         believed = [
-            context for context in contexts if self._delivered(context["status"], self._rendered("refusal", context))
+            context
+            for context in contexts
+            if self._delivered(fixed or context["status"], self._rendered("refusal", context))
         ]
         if believed:
             words = ", ".join(dict.fromkeys(f"{context['code']} ({context['status']})" for context in believed))
@@ -121,18 +130,28 @@ class _Trial:
 
 
 def _as_read(groups: Any) -> Any:
-    """Return what `reads` gave as (operation, people), each person a set of wire keys and values; else None."""
+    """Return what `reads` gave: (operation, people, audience), a person being a set of (wire key, value); else None."""
     try:
         return [
-            (group["operation"], [frozenset(_identifiers(person)) for person in group["people"]]) for group in groups
+            (
+                group["operation"],
+                [frozenset(_identifiers(person)) for person in group["people"]],
+                group.get("audience"),
+            )
+            for group in groups
         ]
     except (TypeError, LookupError, AttributeError):
         return None
 
 
+def _one_by_one(groups: Any) -> Any:
+    """Return a row for each person: where groups have no cap, a vendor need not tell them apart."""
+    return groups and [(operation, person, audience) for operation, people, audience in groups for person in people]
+
+
 def _identifiers(person: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for wire, values in person.items():
-        yield from ((wire, str(value)) for value in (values if isinstance(values, list) else [values]))
+        yield from ((wire, str(value)) for value in (values if isinstance(values, list) else [values]) if value != "")
 
 
 #: Code and rule.

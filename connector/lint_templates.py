@@ -13,9 +13,9 @@ from .definition import Action, Destination
 from .errors import Problem, nearest
 from .forms import kind_of
 from .json_files import read_json
-from .lint_base import Rule, at, parameters, said
+from .lint_base import Rule, at, said, told_names
+from .placeholders import placeholders
 from .references import Document, references
-from .requests import placeholders
 from .sandbox_endpoints import TEMPLATE_NAMES
 
 
@@ -149,9 +149,12 @@ def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
     members: dict[str, tuple[Collection[str], Mapping[str, Collection[str]]]] = {
         "item": (
             rendering.ItemRenderer.NAMES,
-            {"ids": action.wires, "params": parameters(action), "settings": settings},
+            {"ids": action.wires, "params": told_names(action), "settings": settings},
         ),
-        "envelope": (rendering.Envelope.NAMES, {"groups[]": group, "params": shared, "settings": settings}),
+        "envelope": (
+            rendering.Envelope.NAMES,
+            {"groups[]": group, "params": shared, "request": list(action.raw.get("request", {})), "settings": settings},
+        ),
     }
     for name, (names, known) in members.items():
         if name in action.raw:

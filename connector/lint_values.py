@@ -87,7 +87,7 @@ def pattern(destination: Destination) -> Iterator[Problem]:
 def _patterns(node: Any, place: str) -> Iterator[tuple[str, str]]:
     for key, part in node.items() if isinstance(node, dict) else enumerate(node):
         below = place + pointer([key])
-        if key == "pattern" and isinstance(part, str):
+        if key in ("pattern", "matches") and isinstance(part, str):
             yield below, part
         elif isinstance(part, dict | list):
             yield from _patterns(part, below)

@@ -5,23 +5,21 @@ A definition's rules are tried in order, then what HTTP says. An answer that no 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from . import times
+from .entries import NAMES, Entries, NobodyError, vendor_words
 from .expressions import ABSENT, Evaluate, ExpressionError, compile_expression
 from .values import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
-
-NAMES = ("status", "headers", "body", "sent")
 
 #: Given an answer and the number of records sent, the outcome.
 Classify = Callable[[Response, int, float], Outcome]
 
 _RETRY = frozenset({408, 425, 429, *range(500, 600)} - {501})
 _BISECT = frozenset({400, 413, 422})
-_SAFE_WORD = re.compile(r"(?![0-9a-fA-F]{32,}$)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,48}")
 
 
 def compile_rules(rules: Sequence[Mapping[str, Any]]) -> Classify:
@@ -49,60 +47,66 @@ Then = Callable[[Response, Mapping[str, Any], float], Outcome]
 
 
 def _compile_rule(rule: Mapping[str, Any]) -> Then:
-    detail = compile_expression(rule["detail"], NAMES) if "detail" in rule else None
+    # with `each` the vendor's word is that of an entry
+    detail = compile_expression(rule["detail"], NAMES) if "detail" in rule and "each" not in rule else None
     make = _MAKERS[rule["then"]](rule)
 
     def then(response: Response, scope: Mapping[str, Any], now: float) -> Outcome:
         reason = rule.get("reason", f"HTTP {response.status}")
         if detail is not None:
-            reason += _vendor_words(detail, scope)
+            reason += vendor_words(detail, scope)
         return make(response, scope, now, reason)
 
     return then
-
-
-def _vendor_words(detail: Evaluate, scope: Mapping[str, Any]) -> str:
-    """Return the vendor's own code, when it is a word: free text of the vendor may quote an identifier."""
-    try:
-        found = detail(scope)
-    except ExpressionError:
-        return ""
-    words = [word for word in (found if isinstance(found, list) else [found]) if isinstance(word, str)]
-    safe = dict.fromkeys(word for word in words if _SAFE_WORD.fullmatch(word))
-    return f" ({', '.join(safe)})" if safe else ""
 
 
 Make = Callable[[Response, Mapping[str, Any], float, str], Outcome]
 
 
 def _delivered(rule: Mapping[str, Any]) -> Make:
-    return lambda response, scope, now, reason: Delivered()
-
-
-def _retry(rule: Mapping[str, Any]) -> Make:
-    at = compile_expression(rule["at"], NAMES) if "at" in rule else None
-    return lambda response, scope, now, reason: Retry(reason, _moment(at, scope) or _retry_after(response, now))
-
-
-def _reject(rule: Mapping[str, Any]) -> Make:
-    each = compile_expression(rule["each"], NAMES) if "each" in rule else None
+    if "each" not in rule:
+        return lambda response, scope, now, reason: Delivered()
+    entries = Entries(rule)
 
     def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
-        code = rule.get("code", f"http_{response.status}")
-        if each is None:
-            return Rejected(code, reason)
-        positions = _positions(each, scope)
-        return Rejected(code, reason, positions, rule.get("by", "group")) if positions else Bisect(code, reason)
+        return _refused(rule, entries, response, scope, reason) or Delivered()
 
     return make
 
 
-def _positions(each: Evaluate, scope: Mapping[str, Any]) -> tuple[int, ...]:
+def _retry(rule: Mapping[str, Any]) -> Make:
+    at = compile_expression(rule["at"], NAMES) if "at" in rule else None
+    after = times.span(rule["after"]) if "after" in rule else None
+
+    def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
+        moment = _moment(at, scope) or _retry_after(response, now)
+        return Retry(reason, now + after if moment is None and after is not None else moment)
+
+    return make
+
+
+def _reject(rule: Mapping[str, Any]) -> Make:
+    entries = Entries(rule) if "each" in rule else None
+
+    def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
+        code = rule.get("code", f"http_{response.status}")
+        if entries is None:
+            return Rejected(code, reason)
+        return _refused(rule, entries, response, scope, reason) or Bisect(code, reason)
+
+    return make
+
+
+def _refused(
+    rule: Mapping[str, Any], entries: Entries, response: Response, scope: Mapping[str, Any], reason: str
+) -> Rejected | Bisect | None:
+    """Return the refusal of those whom an answer names, None when it names nobody."""
+    code = rule.get("code", f"http_{response.status}")
     try:
-        errors = each(scope)
-    except ExpressionError:
-        return ()
-    return tuple(i for i, error in enumerate(errors) if error) if isinstance(errors, list) else ()
+        named = entries.find(scope)
+    except NobodyError as error:
+        return Bisect(code, reason + error.words)
+    return Rejected(code, reason, named) if named.refused or named.later else None
 
 
 def _bisect(rule: Mapping[str, Any]) -> Make:

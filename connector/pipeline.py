@@ -14,9 +14,10 @@ from .definition import Action
 from .errors import DefinitionError, Problem
 from .mapping import compile_path, is_absent
 from .outcomes import Classify
-from .records import Preparer
+from .records import Prepared, Preparer
 from .rendering import RenderError
 from .requests import Builder
+from .splitting import in_parts
 from .values import Event, Record, Rejection, Request, Unreadable
 
 
@@ -39,11 +40,14 @@ class Pipeline:
             Preparer(route, self._builder(connection, route.action), templates, connection.settings)
             for route in connection.routes
         ]
+        #: Whether the order of events holds across requests of two operations, whatever the vendor knows of people.
+        self.strict = connection.order == "strict"
+        self._splits = any(route.action.split for route in connection.routes)
         self._event_id = compile_path(connection.event_id) if connection.event_id else None
 
     def _builder(self, connection: Connection, action: Action) -> Builder:
         if action.id not in self._builders:
-            limits = connection.limits.over(action.usual).within(action.caps)
+            limits = connection.limits.over(action.usual).within(action.body_caps)
             templates = connection.destination.templates
             self._builders[action.id] = Builder(action, templates, connection.base_url, connection.settings, limits)
         return self._builders[action.id]
@@ -61,9 +65,9 @@ class Pipeline:
         events = [event for event in chunk if event.__class__ is Event]
         event_ids = self._ids(events)
         prepared = [p.prepare(events, event_ids, now) for p in self._preparers]
-        if len(prepared) == 1 and len(events) == len(chunk):
-            return prepared[0]
-        return _merged(chunk, zip(*prepared, strict=True))
+        whole = len(prepared) == 1 and len(events) == len(chunk)
+        rows = prepared[0] if whole else _merged(chunk, zip(*prepared, strict=True))
+        return in_parts(rows) if self._splits else rows  # type: ignore[return-value]
 
     def _ids(self, events: list[Event]) -> Sequence[int | str]:
         get = self._event_id
@@ -88,9 +92,7 @@ class Pipeline:
         return builder.classify
 
 
-def _merged(
-    chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Record | Rejection | None]]
-) -> Iterator[Record | Rejection | None]:
+def _merged(chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Prepared]]) -> Iterator[Prepared]:
     for event in chunk:
         if isinstance(event, Unreadable):
             yield Rejection("", event.position, "unreadable", event.reason)

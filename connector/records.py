@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +18,11 @@ import jsonschema_rs
 
 from .definition import Action, Identifier
 from .expressions import ExpressionError
-from .identifiers import Cell, Column, DroppedError, Identify, column, identify
+from .identifiers import Cell, Column, DroppedError, Identify, as_text, column, identify
 from .mapping import compile_columns, compile_when
 from .rendering import ItemRenderer, RenderError, RenderItems, read_template
 from .requests import Builder, Refused, Resolved
+from .splitting import NOBODY, NOBODY_REASON, pieces_of, together
 from .targets import Targets
 from .values import Event, Record, Rejection, Target
 
@@ -35,7 +36,8 @@ class Route(NamedTuple):
     map: Mapping[str, Mapping[str, Any]]
 
 
-Prepared = Record | Rejection | None
+#: What an event became on a route: None when the route does not take it, a list when the action splits people.
+Prepared = Record | Rejection | list[Record | Rejection] | None
 
 # Record(...) without a frame of Python for each
 _new_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
@@ -45,12 +47,21 @@ _ABSENT = {type(None)}
 
 
 class _Shape(NamedTuple):
-    """What records with values for the same parameters share. `error`: why none of them can be sent."""
+    """What records with values for the same parameters share. `error`: why none of them can be sent.
+
+    `single`: no wire key has two values and nothing has to be split. `naming`: the places of the values that name a
+    person, None when all do; `companions`: the wire keys of the others.
+    """
 
     wires: tuple[str, ...]
-    repeats: bool
+    single: bool
     render: RenderItems
+    naming: tuple[int, ...] | None
+    companions: frozenset[str]
     error: str
+
+    def named(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        return values if self.naming is None else tuple([values[i] for i in self.naming])
 
 
 class _Person(NamedTuple):
@@ -93,8 +104,15 @@ class Preparer:
         self._flags = tuple({person.flag for person in self._people if person.flag})
         template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
         plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
-        self._renderer = ItemRenderer(template, action.wires, plain, settings)
-        self._presence = _presence(action)
+        shared = {"operation": action.operation, "settings": settings}
+        self._renderer = ItemRenderer(template, action.wires, plain, shared)
+        self._companions = action.companions
+        self._split = action.split
+        self._wires = action.wires
+        presence = _presence(action)
+        #: What has to be there together: for a record or, where people are split, for all records of a person.
+        self._presence = None if action.split else presence
+        self._presence_of_all = presence if action.split else None
         self._shapes_differ = self._renderer.uses_params or self._presence is not None
         self._shapes: dict[Any, _Shape] = {}
 
@@ -158,17 +176,41 @@ class Preparer:
         params = rows.targets[0].params
         raws = self._columns(data)
         columns = [(person, person.cells(raw, params)) for person, raw in zip(self._people, raws, strict=True)]
+        if self._split is None:
+            return self._assemble(columns, rows)
+        parts = []
+        for index, wires in enumerate(self._split.parts.values() or [self._wires]):
+            mine = [(person, cells) for person, cells in columns if person.wire in wires]
+            targets = [target.parts[index] for target in rows.targets] if self._split.name else rows.targets
+            parts.append(self._assemble(mine, rows._replace(targets=targets)))
+        found = map(together, *parts)
+        if self._presence_of_all is None:
+            return found
+        return map(self._whole, found, zip(*(cells for _, cells in columns), strict=True), rows.targets)
+
+    def _whole(
+        self, found: list[Record | Rejection] | Rejection, cells: Sequence[Cell], target: Target
+    ) -> list[Record | Rejection] | Rejection:
+        """Reject a person of whom something is missing that has to be there, whatever the parts have."""
+        if isinstance(found, Rejection) or self._presence_of_all is None:
+            return found
+        present = [person.parameter for person, cell in zip(self._people, cells, strict=True) if _usable(cell)]
+        error = self._presence_of_all((*present, *_given(target)))
+        return Rejection(self.name, found[0].event_id, "missing_parameter", error) if error else found
+
+    def _assemble(self, columns: list[tuple[_Person, Sequence[Cell]]], rows: _Rows) -> Iterable[Prepared]:
+        """Make a record of each row of these columns."""
         kinds = [set(map(type, cells)) for _, cells in columns]
         present = [pair for pair, kind in zip(columns, kinds, strict=True) if kind != _ABSENT]
         names = tuple(person.parameter for person, _ in present)
-        cells = zip(*(cells for _, cells in present), strict=True) if present else repeat((), len(data))
+        cells = zip(*(cells for _, cells in present), strict=True) if present else repeat((), len(rows.targets))
         if present and all(kind in (_TEXT, _ABSENT) for kind in kinds):
             return self._finish_all(list(cells), names, rows)
         return map(self._gather, cells, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
 
     def _gather(
         self, cells: Sequence[Cell], names: tuple[str, ...], target: Target, event_id: int | str, at: float
-    ) -> Record | Rejection:
+    ) -> Prepared:
         """Make a record of cells of which some are absent, dropped or lists."""
         ids: list[str] = []
         present: list[str] = []
@@ -181,15 +223,14 @@ class Preparer:
                 elif value is not None:
                     self._drop(name, value, reasons)
         if not ids:
-            detail = ", ".join(dict.fromkeys(reasons)) or self._sought
-            return Rejection(self.name, event_id, "no_identifier", f"no identifier that can be used: {detail}")
+            return self._nobody(event_id, ", ".join(dict.fromkeys(reasons)) or self._sought)
         return self._finish(tuple(ids), tuple(present), target, event_id, at)
 
     def _finish_all(self, ids: list[tuple[str, ...]], names: tuple[str, ...], rows: _Rows) -> Iterable[Prepared]:
         """Finish records that have values for the same parameters; in one go when they share a shape."""
         targets = set(rows.targets)
         shape = self._shape(names, rows.targets[0])
-        if shape.repeats or shape.error or (len(targets) > 1 and self._shapes_differ):
+        if not shape.single or shape.error or shape.naming == () or (len(targets) > 1 and self._shapes_differ):
             return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
         try:
             items = shape.render(ids)
@@ -197,8 +238,14 @@ class Preparer:
             items = []
         if not items or max(map(len, items)) > min(target.room for target in targets):
             return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
-        fields = zip(rows.targets, ids, repeat(shape.wires), items, rows.event_ids, repeat(rows.at), strict=False)
+        wires = repeat(shape.named(shape.wires))
+        named = ids if shape.naming is None else list(map(shape.named, ids))
+        rest = (repeat(rows.at), repeat(shape.companions))
+        fields = zip(rows.targets, named, wires, items, rows.event_ids, *rest, strict=False)
         return map(_new_record, fields)
+
+    def _nobody(self, event_id: int | str, why: str) -> Rejection:
+        return Rejection(self.name, event_id, NOBODY, NOBODY_REASON + why)
 
     def _drop(self, name: str, dropped: Any, reasons: list[str]) -> None:
         self.dropped[name, dropped.reason] += 1
@@ -206,20 +253,32 @@ class Preparer:
 
     def _finish(
         self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: int | str, at: float
+    ) -> Prepared:
+        shape = self._shape(names, target)
+        if not shape.single:
+            ids, names = _without_duplicates(ids, names, shape.wires)
+            wires = self._shape(names, target).wires
+            pieces = pieces_of(wires, self._companions, self._split) if self._split else []
+            if len(pieces) > 1:
+                picked = [(tuple(ids[i] for i in piece), tuple(names[i] for i in piece)) for piece in pieces]
+                return [self._finish_one(*piece, target, event_id, at) for piece in picked]
+        return self._finish_one(ids, names, target, event_id, at)
+
+    def _finish_one(
+        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: int | str, at: float
     ) -> Record | Rejection:
         shape = self._shape(names, target)
-        if shape.repeats and len(set(zip(shape.wires, ids, strict=True))) < len(ids):
-            ids, names = _without_duplicates(ids, names, shape.wires)
-            shape = self._shape(names, target)
         if shape.error:
             return Rejection(self.name, event_id, "missing_parameter", shape.error)
+        if shape.naming == ():
+            return self._nobody(event_id, f"{', '.join(dict.fromkeys(names))} names nobody without another identifier")
         try:
             [item] = shape.render([ids])
         except RenderError as error:
             return Rejection(self.name, event_id, "template_failed", str(error))
         if len(item) > target.room:
             return Rejection(self.name, event_id, "too_large", "the record alone is over the vendor's cap of bytes")
-        return Record(target, ids, shape.wires, item, event_id, at)
+        return Record(target, shape.named(ids), shape.named(shape.wires), item, event_id, at, shape.companions)
 
     def _shape(self, names: tuple[str, ...], target: Target) -> _Shape:
         key = (names, target) if self._shapes_differ else names
@@ -233,12 +292,25 @@ class Preparer:
     def _make_shape(self, names: tuple[str, ...], target: Target) -> _Shape:
         wire = {person.parameter: person.wire for person in self._people}
         wires = tuple(wire[name] for name in names)
-        present = [*names, *(name for name, value in target.params.items() if value is not None)]
-        error = self._presence(present) if self._presence else ""
-        return _Shape(wires, len(set(wires)) < len(wires), self._renderer.shape(wires, target.params), error)
+        error = self._presence((*names, *_given(target))) if self._presence else ""
+        split = self._split and len(pieces_of(wires, self._companions, self._split)) > 1
+        single = len(set(wires)) == len(wires) and not split
+        naming = tuple(i for i, wire in enumerate(wires) if wire not in self._companions)
+        render = self._renderer.shape(wires, target.params)
+        companions = self._companions.intersection(wires)
+        return _Shape(wires, single, render, naming if companions else None, companions, error)
 
 
 _KEEP_SHAPES = 10_000
+
+
+def _usable(cell: Cell) -> bool:
+    return any(isinstance(value, str) for value in cell) if isinstance(cell, list) else isinstance(cell, str)
+
+
+def _given(target: Target) -> Iterator[str]:
+    """Yield the parameters that name no person and have a value."""
+    return (name for name, value in target.params.items() if value is not None)
 
 
 def _places(source: Mapping[str, Any]) -> str:
@@ -287,14 +359,14 @@ def _checked(function: Identify, schema: Mapping[str, Any]) -> Identify:
     validator = jsonschema_rs.validator_for({key: value for key, value in schema.items() if key not in _SAYS_NOTHING})
 
     def checked(value: Any) -> str:
-        if not validator.is_valid(value):
+        if not validator.is_valid(as_text(value)):
             raise DroppedError("not_allowed")
         return function(value)
 
     return checked
 
 
-def _presence(action: Action) -> Callable[[list[str]], str] | None:
+def _presence(action: Action) -> Callable[[tuple[str, ...]], str] | None:
     """Return the check of which parameters have to be there together; None when only "any identifier" is asked for."""
     people = {identifier.parameter for identifier in action.identifiers}
     rules = {
@@ -314,7 +386,8 @@ def _presence(action: Action) -> Callable[[list[str]], str] | None:
 
     validator = Draft202012Validator(rules)
 
-    def check(present: list[str]) -> str:
+    @cache
+    def check(present: tuple[str, ...]) -> str:
         found = failures(validator, dict.fromkeys(present, True))
         return found[0].message if found else ""
 

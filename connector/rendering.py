@@ -267,15 +267,16 @@ class ItemRenderer:
     `plain` are the wire keys whose values are not digests and so have to be written as JSON text.
     """
 
-    NAMES = ("ids", "params", "settings")
+    NAMES = ("ids", "operation", "params", "settings")
 
     def __init__(
-        self, template: Template, wires: Sequence[str], plain: Collection[str], settings: Mapping[str, Any]
+        self, template: Template, wires: Sequence[str], plain: Collection[str], shared: Mapping[str, Any]
     ) -> None:
+        """`shared`: `operation` and `settings`, which are the same for all records."""
         self._template = template
         self._wires = tuple(wires)
         self._plain = frozenset(plain)
-        self._settings = settings
+        self._shared = shared
 
     @property
     def uses_params(self) -> bool:
@@ -294,7 +295,7 @@ class ItemRenderer:
         self, wires: tuple[str, ...], values: Sequence[Any], params: Mapping[str, Any]
     ) -> tuple[list[bytes], list[Any]]:
         ids = Ids(self._wires, wires, values)
-        return self._template.parts({"ids": ids, "params": params, "settings": self._settings})
+        return self._template.parts({"ids": ids, "params": params, **self._shared})
 
     def _lift(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> list[str]:
         literals, holes = self._render(wires, [Symbol(i) for i in range(len(wires))], params)
@@ -357,6 +358,8 @@ def _json(value: Any) -> Any:
 
 
 def _dumps(value: Any) -> bytes:
+    if type(value) is int:
+        return b"%d" % value  # of any size
     try:
         return orjson.dumps(value, default=_json, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:
@@ -366,14 +369,17 @@ def _dumps(value: Any) -> bytes:
 class Envelope:
     """Renders a body from groups of items, which are JSON already."""
 
-    NAMES = ("groups", "items", "operation", "params", "settings")
+    NAMES = ("groups", "items", "operation", "params", "request", "settings")
 
     def __init__(self, template: Template, settings: Mapping[str, Any]) -> None:
         self._template = template
         self._settings = settings
 
-    def render(self, groups: Sequence[Mapping[str, Any]], params: Mapping[str, Any], operation: str) -> bytes:
-        """Return the body. Each group: its keys and `items`, a list of JSON bytes. Raises RenderError."""
+    def render(self, groups: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], operation: str) -> bytes:
+        """Return the body. Each group: its keys and `items`, a list of JSON bytes. Raises RenderError.
+
+        `shared`: what all records of the request share, as `params` and `request`.
+        """
         wrapped = [{**group, "items": Items(group["items"])} for group in groups]
         items = (
             wrapped[0]["items"] if len(wrapped) == 1 else Items(chain.from_iterable(group["items"] for group in groups))
@@ -382,7 +388,7 @@ class Envelope:
             "groups": wrapped,
             "items": items,
             "operation": operation,
-            "params": params,
             "settings": self._settings,
+            **shared,
         }
         return self._template.render(context)

@@ -13,13 +13,12 @@ import orjson
 from . import times
 from .batching import Batch
 from .definition import Action, Limits
-from .expressions import text as as_text
 from .outcomes import Classify, compile_rules
+from .placeholders import expand, placeholders
 from .rendering import Envelope, read_template
 from .values import Request, Target
 
-_LONGEST_OPERATION = "remove"  # of what an envelope can see: add, remove, mixed
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_OPERATIONS = ("add", "remove", "mixed")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -27,21 +26,6 @@ class Later(NamedTuple):
     """A moment that is known when the request is built: `duration` (ISO 8601) after it."""
 
     duration: str
-
-
-def placeholders(text: str) -> list[str]:
-    """Return the names in `{…}` of a path, query value or header."""
-    return _PLACEHOLDER.findall(text)
-
-
-def expand(text: str, values: Mapping[str, Any], *, encode: bool) -> str:
-    """Put values into `{name}` (RFC 6570 level 1), percent-encoded when asked for."""
-
-    def fill(match: re.Match[str]) -> str:
-        value = as_text(values[match[1]])
-        return quote(value, safe="") if encode else value
-
-    return _PLACEHOLDER.sub(fill, text)
 
 
 class Builder:
@@ -53,19 +37,23 @@ class Builder:
         """Raises RenderError, OSError or ExpressionError for a definition that lint would refuse."""
         raw = action.raw
         self.limits = limits
-        self.caps = action.caps
+        self.caps = action.body_caps
         self.classify: Classify = compile_rules(action.responses)
-        self._method = str(raw["method"])
+        self._method = expand(raw["method"], settings, encode=False)
         self._url = base_url.rstrip("/") + raw["path"]
         self._query: Mapping[str, str] = raw.get("query", {})
         self._headers = {"content-type": "application/json", "accept": "application/json", **action.headers}
+        self._more_headers = _lowered(settings.get(action.defaults.get("more_headers", ""), {}))
+        self._audience: str | None = raw.get("audience")
         self._settings = settings
         self._template = str(raw.get("envelope"))
         template = read_template(templates, raw.get("envelope"), "{{ items }}", Envelope.NAMES)
         self._envelope = Envelope(template, settings)
         parts = (raw["path"], *self._query.values(), *self._headers.values())
-        self.names = tuple(dict.fromkeys(name for part in parts for name in placeholders(part)))
-        self._sizes: dict[tuple[Any, ...], int] = {}
+        self._names = tuple(dict.fromkeys(name for part in parts for name in placeholders(part)))
+        #: The settings and parameters without which there is no request.
+        self.needed = tuple(dict.fromkeys((*self._names, *placeholders(self._audience or ""))))
+        self._sizes: dict[tuple[Any, ...], list[int]] = {}
 
     def url(self, params: Mapping[str, Any]) -> str:
         """Return the URL for these parameters, each value percent-encoded."""
@@ -73,24 +61,36 @@ class Builder:
         query = "&".join(f"{quote(k, safe='')}={expand(v, values, encode=True)}" for k, v in self._query.items())
         return expand(self._url, values, encode=True) + (f"?{query}" if query else "")
 
-    def key(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+    def lane(self, params: Mapping[str, Any]) -> str:
+        """Return what is delivered in order: the audience that is changed, the URL where the action names none."""
+        if self._audience is None:
+            return self.url(params)
+        return expand(self._audience, {**params, **self._settings}, encode=False)
+
+    def key(self, params: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the batch key: what records have to share to share a request."""
         headers = (f"{name}: {value}" for name, value in self._filled_headers(params).items())
-        return (self._method, self.url(params), self._template, *headers)
+        told = (f"{name}= {value!r}" for name, value in request.items())
+        return (self._method, self.url(params), self._template, *headers, *told)
 
-    def sizes(self, params: Mapping[str, Any], group: Sequence[tuple[str, Any]]) -> tuple[int, int]:
+    def sizes(
+        self, params: Mapping[str, Any], request: Mapping[str, Any], group: Sequence[tuple[str, Any]]
+    ) -> tuple[int, int]:
         """Return the bytes of a body with no group, and what this group adds without its items."""
-        shared = self._shared(params)
-        base = self._size(("base", *shared.values()), shared, [])
-        lengths = (value if isinstance(value, Later) else len(orjson.dumps(value)) for _, value in group)
-        return base, self._size((*lengths, *shared.values()), shared, [group]) - base + 1
+        shared = self._shared(params, request)
+        told = repr(shared)
+        base = self._size(("base", told), shared, [])
+        lengths = (_length(value) for _, value in group)
+        whole = self._size((told, *lengths), shared, [group])
+        return max(base), max(more - less for more, less in zip(whole, base, strict=True)) + 1
 
-    def _size(self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Any]) -> int:
+    def _size(self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Any]) -> list[int]:
+        """Return the bytes of a body without items, for each thing that an envelope may see as the operation."""
         if key not in self._sizes:
             if len(self._sizes) > 10_000:
                 self._sizes.clear()
             empty = [{**self._resolved(group, 0.0), "items": []} for group in groups]
-            self._sizes[key] = len(self._envelope.render(empty, shared, _LONGEST_OPERATION))
+            self._sizes[key] = [len(self._envelope.render(empty, shared, operation)) for operation in _OPERATIONS]
         return self._sizes[key]
 
     def build(self, batch: Batch, now: float) -> Request:
@@ -99,22 +99,35 @@ class Builder:
         for target, records in batch.groups():
             groups.append({**self._resolved(target.group, now), "items": [record.item for record in records]})
             operations.add(target.operation)
-        params = batch.target.params
+        params, told = batch.target.params, batch.target.request
         operation = operations.pop() if len(operations) == 1 else "mixed"
-        body = self._envelope.render(groups, self._shared(params), operation)
+        body = self._envelope.render(groups, self._shared(params, told), operation)
         return Request(self._method, batch.target.url, self._filled_headers(params), body)
 
-    def _shared(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: params[name] for name in self.names if name in params}
+    def _shared(self, params: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {"params": {name: params[name] for name in self._names if name in params}, "request": request}
 
     def _filled_headers(self, params: Mapping[str, Any]) -> dict[str, str]:
         values = {**params, **self._settings}
-        return {name: _CONTROL.sub("", expand(text, values, encode=False)) for name, text in self._headers.items()}
+        filled = {name: expand(text, values, encode=False) for name, text in self._headers.items()}
+        return {name: _CONTROL.sub("", text) for name, text in (filled | self._more_headers).items()}
 
     @staticmethod
     def _resolved(group: Sequence[tuple[str, Any]], now: float) -> dict[str, Any]:
         start = times.from_epoch(now)
         return {k: times.plus(start, v.duration) if isinstance(v, Later) else v for k, v in group}
+
+
+def _length(value: Any) -> int | str:
+    """Return what decides how many bytes a value takes in a body."""
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        return repr(value)
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): text for name, text in headers.items()}
 
 
 class Refused(NamedTuple):

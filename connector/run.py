@@ -33,7 +33,7 @@ def batches(pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Cl
 
     When the clock says that the run is to end, what is still pending is counted as undelivered.
     """
-    batcher = Batcher(tally.superseded)
+    batcher = Batcher(tally.superseded, strict=pipeline.strict)
     for chunk in chunks:
         now = clock.now()
         tally.read(len(chunk))

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from .auth import Scheme
+from .auth_base import Message, Scheme
 from .definition import Destination
+from .placeholders import expand
 from .rendering import RenderError
-from .requests import expand
 from .sandbox_contract import Errors
 from .sandbox_endpoints import PLAIN_REFUSAL, Variant, Voice, routes, templates_of
 from .sandbox_state import Audience, Identifier, Windows
@@ -59,7 +59,7 @@ class Fault(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """What one audience holds; `path` is the URL's path."""
+    """What one audience holds; `path` is the URL's path, or what the definition calls the audience."""
 
     path: str
     people: int
@@ -103,6 +103,7 @@ class _Change(NamedTuple):
 
     operation: str
     people: list[set[Identifier]]
+    audience: str
 
 
 @dataclass(eq=False, repr=False)
@@ -134,21 +135,27 @@ class Sandbox:
         self,
         destination: Destination,
         *,
+        settings: Mapping[str, Any] | None = None,
         scheme: Scheme | None = None,
         faults: Sequence[Fault] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`scheme` None: authentication is not checked. `clock`: seconds since the epoch.
+        """Take the connection's settings, or those of the destination's example.
+
+        `scheme` None: authentication is not checked. `clock`: seconds since the epoch.
 
         Raises RenderError or OSError for a template that lint would refuse.
         """
         #: The path that all of the vendor's paths start with: that of the definition's base URL.
-        self.prefix = urlsplit(destination.raw["base_url"]).path.rstrip("/")
+        settings = destination.example_settings if settings is None else settings
+        self.prefix = urlsplit(destination.base_url(settings)).path.rstrip("/")
         template = templates_of(destination.templates)
-        self._routes = routes(destination, self.prefix, template)
+        self._routes = routes(destination, self.prefix, settings, template)
         self._voice = Voice(destination.raw.get("sandbox", {}), template)
         self._windows = Windows(destination.rates)
-        self._scheme = scheme
+        self._scheme = scheme or Scheme({}, {})
+        #: The path of the token endpoint, "" when there is none.
+        self.token_path = self._scheme.token_path
         self._clock = clock
         self._faults = _one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
@@ -156,8 +163,12 @@ class Sandbox:
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer | Fault:
         """Answer a request to a full URL. A fault that is returned has no answer: the server acts on it."""
+        lowered = {name.lower(): text for name, text in headers.items()}
         with self._lock:
-            call = self._call(method, url, {name.lower(): text for name, text in headers.items()}, body)
+            if self.token_path and _path(url) == self.token_path:
+                issued = self._scheme.issue(Message(method, url, lowered, body))
+                return Answer(issued.status, dict(issued.headers), orjson.dumps(issued.body))
+            call = self._call(method, url, lowered, body)
             fault = next(self._faults, None)
             if fault is None:
                 return self._respond(call, None)
@@ -180,10 +191,7 @@ class Sandbox:
 
     def _call(self, method: str, url: str, headers: dict[str, str], body: bytes) -> _Call:
         call = _Call(method, url, headers, body, self._clock(), self._voice)
-        try:
-            path = urlsplit(url).path
-        except ValueError:
-            return call
+        path = _path(url)
         for route in self._routes:
             values = route.match(path)
             if values is not None:
@@ -207,7 +215,7 @@ class Sandbox:
     def _accept(self, call: _Call, *, short: bool) -> bytes:
         """Apply a request and return the body of its answer; raise the first reason against it."""
         self._admit(call)
-        _parse(call)
+        _parse(call, self._scheme)
         satisfied = next((variant for variant in call.variants if variant.contract.holds(call.parsed)), None)
         variant = satisfied or call.variants[0]
         call.voice = variant.voice
@@ -216,10 +224,10 @@ class Sandbox:
             raise _RefusalError(400, "too_many_groups", f"more than {variant.caps.groups} groups in one request")
         if satisfied is None:
             raise _RefusalError(400, "invalid", *variant.contract.explain(call.parsed))
-        changes = _changes(groups, variant)
+        changes = _changes(groups, variant, call.audience)
         body = _success(call, changes, short=short)
         for change in () if short else changes:
-            self._audiences[call.audience].apply(change.operation, change.people)
+            self._audiences[change.audience].apply(change.operation, change.people)
         return body
 
     def _admit(self, call: _Call) -> None:
@@ -243,7 +251,8 @@ class Sandbox:
 
     def _unauthentic(self, call: _Call) -> str | None:
         try:
-            return self._scheme.verify(call.method, call.url, call.headers) if self._scheme else None
+            message = Message(call.method, call.url, call.headers, call.body)
+            return self._scheme.verify(message)
         except ValueError:
             return "the request cannot be verified"
 
@@ -252,6 +261,7 @@ class Sandbox:
         context = {"status": status, "code": code, "message": refusal.message, "errors": refusal.errors}
         try:
             body = call.voice.refusal.render({**context, "path": call.path, "body": call.parsed})
+            status = call.voice.refusal_status or status
         except RenderError as error:
             status, message = 500, f"the template of refusals does not fit ({error.kind})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
@@ -266,21 +276,28 @@ class Sandbox:
         return {"content-type": _JSON, **call.voice.rate_headers(values), **call.voice.headers}
 
 
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
 def _fail(status: int) -> NoReturn:
     code = _CODES.get(status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
     raise _RefusalError(status, code, "the sandbox was asked to fail")
 
 
-def _parse(call: _Call) -> None:
+def _parse(call: _Call, scheme: Scheme) -> None:
     try:
-        call.parsed = orjson.loads(call.body) if call.has_body else None
+        call.parsed = scheme.opened(orjson.loads(call.body)) if call.has_body else None
     except orjson.JSONDecodeError:
         raise _RefusalError(400, "malformed", "the body is not JSON") from None
 
 
-def _changes(groups: list[Any] | None, variant: Variant) -> list[_Change]:
+def _changes(groups: list[Any] | None, variant: Variant, audience: str) -> list[_Change]:
     try:
-        changes = [_change(group) for group in groups or ()]
+        changes = [_change(group, audience) for group in groups or ()]
     except (TypeError, LookupError, AttributeError, ValueError):
         groups = None
     if groups is None:
@@ -298,10 +315,11 @@ def _changes(groups: list[Any] | None, variant: Variant) -> list[_Change]:
     return changes
 
 
-def _change(group: Any) -> _Change:
+def _change(group: Any, audience: str) -> _Change:
     if group["operation"] not in ("add", "remove"):
         raise ValueError
-    return _Change(group["operation"], [_identifiers(person) for person in group["people"]])
+    people = [_identifiers(person) for person in group["people"]]
+    return _Change(group["operation"], people, str(group.get("audience", audience)))
 
 
 def _identifiers(person: Any) -> set[Identifier]:

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import orjson
 
 from .definition import Action, Destination, Limits
+from .placeholders import expand, placeholders
 from .rendering import RenderError, Template, read_template
-from .requests import placeholders
 from .sandbox_contract import Contract
 
 #: The templates of a definition's `sandbox` → the names each of them sees.
@@ -42,6 +42,7 @@ class Voice:
     def __init__(self, raw: Mapping[str, Any], template: ReadTemplate) -> None:
         self.reads, self.success, self.refusal = (template(kind, raw.get(kind)) for kind in TEMPLATE_NAMES)
         self.headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
+        self.refusal_status: int | None = raw.get("refusal_status")
         self._rate = raw.get("rate_headers", {})
 
     def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
@@ -85,15 +86,16 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
-def routes(destination: Destination, prefix: str, template: ReadTemplate) -> list[Route]:
+def routes(destination: Destination, prefix: str, settings: Mapping[str, Any], template: ReadTemplate) -> list[Route]:
     """Return all routes, those with fewer placeholders first: a fixed path wins over a parameter."""
     found: dict[tuple[str, ...], Route] = {}
     seen: list[tuple[Any, ...]] = []
     for action in destination.actions.values():
         path = prefix + action.raw["path"]
         route = found.setdefault(tuple(_literals(path)), Route(path))
-        variants = route.methods.setdefault(action.raw["method"], [])
-        key = (route, action.raw["method"], action.raw.get("accepts"), action.caps, action.sandbox)
+        method = expand(action.raw["method"], settings, encode=False)
+        variants = route.methods.setdefault(method, [])
+        key = (route, method, action.raw.get("accepts"), action.caps, action.sandbox)
         if key not in seen:
             seen.append(key)
             variants.append(Variant(action, template))

@@ -35,7 +35,9 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         url = f"http://{self.headers.get('host', self.server.authority)}{self.path}"
-        answer = self.server.sandbox.answer(self.command, url, dict(self.headers.items()), body)
+        # what the wire has as bytes is read as Latin-1 by http.server, and is UTF-8
+        headers = {name: text.encode("latin-1").decode("utf-8", "replace") for name, text in self.headers.items()}
+        answer = self.server.sandbox.answer(self.command, url, headers, body)
         if isinstance(answer, Answer):
             self._send(answer)
             return
@@ -134,6 +136,8 @@ class SandboxServer:
         self._thread: threading.Thread | None = None
         #: What stands for the definition's base URL in a connection.
         self.base_url = f"http://{self._server.authority}{sandbox.prefix}"
+        #: What stands for the definition's token endpoint in a connection, "" when it has none.
+        self.token_url = f"http://{self._server.authority}{sandbox.token_path}" if sandbox.token_path else ""
 
     def __enter__(self) -> Self:
         self._start()

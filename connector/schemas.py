@@ -88,6 +88,9 @@ def _explain(error: Any, quote: bool) -> Iterator[Failure]:
     if error.validator in ("anyOf", "oneOf") and error.context:
         yield from _best_branch(error, quote)
         return
+    if error.validator == "oneOf":
+        yield _one_of_several(error)
+        return
     if "propertyNames" in error.relative_schema_path:
         yield _wrong_key(error)
         return
@@ -124,6 +127,16 @@ def _best_branch(error: Any, quote: bool) -> Iterator[Failure]:
         return
     for inner in best:
         yield from _explain(inner, quote)
+
+
+def _one_of_several(error: Any) -> Failure:
+    """Explain an object that fits several branches where it may fit one."""
+    branches = error.validator_value
+    names = sorted({name for branch in branches for name in branch.get("required", ())})
+    message = (
+        f"exactly one of these is needed: {', '.join(names)}" if names else "fits several forms where one is allowed"
+    )
+    return Failure("oneOf", pointer(error.absolute_path), message)
 
 
 class _Said(NamedTuple):

@@ -61,12 +61,12 @@ def holdings_text(sandbox: Sandbox) -> str:
     return "\n".join(["the sandbox holds:", *(rows or ["  nothing"])])
 
 
-def sandbox_text(destination: str, base_url: str, credentials: Mapping[str, str]) -> str:
-    """Return where a sandbox listens and which credentials it takes."""
+def sandbox_text(destination: str, members: Mapping[str, str], credentials: Mapping[str, str]) -> str:
+    """Return where a sandbox listens, and the members and credentials of a connection to it."""
     lines = [
-        f"sandbox of {destination} at {base_url}; Ctrl-C ends it and shows what it holds",
+        f"sandbox of {destination} at {members['base_url']}; Ctrl-C ends it and shows what it holds",
         "",
-        f"base_url: {base_url}",
+        *(f"{name}: {value}" for name, value in members.items() if value),
     ]
     if credentials:
         lines += ["it takes these credentials:", *(f"  {name}: {value}" for name, value in credentials.items())]

@@ -44,6 +44,8 @@ class Tally:
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.report_error = ""
         self._report = report
+        # record → the events that it superseded, as long as it is on its way
+        self._covered: dict[int, list[tuple[int | str, str]]] = {}
         self._lock = threading.Lock()
 
     def read(self, events: int) -> None:
@@ -65,29 +67,34 @@ class Tally:
             self.summary.rejected += 1
             self._note("rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason)
 
-    def superseded(self, record: Record) -> None:
-        """A newer record took this one's place."""
+    def superseded(self, older: Record, newer: Record) -> None:
+        """A newer record took an older one's place, and answers for it from now on."""
         with self._lock:
             self.summary.superseded += 1
+            if self._report is not None:
+                before = self._covered.pop(id(older), ())
+                self._covered.setdefault(id(newer), []).extend([*before, (older.event_id, older.target.route)])
 
     def delivered(self, records: Sequence[Record]) -> None:
         """The vendor confirmed these."""
         with self._lock:
             self.summary.delivered += len(records)
+            for record in records if self._covered else ():
+                self._covered.pop(id(record), None)
 
     def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
         """The vendor refused these for good."""
         with self._lock:
             self.summary.rejected += len(records)
             for record in records:
-                self._note("rejected", record.event_id, record.target.route, code, reason)
+                self._note_record("rejected", record, code, reason)
 
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
         """These were not sent, or nobody knows that they arrived."""
         with self._lock:
             self.summary.undelivered += len(records)
             for record in records:
-                self._note("undelivered", record.event_id, record.target.route, code, reason)
+                self._note_record("undelivered", record, code, reason)
 
     def attempted(self, request: Request) -> None:
         """A request was sent."""
@@ -101,10 +108,19 @@ class Tally:
         self.summary.identifiers_dropped = sum(dropped.values())
         self.summary.seconds = seconds
 
+    def _note_record(self, outcome: str, record: Record, code: str, reason: str) -> None:
+        """Note a record, and in the report the events that it superseded: they were not delivered either."""
+        self._note(outcome, record.event_id, record.target.route, code, reason)
+        for event_id, route in self._covered.pop(id(record), ()):
+            self._write("superseded", event_id, route, code, f"the event after it was {outcome}: {reason}")
+
     def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         key = (outcome, code, reason)
         if key in self.reasons or len(self.reasons) < 1_000:
             self.reasons[key] += 1
+        self._write(outcome, event_id, route, code, reason)
+
+    def _write(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         if self._report is not None:
             line = {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -16,6 +17,9 @@ from .requests import Builder, Later, Refused, Resolved
 from .values import Target
 
 CHECK_NAMES = ("params", "settings", "now")
+
+# Characters of a number in text that is still read as one: nobody's id has more, and reading takes its square in time.
+_LONGEST_NUMBER = 1000
 
 # Targets are kept for this long, so that checks against the clock stay right, and for this many combinations.
 _KEEP_SECONDS = 60.0
@@ -35,8 +39,11 @@ def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
 
     def coerce(raw: Any) -> Any:
         value = _coerced(name, raw, schema)
-        if not validator.is_valid(value):
-            raise ParameterError(f"{name} {_why(schema, value)}")
+        try:
+            if not validator.is_valid(value):
+                raise ParameterError(f"{name} {_why(schema, value)}")
+        except UnicodeEncodeError:
+            raise ParameterError(f"{name} holds half of a surrogate pair") from None
         return value
 
     return coerce
@@ -54,7 +61,7 @@ def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
                 raise ParameterError(f"{name} {error}") from None
         if kind == "boolean":
             return raw.strip().lower() == "true"
-        if kind == "integer" and raw.strip().isascii() and raw.strip().isdigit():
+        if kind == "integer" and len(raw) <= _LONGEST_NUMBER and raw.strip().isascii() and raw.strip().isdigit():
             return int(raw)
     elif kind == "string" and "format" not in schema and isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw)
@@ -95,6 +102,10 @@ class Targets:
         self._varies = bool(varying)
         self._columns = compile_columns(varying, settings)
         self._required = [name for name in action.schema.get("required", ()) if name not in people]
+        split = action.split
+        self._part_name = split.name if split else ""
+        self._part_names = tuple(split.parts) if split and split.name else ()
+        self._needed = [name for name in builder.needed if name != self._part_name]
         self._checks = [_Check(raw) for raw in action.raw.get("checks", ())]
         self._known: dict[Any, Resolved] = {}
         self._until = 0.0
@@ -121,7 +132,7 @@ class Targets:
         except ParameterError as error:
             return Refused("invalid_parameter", str(error))
         missing = [name for name in self._required if params[name] is None]
-        missing += [name for name in self._builder.names if params.get(name, self._settings.get(name)) is None]
+        missing += [name for name in self._needed if params.get(name, self._settings.get(name)) is None]
         if missing:
             return Refused("missing_parameter", f"{missing[0]} is required and absent")
         scope = {"params": params, "settings": self._settings, "now": times.from_epoch(now)}
@@ -129,9 +140,11 @@ class Targets:
             if not check.holds(scope):
                 return Refused(check.code, check.message)
         try:
-            return self._target(params)
+            return self._parted(params) if self._part_names else self._target(params)
         except RenderError as error:
             return Refused("envelope_failed", str(error))
+        except ExpressionError as error:
+            return Refused("invalid_parameter", f"a parameter cannot be a part of the request: {error}")
 
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
@@ -145,20 +158,30 @@ class Targets:
                 params[name] = self._coerce[name](raw)
         return params
 
+    def _parted(self, params: Mapping[str, Any]) -> Target:
+        family = object()
+        targets = [self._target({**params, self._part_name: name}) for name in self._part_names]
+        parts = tuple(replace(target, part=part, family=family) for part, target in enumerate(targets))
+        return replace(parts[0], parts=parts)
+
     def _target(self, params: Mapping[str, Any]) -> Target:
-        group = tuple((key, _group_value(raw, params)) for key, raw in self._action.raw.get("group", {}).items())
-        base, more = self._builder.sizes(params, group)
+        builder, raw = self._builder, self._action.raw
+        request = {key: _told_value(value, params) for key, value in raw.get("request", {}).items()}
+        group = tuple((key, _told_value(value, params)) for key, value in raw.get("group", {}).items())
+        base, more = builder.sizes(params, request, group)
         return Target(
             route=self._route,
             operation=self._action.operation,
-            url=self._builder.url(params),
-            key=self._builder.key(params),
+            url=builder.url(params),
+            lane=builder.lane(params),
+            key=builder.key(params, request),
+            request=request,
             group=group,
             params=params,
             base_bytes=base,
             group_bytes=more,
-            room=(self._builder.caps.bytes or float("inf")) - base - more,
-            builder=self._builder,
+            room=(builder.caps.bytes or float("inf")) - base - more,
+            builder=builder,
         )
 
 
@@ -173,7 +196,8 @@ def _keys(columns: list[list[Any]]) -> list[Any]:
 _PLAIN = {str, type(None)}
 
 
-def _group_value(raw: Any, params: Mapping[str, Any]) -> Any:
+def _told_value(raw: Any, params: Mapping[str, Any]) -> Any:
+    """Return a member of `group` or `request`: a literal, or what it takes from a parameter."""
     if not isinstance(raw, dict):
         return raw
     value = params.get(raw["param"])

@@ -32,25 +32,36 @@ class Unreadable(NamedTuple):
 class Target:
     """All that records share whose parameters, identifiers aside, are equal: where they go and as what.
 
-    `key` is the batch key: records of equal key can share a request. `group` is what the envelope groups them by.
-    `group_bytes` is what a further group adds to a body, `base_bytes` the size of a body with no group, `room` the
-    most bytes that one item may have under the vendor's cap.
+    `lane`: what is delivered first in, first out. `key` is the batch key: records of equal key can share a request.
+    `request` is what the envelope is told of all of them, `group` what it groups them by. `group_bytes` is what a
+    further group adds to a body, `base_bytes` the size of a body with no group, `room` the most bytes that one item may
+    have under the vendor's cap. `parts`: where the parts of a person go who is split, in the order of the definition;
+    `part` is the place of a target among them, `family` the same object in all of them.
     """
 
     route: str
     operation: str
     url: str
+    lane: str
     key: tuple[str, ...]
+    request: Mapping[str, Any]
     group: tuple[Any, ...]
     params: Mapping[str, Any]
     base_bytes: int
     group_bytes: int
     room: float
     builder: Any = field(repr=False)
+    parts: tuple[Target, ...] = field(default=(), repr=False)
+    part: int = 0
+    family: object = field(default=None, repr=False)
 
 
 class Record(NamedTuple):
-    """One person for one target: hashed and rendered. `ids` are the wire values, `item` the JSON of the item."""
+    """One person, or a part of one, for one target: hashed and rendered.
+
+    `ids` are the wire values that name the person, `wires` their keys, `item` the JSON of the item, `companions` the
+    wire keys of what else is in it.
+    """
 
     target: Target
     ids: tuple[str, ...]
@@ -58,6 +69,7 @@ class Record(NamedTuple):
     item: bytes
     event_id: int | str
     at: float
+    companions: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Record(event_id={self.event_id!r}, route={self.target.route!r}, {len(self.ids)} identifiers)"
@@ -106,12 +118,26 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The vendor refused for good. `positions` name the refused groups or items, None means all that was sent."""
+    """The vendor refused for good: all that was sent, or what `named` says."""
 
     code: str
     reason: str
-    positions: tuple[int, ...] | None = None
-    by: str = "group"
+    named: Named | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom an answer names: `by` the position of a group or an item, or by an identifier's value.
+
+    `refused` are refused for good, `later` may be sent again. `rest_delivered`: whether everybody else was accepted;
+    otherwise nothing was applied and the rest has to be sent again. `words`: the vendor's own for each refused, if any.
+    """
+
+    by: str
+    refused: tuple[int | str, ...] = field(repr=False)
+    later: tuple[int | str, ...] = field(default=(), repr=False)
+    rest_delivered: bool = False
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connector import auth, connection, forms, identifiers, lint, outcomes
+from connector import auth, catalog, connection, credentials, forms, identifiers, lint, outcomes
 from connector.catalog import Catalog
 from connector.connection import load_connection
 from connector.errors import ConfigError, ConnectorError
@@ -35,8 +35,9 @@ def table(name: str) -> list[Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that is the current one, without any secret around."""
+    """An empty folder that is the current one, without any secret around; of all definitions there is only tiny."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "own_folder", lambda: BAD / "tiny")
     for name in ("KEY", "SECRET"):
         monkeypatch.delenv(f"TINY_CONSUMER_{name}", raising=False)
     monkeypatch.delenv("TINY_ACCESS_TOKEN", raising=False)
@@ -103,12 +104,19 @@ def test_a_bad_connection_is_explained(entry: dict[str, Any], folder: Path) -> N
     copy("tiny", folder)
     break_it(folder, entry, "connection.yaml")
     with pytest.raises(ConnectorError) as caught:
-        load_connection(Path("connection.yaml"), Catalog([Path()]), entry.get("set", ())).secrets()
+        use(Path("connection.yaml"), entry.get("set", ()))
     said = str(caught.value).split("\n")
     assert said == entry["expect"]
     assert not re.search("correct.horse.battery|8675309", repr(caught.value) + str(caught.getrepr(style="long")))
     if not {"set", "secrets"} & entry.keys() and Path("connection.yaml").exists():
         assert sorted(lines("connection.yaml", definitions=(Path(),))) == sorted(said)
+
+
+def use(path: Path, changes: Sequence[str]) -> None:
+    """All that `send` does with a connection before it sends."""
+    loaded = load_connection(path, Catalog([Path()]), changes)
+    loaded.secrets()
+    loaded.auth()
 
 
 @pytest.mark.parametrize("entry", table("cases"))
@@ -127,9 +135,9 @@ def own_codes() -> set[str]:
     """Every code of the rules, the form and connections."""
     numbers = {"101", *(str(number) for number in (*forms._NUMBERS.values(), forms._OTHER))}
     codes = {f"{letter}{number}" for letter in "DCK" for number in numbers}
-    codes.remove("C104")  # a connection has no closed set of words
     codes |= {code for code, _ in (*RULES, *BENCH_RULES)} | {"D108", "D109"}
-    return codes | set(re.findall(r'"(C\d{3})"', Path(connection.__file__).read_text("utf-8")))
+    texts = [Path(str(module.__file__)).read_text("utf-8") for module in (connection, credentials)]
+    return codes | set(re.findall(r'"(C\d{3})"', "".join(texts)))
 
 
 def documented_codes() -> set[str]:
@@ -359,10 +367,13 @@ def test_the_words_of_the_form_are_those_that_are_carried_out() -> None:
     assert set(action["$defs"]["identifier"]["properties"]["hash"]["enum"]) == {*identifiers.HASHES, "none"}
     rule = common["$defs"]["responses"]["items"]
     assert set(rule["properties"]["then"]["enum"]) == outcomes._MAKERS.keys()
-    assert set(destination["$defs"]["auth"]["properties"]["scheme"]["enum"]) == auth.SCHEMES.keys()
-    credentials = [
-        node["items"]["then"]["enum"]
-        for node in objects(destination["$defs"]["auth"]["then"])
-        if isinstance(node.get("items"), dict) and "then" in node["items"]
-    ]
-    assert credentials == [list(scheme.CREDENTIALS) for scheme in auth.SCHEMES.values() if scheme.CREDENTIALS]
+    schemes = destination["$defs"]["authScheme"]["properties"]["scheme"]["enum"]
+    assert set(schemes) == auth.SCHEMES.keys()
+    tested = [name for node in objects(destination["$defs"]["authScheme"]["then"]) for name in named(node)]
+    assert sorted(tested) == sorted(schemes)
+    assert set(destination["$defs"]["authOAuth2"]["properties"]["grant"]["enum"]) == auth.GRANTS.keys()
+
+
+def named(node: dict[str, Any]) -> list[str]:
+    scheme = node.get("if", {}).get("properties", {}).get("scheme", {})
+    return [*scheme.get("enum", ()), *([scheme["const"]] if "const" in scheme else [])]

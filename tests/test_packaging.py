@@ -46,6 +46,11 @@ def test_an_installed_connector_fills_a_sandbox(built: Path, tmp_path: Path, kin
     events, connection = ROOT / "examples" / "events.ndjson", ROOT / "examples" / "connection.yaml"
     shown = run(python, "-m", "connector", "send", "--sandbox", connection, events, cwd=tmp_path)
     assert "3 people" in shown
+    assert "## Batch limits" in run(python, "-m", "connector", "docs", "x_custom_audiences", cwd=tmp_path)
+    flags = ("--base-url", "https://api.acme.example", "--auth", "bearer", "--identifier", "email")
+    run(python, "-m", "connector", "new", "acme", *flags, "--into", "acme", cwd=tmp_path)
+    assert "no problems" in run(python, "-m", "connector", "lint", "acme", "--definitions", "acme", cwd=tmp_path)
+    assert "2 passed" in run(python, "-m", "connector", "test", "acme", "--definitions", "acme", cwd=tmp_path)
     assert "_data" in run(python, "-c", "from connector.forms import own_folder; print(own_folder())", cwd=tmp_path)
 
 
@@ -54,5 +59,6 @@ def test_the_wheel_holds_definitions_types_and_the_licence(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for file in [*ROOT.glob("schemas/**/*.json"), *ROOT.glob("templates/**/*.j2")]:
         assert f"connector/_data/{file.relative_to(ROOT)}" in names
-    assert "connector/py.typed" in names
+    assert {str(file.relative_to(ROOT)) for file in ROOT.glob("connector/scaffold_files/**/*.*")} <= names
+    assert {"connector/py.typed", "connector/guide.md.j2"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -40,7 +40,7 @@ def steady(text: str) -> str:
 
 @pytest.mark.parametrize(("command", "output"), COMMANDS, ids=[command for command, _ in COMMANDS])
 def test_a_command_prints_what_the_readme_says(command: str, output: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("X_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("X_", "PYTEST_XDIST"))}
     environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
         command_line(command), cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf-8", check=False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connector.catalog import Catalog
 from connector.definition import Destination
 from connector.outcomes import Classify, compile_rules
-from connector.values import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
+from connector.values import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
 
 NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
 
@@ -64,9 +64,9 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("a number", 200, {}, 4, Retry(said("count_mismatch"))),
     ("another 2xx with counts", 202, {}, counts(4, 4), Retry(said("count_mismatch"))),
     ("204", 204, {}, None, Retry(said("count_mismatch"))),
-    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, (1,))),
-    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, (0, 2))),
-    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, (1,))),
+    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
+    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, Named("group", (0, 2)))),
+    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
     ("errors that name nobody", 400, {}, {"operation_errors": [[], []]}, Bisect("operation_refused", REFUSED)),
     ("errors of another form", 400, {}, {"operation_errors": {"0": "A"}}, Bisect("operation_refused", REFUSED)),
     ("the gateway", 400, {}, error(215), Stop("unauthorized", GATEWAY)),

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import sandbox_server
-from connector.auth import OAuth1, Scheme
+from connector.auth import OAuth1
+from connector.auth_base import Message, Scheme
 from connector.catalog import load
 from connector.definition import Destination, Rate
 from connector.forms import own_folder
@@ -328,9 +329,16 @@ def test_paths_start_with_that_of_the_base_url_and_fixed_ones_win(tmp_path: Path
     assert sandbox.holdings() == []
 
 
-def signed(url: str, scheme: Scheme, method: str = "POST") -> dict[str, str]:
-    request = httpx.Request(method, url)
-    return {**JSON, **dict(next(scheme.client().auth_flow(request)).headers)}
+def signed(url: str, scheme: OAuth1, method: str = "POST") -> dict[str, str]:
+    return {**JSON, **scheme.signed(Message(method, url, {})).headers}
+
+
+def signing(scheme: OAuth1) -> Callable[[httpx.Request], httpx.Request]:
+    def sign(request: httpx.Request) -> httpx.Request:
+        request.headers.update(scheme.signed(Message(request.method, str(request.url), {})).headers)
+        return request
+
+    return sign
 
 
 def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination) -> None:
@@ -350,11 +358,11 @@ def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination
 
 
 def test_what_a_scheme_cannot_read_is_unauthorized(x: Destination) -> None:
-    class Broken:
+    class Broken(Scheme):
         def verify(self, *_: object) -> None:
             raise ValueError("something with a secret")
 
-    status, body = read(post(Sandbox(x, scheme=Broken()), b""))  # type: ignore[arg-type]
+    status, body = read(post(Sandbox(x, scheme=Broken({}, {})), b""))
     assert (status, body["errors"][0]["message"]) == (401, "the request cannot be verified")
 
 
@@ -712,7 +720,7 @@ def serve(x: Destination) -> Iterator[Callable[..., tuple[Sandbox, httpx.Client]
         scheme = OAuth1({}, SECRETS)
         sandbox = Sandbox(x, scheme=scheme, faults=[parse_fault(fault) for fault in faults])
         server = SandboxServer(sandbox).__enter__()
-        client = httpx.Client(base_url=server.base_url, auth=scheme.client(), timeout=timeout, trust_env=False)
+        client = httpx.Client(base_url=server.base_url, auth=signing(scheme), timeout=timeout, trust_env=False)
         opened.extend([server, client])
         return sandbox, client
 

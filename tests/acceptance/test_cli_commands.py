@@ -40,7 +40,7 @@ ACTIONS = {
     *("add_user", "add_user_multi", "add_to_do_not_reach_list"),
     *("remove_user", "remove_user_multi", "remove_from_do_not_reach_list"),
 }
-COMMANDS = ("list", "show", "lint", "preview", "send", "sandbox", "test")
+COMMANDS = ("list", "show", "docs", "new", "lint", "preview", "send", "sandbox", "test")
 USERS = f"/12/accounts/18ce54d4x5t/custom_audiences/{AUDIENCE}/users"
 
 
@@ -56,6 +56,8 @@ def test_help_names_every_command_and_option() -> None:
     options = {
         "list": ["--format", "--definitions"],
         "show": ["--format", "--definitions"],
+        "docs": ["--definitions"],
+        "new": ["--base-url", "--auth", "--identifier", "--path", "--into", "--format"],
         "lint": ["--format", "--definitions"],
         "preview": ["--limit", "--set", "--format", "--definitions"],
         "send": [
@@ -94,6 +96,7 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
             "routes=1",
         ): "C011 --set: 'routes' cannot be set; allowed: settings.",
         ("show", "x_custom_audiences.ad_user"): "did you mean 'add_user'",
+        ("docs", "x_custom_audience"): "did you mean 'x_custom_audiences'",
         ("sandbox", "x_custom_audience"): "did you mean 'x_custom_audiences'",
         ("lint", tmp_path / "nowhere"): "nowhere",
         ("list", "--definitions", tmp_path / "nowhere"): "nowhere",
@@ -122,6 +125,20 @@ def test_list_and_show() -> None:
     assert action.json["caps"]["bytes"] == 5_000_000
     assert all(name in described.out for name in parameters)
     assert "https://docs.x.com/" in described.out
+    [email] = [rule for rule in action.json["identifiers"] if rule["parameter"] == "email"]
+    digest = hashlib.sha256(b"ann@example.com").hexdigest()
+    assert email["examples"] == [{"in": "ann@example.com", "out": digest}]
+    assert re.search(
+        rf"^  email +trim → lowercase +sha256 +email +ann@example.com +{digest[:8]}…$", described.out, re.MULTILINE
+    )
+
+
+def test_docs() -> None:
+    done = run("docs", "x_custom_audiences")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("# X Custom Audiences: setup guide\n")
+    assert done.out.endswith("|\n")
+    assert all(f"### A route for `{name}`\n" in done.out for name in ACTIONS)
 
 
 # lint and test --------------------------------------------------------------------------------------------------------

@@ -84,9 +84,9 @@ def worlds(draw: st.DrawFn, *, lanes: int = 2, keys: int = 1) -> World:
     return World(chunks, limits, draw(st.sampled_from([1, 3, 10, 50_000])), universe)
 
 
-def run(world: World, *, due: bool = True) -> Run:
+def run(world: World, *, due: bool = True, strict: bool = True) -> Run:
     result = Run()
-    batcher = Batcher(result.superseded.append, world.max_pending)
+    batcher = Batcher(lambda older, newer: result.superseded.append(older), world.max_pending, strict=strict)
     taken = 0
     for now, chunk in world.chunks:
         result.batches += batcher.take(chunk)
@@ -145,6 +145,26 @@ def test_no_identifier_is_in_a_batch_under_two_operations(world: World) -> None:
         for one in batch.records:
             for named in identifiers(one):
                 assert seen.setdefault(named, one.target.operation) == one.target.operation
+
+
+def last_operations(records: Sequence[Record]) -> dict[Any, str]:
+    return {named: one.target.operation for one in records for named in identifiers(one)}
+
+
+@given(worlds(keys=2))
+@settings(LAW, max_examples=150)
+def test_in_the_order_of_identifiers_the_last_operation_on_each_is_sent_last(world: World) -> None:
+    result = run(world, strict=False)
+    for lane in ("lane0", "lane1"):
+        sent = [one for batch in of_lane(result.batches, lane) for one in batch.records]
+        assert last_operations(sent) == last_operations(of_lane(world.records, lane))
+
+
+def test_only_the_strict_order_parts_requests_of_two_operations_that_share_nobody() -> None:
+    add, remove = (target("lane", operation, "g", Limits(), key=operation) for operation in ("add", "remove"))
+    records = [record(remove if n % 2 else add, [("email", str(n))], n) for n in range(100)]
+    sent = {strict: [*(b := Batcher(strict=strict)).take(records), *b.flush()] for strict in (True, False)}
+    assert {strict: len(batches) for strict, batches in sent.items()} == {True: 100, False: 2}
 
 
 def bytes_of(batch: Batch) -> int:
@@ -224,7 +244,7 @@ def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World
 def test_nothing_waits_longer_than_its_age(world: World) -> None:
     age = world.limits.age
     result = Run()
-    batcher = Batcher(result.superseded.append, world.max_pending)
+    batcher = Batcher(lambda older, newer: result.superseded.append(older), world.max_pending)
     for now, chunk in world.chunks:
         list(batcher.take(chunk))
         batcher.due(now)
@@ -306,7 +326,7 @@ TABLE = [
 @pytest.mark.parametrize(("rows", "batches", "superseded"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_supersede_and_seal(rows: list[tuple[str, str, str]], batches: list[list[int]], superseded: list[int]) -> None:
     gone: list[Record] = []
-    batcher = Batcher(gone.append)
+    batcher = Batcher(lambda older, newer: gone.append(older))
     records = [
         record(target("lane", operation, group, Limits()), [("email", value) for value in ids], number)
         for number, (operation, group, ids) in enumerate(rows)

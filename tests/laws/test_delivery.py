@@ -104,7 +104,7 @@ def worlds(draw: st.DrawFn, faults: Iterable[str] = ()) -> World:
     rows = draw(events())
     _, records = prepared(rows, records=draw(st.integers(1, 8)), groups=draw(st.integers(1, 3)))
     superseded: list[Record] = []
-    batcher = Batcher(superseded.append)
+    batcher = Batcher(lambda older, newer: superseded.append(older))
     batches = [*batcher.take(records), *batcher.flush()]
     names = st.lists(st.sampled_from([*faults, "honest", "honest"]), max_size=6) if faults else st.just(["honest"])
     return World(records, batches, superseded, {url(audience): draw(names) for audience in AUDIENCES})

@@ -30,7 +30,11 @@ BAD = {sha256(word.encode()).hexdigest() for word in WORDS}
 DIGESTS = st.sampled_from([*WORDS[1:], "ann@example.com", "x"]).map(lambda t: sha256(t.encode()).hexdigest())
 PHONES = st.from_regex(r"\+?[0-9 ()./-]{5,18}", fullmatch=True)
 TEXTS = ANY_TEXT | st.sampled_from(WORDS) | DIGESTS | DIGESTS.map(str.upper) | PHONES | st.integers().map(str)
-MESSY = st.builds("{}{}{}".format, NOISE, TEXTS, NOISE)
+PARTS = st.text("aB.+@ é", max_size=6)
+ADDRESSES = st.builds(
+    "{}@{}".format, PARTS, st.sampled_from(["gmail.com", "GMail.com ", "example.com", "", "a@gmail.com"])
+)
+MESSY = st.builds("{}{}{}".format, NOISE, TEXTS | ADDRESSES, NOISE)
 SCALARS = MESSY | st.integers(-(10**40), 10**40) | st.booleans() | st.floats() | st.none() | st.just("")
 OTHERS = st.just(ExpressionError("no")) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
 RAWS = SCALARS | st.lists(SCALARS, max_size=4) | st.lists(st.lists(SCALARS, max_size=2), max_size=2) | OTHERS
@@ -50,13 +54,24 @@ def _identifiers() -> dict[str, Identifier]:
     )
     kinds["digits, auto"] = odd
     kinds["upper"] = replace(odd, normalize=(("remove_whitespace", ""), ("uppercase", "")), prehashed=False)
+    folds = (("drop_email_tag", True), ("drop_email_dots", ["gmail.com"]))
+    kinds["folded"] = replace(odd, normalize=(("trim", ""), ("lowercase", ""), *folds), prehashed=False)
+    kinds["name"] = replace(
+        odd, normalize=(("remove_punctuation", ""), ("trim", ""), ("matches", ".{2,}")), prehashed=False
+    )
     kinds["prefix"] = replace(odd, normalize=(("strip_prefix", "tel:"), ("trim", "")), prehashed=False)
     return kinds
 
 
 IDENTIFIERS = _identifiers()
 each_identifier = pytest.mark.parametrize("identifier", IDENTIFIERS.values(), ids=IDENTIFIERS)
-ARGUMENTS = {"strip_prefix": ["@", "tel:", "00"]}
+DOMAINS = [True, ["gmail.com", "googlemail.com"]]
+ARGUMENTS: dict[str, list[Any]] = {
+    "strip_prefix": ["@", "tel:", "00"],
+    "matches": ["[a-z]*", ".+@.+"],
+    "drop_email_tag": DOMAINS,
+    "drop_email_dots": DOMAINS,
+}
 ALL_STEPS = [(name, argument) for name in STEPS for argument in ARGUMENTS.get(name, [""])]
 
 
@@ -70,7 +85,7 @@ def attempt(function: Callable[[Any], str], value: Any) -> str | Dropped:
 
 
 @pytest.mark.parametrize(("name", "argument"), ALL_STEPS)
-def test_a_step_twice_is_the_step_once(name: str, argument: str) -> None:
+def test_a_step_twice_is_the_step_once(name: str, argument: Any) -> None:
     step = STEPS[name](argument)
 
     @FEW
@@ -78,6 +93,7 @@ def test_a_step_twice_is_the_step_once(name: str, argument: str) -> None:
     @example("tel:tel: tel:1")
     @example("0000")
     @example("ΑΣ İ ß ŉ")
+    @example("a.b+c+d@e.f+g@gmail.com")
     def law(value: str) -> None:
         once = attempt(step, value)
         if isinstance(once, str):
@@ -214,6 +230,55 @@ def test_why_a_value_is_dropped(parameter: str, value: Any, reason: str) -> None
     [one] = [one for one in x().actions["add_user_multi"].identifiers if one.parameter == parameter]
     assert attempt(identify(one, prehashed=one.prehashed), value) == Dropped(reason)
     assert list(column(one, prehashed=one.prehashed)([value])) == [Dropped(reason)]
+
+
+GMAIL = ["gmail.com", "googlemail.com"]
+STEP_TABLE: list[tuple[str, Any, str, str]] = [
+    ("drop_email_tag", GMAIL, "ann+news@gmail.com", "ann@gmail.com"),
+    ("drop_email_tag", GMAIL, "ann+a+b@GoogleMail.com", "ann@GoogleMail.com"),
+    ("drop_email_tag", GMAIL, "ann+news@example.com", "ann+news@example.com"),
+    ("drop_email_tag", GMAIL, "ann+news@notgmail.com", "ann+news@notgmail.com"),
+    ("drop_email_tag", GMAIL, "ann@gmail.com", "ann@gmail.com"),
+    ("drop_email_tag", GMAIL, "+tag@gmail.com", ""),
+    ("drop_email_tag", GMAIL, "@gmail.com", ""),
+    ("drop_email_tag", GMAIL, "ann+news", "ann+news"),
+    ("drop_email_tag", GMAIL, "", ""),
+    ("drop_email_tag", GMAIL, "a@b+c@gmail.com", "a@b@gmail.com"),
+    ("drop_email_tag", True, "ann+news@example.com", "ann@example.com"),
+    ("drop_email_tag", True, "ann.b+news@", "ann.b@"),
+    ("drop_email_dots", GMAIL, "a.n.n+x.y@gmail.com", "ann+xy@gmail.com"),
+    ("drop_email_dots", GMAIL, "a.nn@sub.gmail.com", "a.nn@sub.gmail.com"),
+    ("drop_email_dots", GMAIL, "...@gmail.com", ""),
+    ("drop_email_dots", GMAIL, "a.b@c.d@gmail.com", "ab@cd@gmail.com"),
+    ("drop_email_dots", GMAIL, "a.nn", "a.nn"),
+    ("drop_email_dots", True, "a.nn@example.com", "ann@example.com"),
+    ("remove_punctuation", "", "O'Brien-Smith, Jr.", "OBrienSmith Jr"),
+    ("remove_punctuation", "", "St. Gallen (SG) 9000", "St Gallen SG 9000"),
+    ("remove_punctuation", "", "«Zoë»¡™€+", "Zoë"),
+    ("remove_punctuation", "", "渋谷・東京", "渋谷東京"),
+    ("remove_punctuation", "", "-_.", ""),
+    ("matches", "[a-z]{2}", "de", "de"),
+    ("matches", "[a-z]{2}", "", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "value", "expected"), STEP_TABLE)
+def test_what_a_step_makes_of_a_value(name: str, argument: Any, value: str, expected: str) -> None:
+    assert STEPS[name](argument)(value) == expected
+
+
+@pytest.mark.parametrize("value", ["deu", "DE", " de", "de\n"])
+def test_a_value_of_another_form_is_dropped(value: str) -> None:
+    assert attempt(STEPS["matches"]("[a-z]{2}"), value) == Dropped("not_of_the_form")
+
+
+@pytest.mark.parametrize("value", ["+tag@gmail.com", " ...@gmail.com ", ".+.@GMAIL.com"])
+def test_an_address_of_which_nothing_is_left_is_dropped(value: str) -> None:
+    assert attempt(identify(IDENTIFIERS["folded"], prehashed=False), value) == Dropped("empty")
+    assert list(column(IDENTIFIERS["folded"], prehashed=False)([value, "a.b+c@gmail.com"])) == [
+        Dropped("empty"),
+        sha256(b"ab@gmail.com").hexdigest(),
+    ]
 
 
 VECTORS: list[tuple[str, str, list[Any]]] = [

@@ -242,8 +242,8 @@ def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(monke
         monkeypatch.setenv(ref.place, f"{WORDS[0]} {name}")
     secrets = example().secrets()
     scheme = OAuth1({}, secrets)
-    with HttpSender(scheme.client(), 1) as sender:
-        shown = [example(), scheme, scheme.client(), sender, example().credentials, Response(200, {}, {"it": WORDS[0]})]
+    with HttpSender(scheme, 1) as sender:
+        shown = [example(), scheme, sender, example().credentials, Response(200, {}, {"it": WORDS[0]})]
         assert not [one for one in map(repr, shown) if leaked(one)]
     assert all(WORDS[0] in secret for secret in secrets.values())
     pipeline = pipelines()["example"]

@@ -41,6 +41,7 @@ NASTY = [
 PLAIN = st.text(max_size=20) | st.sampled_from([*NASTY, "".join(NASTY) * 100])
 PARAMS: Mapping[str, Any] = {"p": '"%s" \x02\n{{ x }}', "n": 7, "no": None, "list": ["x", 'y"'], "%": "%d"}
 SETTINGS = {"account": "100%", "deep": {"items": [1, {"get": "%"}]}}
+SHARED = {"operation": "add", "settings": SETTINGS}
 
 LIFTED = [
     "{{ ids }}",
@@ -97,7 +98,7 @@ def people(draw: st.DrawFn) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 @pytest.mark.parametrize("source", [*LIFTED, *SLOW])
 def test_a_lifted_template_renders_what_the_slow_way_renders(source: str) -> None:
-    renderer = ItemRenderer(Template(source, NAMES), WIRES, {"c"}, SETTINGS)
+    renderer = ItemRenderer(Template(source, NAMES), WIRES, {"c"}, SHARED)
 
     @FEW
     @given(people())
@@ -120,7 +121,7 @@ def test_a_template_that_looks_into_no_value_is_rendered_once(source: str) -> No
     rendered = []
     parts = template.parts
     template.parts = lambda context: rendered.append(1) or parts(context)  # type: ignore[method-assign,func-returns-value]
-    render = ItemRenderer(template, WIRES, {"c"}, SETTINGS).shape(("a", "a", "b", "c"), PARAMS)
+    render = ItemRenderer(template, WIRES, {"c"}, SHARED).shape(("a", "a", "b", "c"), PARAMS)
     for letter in "xyz":
         render([("0" * 64, "1" * 64, "2" * 64, letter)] * 10)
     assert len(rendered) == 1
@@ -171,16 +172,25 @@ def test_what_is_not_json_is_refused_or_null(value: Any) -> None:
 NOT_JSON = [
     "[{{ params.half }}, {{ ids }}]",
     "[{{ params.half }}, {{ ids.c | join }}]",
-    "{{ params.large }}",
+    "[{{ {'n': params.large} }}]",
     "{{ {params.no: 1} }}",
 ]
 
 
 @pytest.mark.parametrize("source", NOT_JSON)
 def test_an_item_with_a_value_that_is_not_json_is_a_render_error(source: str) -> None:
-    renderer = ItemRenderer(Template(source, NAMES), WIRES, {"c"}, SETTINGS)
+    renderer = ItemRenderer(Template(source, NAMES), WIRES, {"c"}, SHARED)
     with pytest.raises(RenderError):
         renderer.shape(("c",), {"half": "\ud800", "large": 2**70, "no": None})([("x",)])
+
+
+@given(st.integers())
+@example(2**64)
+@example(-(10**30))
+def test_a_whole_number_of_any_size_is_exact(number: int) -> None:
+    assert Template("[{{ it }}, {{ text | int }}]", ["it", "text"]).render({"it": number, "text": str(number)}) == (
+        f"[{number},{number}]".encode()
+    )
 
 
 def test_the_template_itself_is_no_known_name() -> None:

@@ -1,0 +1,54 @@
+"""The options and arguments that commands of the command line share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")]
+DefinitionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--definitions", metavar="PATH", help="A further folder with schemas/ and templates/; can be repeated."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Replace settings.NAME, limits.NAME, base_url or token_url of the connection; can be repeated.",
+    ),
+]
+ConnectionArgument = Annotated[Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")]
+EventsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EVENTS",
+        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; - is NDJSON on standard input.",
+    ),
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60.")
+]
+FailOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail",
+        metavar="FAULT",
+        help="A fault of the sandbox: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
+        "can be repeated.",
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]

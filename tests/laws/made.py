@@ -1,0 +1,225 @@
+"""A destination made for a law, its files in a temporary folder, and a vendor that keeps single identifiers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from connector.catalog import Catalog
+from connector.connection import make_connection
+from connector.pipeline import Pipeline
+from connector.values import Event, Record, Rejection, Request, Response
+
+from .worlds import NOW, Identifier
+
+SOURCE = {"read": "assumed", "note": "Invented."}
+#: Wire keys in the order of the definition; the last one names nobody alone.
+WIRES = ("email", "phone", "customer", "first")
+COMPANION = "first"
+
+ENVELOPE = """{"action": {{ request.action }}, "list": {{ request.list_id }}, "groups": [
+{% for group in groups %}{"until": {{ group.until }}, "people": {{ group.items }}}{% if not loop.last %},{% endif %}
+{% endfor %}]}"""
+ITEM = '{"ids": {{ ids }}, "action": {{ operation }}, "list": {{ params.list_id }}}'
+PART_OF_ITEM = ITEM[:-1] + ', "part": {{ params.part }}}'
+
+_folders: list[TemporaryDirectory[str]] = []  # as long as they are here their files are
+
+
+def _text(kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"title": str(more), "description": "A text.", "type": kind, **more}
+
+
+def _person(wire: str) -> dict[str, Any]:
+    alone = {"alone": False} if wire == COMPANION else {}
+    identifier = {"normalize": ["trim"], "hash": "none", **alone, "source": SOURCE}
+    kinds = ["string", "integer", "array"]
+    return {"title": wire, "description": "A person.", "type": kinds, "identifier": identifier}
+
+
+def write(
+    folder: Path, action: Mapping[str, Any], destination: Mapping[str, Any], properties: Mapping[str, Any]
+) -> None:
+    """Write a destination `made` whose actions `add` and `remove` share `action`; `destination` holds any more keys."""
+    schemas, templates = folder / "schemas" / "made", folder / "templates" / "made"
+    for path in (schemas, templates):
+        path.mkdir(parents=True)
+    listed = {"list_id": _text(pattern="^[0-9]+$"), "until": _text(minLength=1)}
+    about = {"title": "Made", "description": "Made for a law.", "type": "object"}
+    for operation in ("add", "remove"):
+        told = {"action": operation, "list_id": {"param": "list_id"}, **action.get("request", {})}
+        keys = {
+            "operation": operation, "method": "POST", "path": f"/v1/{operation}", "audience": "{list_id}",
+            "group": {"until": {"param": "until"}}, "item": "item.json.j2", "envelope": "envelope.json.j2",
+            **action, "request": told, "source": SOURCE,
+        }  # fmt: skip
+        keys = {name: value for name, value in keys.items() if value is not None}
+        document = {**about, "required": ["list_id"], "additionalProperties": False, "action": keys}
+        document["properties"] = listed | {wire: _person(wire) for wire in WIRES} | dict(properties)
+        document |= action.get("presence", {})
+        keys.pop("presence", None)
+        (schemas / f"{operation}.json").write_text(json.dumps(document), "utf-8")
+    shared = {
+        "api": {"name": "Made", "version": "1", "source": SOURCE},
+        "base_url": "https://api.example.com",
+        "auth": {"scheme": "none", "source": SOURCE},
+        "limits": {"source": SOURCE},
+    }
+    settings = destination.get("settings", {})
+    rest = {name: value for name, value in destination.items() if name != "settings"}
+    document = {**about, "properties": settings, "required": list(settings), "destination": {**shared, **rest}}
+    (schemas / "destination.json").write_text(json.dumps(document), "utf-8")
+    (templates / "item.json.j2").write_text(PART_OF_ITEM if action.get("split", {}).get("as") else ITEM, "utf-8")
+    (templates / "envelope.json.j2").write_text(ENVELOPE, "utf-8")
+
+
+def catalog(
+    action: Mapping[str, Any], destination: Mapping[str, Any] | None = None, properties: Mapping[str, Any] | None = None
+) -> Catalog:
+    """Return a catalog with the destination `made`."""
+    _folders.append(TemporaryDirectory())
+    folder = Path(_folders[-1].name)
+    write(folder, action, destination or {}, properties or {})
+    return Catalog([folder])
+
+
+def pipeline(made: Catalog, more: Mapping[str, Any] | None = None, **connection: Any) -> Pipeline:
+    """Return a pipeline of events {"add", "list", "until", and a member for each wire key}."""
+    mapped = {"list_id": {"from": "list"}, "until": {"from": "until"}, **{wire: {"from": wire} for wire in WIRES}}
+    routes = [
+        {"action": action, "when": when, "map": mapped | dict(more or {})}
+        for action, when in (("add", "event.add"), ("remove", "not event.add"))
+    ]
+    return Pipeline(make_connection({"destination": "made", "routes": routes, **connection}, "test", made))
+
+
+@cache
+def cached(action: str, responses: str, limits: str) -> Pipeline:
+    """Return a pipeline of an action and response rules in JSON."""
+    rules = [{**rule, "source": SOURCE} for rule in json.loads(responses)]
+    return pipeline(catalog(json.loads(action), {"responses": rules} if rules else None), limits=json.loads(limits))
+
+
+def prepared(using: Pipeline, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Rejection]]:
+    """Return the records and the rejections of some events; the first event has the id 0."""
+    found = list(using.prepare([Event(number, dict(row)) for number, row in enumerate(rows)], NOW))
+    return [one for one in found if isinstance(one, Record)], [one for one in found if isinstance(one, Rejection)]
+
+
+def named(row: Mapping[str, Any], wires: Sequence[str] = WIRES) -> Iterator[Identifier]:
+    """Yield what an event names, told without the connector."""
+    for wire in wires:
+        values = row.get(wire) or []
+        yield from ((wire, value.strip()) for value in (values if isinstance(values, list) else [values]))
+
+
+class Keeper:
+    """Keeps the identifiers of each list. One with a value `bad…` is refused, `busy…` is for the first `busy` times.
+
+    `answer`: how it says so, one of `ANSWERS`. It insists on what `request`, `audience` and `split` promise.
+    """
+
+    def __init__(self, answer: str = "whole", busy: int = 0) -> None:
+        self.lists: dict[str, set[Identifier]] = defaultdict(set)
+        self.items: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, str]] = []
+        self._answer = answer
+        self._busy = busy
+        self._seen: Counter[str] = Counter()
+        self._flying: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Response:
+        body = json.loads(request.body)
+        groups = [group["people"] for group in body["groups"]]
+        items = [item for people in groups for item in people]
+        with self._lock:
+            self._flying[body["list"]] += 1
+            assert self._flying[body["list"]] == 1, "two requests for one audience at a time"
+            self.requests.append((body["list"], body["action"]))
+        assert {(item["list"], item["action"]) for item in items} == {(body["list"], body["action"])}
+        assert request.url == f"https://api.example.com/v1/{body['action']}"
+        assert len({item.get("part") for item in items}) == 1
+        self.items += items
+        try:
+            return self._answered(
+                body, groups, items, {n: said for n, item in enumerate(items) if (said := self._no(item))}
+            )
+        finally:
+            self._flying[body["list"]] -= 1
+
+    def _no(self, item: Mapping[str, Any]) -> str:
+        """Return what is wrong with an item: bad, busy or nothing."""
+        values = [value for values in item["ids"].values() for value in values]
+        busy = [value for value in values if value.startswith("busy") and self._seen[value] < self._busy]
+        self._seen.update(busy)
+        return "bad" if any(value.startswith("bad") for value in values) else "busy" if busy else ""
+
+    def _answered(self, body: Any, groups: list[Any], items: list[Any], wrong: dict[int, str]) -> Response:
+        if self._answer in ("atomic", "anonymous") and wrong:
+            errors = [{"index": n, "again": said == "busy"} for n, said in wrong.items()]
+            return Response(400, {}, {"errors": errors} if self._answer == "atomic" else None)
+        refused: list[Any] = []
+        if self._answer == "groups":
+            starts = [sum(map(len, groups[:n])) for n in range(len(groups))]
+            said = [
+                {wrong.get(start + n) for n in range(len(people))} for start, people in zip(starts, groups, strict=True)
+            ]
+            refused = ["bad" if "bad" in some else "busy" if "busy" in some else "" for some in said]
+            wrong = {
+                start + n: refused[g] for g, start in enumerate(starts) for n in range(len(groups[g])) if refused[g]
+            }
+        for number, item in enumerate(items):
+            if number not in wrong:
+                self._apply(body, item)
+        return Response(207, {}, ANSWERS[self._answer](items, wrong, refused))
+
+    def _apply(self, body: Any, item: Mapping[str, Any]) -> None:
+        values = {(wire, value) for wire, values in item["ids"].items() for value in values if wire != COMPANION}
+        assert values, "an item that names nobody"
+        change = (
+            self.lists[body["list"]].update if body["action"] == "add" else self.lists[body["list"]].difference_update
+        )
+        change(values)
+
+
+def _statuses(items: list[Any], wrong: dict[int, str], _: list[Any]) -> Any:
+    return {"results": [{"status": {"": 200, "bad": 400, "busy": 503}[wrong.get(n, "")]} for n in range(len(items))]}
+
+
+def _positions(_: list[Any], wrong: dict[int, str], __: list[Any]) -> Any:
+    return {"errors": [{"index": n, "again": said == "busy"} for n, said in reversed(wrong.items())]} if wrong else {}
+
+
+def _values(items: list[Any], wrong: dict[int, str], _: list[Any]) -> Any:
+    said = [(n, [v for values in items[n]["ids"].values() for v in values if v.startswith(wrong[n])]) for n in wrong]
+    return {"refused": [{"value": values[0], "again": wrong[n] == "busy"} for n, values in said]}
+
+
+def _groups(_: list[Any], __: dict[int, str], refused: list[Any]) -> Any:
+    return {"groups": [{"again": said == "busy"} if said else None for said in refused]}
+
+
+#: How the vendor answers → the body of the answer.
+ANSWERS = {
+    "statuses": _statuses, "positions": _positions, "values": _values, "groups": _groups,
+    "whole": lambda *_: {}, "atomic": lambda *_: {}, "anonymous": lambda *_: {},
+}  # fmt: skip
+
+_POSITION = {"by": "item", "position": "entry.index", "later": "entry.again"}
+#: How the vendor answers → the response rules that understand it.
+RULES: dict[str, list[dict[str, Any]]] = {
+    "statuses": [{"when": "status == 207", "then": "delivered", "each": "body.results", "by": "item", "error": "entry.status >= 400", "later": "entry.status >= 500"}],
+    "positions": [{"when": "status == 207", "then": "delivered", "each": "body.errors", **_POSITION}],
+    "values": [{"when": "status == 207", "then": "delivered", "each": "body.refused", **_POSITION, "by": "value", "position": "entry.value"}],
+    "groups": [{"when": "status == 207", "then": "delivered", "each": "body.groups", "by": "group", "later": "entry.again"}],
+    "atomic": [{"when": "status == 400", "then": "reject", "each": "body.errors", **_POSITION}],
+    "anonymous": [],
+    "whole": [],
+}  # fmt: skip
