@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from .catalog import Catalog
 from .definition import Action, Destination, Limits
@@ -13,6 +15,9 @@ from .errors import ConfigError, Problem, nearest
 from .json_files import read_json
 
 _WIDTH = 100
+# Examples in a table are cut to the first of these lengths with which it fits.
+_SHORT = (18, 12)
+_TIED = "\u00a0"  # a blank at which no line breaks
 
 
 def listing(catalog: Catalog) -> list[dict[str, Any]]:
@@ -69,6 +74,8 @@ def _destination(destination: Destination) -> dict[str, Any]:
 
 
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
+    from .rules import identifier_rules, notes
+
     return {
         "action": f"{destination.id}.{action.id}",
         "title": action.title,
@@ -79,7 +86,10 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
         "defaults": _limits(action.usual),
         "source": action.raw.get("source", {}),
         "parameters": _parameters(action.properties, action.schema),
+        "identifiers": identifier_rules(action),
+        "notes": notes(action.identifiers),
         "checks": action.raw.get("checks", []),
+        **{name: action.raw[name] for name in ("audience", "split") if name in action.raw},
     }
 
 
@@ -91,7 +101,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
 
 def _parameters(properties: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     required = set(schema.get("required", ()))
-    keys = ("title", "description", "type", "format", "pattern", "default", "examples", "identifier", "source")
+    keys = ("title", "description", "type", "enum", "format", "pattern", "default", "examples", "identifier", "source")
     return [
         {"name": name, "required": name in required, **{key: about[key] for key in keys if key in about}}
         for name, about in properties.items()
@@ -110,7 +120,7 @@ def _destination_lines(found: dict[str, Any]) -> Iterable[str]:
     api = found["api"]
     yield f"api        {api.get('name', '')} {api.get('version', '')} at {found['base_url']}"
     yield f"docs       {found['docs']}"
-    yield f"auth       {found['auth']['scheme']}: {', '.join(found['auth'].get('credentials', []))}"
+    yield from (f"{'' if place else 'auth':<10} {line}" for place, line in enumerate(_auth_lines(found["auth"])))
     yield f"caps       {_pairs(found['limits'].get('caps', {}))}"
     yield f"defaults   {_pairs(found['limits'].get('defaults', {}))}"
     yield from _source(found["limits"])
@@ -125,7 +135,15 @@ def _destination_lines(found: dict[str, Any]) -> Iterable[str]:
         yield f"  {rule['then']:<10} when {rule['when']}"
         yield from _source(rule)
     yield from ("", "actions")
-    yield from (f"  {action}  {title}" for action, title in found["actions"].items())
+    width = max(map(len, found["actions"]), default=0)
+    yield from (f"  {action:<{width}}  {title}" for action, title in found["actions"].items())
+
+
+def _auth_lines(auth: Mapping[str, Any]) -> Iterable[str]:
+    for choice, scheme in auth.get("schemes", {"": auth}).items():
+        chosen = f" (with {auth['setting']}: {choice})" if choice else ""
+        names = ", ".join(scheme.get("credentials", ()))
+        yield f"{scheme['scheme']}{f': {names}' if names else ''}{chosen}"
 
 
 def _action_lines(found: dict[str, Any]) -> Iterable[str]:
@@ -134,12 +152,17 @@ def _action_lines(found: dict[str, Any]) -> Iterable[str]:
     yield ""
     yield f"request    {found['request']}"
     yield f"operation  {found['operation']}"
+    yield from (f"{name:<10} {as_written(found[name])}" for name in ("audience", "split") if name in found)
     yield f"caps       {_pairs(found['caps'])}"
     yield f"defaults   {_pairs(found['defaults'])}"
     yield from _source(found)
     yield from ("", "parameters")
     for parameter in found["parameters"]:
         yield from _parameter_lines(parameter)
+    if found["identifiers"]:
+        yield from ("", "identifiers")
+        yield from (f"  {line}" for line in _rule_table(found["identifiers"]))
+        yield from (line for note in found["notes"] for line in _wrapped(note, "  "))
     if found["checks"]:
         yield from ("", "checks")
     for check in found["checks"]:
@@ -150,33 +173,83 @@ def _parameter_lines(parameter: dict[str, Any]) -> Iterable[str]:
     required = "  (required)" if parameter["required"] else ""
     yield f"  {parameter['name']}{required}  {parameter.get('title', '')}"
     yield from _wrapped(parameter.get("description", ""), "      ")
-    if "identifier" in parameter:
-        yield f"      sent as {identifier_rule(parameter['name'], parameter['identifier'])}"
+    if "enum" in parameter:
+        yield f"      allowed: {', '.join(map(as_written, parameter['enum']))}"
     if "default" in parameter:
-        yield f"      default: {str(parameter['default']).lower()}"
+        yield f"      default: {as_written(parameter['default'])}"
     if parameter.get("examples"):
-        yield f"      for example: {', '.join(map(str, parameter['examples']))}"
+        yield f"      for example: {', '.join(map(as_written, parameter['examples']))}"
     yield from _source(parameter.get("identifier", {}), "      ")
     yield from _source(parameter, "      ")
 
 
-def identifier_rule(name: str, identifier: Mapping[str, Any]) -> str:
-    """Return an identifier's rule in words: its wire key, then what is done to a value, in order."""
-    steps = [
-        step if isinstance(step, str) else " ".join(map(str, *step.items())) for step in identifier.get("normalize", ())
-    ]
-    prehashed = identifier.get("prehashed", False)
-    hashed = identifier["hash"]
-    if hashed == "none":
-        steps.append("not hashed")
-    elif prehashed is True:
-        steps.append(f"a {hashed} digest already")
-    else:
-        steps.append(hashed)
-    rule = f"{identifier.get('wire', name)}: {' → '.join(steps)}"
-    if isinstance(prehashed, dict):
-        rule += f"; with {prehashed['flag']} a digest already"
-    return rule + ("; a digest is recognised" if prehashed == "auto" else "")
+def as_written(value: Any) -> str:
+    """Return a value as a person writes it: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _rule_table(rules: list[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    for most in _SHORT:
+        lines = list(_aligned(_rule_rows(rules, most), wrap=1, width=_WIDTH - 2))
+        if max(map(_cells, lines)) <= _WIDTH - 2:
+            break
+    return lines
+
+
+def _rule_rows(rules: list[dict[str, Any]], most: int) -> Iterable[list[str]]:
+    """Yield the cells of the identifier table; further examples of an identifier have rows of their own."""
+    yield ["parameter", "steps", "hash", "sent as", "example", "becomes"]
+    for rule in rules:
+        steps = f"{_TIED}→\n".join(rule["steps"])
+        hashed = "given" if rule["prehashed"] is True else rule["hash"]
+        first = [rule["parameter"], steps, hashed, rule["wire"]]
+        for example in rule["examples"] or [{"in": "", "out": ""}]:
+            becomes = example["out"] if example["out"] is not None else "dropped"
+            digest = becomes if rule["hash"] != "none" else ""
+            yield [*first, *(_short(as_written(text), digest, most) for text in (example["in"], becomes))]
+            first = [""] * len(first)
+
+
+def _short(text: str, digest: str, most: int) -> str:
+    """Shorten a digest, and what is too long for the table."""
+    if len(text) <= most:
+        return text
+    return f"{text[:8]}…" if text == digest else f"{text[:most]}…"
+
+
+def _aligned(table: Iterable[Sequence[str]], *, wrap: int, width: int) -> Iterable[str]:
+    """Yield lines of columns two spaces apart; the column `wrap`, of lines that belong together, takes what is left."""
+    rows = list(table)
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    room = max(width - sum(widths) + widths[wrap] - 2 * (len(widths) - 1), _NARROWEST)
+    rows = [[*row[:wrap], _folded(row[wrap], room), *row[wrap + 1 :]] for row in rows]
+    widths[wrap] = max(_cells(line) for row in rows for line in row[wrap].split("\n"))
+    for row in rows:
+        for number, part in enumerate(row[wrap].split("\n")):
+            cells = [part if place == wrap else "" if number else cell for place, cell in enumerate(row)]
+            padded = (cell + " " * (size - _cells(cell)) for cell, size in zip(cells, widths, strict=True))
+            yield "  ".join(padded).rstrip().replace(_TIED, " ")
+
+
+# So wide that the name of no step is broken.
+_NARROWEST = 20
+
+
+def _folded(text: str, room: int) -> str:
+    """Join pieces to lines that are no longer than they have to be."""
+    lines: list[str] = []
+    for piece in text.split("\n"):
+        if lines and _cells(lines[-1]) + 1 + _cells(piece) <= room:
+            lines[-1] += f" {piece}"
+        else:
+            lines += textwrap.wrap(piece, room, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
