@@ -79,9 +79,13 @@ def test_a_folder_of_definitions(tmp_path: Path, elsewhere: Path) -> None:
     assert "2 passed" in ok("test", elsewhere / "cases", "--definitions", folder, cwd=tmp_path)
 
 
-def test_plain_pytest_finds_a_folder_of_definitions(tmp_path: Path, elsewhere: Path) -> None:
+def test_plain_pytest_finds_a_folder_of_definitions(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # named below, whether the package is installed or not
     destination(tmp_path / "ours")
-    options = ("-p", "connector.pytest_plugin", "-p", "no:cacheprovider", "-q", "--definitions", "../ours")
+    plugins = ("-p", "syrupy", "-p", "connector.pytest_plugin", "-p", "no:cacheprovider")
+    options = (*plugins, "-q", "--definitions", "../ours")
     assert "2 passed" in ok(*options, cwd=elsewhere, module="pytest")
     done = run(*options[:-2], cwd=elsewhere, module="pytest")
     assert "unknown destination 'acme'" in done.stdout
