@@ -358,7 +358,7 @@ def _cell(one: Identify, raw: Any) -> Cell:
 
 def _bulk(identifier: Identifier, prehashed: bool | str) -> _Bulk | None:
     """Return the hashing of many texts at a time, in loops that run in C; it returns None when a value is special."""
-    if identifier.hash == "none" or prehashed is not False:
+    if identifier.hash == "none" or prehashed not in (False, "auto"):
         return None
     steps = [_AT_ONCE.get(step, partial(_one_by_one, step)) for step in _steps(identifier)]
     function, digits = HASHES[identifier.hash]

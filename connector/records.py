@@ -183,10 +183,10 @@ class Preparer:
             mine = [(person, cells) for person, cells in columns if person.wire in wires]
             targets = [target.parts[index] for target in rows.targets] if self._split.name else rows.targets
             parts.append(self._assemble(mine, rows._replace(targets=targets)))
-        found = map(together, *parts)
         if self._presence_of_all is None:
-            return found
-        return map(self._whole, found, zip(*(cells for _, cells in columns), strict=True), rows.targets)
+            return map(together, *parts) if len(parts) > 1 else parts[0]
+        rows_of_cells = zip(*(cells for _, cells in columns), strict=True)
+        return map(self._whole, map(together, *parts), rows_of_cells, rows.targets)
 
     def _whole(
         self, found: list[Record | Rejection] | Rejection, cells: Sequence[Cell], target: Target
