@@ -66,3 +66,13 @@ def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_table_of_destinations_is_right() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (\d+) \|$", README, re.MULTILINE)
+    files = {
+        name: [*(ROOT / "schemas" / name).iterdir(), *(ROOT / "templates" / name).iterdir()]
+        for name in Catalog(()).ids()
+    }
+    lines = {name: sum(len(path.read_text("utf-8").splitlines()) for path in paths) for name, paths in files.items()}
+    assert {name: int(count) for name, count in rows} == lines
