@@ -212,7 +212,7 @@ def send(
         with _interruptible(clock), _progress(progress, source, run) as watched:
             watched.deliver(source)
         print_result(
-            summary_json(tally, box[0] if box else None),
+            summary_json(tally, box[0] if box else None, interrupted=clock.ending),
             lambda _: summary_text(tally, box[0] if box else None, interrupted=clock.ending),
             form,
         )
@@ -356,18 +356,22 @@ def _listen(box: Sandbox, port: int) -> SandboxServer:
 
 @contextmanager
 def _interruptible(clock: SystemClock) -> Iterator[None]:
-    """Let the first Ctrl-C end the run after the requests in flight, the second one at once."""
+    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight, the second one at once."""
 
     def end(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, before)
+        restore()
         print("ending after the requests in flight; Ctrl-C again ends at once", file=sys.stderr)
         clock.end()
 
-    before = signal.signal(signal.SIGINT, end)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 @contextmanager

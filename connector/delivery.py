@@ -83,6 +83,9 @@ class Ledger(Protocol):
     def attempted(self, request: Request) -> None:
         """A request was sent."""
 
+    def waiting(self, seconds: float, reason: str) -> None:
+        """A request is sent again, not before so many seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -232,6 +235,7 @@ class Courier:
                 return Stop("gave_up", f"gave up after {retry + 1} attempt{'s' if retry else ''}: {outcome.reason}")
             now = self._clock.now()
             delay = self._policy.delay(retry, outcome, now, self._random)
+            self._ledger.waiting(delay, outcome.reason)
             if outcome.at is not None:
                 self._limiter.pause(now + delay)
             elif not self._clock.sleep(delay):

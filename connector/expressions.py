@@ -101,6 +101,10 @@ def _join(values: Iterable[Any], separator: str = "") -> str:
     return separator.join(map(text, values))
 
 
+def _split(value: Any, separator: str) -> list[str]:
+    return [part.strip() for part in text(value).split(separator) if part.strip()]
+
+
 def text(value: Any) -> str:
     """Return a scalar as text, whole numbers exactly, booleans as true and false. Raises ExpressionError otherwise."""
     if isinstance(value, str):
@@ -127,6 +131,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "lower": lambda value: text(value).lower(),
     "plus": times.plus,
     "replace": lambda value, old, new: text(value).replace(old, new),
+    "split": _split,
     "string": text,
     "sum": _sum,
     "trim": lambda value: text(value).strip(),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from unicodedata import category
 
 from .definition import Identifier
-from .expressions import ExpressionError
+from .expressions import ABSENT, ExpressionError
 
 Identify = Callable[[Any], str]
 Step = Callable[[str], str]
@@ -344,7 +344,7 @@ def _cell(one: Identify, raw: Any) -> Cell:
     if isinstance(raw, list | tuple):
         flat = [Dropped("not_text") if isinstance(value, list | tuple) else _cell(one, value) for value in raw]
         return [cell for cell in flat if cell is not None] or None
-    if raw is None or raw == "":
+    if raw is None or raw is ABSENT or raw == "":
         return None
     if isinstance(raw, ExpressionError):
         return Dropped("expression_failed")

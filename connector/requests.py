@@ -58,7 +58,8 @@ class Builder:
     def url(self, params: Mapping[str, Any]) -> str:
         """Return the URL for these parameters, each value percent-encoded."""
         values = {**params, **self._settings}
-        query = "&".join(f"{quote(k, safe='')}={expand(v, values, encode=True)}" for k, v in self._query.items())
+        filled = ((name, expand(text, values, encode=False)) for name, text in self._query.items())
+        query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in filled)
         return expand(self._url, values, encode=True) + (f"?{query}" if query else "")
 
     def lane(self, params: Mapping[str, Any]) -> str:

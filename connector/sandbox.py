@@ -266,6 +266,8 @@ class Sandbox:
             status, message = 500, f"the template of refusals does not fit ({error.kind})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
         headers = self._headers(call, exhausted=faulty and code == "rate_limited")
+        if faulty and code == "rate_limited" and not call.voice.rate_headers({"reset": 0}):
+            headers["retry-after"] = "1"  # nobody wants to watch a vendor's usual wait
         return Answer(status, {**headers, **refusal.headers}, body)
 
     def _headers(self, call: _Call, *, exhausted: bool = False) -> dict[str, str]:

@@ -15,9 +15,18 @@ from .sandbox import Sandbox
 from .tally import Tally
 
 
-def summary_json(tally: Tally, sandbox: Sandbox | None) -> dict[str, Any]:
-    """Return the counts, and with a sandbox what it holds."""
-    counts = {**asdict(tally.summary), "seconds": round(tally.summary.seconds, 3)}
+def summary_json(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) -> dict[str, Any]:
+    """Return the counts, why records failed, which values were dropped, and with a sandbox what it holds."""
+    counts: dict[str, Any] = {**asdict(tally.summary), "seconds": round(tally.summary.seconds, 3)}
+    counts["interrupted"] = interrupted
+    counts["reasons"] = [
+        {"outcome": outcome, "code": code, "reason": reason, "count": count}
+        for (outcome, code, reason), count in tally.reasons.most_common()
+    ]
+    counts["dropped"] = [
+        {"parameter": parameter, "reason": reason, "count": count}
+        for (parameter, reason), count in tally.dropped.most_common()
+    ]
     if sandbox is not None:
         counts["sandbox"] = [holding._asdict() for holding in sandbox.holdings()]
     return counts
@@ -78,6 +87,7 @@ def progress(source: Any, run: Run) -> Iterator[Run]:
     """Show on stderr how far a run is: a bar on a terminal, else a line every few seconds and one at the end."""
     if not sys.stderr.isatty():
         lines = _Lines(run.tally)
+        run.tally.say = lambda text: print(text, file=sys.stderr, flush=True)
         yield replace(run, progress=lines.update)
         lines.show()
         return
@@ -88,6 +98,7 @@ def progress(source: Any, run: Run) -> Iterator[Run]:
     percentage, counts = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[counts]}")
     columns = (BarColumn(), percentage, counts, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        run.tally.say = bar.console.print
         task = bar.add_task("send", total=source.size, counts="")
 
         def update() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import orjson
 
 from .values import Record, Rejection, Request
+
+# Seconds; shorter waits are nobody's business.
+_LONG_WAIT = 5.0
 
 
 @dataclass(slots=True)
@@ -44,6 +47,8 @@ class Tally:
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.report_error = ""
         self._report = report
+        #: What to do with a line for whoever watches the run.
+        self.say: Callable[[str], None] = lambda text: None
         # record → the events that it superseded, as long as it is on its way
         self._covered: dict[int, list[tuple[int | str, str]]] = {}
         self._lock = threading.Lock()
@@ -101,6 +106,11 @@ class Tally:
         with self._lock:
             self.summary.requests += 1
             self.summary.bytes += len(request.body)
+
+    def waiting(self, seconds: float, reason: str) -> None:
+        """A request is sent again after some seconds; a long wait is said."""
+        if seconds >= _LONG_WAIT:
+            self.say(f"waiting {seconds:.0f} s before a request is sent again: {reason}")
 
     def finish(self, dropped: Counter[tuple[str, str]], seconds: float) -> None:
         """Take the dropped identifier values, by (parameter, reason), and the wall clock time of the run."""

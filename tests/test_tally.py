@@ -35,3 +35,12 @@ def test_a_superseded_event_shares_the_fate_of_the_one_that_stands_for_it(end: s
     s = tally.summary
     assert s.records == s.delivered + s.superseded + s.rejected + s.undelivered
     assert tally._covered == {}
+
+
+def test_only_a_long_wait_is_said() -> None:
+    said: list[str] = []
+    tally = Tally()
+    tally.say = said.append
+    tally.waiting(0.7, "busy")
+    tally.waiting(300.2, "the rate limit was reached")
+    assert said == ["waiting 300 s before a request is sent again: the rate limit was reached"]

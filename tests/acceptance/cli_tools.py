@@ -28,6 +28,8 @@ COUNTS = (
     *("events", "records", "delivered", "superseded", "rejected", "undelivered", "skipped", "identifiers_dropped"),
     *("requests", "bytes", "seconds"),
 )
+#: What `send --format json` prints, in this order.
+MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped")
 
 PARAMETERS = {
     "custom_audience_id": "audience",

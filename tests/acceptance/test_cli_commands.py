@@ -21,7 +21,7 @@ from connector import __version__
 from .cli_tools import (
     AUDIENCE,
     COMMAND,
-    COUNTS,
+    MEMBERS,
     ROOT,
     Vendor,
     assert_adds_up,
@@ -230,7 +230,8 @@ def test_send_to_a_sandbox_of_its_own() -> None:
     text, done = at_once([partial(run, "send", "--sandbox", *EXAMPLE, "--format", form) for form in ("text", "json")])
     assert (text.status, done.status, text.err, done.err) == (0, 0, "", "")
     *names, holdings = done.json
-    assert (tuple(names), holdings) == (COUNTS, "sandbox")
+    assert (tuple(names), holdings) == (MEMBERS, "sandbox")
+    assert done.json["dropped"] == [{"parameter": "phone_number", "reason": "not_e164", "count": 1}]
     assert_adds_up(done.json)
     assert {name: done.json[name] for name in ("events", "delivered", "superseded", "skipped")} == {
         "events": 7,
@@ -255,7 +256,7 @@ def test_send_to_a_vendor_and_every_option(tmp_path: Path) -> None:
         assert {seen.path for seen in vendor.seen} == {USERS.replace("18ce54d4x5t", "abc1")}
         assert [seen.people for seen in vendor.seen] == [2, 2, 1]
     assert (done.status, done.err) == (0, "")
-    assert tuple(done.json) == COUNTS
+    assert tuple(done.json) == MEMBERS
     assert (done.json["events"], done.json["delivered"], done.json["requests"]) == (5, 5, 3)
     assert report_lines(tmp_path / "report") == []
 

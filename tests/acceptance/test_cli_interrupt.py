@@ -52,14 +52,15 @@ def line_about_ending(process: subprocess.Popen[bytes]) -> str:
     return process.stderr.readline().decode()
 
 
-def test_the_request_in_flight_is_finished_and_the_rest_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_request_in_flight_is_finished_and_the_rest_reported(number: signal.Signals, tmp_path: Path) -> None:
     events = ndjson(tmp_path, [person(i) for i in range(25)])
     report = tmp_path / "report"
     with Patient() as vendor:
         made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 10}")
         process = start("send", made, events, "--format", "json", "--report", report)
         assert vendor.arrived.wait(10)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert "Ctrl-C again ends at once" in line_about_ending(process)
         assert process.poll() is None
         vendor.go_on.set()
@@ -68,6 +69,7 @@ def test_the_request_in_flight_is_finished_and_the_rest_reported(tmp_path: Path)
     summary = json.loads(out)
     assert_adds_up(summary)
     assert (status, summary["delivered"], summary["undelivered"], summary["requests"]) == (1, 10, 15, 1)
+    assert summary["interrupted"]
     lines = report_lines(report)
     assert [line["event"] for line in lines] == [f"e{i}" for i in range(10, 25)]
     assert {(line["outcome"], line["code"]) for line in lines} == {("undelivered", "interrupted")}

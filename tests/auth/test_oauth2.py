@@ -372,6 +372,9 @@ class _Sending:
     def attempted(self, request: Any) -> None:
         pass
 
+    def waiting(self, seconds: float, reason: str) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     ("answer", "expected"),

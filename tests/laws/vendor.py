@@ -143,6 +143,9 @@ class Book:
         with self._lock:
             self.attempts += 1
 
+    def waiting(self, seconds: float, reason: str) -> None:
+        pass
+
     def ids(self, outcome: str) -> set[int | str]:
         return {event_id for event_id, found, _ in self.outcomes if found == outcome}
 
