@@ -249,6 +249,7 @@ def sandbox(
             raise ConfigError([Problem("C201", str(connection), "/destination", message, "name one destination")])
         settings, secrets = loaded.settings, loaded.secrets()
     box, given = _sandbox(chosen, settings, secrets, fail or ())
+    box.log = lambda line: print(line, file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listen(box, port) as server:
         try:

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from .definition import Action, Destination, limits
+from .definition import Action, Destination, Limits, limits
+from .guide_requests import MOMENT, apart, requests_of
 from .guide_sources import sources, tally
 from .guide_words import (
     OTHERWISE,
     auth_words,
     credential_rows,
-    limit_rows,
+    limit_table,
     rate_words,
     sent_words,
     split_words,
@@ -29,7 +30,7 @@ from .guide_words import (
 from .markdown import Markdown, block, code, codes, prose, table
 from .rules import STEP_WORDS, identifier_rules
 from .showing import as_written
-from .starter import starter_connection, starter_event, starter_events, starter_route
+from .starter import starter_connection, starter_event, starter_events, starter_route, unused_credentials
 
 Row = Sequence[object]
 
@@ -54,6 +55,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
     intro, chapters = _chapters(str(destination.schema.get("description", "")))
     usual, caps = (limits(raw.get("limits", {}).get(kind, {})) for kind in ("defaults", "caps"))
     found = sources(destination)
+    connection, events = starter_connection(destination), list(starter_events(destination))
     return {
         "title": destination.title,
         "intro": intro,
@@ -61,12 +63,17 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "api": raw["api"],
         "base_url": raw["base_url"],
         "docs": raw.get("docs"),
-        "limits": limit_rows(usual.over(caps), caps),
+        "limits": limit_table(usual.over(caps), caps, groups=_grouped(actions)),
+        "capped": any(action.caps != Limits() for action in actions),
         "rates": [rate_words(rate) for rate in raw.get("rate", ())],
         "settings": [[*_about(name, about, destination.schema)] for name, about in destination.settings.items()],
         "schemes": list(_schemes(destination)),
-        "connection": _yaml(starter_connection(destination)),
-        "events": block("\n".join(map(_json, starter_events(destination))), "json"),
+        "connection": _yaml(connection),
+        "unused": codes(f"{name}: {{env: {ref['env']}}}" for name, ref in unused_credentials(destination).items()),
+        "events": block("\n".join(map(_json, events)), "json"),
+        "splits": any(action.split for action in actions),
+        "apart": apart(destination, connection["routes"], events),
+        "moment": MOMENT,
         "overview": [[code(a.id), a.title, a.operation, a.schema.get("description", "")] for a in actions],
         "actions": [_action(destination, action) for action in actions],
         "steps": list(_steps(actions)),
@@ -104,7 +111,7 @@ def _schemes(destination: Destination) -> Iterator[dict[str, Any]]:
 
 
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    raw = action.raw
+    raw, route, event = action.raw, starter_route(action, fullest=True), starter_event(action, fullest=True)
     return {
         "id": code(action.id),
         "title": action.title,
@@ -120,26 +127,44 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
         "checks": [[code(check["code"]), check["message"]] for check in raw.get("checks", ())],
         "limits": _own_limits(destination, action),
         "answers": list(_answers(raw.get("responses", ()))),
-        "route": _yaml({"routes": [starter_route(action)]}),
-        "event": block(_json(starter_event(action)), "json"),
+        "route": _yaml({"routes": [route]}),
+        "event": block(_json(event), "json"),
+        "requests": requests_of(destination, route, event),
     }
 
 
 def _remarks(action: Action) -> Iterator[str]:
-    alternatives = [codes(one["required"], " and ") for one in action.schema.get("anyOf", ()) if "required" in one]
-    if alternatives:
-        yield Markdown(f"At least one of: {', '.join(alternatives)}")
+    for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
+        alternatives = [codes(one["required"], " and ") for one in _alternatives(action.schema, keyword)]
+        if len(alternatives) > 1:
+            yield Markdown(f"{words} of: {', '.join(alternatives)}")
     if "audience" in action.raw:
         yield Markdown(f"Audience: {code(action.raw['audience'])}")
     if action.split:
         yield from split_words(action.split)
 
 
-def _own_limits(destination: Destination, action: Action) -> list[Row]:
+def _alternatives(schema: Mapping[str, Any], keyword: str) -> list[Mapping[str, Any]]:
+    """Return the sets of parameters of which one is needed."""
+    return [one for one in schema.get(keyword, ()) if "required" in one]
+
+
+def _required(schema: Mapping[str, Any]) -> set[str]:
+    """Return what is always needed: also what the only alternative names."""
+    only = [found[0] for kind in ("anyOf", "oneOf") if len(found := _alternatives(schema, kind)) == 1]
+    return {name for one in (schema, *only) for name in one.get("required", ())}
+
+
+def _own_limits(destination: Destination, action: Action) -> Markdown:
     """Return the limits of an action that has some of its own."""
     if "limits" not in action.raw or destination.raw.get("limits") == action.raw["limits"]:
-        return []
-    return limit_rows(action.usual, action.caps)
+        return Markdown()
+    return limit_table(action.usual, action.caps, groups=_grouped([action]))
+
+
+def _grouped(actions: Iterable[Action]) -> bool:
+    """Say whether records are grouped in some request."""
+    return any(action.raw.get("group") for action in actions)
 
 
 def _about(name: str, about: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[object]:
@@ -147,7 +172,7 @@ def _about(name: str, about: Mapping[str, Any], schema: Mapping[str, Any]) -> It
     yield code(name)
     yield about.get("title", "")
     yield Markdown(" ".join(_described(about)))
-    yield "yes" if name in schema.get("required", ()) else "no"
+    yield "yes" if name in _required(schema) else "no"
     yield codes(map(as_written, about.get("examples", ())[:2]))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import times
 from .definition import Action, Destination, Limits, Split
-from .markdown import Markdown, code, codes, prose
+from .markdown import Markdown, code, codes, prose, table
 from .placeholders import placeholders
 from .rules import rule_in_words
 
@@ -35,14 +35,21 @@ def size_words(size: int) -> str:
     return f"{size:,} bytes"
 
 
-def limit_rows(usual: Limits, caps: Limits) -> list[Sequence[object]]:
-    """Return a row for each limit: what it is, the default, the vendor's cap."""
-    names = ("records", "groups", "bytes", "age")
-    words = ("Records", "Groups of records", "Size of the body", "Age of the oldest record")
-    return [
-        [Markdown(f"{word} ({code(name)})"), _amount(name, usual), "" if name == "age" else _amount(name, caps)]
-        for name, word in zip(names, words, strict=True)
-    ]
+_LIMITS = {
+    "records": "Records",
+    "groups": "Groups of records",
+    "bytes": "Size of the body",
+    "age": "Age of the oldest record",
+}
+
+
+def limit_table(usual: Limits, caps: Limits, *, groups: bool) -> Markdown:
+    """Return a row for each limit: what it is, the default and, if there is any, the vendor's cap."""
+    names = [name for name in _LIMITS if name != "groups" or groups]
+    head = ["Limit", "Default", "The vendor's cap"]
+    rows = [[Markdown(f"{_LIMITS[name]} ({code(name)})"), _amount(name, usual), _amount(name, caps)] for name in names]
+    shown = 2 if caps == Limits() else 3
+    return table([row[:shown] for row in rows], *head[:shown])
 
 
 def _amount(name: str, limits: Limits) -> str:
@@ -59,6 +66,10 @@ def rate_words(rate: Mapping[str, Any]) -> str:
     return f"At most {rate['requests']:,} requests in {span_words(times.span(rate['per']))}, counted {scope}."
 
 
+_ROTATION = (
+    "A new refresh token in an answer (some vendors rotate them) is used until the run ends, and not kept: where the "
+    "old one then ends, the next run needs a fresh one."
+)
 _SCHEMES = {
     "oauth1": "OAuth 1.0a: every request is signed anew, retries too.",
     "bearer": "A bearer token, in the header Authorization of every request.",
@@ -66,6 +77,25 @@ _SCHEMES = {
     "api_key": "A key, in every request.",
     "oauth2": "OAuth 2.0: an access token is fetched before the first request, and anew when it ends.",
     "none": "Requests carry no credentials of their own.",
+}
+
+
+# What a credential is, by scheme.
+_CREDENTIALS = {
+    "oauth1": {
+        "consumer_key": "the app's consumer key",
+        "consumer_secret": "the app's consumer secret",
+        "access_token": "the access token of the user for whom the app acts",
+        "access_token_secret": "the secret of that access token",
+    },
+    "bearer": {"access_token": "the access token"},
+    "basic": {"username": "the user name", "password": "the password"},
+    "api_key": {"api_key": "the key"},
+    "oauth2": {
+        "client_id": "the app's client id",
+        "client_secret": "the app's client secret",
+        "refresh_token": "the refresh token, for which access tokens are given",
+    },
 }
 
 
@@ -81,6 +111,8 @@ def auth_words(scheme: Mapping[str, Any]) -> Markdown:
         said.append(Markdown(f"Tokens come from {code(scheme['token_url'])}."))
     if "scope" in scheme:
         said.append(Markdown(f"The scope is {code(scheme['scope'])}."))
+    if scheme.get("grant") == "refresh_token":
+        said.append(Markdown(_ROTATION))
     if "body_signature" in scheme:
         signed = scheme["body_signature"]
         how = f"The body is signed ({prose(signed['hash'])}) in the header {code(signed['header'])}"
@@ -91,13 +123,16 @@ def auth_words(scheme: Mapping[str, Any]) -> Markdown:
 
 def credential_rows(scheme: Mapping[str, Any]) -> list[Sequence[object]]:
     """Return a row for each credential: its name, whether it is required, what it is for."""
-    use = {name: Markdown(f"in the header {code(header)}") for header, name in scheme.get("headers", {}).items()}
+    use: dict[str, str] = dict(_CREDENTIALS.get(scheme["scheme"], {}))
+    if "name" in scheme:
+        use["api_key"] = Markdown(f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}")
+    for header, name in scheme.get("headers", {}).items():
+        use[name] = Markdown("; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"]))
     if "body_signature" in scheme:
         use[scheme["body_signature"]["credential"]] = Markdown("signs the body")
     optional = scheme.get("optional", ())
     return [
-        [code(name), "no" if name in optional else "yes", use.get(name, "the authentication itself")]
-        for name in scheme.get("credentials", ())
+        [code(name), "no" if name in optional else "yes", use.get(name, "")] for name in scheme.get("credentials", ())
     ]
 
 
@@ -121,16 +156,19 @@ def then_words(rule: Mapping[str, Any]) -> str:
 
 def split_words(split: Split) -> Iterator[Markdown]:
     """Yield how a person becomes several records."""
-    if all(len(wires) == 1 for wires in split.parts.values()) and split.parts:
+    if len(split.parts) < 2:
+        pass  # one kind is all kinds
+    elif all(len(wires) == 1 for wires in split.parts.values()):
         kinds = codes(wire for wires in split.parts.values() for wire in wires)
         yield Markdown(f"One kind of identifier in a record, of: {kinds}")
-    elif split.parts:
+    else:
         parts = (f"{code(name)} ({codes(wires)})" for name, wires in split.parts.items())
         yield Markdown(f"Identifiers of one kind in a record, of: {', '.join(parts)}")
     for most, of in ((split.values, " of one identifier"), (split.identifiers, "")):
         if most:
             yield Markdown(f"At most {most:,} value{'' if most == 1 else 's'}{of} in a record")
-    yield Markdown("A person with more becomes several records")
+    if len(split.parts) > 1 or split.values or split.identifiers:
+        yield Markdown("A person with more becomes several records")
 
 
 def sent_words(destination: Destination, action: Action, name: str) -> Markdown:

@@ -152,7 +152,7 @@ def _matches(pattern: str) -> Step:
 
     def step(value: str) -> str:
         if value and not fits(value):
-            raise DroppedError("not_of_the_form")
+            raise DroppedError("placeholder" if value.lower() in _PLACEHOLDERS else "not_of_the_form")
         return value
 
     return step

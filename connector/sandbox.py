@@ -159,6 +159,8 @@ class Sandbox:
         self._clock = clock
         self._faults = _one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
+        #: What to do with a line about each request; it holds no identifier, no secret and no unknown path.
+        self.log: Callable[[str], None] = lambda line: None
         self._lock = threading.Lock()
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer | Fault:
@@ -208,9 +210,13 @@ class Sandbox:
             if fault is not None and fault.kind == "status":
                 _fail(fault.statuses[0])
             body = self._accept(call, short=fault is not None and fault.kind == "counts")
-            return Answer(200, self._headers(call), body)
+            answer, why = Answer(200, self._headers(call), body), ""
         except _RefusalError as refusal:
-            return self._refuse(call, refusal, faulty=fault is not None and fault.kind == "status")
+            answer = self._refuse(call, refusal, faulty=fault is not None and fault.kind == "status")
+            why = f" {refusal.code}: {refusal.message}"
+        path = _path(call.url) if call.allowed else "(no path of this vendor)"
+        self.log(f"{call.method} {path} {answer.status}{why}")
+        return answer
 
     def _accept(self, call: _Call, *, short: bool) -> bytes:
         """Apply a request and return the body of its answer; raise the first reason against it."""

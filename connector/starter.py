@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .definition import Action, Destination
@@ -37,8 +37,17 @@ def starter_settings(destination: Destination) -> dict[str, Any]:
 
 def starter_credentials(destination: Destination) -> dict[str, Any]:
     """Return a reference to an environment variable for each credential that is needed."""
+    return _references(destination, optional=False)
+
+
+def unused_credentials(destination: Destination) -> dict[str, Any]:
+    """Return a reference to an environment variable for each credential that may be given too."""
+    return _references(destination, optional=True)
+
+
+def _references(destination: Destination, *, optional: bool) -> dict[str, Any]:
     scheme = chosen_scheme(destination)
-    names = (name for name in scheme.get("credentials", ()) if name not in scheme.get("optional", ()))
+    names = (name for name in scheme.get("credentials", ()) if (name in scheme.get("optional", ())) == optional)
     return {name: {"env": f"{destination.id}_{name}".upper()} for name in names}
 
 
@@ -49,12 +58,12 @@ def chosen_scheme(destination: Destination) -> Mapping[str, Any]:
     return schemes.get(choice, next(iter(schemes.values())))
 
 
-def starter_route(action: Action, *, kind: str = "") -> dict[str, Any]:
-    """Return a route with the parameters of the action's first example; `kind`: the events that it takes."""
+def starter_route(action: Action, *, kind: str = "", fullest: bool = False) -> dict[str, Any]:
+    """Return a route with the parameters of the action's first or fullest example; `kind`: the events that it takes."""
     when = {"when": f'event.type == "{kind}"'} if kind else {}
     mapped = {
         name: {"from": f"{_PERSON}.{name}"} if _varies(action, name) else {"value": value}
-        for name, value in example_parameters(action).items()
+        for name, value in example_parameters(action, fullest=fullest).items()
     }
     return {"action": action.id, **when, "map": mapped}
 
@@ -65,9 +74,10 @@ def _varies(action: Action, name: str) -> bool:
     return "identifier" in about or about.get("format") == "date-time"
 
 
-def starter_event(action: Action, *, kind: str = "") -> dict[str, Any]:
+def starter_event(action: Action, *, kind: str = "", fullest: bool = False) -> dict[str, Any]:
     """Return an event for the action's route."""
-    person = {name: value for name, value in example_parameters(action).items() if _varies(action, name)}
+    found = example_parameters(action, fullest=fullest)
+    person = {name: value for name, value in found.items() if _varies(action, name)}
     return {**({"type": kind} if kind else {}), _PERSON: person}
 
 
@@ -78,9 +88,11 @@ def starter_events(destination: Destination) -> Iterator[dict[str, Any]]:
         yield starter_event(action, kind=_KINDS[action.operation])
 
 
-def example_parameters(action: Action) -> dict[str, Any]:
-    """Return the action's first example, or its required parameters and an identifier with examples of their own."""
-    for example in action.schema.get("examples", ()):
-        return dict(example)
+def example_parameters(action: Action, *, fullest: bool = False) -> dict[str, Any]:
+    """Return the action's first or fullest example, or what is required and an identifier with their own examples."""
+    examples: Sequence[dict[str, Any]] = action.schema.get("examples", ())
+    if examples:
+        chosen = max(examples, key=len) if fullest else examples[0]
+        return dict(chosen)
     names = [*action.schema.get("required", ()), *(identifier.parameter for identifier in action.identifiers[:1])]
     return {name: action.properties.get(name, {}).get("examples", [""])[0] for name in names}

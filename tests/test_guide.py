@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from connector import times
+from connector.batching import Batcher
 from connector.catalog import Catalog
 from connector.connection import load_connection
 from connector.definition import Action, Destination
@@ -140,7 +141,18 @@ def test_the_routes_of_a_guide_take_their_events(name: str, tmp_path: Path) -> N
         part = chapter(text, f"### A route for {code(action.id)}")
         [routes], [event] = blocks(part, "yaml"), blocks(part, "json")
         connection = yaml.safe_dump(yaml.safe_load(whole) | yaml.safe_load(routes))
-        assert prepared(pipeline_of(connection, tmp_path, Catalog()), json.loads(event)), action.id
+        pipeline = pipeline_of(connection, tmp_path, Catalog())
+        requests = blocks(chapter(text, f"### The request of {code(action.id)}"), "http")
+        assert requests == [*made(pipeline, prepared(pipeline, json.loads(event)))], action.id
+
+
+def made(pipeline: Pipeline, records: list[Record]) -> Iterator[str]:
+    """Yield the requests of records as a guide shows them."""
+    batcher = Batcher()
+    for batch in [*batcher.take(records), *batcher.flush()]:
+        request = pipeline.build(batch, NOW)
+        head = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in request.headers.items())]
+        yield "\n".join([*head, "", json.dumps(json.loads(request.body), indent=2, ensure_ascii=False), ""])
 
 
 def pipeline_of(connection: str, folder: Path, catalog: Catalog) -> Pipeline:
@@ -232,7 +244,7 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
     assert "\n## Before you start\n\nGet a key.\n\nAnd a list.\n\n## Good to know\n\nIt is slow.\n" in text
     assert "| Records (`records`) | 500 | 1,000 |" in text
     assert "| Size of the body (`bytes`) | 1 MB | 1 MB |" in text
-    assert "| Age of the oldest record (`age`) | 1 hour |  |" in text
+    assert "| Age of the oldest record (`age`) | 1 hour | none |" in text
     assert "- At most 10 requests in 1 second, counted over all requests of a connection.\n" in text
     assert "| `region` | Region | Where the account is kept. Allowed: `eu`, `us`. Default: `eu`. | no |  |" in text
     assert "- At least one of: `email`, `customer`\n" in text
@@ -263,7 +275,65 @@ def test_a_definition_that_lint_finds_wrong_still_has_a_guide(tmp_path: Path) ->
     }
 
 
-SCHEMES = {
+def test_a_guide_says_how_values_and_events_become_records() -> None:
+    for name in Catalog().ids():
+        part = chapter(shown(name), "## Connection")
+        assert "is the first of them that is present" in part
+        assert "An identifier's value may be a list" in part
+        split = any(action.split for action in loaded(name).actions.values())
+        assert ("becomes several records" in part) == split
+        assert ("All of them stand in the person's one record." in part) != split
+
+
+@pytest.mark.parametrize(
+    ("name", "together"), [("iterable_lists", False), ("meta_custom_audiences", False), ("x_custom_audiences", True)]
+)
+def test_a_guide_says_where_additions_and_removals_cannot_share_a_request(name: str, together: bool) -> None:
+    part = chapter(shown(name), "## Connection")
+    assert ("`order: identifiers`" in part) != together
+
+
+def test_what_is_needed_is_said_once(tmp_path: Path) -> None:
+    for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
+        two, one = [{"required": ["email"]}, {"required": ["customer"]}], [{"required": ["email"]}]
+        for place, alternatives in enumerate((two, one)):
+            folder = tmp_path / f"{keyword}{place}"
+            variant(folder, {"action": {"split": {"as": "part", "parts": {"MAIL": ["email"]}}}}, "_person.json")
+            path = folder / "schemas" / "tiny" / "_person.json"
+            raw = json.loads(path.read_text("utf-8"))
+            del raw["anyOf"]
+            path.write_text(json.dumps(raw | {keyword: alternatives}), "utf-8")
+            text = guide(Catalog([folder]).load("tiny"))
+            part = chapter(text, "## Action: Add Person")
+            assert (f"- {words} of: `email`, `customer`\n" in part) == (len(alternatives) == 2)
+            assert (" of: `email`\n" in part) is False
+            assert "kind of identifier" not in part
+            assert "becomes several records" not in part
+            [row] = [row for found in rows(part) for row in found if row[0] == " `email` " and len(row) == 6][:1]
+            assert row[3].strip() == ("yes" if len(alternatives) == 1 else "no")
+
+
+def test_a_table_of_limits_shows_what_there_is(tmp_path: Path) -> None:
+    limits = {"defaults": {"records": 5}, "source": {"read": "assumed", "note": "Few."}}
+    folder = tmp_path / "a"
+    variant(folder, {})
+    path = folder / "schemas" / "tiny" / "destination.json"
+    raw = json.loads(path.read_text("utf-8"))
+    raw["destination"]["limits"] = limits
+    path.write_text(json.dumps(raw), "utf-8")
+    part = chapter(guide(Catalog([folder]).load("tiny")), "## Batch limits")
+    assert "| Limit | Default |\n" in part
+    assert "up to the vendor's" not in part
+    assert ("| Groups of records" in shown("x_custom_audiences")) is True
+    assert ("| Groups of records" in shown("iterable_lists")) is False
+
+
+def test_an_optional_credential_is_named_beside_the_connection() -> None:
+    part = chapter(shown("microsoft_customer_lists"), "## Connection")
+    assert "there may also be `client_secret: {env: MICROSOFT_CUSTOMER_LISTS_CLIENT_SECRET}`" in part
+
+
+SCHEMES: dict[str, dict[str, Any]] = {
     "key": {
         "scheme": "api_key", "in": "header", "name": "Api-Key", "headers": {"Developer-Token": "developer_token"},
         "credentials": ["api_key", "developer_token"], "optional": ["developer_token"],
@@ -313,6 +383,9 @@ def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> N
     assert "| `developer_token` | no | in the header `Developer-Token` |" in part
     assert "The grant is `refresh_token`. Tokens come from `https://{host}/token`. The scope is `lists`." in part
     assert "| `signing` | yes | signs the body |" in part
+    assert "| `api_key` | yes | the key, in the header as `Api-Key` |" in part
+    assert "| `client_secret` | yes | the app's client secret |" in part
+    assert part.count("A new refresh token in an answer") == 1
     [whole] = blocks(chapter(text, "## Connection"), "yaml")
     connection = yaml.safe_load(whole)
     needed = [name for name in SCHEMES[choice]["credentials"] if name not in SCHEMES[choice].get("optional", ())]

@@ -920,3 +920,19 @@ def test_a_thousand_people_take_milliseconds(x: Destination) -> None:
         taken.append(time.perf_counter() - started)
     assert sandbox.holdings() == [Holding(USERS, 10_000, 20_000)]
     assert min(taken) < 0.05  # some 5 ms on an idle machine
+
+
+def test_a_line_about_each_request_says_why_it_was_refused_and_holds_no_value() -> None:
+    box, lines = Sandbox(load(own_folder(), "x_custom_audiences")), []
+    box.log = lines.append
+    url = "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
+    headers = {"content-type": "application/json"}
+    box.answer(
+        "POST", url, headers, b'[{"operation_type": "Update", "params": {"users": [{"email": ["ann@example.com"]}]}}]'
+    )
+    box.answer("POST", "https://ads-api.x.com/ann@example.com", headers, b"[]")
+    users = [{"email": ["0" * 64]}]
+    box.answer("POST", url, headers, orjson.dumps([{"operation_type": "Update", "params": {"users": users}}]))
+    assert [line.split()[2] for line in (lines[0], lines[2])] == ["400", "200"]
+    assert lines[1] == "POST (no path of this vendor) 404 not_found: there is nothing at this path"
+    assert "ann@" not in "".join(lines)

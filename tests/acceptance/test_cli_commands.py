@@ -281,7 +281,9 @@ def test_an_answer_from_a_sandbox_of_another_process(tmp_path: Path) -> None:
         out, err = box.communicate(timeout=5)
     refused.value.close()
     assert refused.value.code == 503
-    assert (done.status, done.json["delivered"], err) == (0, 3, b"")
+    assert (done.status, done.json["delivered"]) == (0, 3)
+    said = ["503 unavailable: the sandbox was asked to fail", "200"]
+    assert err.decode().splitlines() == [f"POST {USERS} {line}" for line in said]
     assert f"{USERS}  3 people, 3 identifiers" in out.decode()
 
 
