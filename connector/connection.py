@@ -306,7 +306,7 @@ class _Checker:
             if name not in mapped and "default" not in action.properties[name]:
                 about = action.properties[name].get("description", "")
                 yield self._problem("C209", pointer, f"the required parameter '{name}' is not mapped", about)
-        people = [identifier.parameter for identifier in action.identifiers]
+        people = [identifier.parameter for identifier in action.identifiers if identifier.alone]
         if people and not set(people) & set(mapped):
             yield self._problem("C210", pointer, "no identifier is mapped", f"at least one of: {', '.join(people)}")
 

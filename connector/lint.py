@@ -11,7 +11,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from . import lint_auth, lint_examples, lint_expressions, lint_rules, lint_sandbox, lint_templates, lint_values
+from . import (
+    lint_auth,
+    lint_examples,
+    lint_expressions,
+    lint_items,
+    lint_rules,
+    lint_sandbox,
+    lint_templates,
+    lint_values,
+)
 from .catalog import Catalog, load
 from .definition import Destination
 from .errors import ConfigError, Problem, ProblemsError
@@ -30,7 +39,12 @@ RULES: list[tuple[str, Rule]] = [
 ]
 
 #: Code and rule, of all rules on what the examples come to.
-BENCH_RULES: list[tuple[str, BenchRule]] = [*lint_examples.RULES, *lint_sandbox.RULES, *lint_auth.BENCH_RULES]
+BENCH_RULES: list[tuple[str, BenchRule]] = [
+    *lint_examples.RULES,
+    *lint_items.RULES,
+    *lint_sandbox.RULES,
+    *lint_auth.BENCH_RULES,
+]
 
 # With one of these the examples cannot be run, or only to repeat it.
 _STOPS = frozenset(f"D2{number:02}" for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 20, 21, 22, 23, 29, 31, 33))

@@ -70,17 +70,26 @@ def token_url(destination: Destination) -> Iterator[Problem]:
             yield at(destination.document, f"{place}/token_url", message, hint)
 
 
-def header_twice(destination: Destination) -> Iterator[Problem]:
-    """Find a header of `auth` that is set elsewhere, or is none for a credential: one would win. Take one out."""
-    documents = [destination.raw, *(action.raw for action in destination.actions.values())]
-    given = {name.lower() for raw in documents for name in raw.get("headers", {})} - {"authorization"}
+def set_twice(destination: Destination) -> Iterator[Problem]:
+    """Find what `auth` sets and something else sets too, in a header or the query: one would win. Take one out."""
+    queries = {name for action in destination.actions.values() for name in action.raw.get("query", {})}
     for place, scheme in _schemes(destination):
-        seen = given | _NOT_A_CREDENTIAL
-        for below, name in _headers(scheme):
-            if name.lower() in seen:
-                message, hint = f"the header {name} is set elsewhere too", "take one of the two out"
-                yield at(destination.document, place + below, message, hint)
-            seen.add(name.lower())
+        yield from _header_twice(destination, place, scheme)
+        if scheme.get("in") == "query" and scheme["name"] in queries:
+            message = f"the query parameter {scheme['name']} is set by an action's 'query' too"
+            yield at(destination.document, f"{place}/name", message, "take one of the two out")
+
+
+def _header_twice(destination: Destination, place: str, scheme: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the headers of a scheme that are set elsewhere, or are none for a credential."""
+    documents = [destination.raw, *(action.raw for action in destination.actions.values())]
+    seen = {name.lower() for raw in documents for name in raw.get("headers", {})} - {"authorization"}
+    seen |= _NOT_A_CREDENTIAL
+    for below, name in _headers(scheme):
+        if name.lower() in seen:
+            message, hint = f"the header {name} is set elsewhere too", "take one of the two out"
+            yield at(destination.document, place + below, message, hint)
+        seen.add(name.lower())
 
 
 def _headers(scheme: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -115,7 +124,7 @@ def key_in_body(bench: Bench) -> Iterator[Problem]:
 #: Code and rule.
 RULES: list[tuple[str, Rule]] = [
     ("D207", credentials),
-    ("D232", header_twice),
+    ("D232", set_twice),
     ("D240", choice),
     ("D241", token_url),
 ]

@@ -13,7 +13,7 @@ from .batching import Batch
 from .connection import Connection
 from .definition import Action, Destination, Limits
 from .errors import Problem
-from .lint_base import at, shown
+from .lint_base import at, parameters, shown
 from .pipeline import Pipeline
 from .records import Route
 from .rendering import RenderError, Template, read_template
@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 
 
 class Bench:
-    """Every example, tried; and the requests that come of them, alone and together."""
+    """Every example, tried, and identifiers alone; and the requests that come of them, alone and together."""
 
     def __init__(self, destination: Destination) -> None:
         """Try the examples of a destination that the rules before found nothing wrong with."""
@@ -67,6 +67,7 @@ class Bench:
         self.settings = destination.example_settings
         self._pipelines = {action.id: self._pipeline(action) for action in self._actions()}
         self.tried = [tried for action in self._actions() for tried in self._examples(action)]
+        self.alone = [tried for action in self._actions() for tried in self._alone(action)]
         self.broken: list[Tried] = []
         self._templates: dict[tuple[str, tuple[str, ...]], Template] = {}
         self.samples = list(self._samples())
@@ -95,6 +96,31 @@ class Bench:
         for index, example in enumerate(action.schema.get("examples", ())):
             yield from self.attempt(action, f"/examples/{index}", example)
 
+    def good(self, action: Action) -> Record | None:
+        """Return the record of an action's first example that gives one."""
+        return next((tried.record for tried in self.tried if tried.action is action and tried.record), None)
+
+    def needed(self, action: Action, good: Record) -> dict[str, Any]:
+        """Return the required parameters that name no person, as a good example has them."""
+        required = action.schema.get("required", ())
+        return {name: good.target.params[name] for name in required if name in parameters(action)}
+
+    def _alone(self, action: Action) -> Iterator[Tried]:
+        """Yield what becomes of a person with one identifier, by its first example, where no example shows that.
+
+        What has to be there together, or cannot be used, is no mistake of a template and is left out.
+        """
+        good = self.good(action)
+        seen = {frozenset(tried.record.wires) for tried in self.tried if tried.action is action and tried.record}
+        for identifier in action.identifiers if good else ():
+            name = identifier.parameter
+            examples = action.properties[name].get("examples", ())
+            if good and examples and identifier.alone and {identifier.wire} not in seen:
+                values = {**self.needed(action, good), name: examples[0]}
+                for tried in self.attempt(action, f"/properties/{name}/examples/0", values):
+                    if tried.record or tried.template:
+                        yield tried
+
     def attempt(self, action: Action, place: str, values: Mapping[str, Any]) -> Iterator[Tried]:
         """Prepare the records of one person with these parameters."""
         pipeline = self._pipelines[action.id]
@@ -110,7 +136,8 @@ class Bench:
             dropped = ()  # said once
 
     def _samples(self) -> Iterator[Sample]:
-        """Yield the request of each example and, where these are as they should be, of some together."""
+        """Yield the request of each example and, where these are right, of some together and of identifiers alone."""
+        faulty: set[str] = set()
         together: dict[tuple[str, ...], list[tuple[Tried, Record]]] = {}
         for tried in self.tried:
             if tried.record:
@@ -119,6 +146,13 @@ class Bench:
                     yield sample
                 if sample and not sample.refused:
                     together.setdefault(tried.record.target.key, []).append((tried, tried.record))
+                else:
+                    faulty.add(tried.action.id)
+        for tried in self.alone:
+            if tried.record and tried.action.id not in faulty:
+                sample = self._sample(tried, "this identifier alone", [tried.record])
+                if sample:
+                    yield sample
         for some in together.values():
             rows = _in_turn(some)
             names = ", ".join(dict.fromkeys(tried.action.id for tried, _ in rows))

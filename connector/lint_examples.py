@@ -11,7 +11,7 @@ from .batching import Batch
 from .definition import Action, Limits
 from .errors import Problem, nearest
 from .identifiers import REASONS
-from .lint_base import at, parameters
+from .lint_base import at
 from .lint_bench import NOW, Bench, BenchRule
 from .pipeline import Pipeline
 from .rendering import RenderError
@@ -30,7 +30,7 @@ def refused_body(bench: Bench) -> Iterator[Problem]:
 
 def failing_template(bench: Bench) -> Iterator[Problem]:
     """Find a template that fails on an example, or whose text is not JSON: nothing could be sent. Mend the template."""
-    for tried in [*bench.tried, *bench.broken]:
+    for tried in [*bench.tried, *bench.alone, *bench.broken]:
         if tried.template:
             hint = bench.seen_with(tried.action, tried.place)
             if tried.template == "envelope":
@@ -59,14 +59,9 @@ def refused_example(bench: Bench) -> Iterator[Problem]:
 def refused_identifier(bench: Bench) -> Iterator[Problem]:
     """Find an example of an identifier that cannot be used: a form would offer it. Mend the example."""
     for action in bench.destination.actions.values():
-        good = next((tried.record for tried in bench.tried if tried.action is action and tried.record), None)
+        good = bench.good(action)
         if good:
-            needed = {name: good.target.params[name] for name in _required(action)}
-            yield from _refused_identifiers(bench, action, needed)
-
-
-def _required(action: Action) -> list[str]:
-    return [name for name in action.schema.get("required", ()) if name in parameters(action)]
+            yield from _refused_identifiers(bench, action, bench.needed(action, good))
 
 
 def _refused_identifiers(bench: Bench, action: Action, needed: Mapping[str, Any]) -> Iterator[Problem]:

@@ -145,17 +145,24 @@ def _parts(action: Action) -> Iterator[Problem]:
 
 
 def parted_lanes(destination: Destination) -> Iterator[Problem]:
-    """Find an action that adds in one lane while its removal is in another: one could overtake. Name their audience."""
-    removals = [action for action in destination.actions.values() if action.operation == "remove"]
-    for action in destination.actions.values():
-        lane = _lane(action)
-        if action.operation == "add" and lane not in map(_lane, removals):
-            named = sorted(placeholders(lane))
-            others = [other.id for other in removals if sorted(placeholders(_lane(other))) == named]
-            if others:
-                message = f"'{others[0]}' removes in another lane, and could overtake what this action adds"
-                hint = "give both the same 'audience', or the same path"
-                yield at(action.document, "/action/path", message, hint)
+    """Find an action whose opposite is in another lane, or nowhere: one could overtake. Let `audience` name the set."""
+    actions = destination.actions.values()
+    lanes = {(action.operation, _lane(action)) for action in actions}
+    if len({action.operation for action in actions}) < len(_OPPOSITES):
+        return
+    for action in actions:
+        opposite, undoes = _OPPOSITES[action.operation]
+        if (opposite, _lane(action)) not in lanes:
+            message = f"no action {undoes} people in the lane of '{action.id}'"
+            hint = (
+                "requests of two lanes overtake each other: let 'audience' name the set, the same text in both actions"
+            )
+            place = "audience" if "audience" in action.raw else "path"
+            yield at(action.document, f"/action/{place}", message, f"{hint}, or give both the same path and query")
+
+
+#: Operation → the one that undoes it, and what that does.
+_OPPOSITES = {"add": ("remove", "removes"), "remove": ("add", "adds")}
 
 
 def _lane(action: Action) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from .errors import Problem
 from .lint_base import at
 from .lint_bench import NOW, Bench, BenchRule, Sample
+from .lint_items import losses
 from .placeholders import placeholders
 from .rendering import RenderError, Template
 from .sandbox_endpoints import TEMPLATE_NAMES
@@ -24,16 +26,23 @@ _REFUSALS = {
 
 _NOTHING = Template("{}", ())
 
+# Operation, people (each a set of wire keys with a value) and audience, as sent or as read.
+_Group = tuple[Any, list[frozenset[tuple[str, str]]], Any]
+
 
 def sandbox(bench: Bench) -> Iterator[Problem]:
     """Find a sandbox that does not read what is sent, or whose answers are taken for what they are not.
 
     Cases and `send --sandbox` would show something else than the vendor does. Mend its templates, or the rules.
     """
+    lossy = {action.id for action in bench.destination.actions.values() if next(losses(bench, action), None)}
     for sample in bench.samples:
         if sample.action.sandbox and not sample.refused:
             trial = _Trial(bench, sample)
-            for name, part in {"reads": trial.reads, "success": trial.success, "refusal": trial.refusal}.items():
+            parts = {"reads": trial.reads, "success": trial.success, "refusal": trial.refusal}
+            if sample.action.id in lossy:  # what is not sent cannot be read
+                del parts["reads"]
+            for name, part in parts.items():
                 try:
                     yield from part()
                 except RenderError as error:
@@ -66,12 +75,14 @@ class _Trial:
         headers = {name.lower(): text for name, text in request.headers.items()}
         context = {"body": self._sample.body, "path": self._path, "method": request.method, "headers": headers}
         read, sent = _as_read(self._rendered("reads", context)), self._groups
-        if self._sample.action.caps.groups is None:
+        apart = self._sample.action.caps.groups is None
+        if apart:
             read, sent = _one_by_one(read), _one_by_one(sent)
         if read != sent:
             hint = 'it has to give [{"operation": "add", "people": [{wire: [values]}]}], with an entry for each group'
             if "audience" in self._sample.action.raw:
                 hint = hint.replace('"people"', '"audience": …, "people"')
+            hint += f"; {_difference(sent, read, self._sample.action.wires, 'people' if apart else 'groups')}"
             hint += f"; {self._bench.seen_with(self._sample.action, self._sample.place)}"
             yield self.problem("reads", "does not give back what was sent", hint)
 
@@ -145,13 +156,42 @@ def _as_read(groups: Any) -> Any:
 
 
 def _one_by_one(groups: Any) -> Any:
-    """Return a row for each person: where groups have no cap, a vendor need not tell them apart."""
-    return groups and [(operation, person, audience) for operation, people, audience in groups for person in people]
+    """Return a group for each person: where groups have no cap, a vendor need not tell them apart."""
+    return groups and [(operation, [person], audience) for operation, people, audience in groups for person in people]
+
+
+def _difference(sent: list[_Group], read: list[_Group] | None, wires: Collection[str], entries: str) -> str:
+    """Return what the first entries that differ hold, without any value."""
+    if read is None:
+        return "what it gives is not of that form"
+    if len(sent) != len(read):
+        return f"{entries} that were sent: {len(sent)}; that were read: {len(read)}"
+    expected, found = next(pair for pair in zip(sent, read, strict=True) if pair[0] != pair[1])
+    texts = [_without_values(group, wires) for group in (expected, found)]
+    if texts[0] != texts[1]:
+        return f"sent was {texts[0]}; read was {texts[1]}"
+    what = "another audience" if expected[2] != found[2] else "other values"
+    return f"sent was {texts[0]}; read was the same with {what}"
+
+
+def _without_values(group: _Group, wires: Collection[str]) -> str:
+    """Return a group in words that hold no value, though a template may have put one where a word is due."""
+    operation, people, audience = group
+    counts = [Counter(wire if wire in wires else "unknown key" for wire, _ in person) for person in people]
+    shown = [", ".join(f"{wire} {count}" for wire, count in sorted(one.items())) for one in counts[:_MOST_SHOWN]]
+    more = ["…"] if len(counts) > _MOST_SHOWN else []
+    known = operation if operation in ("add", "remove") else "unknown operation"
+    named = "no audience" if audience is None else "an audience"
+    return f"{known} [{', '.join([*(f'{{{text}}}' for text in shown), *more])}] with {named}"
+
+
+_MOST_SHOWN = 3
 
 
 def _identifiers(person: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for wire, values in person.items():
-        yield from ((wire, str(value)) for value in (values if isinstance(values, list) else [values]) if value != "")
+        several = values if isinstance(values, list) else [values]
+        yield from ((wire, str(value)) for value in several if value.__class__ in (str, int) and value != "")
 
 
 #: Code and rule.

@@ -58,7 +58,9 @@ def wrong_destination(name: str) -> str:
     """Look at the name of a destination."""
     from .catalog import Catalog
 
-    if not _NAME.fullmatch(name) or name in _RESERVED:
+    if name in _RESERVED:
+        return f"'{name}' cannot be a destination's name: it is reserved; choose another name, such as acme_audiences"
+    if not _NAME.fullmatch(name):
         return f"'{name}' cannot be a destination's name; write {_NAMES}, such as acme_audiences"
     known = Catalog().ids()
     if name in known:

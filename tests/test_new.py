@@ -193,7 +193,7 @@ def test_without_a_terminal_the_missing_flags_are_named(tmp_path: Path) -> None:
     [
         ({"destination": "Acme"}, "C020 DESTINATION: 'Acme' cannot be a destination's name; write lower-case letters"),
         ({"destination": "../acme"}, "C020 DESTINATION: '../acme' cannot"),
-        ({"destination": "meta"}, "C020 DESTINATION: 'meta' cannot"),
+        ({"destination": "meta"}, "C020 DESTINATION: 'meta' cannot be a destination's name: it is reserved;"),
         ({"destination": "x_custom_audiences"}, "C020 DESTINATION: there is a destination 'x_custom_audiences' already"),
         ({"--base-url": "http://api.acme.example"}, "C020 --base-url: is not https, and identifiers would travel"),
         ({"--base-url": "api.acme.example"}, "C020 --base-url: is not the https address of a vendor; write"),
