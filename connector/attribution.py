@@ -34,12 +34,29 @@ def attribute(batch: Batch, named: Named) -> Verdict | None:
     together = {place for places in refused for place in places} - alone
     postponed = {place for places in later for place in places} - alone - together
     rest = [place for place in range(len(batch.records)) if place not in alone and place not in postponed]
-    delivered = [place for place in rest if place not in together] if named.rest_delivered else []
-    again = [list(run) for _, run in groupby((p for p in rest if p not in set(delivered)), key=together.__contains__)]
+    postponed |= _behind(batch, postponed) & set(rest)
+    rest = [place for place in rest if place not in postponed]
+    delivered: list[int] = []
+    if named.rest_delivered:
+        # what is sent again must not be applied after something newer that was applied before it
+        stale = together | (_behind(batch, together) & set(rest))
+        delivered = [place for place in rest if place not in stale]
+        rest = [place for place in rest if place in stale]
+    again = [list(run) for _, run in groupby(rest, key=together.__contains__)]
     if not (alone or postponed or delivered or 0 < len(together) < len(batch.records)):
         return None
     said = {place: word for key, word in zip(named.refused, named.words, strict=False) for place in find.get(key, ())}
     return Verdict(sorted(alone), sorted(postponed), delivered, again, said)
+
+
+def _behind(batch: Batch, held: set[int]) -> set[int]:
+    """Return the places after those that are held which must not go before them: of a later run, or of one of them."""
+    if not held:
+        return set()
+    first = min(held)
+    ids = {value for place in held for value in batch.records[place].ids}
+    after = range(first + 1, len(batch.records))
+    return {p for p in after if batch.runs[p] != batch.runs[first] or not ids.isdisjoint(batch.records[p].ids)}
 
 
 def _finder(batch: Batch, named: Named) -> dict[int | str, list[int]]:

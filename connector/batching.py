@@ -163,8 +163,9 @@ class _Lane:
         if self._operations.get(place) != target.operation:
             self._operations[place] = target.operation
             self._run += 1
+        if self._strict:
             # another batch key is another request: what came before has to go before
-            others = [key for key in self.open if key != target.key] if self._strict else []
+            others = [key for key, one in self.open.items() if key != target.key and one.runs[:1] != [self._run]]
             sealed += [batch for key in others for batch in self.seal(key)]
         batch, count = self._fitting(target, sizes, records[0].at, sealed)
         if count < len(records):

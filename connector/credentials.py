@@ -58,7 +58,7 @@ def _read(ref: SecretRef) -> str:
 
 
 def _variable(name: str) -> str:
-    secret = os.environ.get(name, "")
+    secret = os.environ.get(name, "").strip()
     if not secret:
         # a name of another form may be the secret itself
         shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named here"
@@ -70,7 +70,9 @@ def _file(path: str) -> str:
     try:
         secret = Path(path).read_text("utf-8").strip()
     except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; write the secret to it, or mend the path") from None
+        # what looks like no path may be the secret itself
+        shown = f"file {path}" if re.search(r"[/\\.]", path) else "such file"
+        raise ValueError(f"there is no {shown}; write the secret to it, or mend the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file {path} cannot be read ({type(error).__name__})") from None
     if not secret:

@@ -14,7 +14,7 @@ NAMES = ("status", "headers", "body", "sent")
 ENTRY_NAMES = (*NAMES, "entry")
 
 _SAFE_WORD = re.compile(r"(?![0-9a-fA-F]{32,}$)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,48}")
-_MEMBER_OF_ENTRY = re.compile(r"\bentry\s*[.\[]")
+_MEMBER_OF_ENTRY = re.compile(r"\bentry\s*\.")
 
 
 class NobodyError(Exception):
@@ -76,7 +76,7 @@ class Entries:
         if not isinstance(entries, list):
             raise NobodyError
         for index, entry in enumerate(entries):
-            if self._of_members and entry and isinstance(entry, str | int | float):
+            if self._of_members and entry and isinstance(entry, str | int | float | list):
                 raise NobodyError
             about = {**scope, "entry": entry}
             if self._error(about) if self._error else entry:

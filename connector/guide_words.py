@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import times
+from .auth import signatures_of
 from .definition import Action, Destination, Limits, Split
 from .markdown import Markdown, code, codes, prose, table
 from .placeholders import placeholders
@@ -62,7 +63,7 @@ def _amount(name: str, limits: Limits) -> str:
 
 def rate_words(rate: Mapping[str, Any]) -> str:
     """Return a rate limit as a sentence."""
-    scope = "over all requests of a connection" if rate["scope"] == "account" else "for each audience"
+    scope = "over all requests of a connection" if rate["scope"] == "account" else "for each URL"
     return f"At most {rate['requests']:,} requests in {span_words(times.span(rate['per']))}, counted {scope}."
 
 
@@ -113,8 +114,7 @@ def auth_words(scheme: Mapping[str, Any]) -> Markdown:
         said.append(Markdown(f"The scope is {code(scheme['scope'])}."))
     if scheme.get("grant") == "refresh_token":
         said.append(Markdown(_ROTATION))
-    if "body_signature" in scheme:
-        signed = scheme["body_signature"]
+    for signed in signatures_of(scheme):
         how = f"The body is signed ({prose(signed['hash'])}) in the header {code(signed['header'])}"
         optional = signed["credential"] in scheme.get("optional", ())
         said.append(Markdown(how + (f", when there is a {code(signed['credential'])}." if optional else ".")))
@@ -128,8 +128,7 @@ def credential_rows(scheme: Mapping[str, Any]) -> list[Sequence[object]]:
         use["api_key"] = Markdown(f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}")
     for header, name in scheme.get("headers", {}).items():
         use[name] = Markdown("; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"]))
-    if "body_signature" in scheme:
-        use[scheme["body_signature"]["credential"]] = Markdown("signs the body")
+    use |= {signed["credential"]: Markdown("signs the body") for signed in signatures_of(scheme)}
     optional = scheme.get("optional", ())
     return [
         [code(name), "no" if name in optional else "yes", use.get(name, "")] for name in scheme.get("credentials", ())
@@ -148,7 +147,8 @@ def then_words(rule: Mapping[str, Any]) -> str:
     if rule["then"] == "reject":
         return f"Rejected are {named}{later}; the others are sent again." if named else "Rejected."
     if rule["then"] == "retry":
-        return "Sent again later" + (", not before the time that it names." if "at" in rule else ".")
+        after = f", after {span_words(times.span(rule['after']))} unless it says when." if "after" in rule else "."
+        return "Sent again later" + (", not before the time that it names." if "at" in rule else after)
     if rule["then"] == "bisect":
         return "Halved and sent again, until the records at fault are alone; these are rejected."
     return "Stopped: nothing more is sent to this audience; its records are left undelivered."

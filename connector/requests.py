@@ -40,7 +40,8 @@ class Builder:
         self.caps = action.body_caps
         self.classify: Classify = compile_rules(action.responses)
         self._method = expand(raw["method"], settings, encode=False)
-        self._url = base_url.rstrip("/") + raw["path"]
+        self._base_url = base_url.rstrip("/")
+        self._path: str = raw["path"]
         self._query: Mapping[str, str] = raw.get("query", {})
         self._headers = {"content-type": "application/json", "accept": "application/json", **action.headers}
         self._more_headers = _lowered(settings.get(action.defaults.get("more_headers", ""), {}))
@@ -49,6 +50,7 @@ class Builder:
         self._template = str(raw.get("envelope"))
         template = read_template(templates, raw.get("envelope"), "{{ items }}", Envelope.NAMES)
         self._envelope = Envelope(template, settings)
+        self._uses = template.uses
         parts = (raw["path"], *self._query.values(), *self._headers.values())
         self._names = tuple(dict.fromkeys(name for part in parts for name in placeholders(part)))
         #: The settings and parameters without which there is no request.
@@ -60,26 +62,26 @@ class Builder:
         values = {**params, **self._settings}
         filled = ((name, expand(text, values, encode=False)) for name, text in self._query.items())
         query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in filled)
-        return expand(self._url, values, encode=True) + (f"?{query}" if query else "")
+        return self._base_url + expand(self._path, values, encode=True) + (f"?{query}" if query else "")
 
-    def lane(self, params: Mapping[str, Any]) -> str:
+    def lane(self, params: Mapping[str, Any], url: str) -> str:
         """Return what is delivered in order: the audience that is changed, the URL where the action names none."""
         if self._audience is None:
-            return self.url(params)
+            return url
         return expand(self._audience, {**params, **self._settings}, encode=False)
 
-    def key(self, params: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:
+    def key(self, params: Mapping[str, Any], request: Mapping[str, Any], url: str) -> tuple[str, ...]:
         """Return the batch key: what records have to share to share a request."""
         headers = (f"{name}: {value}" for name, value in self._filled_headers(params).items())
         told = (f"{name}= {value!r}" for name, value in request.items())
-        return (self._method, self.url(params), self._template, *headers, *told)
+        return (self._method, url, self._template, *headers, *told)
 
     def sizes(
         self, params: Mapping[str, Any], request: Mapping[str, Any], group: Sequence[tuple[str, Any]]
     ) -> tuple[int, int]:
         """Return the bytes of a body with no group, and what this group adds without its items."""
         shared = self._shared(params, request)
-        told = repr(shared)
+        told = repr([shared[name] for name in ("params", "request") if name in self._uses])
         base = self._size(("base", told), shared, [])
         lengths = (_length(value) for _, value in group)
         whole = self._size((told, *lengths), shared, [group])
@@ -91,7 +93,8 @@ class Builder:
             if len(self._sizes) > 10_000:
                 self._sizes.clear()
             empty = [{**self._resolved(group, 0.0), "items": []} for group in groups]
-            self._sizes[key] = [len(self._envelope.render(empty, shared, operation)) for operation in _OPERATIONS]
+            seen = _OPERATIONS if "operation" in self._uses else _OPERATIONS[:1]
+            self._sizes[key] = [len(self._envelope.render(empty, shared, operation)) for operation in seen]
         return self._sizes[key]
 
     def build(self, batch: Batch, now: float) -> Request:

@@ -77,8 +77,11 @@ class Tally:
         with self._lock:
             self.summary.superseded += 1
             if self._report is not None:
-                before = self._covered.pop(id(older), ())
-                self._covered.setdefault(id(newer), []).extend([*before, (older.event_id, older.target.route)])
+                covered = self._covered.pop(id(older), [])
+                covered.append((older.event_id, older.target.route))
+                mine = self._covered.setdefault(id(newer), covered)
+                if mine is not covered:
+                    mine += covered
 
     def delivered(self, records: Sequence[Record]) -> None:
         """The vendor confirmed these."""

@@ -169,12 +169,13 @@ class Targets:
         request = {key: _told_value(value, params) for key, value in raw.get("request", {}).items()}
         group = tuple((key, _told_value(value, params)) for key, value in raw.get("group", {}).items())
         base, more = builder.sizes(params, request, group)
+        url = builder.url(params)
         return Target(
             route=self._route,
             operation=self._action.operation,
-            url=builder.url(params),
-            lane=builder.lane(params),
-            key=builder.key(params, request),
+            url=url,
+            lane=builder.lane(params, url),
+            key=builder.key(params, request, url),
             request=request,
             group=group,
             params=params,

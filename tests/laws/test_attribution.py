@@ -94,11 +94,27 @@ def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(batch
     assert not (unknown and (said.rest_delivered or said.by == "value")), "nobody is safe of an error that fits nobody"
     guilty = {place for some in refused for place in some}
     assert set(verdict.refused) == {p for some in refused if len(some) == 1 or said.by == "value" for p in some}
-    assert set(verdict.later) == {place for some in later for place in some} - guilty
+    postponed = {place for some in later for place in some} - guilty
+    goes_along = set(verdict.later) - postponed
+    assert postponed <= set(verdict.later)
+    assert not goes_along or min(postponed) < min(goes_along)
     assert not set(verdict.delivered) & (guilty | set(verdict.later))
     assert said.rest_delivered or not verdict.delivered
     if said.rest_delivered:
-        assert {place for some in verdict.again for place in some} == guilty - set(verdict.refused)
+        again = {place for some in verdict.again for place in some}
+        together = guilty - set(verdict.refused)
+        assert together <= again
+        assert again == together or min(together) < min(again - together)
+
+
+def test_nothing_older_is_applied_last() -> None:
+    add, remove = (target("lane", operation, "g", Limits()) for operation in ("add", "remove"))
+    rows = [(add, "a"), (add, "b"), (remove, "c"), (remove, "a2")]
+    records = tuple(record(where, [("email", name)], n) for n, (where, name) in enumerate(rows))
+    batch = Batch(records, (1, 1, 2, 2))
+    verdict = attribute(batch, Named("item", (), (0,), rest_delivered=True))
+    assert verdict is not None
+    assert (verdict.delivered, verdict.later) == ([1], [0, 2, 3])  # the removals may be of the same person
 
 
 @given(batches(), answers())

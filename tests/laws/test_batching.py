@@ -165,6 +165,29 @@ def test_only_the_strict_order_parts_requests_of_two_operations_that_share_nobod
     records = [record(remove if n % 2 else add, [("email", str(n))], n) for n in range(100)]
     sent = {strict: [*(b := Batcher(strict=strict)).take(records), *b.flush()] for strict in (True, False)}
     assert {strict: len(batches) for strict, batches in sent.items()} == {True: 100, False: 2}
+    assert all(len(batch.groups()) <= 2 for batch in sent[False])
+
+
+def test_a_shared_request_does_not_overtake_one_of_another_kind() -> None:
+    mixed_add, mixed_remove = (target("lane", operation, "g", Limits(), key="mixed") for operation in ("add", "remove"))
+    bulk = target("lane", "remove", "g", Limits(), key="bulk")
+    rows = [(mixed_add, "a"), (mixed_remove, "c"), (bulk, "e"), (mixed_remove, "f"), (mixed_add, "b")]
+    records = [record(where, [("email", name)], n) for n, (where, name) in enumerate(rows)]
+    batcher = Batcher()
+    batches = [*batcher.take(records), *batcher.flush()]
+    runs = [[int(one.event_id) for one in batch.records] for batch in batches]
+    assert runs.index([0, 1]) < runs.index([2])  # the addition has to go before the later removals
+
+
+def test_an_addition_that_brings_less_does_not_supersede() -> None:
+    add = target("lane", "add", "g", Limits())
+    named, bare = (record(add, [("email", "a")], n) for n in (0, 1))
+    named = named._replace(companions=frozenset({"first_name"}))
+    for rows, sent in (([named, bare], [0, 1]), ([bare, named], [0])):
+        batcher = Batcher()
+        batches = [*batcher.take([one._replace(event_id=n) for n, one in enumerate(rows)]), *batcher.flush()]
+        left = [one.event_id for batch in batches for one in batch.records]
+        assert left == (sent if rows[0] is named else [1])
 
 
 def bytes_of(batch: Batch) -> int:
