@@ -147,3 +147,12 @@ def test_an_entry_point_that_leads_nowhere_is_named(tmp_path: Path, value: str) 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"C010 the entry point 'ads' of {ENTRY_POINTS}: there is no package '{value}' with")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None:
+    raw = "settings: {url: 'https://hooks.example.com/{method}/{tenant}'}\n"
+    raw += "routes: [{action: add_person, map: {email: {from: email}}}]\n"
+    (tmp_path / "connection.yaml").write_text(f"destination: webhook\n{raw}", "utf-8")
+    (tmp_path / "events.ndjson").write_text('{"email": "ann@example.com"}\n', "utf-8")
+    shown = ok("preview", "connection.yaml", "events.ndjson", cwd=tmp_path)
+    assert "POST https://hooks.example.com/{method}/{tenant}\n" in shown

@@ -147,3 +147,9 @@ def test_only_an_answer_that_is_understood_is_a_delivery(errors: Any, rule: dict
         assert outcome.named is not None
         wrong = [entry for entry in errors if not fine(entry)]
         assert len(outcome.named.refused) + len(outcome.named.later) == len(wrong)
+
+
+def test_an_entry_that_is_a_list_is_not_taken_for_no_error() -> None:
+    rule = {"when": "true", "then": "delivered", "each": "body.errors", "by": "item", "error": "entry.code"}
+    outcome = compile_rules([rule])(Response(200, {}, {"errors": [["INVALID"]]}), 2, 0.0)
+    assert isinstance(outcome, Bisect)
