@@ -1,4 +1,4 @@
-"""What all authentication schemes share: a request as it is signed and checked, and what a scheme is."""
+"""What sending and the authentication schemes share: a request as it is signed, what may fail, what a scheme is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from .values import Response
+
+
+class SendError(Exception):
+    """There is no answer: the text says why and names no URL."""
+
+
+class UnauthorizedError(Exception):
+    """Nothing can be sent with these credentials: the text says why and holds none of them."""
 
 
 class Message(NamedTuple):

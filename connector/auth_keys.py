@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import orjson
 
-from .auth_base import Ask, Message, Scheme, same
-from .sending import UnauthorizedError
+from .auth_base import Ask, Message, Scheme, UnauthorizedError, same
 
 
 class Bearer(Scheme):

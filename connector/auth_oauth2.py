@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlsplit
 
-from .auth_base import Ask, Message, Scheme, same
+from .auth_base import Ask, Message, Scheme, SendError, UnauthorizedError, same
 from .auth_keys import basic
-from .sending import SendError, UnauthorizedError
 from .values import Response
 
 _FORM = "application/x-www-form-urlencoded"

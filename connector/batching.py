@@ -302,6 +302,8 @@ class Batcher:
         while self._pending > self._max_pending:
             oldest = min(self._open(), key=lambda row: row[2].opened_at)
             sealed += self._seal(*oldest[:2])
+        if not lane.open:
+            self._lanes.pop(name, None)
         return sealed
 
     def due(self, now: float) -> list[Batch]:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from . import times
+from .auth_base import SendError
 from .batching import Batch
 from .case_privacy import leaks
 from .case_text import Attempt, Ending, Story
@@ -27,7 +26,6 @@ from .mapping import compile_path, is_absent
 from .pipeline import Pipeline
 from .run import batches
 from .sandbox import Fault, Sandbox
-from .sending import SendError
 from .tally import Tally
 from .values import Event, Outcome, Record, Rejection, Request, Response
 from .yamls import read_yaml
@@ -110,14 +108,9 @@ def _case(raw: Mapping[str, Any], connection: Connection, now: str) -> Case:
 def _given(raw: Mapping[str, Any]) -> Response:
     body = raw.get("body")
     headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
-    return Response(raw["status"], headers, _json(body.encode()) if isinstance(body, str) else body)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    if isinstance(body, str):
+        return Response.parsed(raw["status"], headers, body.encode())
+    return Response(raw["status"], headers, body)
 
 
 def _events(raw: Any) -> Iterator[dict[str, Any]]:
@@ -240,7 +233,7 @@ class _Vendor:
     def _ask(self, request: Request) -> Response:
         answer = self._sandbox.answer(request.method, request.url, request.headers, request.body)
         assert not isinstance(answer, Fault)
-        return Response(answer.status, answer.headers, _json(answer.body))
+        return Response.parsed(answer.status, answer.headers, answer.body)
 
 
 class _Courier(Courier):

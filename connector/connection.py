@@ -20,11 +20,11 @@ from .forms import form_problems
 from .mapping import compile_path, compile_source, compile_when
 from .placeholders import placeholders
 from .records import Route
+from .requests import CONTROL
 from .targets import ParameterError, compile_parameter
 from .yamls import parse_yaml, read_yaml
 
 _HEADER = re.compile("[A-Za-z0-9-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OWN_HEADERS = frozenset(
     {"connection", "content-encoding", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"}
 )
@@ -245,7 +245,7 @@ class _Checker:
         """Yield what cannot be a header in the setting whose members are headers."""
         for name, text in self.settings[setting].items():
             pointer = f"/settings/{setting}/{name}"
-            if not _HEADER.fullmatch(name) or not isinstance(text, str) or _CONTROL.search(text):
+            if not _HEADER.fullmatch(name) or not isinstance(text, str) or CONTROL.search(text):
                 yield self._problem(
                     "C202", pointer, "is no header", "allowed: a name of letters, digits and dashes, and text"
                 )

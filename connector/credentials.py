@@ -66,12 +66,16 @@ def _variable(name: str) -> str:
     return secret
 
 
+# No token and no key is written like this: they have capitals, or no slash and no ending.
+_PATH = re.compile(r"[/~].*|[a-z0-9._-]*/[a-z0-9._/-]*|[a-z0-9_-]+\.[a-z]{2,5}")
+
+
 def _file(path: str) -> str:
     try:
         secret = Path(path).read_text("utf-8").strip()
     except FileNotFoundError:
         # what looks like no path may be the secret itself
-        shown = f"file {path}" if re.search(r"[/\\.]", path) else "such file"
+        shown = f"file {path}" if _PATH.fullmatch(path) else "such file"
         raise ValueError(f"there is no {shown}; write the secret to it, or mend the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file {path} cannot be read ({type(error).__name__})") from None

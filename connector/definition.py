@@ -162,8 +162,6 @@ class Action:
         if raw is None:
             return None
         parts = {name: tuple(wires) for name, wires in raw.get("parts", {}).items()}
-        if not parts and raw.get("identifiers") == 1 and not self.companions:
-            parts = {wire: (wire,) for wire in self.wires}
         return Split(raw.get("as", ""), parts, raw.get("values"), raw.get("identifiers"))
 
     @property

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .attribution import attribute
+from .auth_base import SendError, UnauthorizedError
 from .batching import Batch
 from .definition import Rate
 from .pipeline import Pipeline
 from .rendering import RenderError
-from .sending import Send, SendError, UnauthorizedError
+from .sending import Send
 from .values import Bisect, Delivered, Outcome, Record, Rejected, Request, Retry, Stop
 
 LANES = 8

@@ -27,8 +27,8 @@ from .guide_words import (
     split_words,
     then_words,
 )
+from .identifier_words import STEP_WORDS, identifier_rules
 from .markdown import Markdown, block, code, codes, prose, table
-from .rules import STEP_WORDS, identifier_rules
 from .showing import as_written
 from .starter import starter_connection, starter_event, starter_events, starter_route, unused_credentials
 

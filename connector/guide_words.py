@@ -8,9 +8,9 @@ from typing import Any
 from . import times
 from .auth import signatures_of
 from .definition import Action, Destination, Limits, Split
+from .identifier_words import rule_in_words
 from .markdown import Markdown, code, codes, prose, table
 from .placeholders import placeholders
-from .rules import rule_in_words
 
 OTHERWISE = (
     "An answer that fits no row: 2xx counts as delivered; 401, 3xx and 501 stop; 400, 413 and 422 are halved and sent "

@@ -15,6 +15,7 @@ from .lint_items import losses
 from .placeholders import placeholders
 from .rendering import RenderError, Template
 from .sandbox_endpoints import TEMPLATE_NAMES
+from .sandbox_state import identifiers_of
 from .values import Delivered, Response
 
 # The neutral words of refusals, with a status that each comes with.
@@ -146,7 +147,7 @@ def _as_read(groups: Any) -> Any:
         return [
             (
                 group["operation"],
-                [frozenset(_identifiers(person)) for person in group["people"]],
+                [frozenset(identifiers_of(person)) for person in group["people"]],
                 group.get("audience"),
             )
             for group in groups
@@ -186,12 +187,6 @@ def _without_values(group: _Group, wires: Collection[str]) -> str:
 
 
 _MOST_SHOWN = 3
-
-
-def _identifiers(person: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for wire, values in person.items():
-        several = values if isinstance(values, list) else [values]
-        yield from ((wire, str(value)) for value in several if value.__class__ in (str, int) and value != "")
 
 
 #: Code and rule.

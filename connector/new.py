@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .scaffold import Wanted
 
 
-class Auth(StrEnum):
+class AuthKind(StrEnum):
     """How requests prove who sends them."""
 
     OAUTH1 = "oauth1"
@@ -43,7 +43,7 @@ def new(
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="The vendor's https address.")
     ] = None,
-    auth: Annotated[Auth | None, typer.Option("--auth", help="How requests prove who sends them.")] = None,
+    auth: Annotated[AuthKind | None, typer.Option("--auth", help="How requests prove who sends them.")] = None,
     identifiers: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +90,7 @@ def _following(destination: str, into: Path) -> list[list[str]]:
 
 
 def _wanted(
-    destination: str, base_url: str | None, auth: Auth | None, identifiers: tuple[str, ...], path: str | None
+    destination: str, base_url: str | None, auth: AuthKind | None, identifiers: tuple[str, ...], path: str | None
 ) -> Wanted:
     """Return what was given, after asking for what is missing. Raises ConfigError (C019) when nobody can be asked."""
     from . import scaffold
@@ -101,7 +101,7 @@ def _wanted(
         raise _missing(missing)
     usual = scaffold.parts()["path"]
     base_url = base_url or _ask("the vendor's address (https://…)", scaffold.wrong_base_url)
-    auth = auth or Auth(_ask(f"authentication ({', '.join(Auth)})", _wrong_auth, Auth.BEARER))
+    auth = auth or AuthKind(_ask(f"authentication ({', '.join(AuthKind)})", _wrong_auth, AuthKind.BEARER))
     identifiers = identifiers or _names(_ask(*_about_identifiers()))
     if path is None and missing:
         path = _ask("path", lambda text: scaffold.wrong_path(text, identifiers), usual)
@@ -113,7 +113,7 @@ def _missing(flags: Sequence[str]) -> ConfigError:
 
     allowed = {
         "--base-url": "the vendor's https address",
-        "--auth": ", ".join(Auth),
+        "--auth": ", ".join(AuthKind),
         "--identifier": f"{', '.join(parts()['identifiers'])}, or a name of your own",
     }
     problems = [
@@ -136,7 +136,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _wrong_auth(text: str) -> str:
-    return "" if text in list(Auth) else f"'{text}' is none of {', '.join(Auth)}"
+    return "" if text in list(AuthKind) else f"'{text}' is none of {', '.join(AuthKind)}"
 
 
 def _ask(words: str, wrong: Callable[[str], str], default: str | None = None) -> str:

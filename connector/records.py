@@ -22,7 +22,7 @@ from .identifiers import Cell, Column, DroppedError, Identify, as_text, column, 
 from .mapping import compile_columns, compile_when
 from .rendering import ItemRenderer, RenderError, RenderItems, read_template
 from .requests import Builder, Refused, Resolved
-from .splitting import NOBODY, NOBODY_REASON, pieces_of, together
+from .splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, pieces_of, together
 from .targets import Targets
 from .values import Event, Record, Rejection, Target
 
@@ -99,7 +99,7 @@ class Preparer:
         self._when = compile_when(route.when, settings)
         self._targets = Targets(route.name, action, builder, route.map, settings)
         self._people = _people(action, route.map)
-        self._sought = f"none is present; sought at {', '.join(_places(route.map[p.parameter]) for p in self._people)}"
+        self._sought = f"{NONE_PRESENT}; sought at {', '.join(_places(route.map[p.parameter]) for p in self._people)}"
         self._columns = compile_columns([route.map[person.parameter] for person in self._people], settings)
         self._flags = tuple({person.flag for person in self._people if person.flag})
         template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)

@@ -19,7 +19,8 @@ from .rendering import Envelope, read_template
 from .values import Request, Target
 
 _OPERATIONS = ("add", "remove", "mixed")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: What no header may hold.
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Later(NamedTuple):
@@ -114,7 +115,7 @@ class Builder:
     def _filled_headers(self, params: Mapping[str, Any]) -> dict[str, str]:
         values = {**params, **self._settings}
         filled = {name: expand(text, values, encode=False) for name, text in self._headers.items()}
-        return {name: _CONTROL.sub("", text) for name, text in (filled | self._more_headers).items()}
+        return {name: CONTROL.sub("", text) for name, text in (filled | self._more_headers).items()}
 
     @staticmethod
     def _resolved(group: Sequence[tuple[str, Any]], now: float) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .placeholders import expand
 from .rendering import RenderError
 from .sandbox_contract import Errors
 from .sandbox_endpoints import PLAIN_REFUSAL, Variant, Voice, routes, templates_of
-from .sandbox_state import Audience, Identifier, Windows
+from .sandbox_state import Audience, Identifier, Windows, identifiers_of
 
 _JSON = "application/json"
 _CODES = {
@@ -285,10 +285,12 @@ class Sandbox:
 
 
 def _path(url: str) -> str:
+    """Return a URL's path; a bare host has none in a definition and / on the wire."""
     try:
-        return urlsplit(url).path
+        path = urlsplit(url).path
     except ValueError:
         return ""
+    return "" if path == "/" else path
 
 
 def _fail(status: int) -> NoReturn:
@@ -326,18 +328,8 @@ def _changes(groups: list[Any] | None, variant: Variant, audience: str) -> list[
 def _change(group: Any, audience: str) -> _Change:
     if group["operation"] not in ("add", "remove"):
         raise ValueError
-    people = [_identifiers(person) for person in group["people"]]
+    people = [identifiers_of(person) for person in group["people"]]
     return _Change(group["operation"], people, str(group.get("audience", audience)))
-
-
-def _identifiers(person: Any) -> set[Identifier]:
-    found = set()
-    for wire, values in person.items():
-        for value in values if isinstance(values, list) else [values]:
-            if value.__class__ is str or value.__class__ is int:  # not a boolean
-                found.add((wire, str(value)))
-        found.discard((wire, ""))
-    return found
 
 
 def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:

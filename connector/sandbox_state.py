@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .definition import Rate
 
 #: A wire key and one value.
 Identifier = tuple[str, str]
+
+
+def identifiers_of(person: Any) -> set[Identifier]:
+    """Return the wire keys and values of a person as `reads` gives it; raises AttributeError for what is no object."""
+    found = set()
+    for wire, values in person.items():
+        for value in values if isinstance(values, list) else [values]:
+            if value.__class__ is str or value.__class__ is int:  # not a boolean
+                found.add((wire, str(value)))
+        found.discard((wire, ""))
+    return found
 
 
 class Audience:

@@ -1,4 +1,4 @@
-"""Sending: one attempt of one request over HTTP. TLS is always verified, redirects are never followed."""
+"""Sending: one attempt of one request over HTTP; TLS is always verified, redirects are never followed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
-import orjson
 
-from .auth_base import Message, Scheme
+from .auth_base import Message, Scheme, SendError
 from .values import Request, Response
 
-#: Sends a request once. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
+#: Sends a request. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
 Send = Callable[[Request], Response]
 
 # Seconds: to connect, for the answer, and to hand over each piece of the body.
@@ -25,14 +24,6 @@ _MAX_ANSWER = 8_000_000
 # httpx tells its log of whole URLs, and a key may stand in the query: of what is sent here it tells nothing
 _SENDING: ContextVar[bool] = ContextVar("_SENDING", default=False)
 logging.getLogger("httpx").addFilter(lambda record: not _SENDING.get())
-
-
-class SendError(Exception):
-    """There is no answer: the text says why and names no URL."""
-
-
-class UnauthorizedError(Exception):
-    """Nothing can be sent with these credentials: the text says why and holds none of them."""
 
 
 class HttpSender:
@@ -74,7 +65,7 @@ class HttpSender:
         quiet = _SENDING.set(True)
         try:
             with self._client.stream(message.method, message.url, headers=headers, content=message.body) as answer:
-                response = Response(answer.status_code, dict(answer.headers), _json(_read(answer)))
+                response = Response.parsed(answer.status_code, dict(answer.headers), _read(answer))
         except httpx.RequestError as error:
             raise SendError(_why(error)) from None
         except httpx.InvalidURL:
@@ -93,13 +84,6 @@ def _read(answer: httpx.Response) -> bytes:
         if len(body) > _MAX_ANSWER:
             raise SendError(f"the answer is longer than {_MAX_ANSWER} bytes")
     return bytes(body)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _why(error: httpx.RequestError) -> str:

@@ -74,7 +74,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
 
 
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    from .rules import identifier_rules, notes
+    from .identifier_words import identifier_rules, notes
 
     return {
         "action": f"{destination.id}.{action.id}",

@@ -12,6 +12,8 @@ from .values import Record, Rejection
 #: The code of a person without an identifier that can be used, and how its reason begins.
 NOBODY = "no_identifier"
 NOBODY_REASON = "no identifier that can be used: "
+#: How it goes on where nothing was mapped or given, which says less than why a value was dropped.
+NONE_PRESENT = "none is present"
 
 
 def pieces_of(wires: Sequence[str], companions: Collection[str], split: Split) -> list[list[int]]:
@@ -39,7 +41,7 @@ def together(*found: Record | Rejection | list[Record | Rejection] | None) -> li
         return kept
     nobody = [one for one in flat if isinstance(one, Rejection)]
     reasons = dict.fromkeys(one.reason.removeprefix(NOBODY_REASON) for one in nobody)
-    dropped = [reason for reason in reasons if not reason.startswith("none is present")]
+    dropped = [reason for reason in reasons if not reason.startswith(NONE_PRESENT)]
     return nobody[0]._replace(reason=NOBODY_REASON + ", ".join(dropped or reasons))
 
 

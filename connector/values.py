@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+import orjson
 
 
 class Event(NamedTuple):
@@ -101,6 +103,14 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: Any = field(repr=False)
+
+    @classmethod
+    def parsed(cls, status: int, headers: Mapping[str, str], body: bytes) -> Self:
+        """Return the answer with these bytes."""
+        try:
+            return cls(status, headers, orjson.loads(body))
+        except orjson.JSONDecodeError:
+            return cls(status, headers, None)
 
 
 @dataclass(frozen=True, slots=True)

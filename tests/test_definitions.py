@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from connector.catalog import ENTRY_POINTS
+from connector.credentials import SecretRef, find_secrets
+from connector.errors import ConfigError
 from connector.scaffold import Wanted, scaffold, write
 
 ROOT = Path(__file__).parents[1]
@@ -156,3 +158,23 @@ def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None
     (tmp_path / "events.ndjson").write_text('{"email": "ann@example.com"}\n', "utf-8")
     shown = ok("preview", "connection.yaml", "events.ndjson", cwd=tmp_path)
     assert "POST https://hooks.example.com/{method}/{tenant}\n" in shown
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk_live_51Hx", "eyJhbGciOi.eyJzdWIiOj.SflKxwRJSM", "wJalrXUtnFEMI/K7MDENG+bPx", "sk.live.51hx"]
+)
+def test_a_secret_in_the_place_of_its_file_is_not_shown(secret: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        find_secrets(
+            {"scheme": "bearer", "credentials": ["access_token"]}, {"access_token": SecretRef("file", secret)}, "c"
+        )
+    assert secret not in str(error.value)
+    assert "there is no such file" in str(error.value)
+
+
+def test_a_webhook_may_be_a_bare_host(tmp_path: Path) -> None:
+    raw = "settings: {url: 'https://hooks.example.com'}\nroutes: [{action: add_person, map: {email: {from: email}}}]\n"
+    (tmp_path / "connection.yaml").write_text(f"destination: webhook\n{raw}", "utf-8")
+    (tmp_path / "events.ndjson").write_text('{"email": "ann@example.com"}\n', "utf-8")
+    done = json.loads(ok("send", "--sandbox", "connection.yaml", "events.ndjson", "--format", "json", cwd=tmp_path))
+    assert done["delivered"] == done["sandbox"][0]["people"] == 1

@@ -27,10 +27,10 @@ from connector.catalog import Catalog
 from connector.connection import load_connection
 from connector.definition import Action, Destination
 from connector.guide import guide
+from connector.identifier_words import STEP_WORDS
 from connector.identifiers import STEPS
 from connector.markdown import block, code, prose, table
 from connector.pipeline import Pipeline
-from connector.rules import STEP_WORDS
 from connector.showing import showing, showing_text
 from connector.values import Event, Record
 

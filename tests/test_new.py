@@ -15,7 +15,7 @@ import pytest
 from connector.cases import load_cases, run_case
 from connector.catalog import Catalog
 from connector.lint import lint
-from connector.new import Auth
+from connector.new import AuthKind
 from connector.scaffold import Wanted, check, parts, scaffold, write
 
 ROOT = Path(__file__).parents[1]
@@ -104,9 +104,9 @@ def assert_sound(folder: Path, wanted: Wanted) -> None:
         assert "→ 200 delivered" in text
 
 
-@pytest.mark.parametrize("auth", Auth)
-def test_every_authentication(tmp_path: Path, auth: Auth) -> None:
-    assert parts()["auth"].keys() == {*Auth}
+@pytest.mark.parametrize("auth", AuthKind)
+def test_every_authentication(tmp_path: Path, auth: AuthKind) -> None:
+    assert parts()["auth"].keys() == {*AuthKind}
     assert_sound(tmp_path, Wanted("acme", "https://api.acme.example", auth.value, KNOWN[:1], parts()["path"]))
     sent = ("acme.connection.yaml", "acme.events.ndjson", "--definitions", ".", "--format", "json")
     summary = json.loads(ok("send", "--sandbox", *sent, cwd=tmp_path))

@@ -8,11 +8,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connector.catalog import Catalog
 from connector.connection import load_connection
+from connector.definition import Action
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -76,3 +78,17 @@ def test_the_table_of_destinations_is_right() -> None:
     }
     lines = {name: sum(len(path.read_text("utf-8").splitlines()) for path in paths) for name, paths in files.items()}
     assert {name: int(count) for name, count in rows} == lines
+
+
+def test_the_readme_names_who_takes_both_operations_in_one_request() -> None:
+    def told(action: Action) -> tuple[Any, ...]:
+        return tuple(str(action.raw.get(name)) for name in ("method", "path", "envelope", "request"))
+
+    def mixes(name: str) -> bool:
+        ways: dict[str, set[tuple[Any, ...]]] = {"add": set(), "remove": set()}
+        for action in Catalog(()).load(name).actions.values():
+            ways[action.operation].add(told(action))
+        return bool(ways["add"] & ways["remove"])
+
+    assert {name.split("_")[0] for name in Catalog(()).ids() if mixes(name)} == {"x", "linkedin", "braze", "webhook"}
+    assert "(all but X, LinkedIn, Braze and the webhook)" in README

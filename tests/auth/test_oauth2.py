@@ -15,9 +15,9 @@ import pytest
 
 from connector import auth_oauth2
 from connector.auth import Auth
-from connector.auth_base import Message
+from connector.auth_base import Message, SendError, UnauthorizedError
 from connector.delivery import Courier, Limiter, SystemClock
-from connector.sending import HttpSender, SendError, UnauthorizedError
+from connector.sending import HttpSender
 from connector.values import Response, Retry, Stop
 
 from .tools import Reply, Vendor, never, reply

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.auth import GRANTS, SCHEMES, Auth, credentials_of, may_lack
-from connector.auth_base import Message, Scheme
-from connector.sending import HttpSender, SendError, UnauthorizedError
+from connector.auth_base import Message, Scheme, SendError, UnauthorizedError
+from connector.sending import HttpSender
 from connector.values import Request
 
 from .tools import Vendor, never, reply

@@ -14,7 +14,8 @@ import pytest
 
 from connector.auth_base import Scheme
 from connector.batching import Batch, Batcher
-from connector.delivery import RetryPolicy, SystemClock
+from connector.definition import Rate
+from connector.delivery import Courier, Limiter, RetryPolicy, SystemClock
 from connector.pipeline import Pipeline
 from connector.run import Run
 from connector.sending import HttpSender
@@ -22,6 +23,7 @@ from connector.tally import Tally
 from connector.values import Event, Request, Response
 
 from .made import Keeper, cached, catalog, pipeline, prepared
+from .vendor import Book, FakeClock
 from .worlds import NOW
 
 
@@ -196,3 +198,26 @@ def test_settings_fill_address_method_and_headers() -> None:
 def test_a_connections_own_address_goes_before_that_of_settings() -> None:
     built = request({"host": "eu.example.com", "headers": {}}, base_url="http://127.0.0.1:8080")
     assert (built.method, built.url) == ("PUT", "http://127.0.0.1:8080/v1/add")
+
+
+def test_a_rate_for_each_url_counts_the_two_urls_of_one_lane_apart() -> None:
+    clock = FakeClock()
+    courier = Courier(Keeper(), Book(), clock, Limiter([Rate(1, 10.0, "lane")], clock))
+    one_list = [row for row in rows(8) if row["list"] == "1"]
+    for batch in batches(cached("{}", "[]", "{}"), one_list):  # add, remove, add, remove
+        courier.deliver(batch)
+    assert clock.slept == [10.0]
+
+
+def test_a_body_is_never_longer_than_what_was_added_up_whatever_the_operations() -> None:
+    made = catalog({"request": {"action": "any"}})
+    folder = made.folder("made") / "templates" / "made"
+    words = '{"add": "a", "remove": "the longest", "mixed": "of both"}[operation]'
+    (folder / "envelope.json.j2").write_text(f'{{"is": {{{{ {words} }}}}, "people": {{{{ items }}}}}}', "utf-8")
+    (folder / "item.json.j2").write_text("{{ ids }}", "utf-8")
+    for some in ([{"add": True}], [{"add": False}], [{"add": True}, {"add": False}]):
+        events = [{"list": "1", "until": "x", "email": f"{n}", **one} for n, one in enumerate(some)]
+        for batch in batches(pipeline(made), events):
+            records = batch.records
+            parts = sum(len(one.item) + 1 for one in records) + len(batch.groups()) * records[0].target.group_bytes
+            assert len(Pipeline.build(batch, NOW).body) <= records[0].target.base_bytes + parts

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from connector.sending import SendError
+from connector.auth_base import SendError
 from connector.values import Record, Request, Response
 
 from .worlds import NOW, Identifier, People
