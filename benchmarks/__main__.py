@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connector.pipeline import Pipeline
-from connector.run import quiet_collector
+from connector.delivery.run import quiet_collector
+from connector.pipeline.pipeline import Pipeline
 
 from .by_hand import by_hand
 from .mapping import connection, declarative, write_connection, write_events

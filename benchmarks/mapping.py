@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from connector.catalog import Catalog
-from connector.connection import Connection, load_connection
-from connector.delivery import SystemClock
-from connector.pipeline import Pipeline
-from connector.run import batches
-from connector.sources import open_source
-from connector.tally import Tally
+from connector.connection.load import Connection, load_connection
+from connector.definitions.catalog import Catalog
+from connector.delivery.courier import SystemClock
+from connector.delivery.ledger import Tally
+from connector.delivery.run import batches
+from connector.pipeline.pipeline import Pipeline
+from connector.sources.files import open_source
 
 CONNECTION = """\
 destination: x_custom_audiences

@@ -1,6 +1,6 @@
 """`python -m connector` is `connector`."""
 
-from .cli import main
+from connector.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from connector.auth import GRANTS, SCHEMES, credentials_of
+from connector.auth.schemes import GRANTS, SCHEMES, credentials_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "connector"

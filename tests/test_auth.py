@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.auth import Auth, OAuth1
-from connector.auth_base import Message
-from connector.values import Response
+from connector.auth.base import Message
+from connector.auth.schemes import Auth, OAuth1
+from connector.model import Response
 
 # Published by X in its documentation, and invalid since.
 SECRETS = {
@@ -147,7 +147,7 @@ def test_why_a_request_is_refused(change: str | tuple[str, str], expected: str) 
 
 @pytest.mark.parametrize(("seconds", "fine"), [(0, True), (299, True), (301, False), (-299, True), (-301, False)])
 def test_the_time_may_be_off_a_little(seconds: int, fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.auth_oauth1.time.time", lambda: 1_318_622_958.0 + seconds)
+    monkeypatch.setattr("connector.auth.oauth1.time.time", lambda: 1_318_622_958.0 + seconds)
     one = OAuth1({}, SECRETS)
     request = one.signed(Message("POST", USERS, {}), NONCE, TIMESTAMP)
     assert check(one, request) == (None if fine else "oauth_timestamp is too far from now")

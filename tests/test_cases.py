@@ -20,15 +20,15 @@ import syrupy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import pytest_plugin
-from connector.case_text import Attempt, Ending, Story
-from connector.cases import Case, CaseError, load_cases, run_case, slug
-from connector.catalog import Catalog
+from connector._util.pretty_json import pretty, texts
+from connector.definitions.catalog import Catalog
 from connector.errors import ConfigError, ConnectorError, DefinitionError
-from connector.identifiers import REASONS
-from connector.json_text import pretty, texts
-from connector.testing import run_cases
-from connector.values import Bisect, Delivered, Event, Named, Rejected, Request, Retry, Stop
+from connector.model import Bisect, Delivered, Event, Named, Rejected, Request, Retry, Stop
+from connector.pipeline.identifiers import REASONS
+from connector.testing import plugin as pytest_plugin
+from connector.testing.case import Case, CaseError, load_cases, run_case, slug
+from connector.testing.command import run_cases
+from connector.testing.transcript import Attempt, Ending, Story
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.filterwarnings("error")
@@ -632,7 +632,7 @@ def test_fixtures_and_python_tests_go_on_beside_cases(cases: pytest.Pytester) ->
 
 
 def test_a_defect_shows_its_traceback(cases: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.cases.run_case", lambda case: 1 / 0)
+    monkeypatch.setattr("connector.testing.case.run_case", lambda case: 1 / 0)
     result, text = pytest_says(cases)
     result.assert_outcomes(failed=1)
     assert "ZeroDivisionError" in text
@@ -640,9 +640,9 @@ def test_a_defect_shows_its_traceback(cases: pytest.Pytester, monkeypatch: pytes
 
 def test_without_case_files_nothing_is_imported(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
-        "import sys\ndef test_it():\n    assert [m for m in sys.modules if m.startswith('connector.')] == ['connector.pytest_plugin']\n"
+        "import sys\ndef test_it():\n    assert [m for m in sys.modules if m.startswith('connector.')] == ['connector.testing.plugin']\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "connector.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "connector.testing.plugin"]
     env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(Path(pytest_plugin.__file__).parents[1])}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -735,7 +735,7 @@ def test_run_cases_names_paths_that_do_not_exist(here: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["pytest", "syrupy"])
 def test_run_cases_needs_pytest_and_syrupy(here: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setattr("connector.testing.find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr("connector.testing.command.find_spec", lambda name: None if name == missing else object())
     with pytest.raises(ConnectorError, match=re.escape("pip install 'audience-connector[test]'")):
         run_cases([Path()], [], update=False, form="text")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from connector.catalog import ENTRY_POINTS
-from connector.credentials import SecretRef, find_secrets
+from connector.connection.secrets import SecretRef, find_secrets
+from connector.definitions.catalog import ENTRY_POINTS
 from connector.errors import ConfigError
-from connector.scaffold import Wanted, scaffold, write
+from connector.scaffold.scaffold import Wanted, scaffold, write
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = Wanted("acme", "https://api.acme.example", "api-key-header", ("email",), "/lists/{list_id}/members")
@@ -86,7 +86,7 @@ def test_plain_pytest_finds_a_folder_of_definitions(
 ) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # named below, whether the package is installed or not
     destination(tmp_path / "ours")
-    plugins = ("-p", "syrupy", "-p", "connector.pytest_plugin", "-p", "no:cacheprovider")
+    plugins = ("-p", "syrupy", "-p", "connector.testing.plugin", "-p", "no:cacheprovider")
     options = (*plugins, "-q", "--definitions", "../ours")
     assert "2 passed" in ok(*options, cwd=elsewhere, module="pytest")
     done = run(*options[:-2], cwd=elsewhere, module="pytest")

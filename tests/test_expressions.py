@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.expressions import ABSENT, AbsentError, ExpressionError, compile_expression, member
+from connector.templating.expressions import ABSENT, AbsentError, ExpressionError, compile_expression, member
 
 EVENT = {
     "type": "audience", "n": 7, "half": 1.5, "yes": True, "no": False, "null": None, "empty": "", "zero": 0,

@@ -21,18 +21,18 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from connector import times
-from connector.batching import Batcher
-from connector.catalog import Catalog
-from connector.connection import load_connection
-from connector.definition import Action, Destination
-from connector.guide import guide
-from connector.identifier_words import STEP_WORDS
-from connector.identifiers import STEPS
-from connector.markdown import block, code, prose, table
-from connector.pipeline import Pipeline
-from connector.showing import showing, showing_text
-from connector.values import Event, Record
+from connector._util import times
+from connector.cli.show import showing, showing_text
+from connector.connection.load import load_connection
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Action, Destination
+from connector.guide.guide import guide
+from connector.guide.identifier_words import STEP_WORDS
+from connector.guide.markdown import block, code, prose, table
+from connector.model import Event, Record
+from connector.pipeline.batching import Batcher
+from connector.pipeline.identifiers import STEPS
+from connector.pipeline.pipeline import Pipeline
 
 TINY = Path(__file__).parent / "bad" / "tiny"
 NOW = times.to_epoch("2026-01-15T00:00:00Z")

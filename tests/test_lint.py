@@ -14,12 +14,19 @@ from typing import Any
 import pytest
 import yaml
 
-from connector import auth, catalog, connection, credentials, forms, identifiers, lint, outcomes
-from connector.catalog import Catalog
-from connector.connection import load_connection
+from connector.auth import schemes as auth
+from connector.connection import load as connection
+from connector.connection import secrets as credentials
+from connector.connection.load import load_connection
+from connector.definitions import catalog
+from connector.definitions import metaschema as forms
+from connector.definitions.catalog import Catalog
+from connector.definitions.metaschema import own_folder
 from connector.errors import ConfigError, ConnectorError
-from connector.forms import own_folder
-from connector.lint import BENCH_RULES, RULES
+from connector.linting import engine as lint
+from connector.linting.engine import BENCH_RULES, RULES
+from connector.pipeline import identifiers
+from connector.pipeline import responses as outcomes
 
 BAD = Path(__file__).parent / "bad"
 DOCS = Path(__file__).parents[1] / "docs" / "lint.md"

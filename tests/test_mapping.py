@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.expressions import ExpressionError
-from connector.mapping import compile_column, compile_path, compile_source, compile_when, is_absent, parse_path
+from connector.connection.mapping import (
+    compile_column,
+    compile_path,
+    compile_source,
+    compile_when,
+    is_absent,
+    parse_path,
+)
+from connector.templating.expressions import ExpressionError
 
 EVENT: dict[str, Any] = {
     "a": 1, "b": {"c": {"d": "deep"}, "l": [1, 2], "n": None}, "l": ["x", "y"], "odd.name": 5, "[0]": 6, "sp ace": 7,

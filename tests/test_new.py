@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from connector.cases import load_cases, run_case
-from connector.catalog import Catalog
-from connector.lint import lint
-from connector.new import AuthKind
-from connector.scaffold import Wanted, check, parts, scaffold, write
+from connector.cli.new import AuthKind
+from connector.definitions.catalog import Catalog
+from connector.linting.engine import lint
+from connector.scaffold.scaffold import Wanted, check, parts, scaffold, write
+from connector.testing.case import load_cases, run_case
 
 ROOT = Path(__file__).parents[1]
 KNOWN = ("email", "phone", "device_id", "external_id")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from connector.catalog import Catalog
-from connector.connection import load_connection
-from connector.definition import Action
+from connector.connection.load import load_connection
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Action
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

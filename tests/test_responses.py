@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.catalog import Catalog
-from connector.definition import Destination
-from connector.outcomes import Classify, compile_rules
-from connector.values import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Destination
+from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
+from connector.pipeline.responses import Classify, compile_rules
 
 NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
 

@@ -20,16 +20,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector import sandbox_server
-from connector.auth import OAuth1
-from connector.auth_base import Message, Scheme
-from connector.catalog import load
-from connector.definition import Destination, Rate
-from connector.forms import own_folder
-from connector.rendering import RenderError
-from connector.sandbox import Answer, Fault, Holding, Sandbox, parse_fault
-from connector.sandbox_server import SandboxServer
-from connector.sandbox_state import Audience, Windows
+from connector.auth.base import Message, Scheme
+from connector.auth.schemes import OAuth1
+from connector.definitions.catalog import load
+from connector.definitions.metaschema import own_folder
+from connector.definitions.model import Destination, Rate
+from connector.sandbox import server as sandbox_server
+from connector.sandbox.audiences import Audience, Windows
+from connector.sandbox.server import SandboxServer
+from connector.sandbox.vendor import Answer, Fault, Holding, Sandbox, parse_fault
+from connector.templating.template import RenderError
 
 X = "x_custom_audiences"
 ORIGIN = "https://ads.example.com"

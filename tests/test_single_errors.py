@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector.outcomes import compile_rules
-from connector.values import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry
+from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry
+from connector.pipeline.responses import compile_rules
 
 NOW = 1_768_435_200.0
 

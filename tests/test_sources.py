@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.errors import SourceError
-from connector.readers import MAX_EVENT_BYTES
-from connector.sources import BLOCK_BYTES, QUIET_SECONDS, open_source
-from connector.values import Event, Unreadable
+from connector.model import Event, Unreadable
+from connector.sources.files import BLOCK_BYTES, QUIET_SECONDS, open_source
+from connector.sources.reading import MAX_EVENT_BYTES
 
 EVENTS = [{"id": 1, "email": "ann@example.com"}, {"id": 2, "traits": {"tags": ["a", "b"], "vip": True}}]
 BLOCKS = st.sampled_from([1, 2, 7, 64, 1000, BLOCK_BYTES])
@@ -229,7 +229,7 @@ def test_what_cannot_be_opened_is_an_error_that_says_what_to_do(write, tmp_path:
     def refuse(path: str) -> io.FileIO:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("connector.sources.io.FileIO", refuse)
+    monkeypatch.setattr("connector.sources.files.io.FileIO", refuse)
     with pytest.raises(SourceError, match="this user may not read it; allowed"):
         open_source("a.ndjson")
 
@@ -281,7 +281,7 @@ def test_a_disk_that_fails_is_an_error(write, monkeypatch) -> None:
             raise OSError(5, "Input/output error")
 
     path = write("a.ndjson", b"{}")
-    monkeypatch.setattr("connector.sources.io.FileIO", Failing)
+    monkeypatch.setattr("connector.sources.files.io.FileIO", Failing)
     with pytest.raises(SourceError, match=r"a\.ndjson: reading failed \(Input/output error\); allowed"):
         read(path)
 
@@ -295,7 +295,7 @@ def test_a_named_pipe_has_no_size(tmp_path: Path) -> None:
 
 READER = """
 import sys
-from connector import sources
+from connector.sources import files as sources
 sources.QUIET_SECONDS = 0.05
 with sources.open_source("-") as source:
     for chunk in source:

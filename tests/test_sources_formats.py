@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from connector.errors import SourceError
-from connector.readers import MAX_EVENT_BYTES
-from connector.sources import BLOCK_BYTES, open_source
-from connector.values import Event, Unreadable
+from connector.model import Event, Unreadable
+from connector.sources.files import BLOCK_BYTES, open_source
+from connector.sources.reading import MAX_EVENT_BYTES
 
 
 def read(path: Path, **options: int) -> list[Event | Unreadable]:
@@ -201,6 +201,6 @@ def test_parquet_that_is_none_or_damaged_or_without_rows(parquet, write, monkeyp
         with pytest.raises(SourceError, match=r"c\.parquet: it is not a Parquet file; allowed"):
             open_source(str(write("c.parquet", content)))
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    monkeypatch.delitem(sys.modules, "connector.parquet_reader")
+    monkeypatch.delitem(sys.modules, "connector.sources.parquet")
     with pytest.raises(SourceError, match=re.escape("run pip install 'audience-connector[parquet]'")):
         open_source(str(nested))

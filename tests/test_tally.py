@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from connector.definition import Limits
-from connector.tally import Tally
+from connector.definitions.model import Limits
+from connector.delivery.ledger import Tally
 
 from .laws.worlds import record, target
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import times
+from connector._util import times
 
 CANONICAL = [
     ("2026-01-15T00:00:00Z", "2026-01-15T00:00:00Z"),

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from connector.auth import Auth
-from connector.catalog import Catalog
-from connector.connection import Connection, load_connection
-from connector.delivery import RetryPolicy, SystemClock
-from connector.pipeline import Pipeline
-from connector.run import Run
-from connector.sandbox import Sandbox
-from connector.sandbox_server import SandboxServer
-from connector.sending import HttpSender
-from connector.sources import open_source
-from connector.tally import Tally
+from connector.auth.schemes import Auth
+from connector.connection.load import Connection, load_connection
+from connector.definitions.catalog import Catalog
+from connector.delivery.courier import RetryPolicy, SystemClock
+from connector.delivery.http import HttpSender
+from connector.delivery.ledger import Tally
+from connector.delivery.run import Run
+from connector.pipeline.pipeline import Pipeline
+from connector.sandbox.server import SandboxServer
+from connector.sandbox.vendor import Sandbox
+from connector.sources.files import open_source
 
 from .cli_tools import run
 

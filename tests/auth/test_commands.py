@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from connector.auth import Auth, credentials_of
-from connector.catalog import Catalog
-from connector.connection import load_connection
-from connector.definition import KEY_ROOM
-from connector.delivery import RetryPolicy, SystemClock
+from connector.auth.schemes import Auth, credentials_of
+from connector.connection.load import load_connection
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import KEY_ROOM
+from connector.delivery.courier import RetryPolicy, SystemClock
+from connector.delivery.http import HttpSender
+from connector.delivery.ledger import Tally
+from connector.delivery.run import Run
 from connector.errors import ConfigError
-from connector.lint import lint
-from connector.pipeline import Pipeline
-from connector.run import Run
-from connector.sandbox import Answer, Sandbox, parse_fault
-from connector.sandbox_server import SandboxServer
-from connector.sending import HttpSender
-from connector.sources import open_source
-from connector.tally import Tally
+from connector.linting.engine import lint
+from connector.pipeline.pipeline import Pipeline
+from connector.sandbox.server import SandboxServer
+from connector.sandbox.vendor import Answer, Sandbox, parse_fault
+from connector.sources.files import open_source
 
 from .tools import NOTE, connect, define, events
 

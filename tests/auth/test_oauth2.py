@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from connector import auth_oauth2
-from connector.auth import Auth
-from connector.auth_base import Message, SendError, UnauthorizedError
-from connector.delivery import Courier, Limiter, SystemClock
-from connector.sending import HttpSender
-from connector.values import Response, Retry, Stop
+from connector.auth import oauth2 as auth_oauth2
+from connector.auth.base import Message, SendError, UnauthorizedError
+from connector.auth.schemes import Auth
+from connector.delivery.courier import Courier, Limiter, SystemClock
+from connector.delivery.http import HttpSender
+from connector.model import Response, Retry, Stop
 
 from .tools import Reply, Vendor, never, reply
 

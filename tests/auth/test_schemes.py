@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.auth import GRANTS, SCHEMES, Auth, credentials_of, may_lack
-from connector.auth_base import Message, Scheme, SendError, UnauthorizedError
-from connector.sending import HttpSender
-from connector.values import Request
+from connector.auth.base import Message, Scheme, SendError, UnauthorizedError
+from connector.auth.schemes import GRANTS, SCHEMES, Auth, credentials_of, may_lack
+from connector.delivery.http import HttpSender
+from connector.model import Request
 
 from .tools import Vendor, never, reply
 

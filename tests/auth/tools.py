@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from connector.auth_base import Message
-from connector.catalog import Catalog
-from connector.values import Request, Response
+from connector.auth.base import Message
+from connector.definitions.catalog import Catalog
+from connector.model import Request, Response
 
 NOTE = {"read": "assumed", "note": "A test."}
 #: Status, headers, body.

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from connector.catalog import Catalog
-from connector.connection import make_connection
-from connector.pipeline import Pipeline
-from connector.values import Event, Record, Rejection, Request, Response
+from connector.connection.load import make_connection
+from connector.definitions.catalog import Catalog
+from connector.model import Event, Record, Rejection, Request, Response
+from connector.pipeline.pipeline import Pipeline
 
 from .worlds import NOW, Identifier
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.attribution import Verdict, attribute
-from connector.batching import Batch, Batcher
-from connector.definition import Limits
-from connector.delivery import Courier, Lanes, Limiter, RetryPolicy
-from connector.pipeline import Pipeline
-from connector.values import Named, Record, Request, Response, Stop
+from connector.definitions.model import Limits
+from connector.delivery.courier import Courier, Lanes, Limiter, RetryPolicy
+from connector.model import Named, Record, Request, Response, Stop
+from connector.pipeline.attribution import Verdict, attribute
+from connector.pipeline.batching import Batch, Batcher
+from connector.pipeline.pipeline import Pipeline
 
 from .made import RULES, Keeper, cached, named, prepared
 from .vendor import Book, FakeClock

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from connector.auth_base import Scheme
-from connector.batching import Batch, Batcher
-from connector.definition import Rate
-from connector.delivery import Courier, Limiter, RetryPolicy, SystemClock
-from connector.pipeline import Pipeline
-from connector.run import Run
-from connector.sending import HttpSender
-from connector.tally import Tally
-from connector.values import Event, Request, Response
+from connector.auth.base import Scheme
+from connector.definitions.model import Rate
+from connector.delivery.courier import Courier, Limiter, RetryPolicy, SystemClock
+from connector.delivery.http import HttpSender
+from connector.delivery.ledger import Tally
+from connector.delivery.run import Run
+from connector.model import Event, Request, Response
+from connector.pipeline.batching import Batch, Batcher
+from connector.pipeline.pipeline import Pipeline
 
 from .made import Keeper, cached, catalog, pipeline, prepared
 from .vendor import Book, FakeClock

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.batching import Batch, Batcher
-from connector.definition import Limits
-from connector.values import Record, Target
+from connector.definitions.model import Limits
+from connector.model import Record, Target
+from connector.pipeline.batching import Batch, Batcher
 
 from .worlds import LAW, People, applied, identifiers, record, target
 

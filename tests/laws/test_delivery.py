@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.batching import Batch, Batcher
-from connector.definition import Rate
-from connector.delivery import Courier, Lanes, Limiter, RetryPolicy
-from connector.pipeline import Pipeline
-from connector.run import Run
-from connector.tally import Tally
-from connector.values import Event, Record, Rejection, Request, Response, Retry
+from connector.definitions.model import Rate
+from connector.delivery.courier import Courier, Lanes, Limiter, RetryPolicy
+from connector.delivery.ledger import Tally
+from connector.delivery.run import Run
+from connector.model import Event, Record, Rejection, Request, Response, Retry
+from connector.pipeline.batching import Batch, Batcher
+from connector.pipeline.pipeline import Pipeline
 
 from .vendor import OFFENDER, Book, FakeClock, Vendor
 from .worlds import LAW, NOW, People, applied, connection, identifiers

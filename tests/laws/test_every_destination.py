@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.batching import Batch
-from connector.catalog import Catalog
-from connector.connection import Connection
-from connector.definition import Action, Destination, Limits
-from connector.pipeline import Pipeline
-from connector.records import Route
-from connector.run import batches
-from connector.tally import Tally
-from connector.values import Event, Request
+from connector.connection.load import Connection
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Action, Destination, Limits
+from connector.delivery.ledger import Tally
+from connector.delivery.run import batches
+from connector.model import Event, Request
+from connector.pipeline.batching import Batch
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.records import Route
 
 from .worlds import LAW, NOW
 

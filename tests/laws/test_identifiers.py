@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector.definition import Identifier
-from connector.expressions import ExpressionError
-from connector.identifiers import STEPS, Dropped, DroppedError, column, e164, identify, normaliser
-from connector.pipeline import Pipeline
-from connector.values import Event, Record
+from connector.definitions.model import Identifier
+from connector.model import Event, Record
+from connector.pipeline.identifiers import STEPS, Dropped, DroppedError, column, e164, identify, normaliser
+from connector.pipeline.pipeline import Pipeline
+from connector.templating.expressions import ExpressionError
 
 from .worlds import LAW, NOW, connection, x
 

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.auth import OAuth1
-from connector.batching import Batch
-from connector.connection import Connection, load_connection
-from connector.pipeline import Pipeline
-from connector.run import batches
-from connector.sending import HttpSender
-from connector.tally import Tally
-from connector.values import Event, Record, Rejection, Request, Response, Unreadable
+from connector.auth.schemes import OAuth1
+from connector.connection.load import Connection, load_connection
+from connector.delivery.http import HttpSender
+from connector.delivery.ledger import Tally
+from connector.delivery.run import batches
+from connector.model import Event, Record, Rejection, Request, Response, Unreadable
+from connector.pipeline.batching import Batch
+from connector.pipeline.pipeline import Pipeline
 
 from .vendor import FakeClock
 from .worlds import LAW, NOW, catalog, connection, x

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector.rendering import Envelope, ItemRenderer, Items, RenderError, Template, problems
+from connector.templating.template import Envelope, ItemRenderer, Items, RenderError, Template, problems
 
 from .worlds import LAW
 
@@ -304,7 +304,7 @@ def test_a_member_is_the_fields_never_pythons(word: str) -> None:
 
 
 def test_a_rendered_text_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.rendering.MAX_TEXT", 1000)
+    monkeypatch.setattr("connector.templating.template.MAX_TEXT", 1000)
     source = "[{% for x in it %}{% for y in it %}1,{% endfor %}{% endfor %}1]"
     assert Template(source, ["it"]).render({"it": [1] * 9})
     with pytest.raises(RenderError) as caught:

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.definition import Limits, Split
-from connector.delivery import RetryPolicy
-from connector.pipeline import Pipeline
-from connector.run import Run
-from connector.splitting import in_parts, pieces_of, together
-from connector.tally import Tally
-from connector.values import Event, Record, Rejection, Target
+from connector.definitions.model import Limits, Split
+from connector.delivery.courier import RetryPolicy
+from connector.delivery.ledger import Tally
+from connector.delivery.run import Run
+from connector.model import Event, Record, Rejection, Target
+from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.splitting import in_parts, pieces_of, together
 
 from .made import COMPANION, WIRES, Keeper, cached, catalog, named, pipeline, prepared
 from .vendor import FakeClock

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from connector.auth_base import SendError
-from connector.values import Record, Request, Response
+from connector.auth.base import SendError
+from connector.model import Record, Request, Response
 
 from .worlds import NOW, Identifier, People
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from connector.catalog import Catalog
-from connector.connection import Connection, make_connection
-from connector.definition import Destination, Limits
-from connector.values import Record, Target
+from connector.connection.load import Connection, make_connection
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Destination, Limits
+from connector.model import Record, Target
 
 X = "x_custom_audiences"
 NOW = 1_768_435_200.0  # 2026-01-15T00:00:00Z

@@ -1,0 +1,23 @@
+"""JSON files, with an error that says where they are broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connector.errors import DefinitionError, Problem
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raises DefinitionError (D101) when it cannot be read."""
+    try:
+        return orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DefinitionError([Problem("D101", str(path), "", "there is no such file")]) from None
+    except OSError as error:
+        raise DefinitionError([Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]) from None
+    except orjson.JSONDecodeError as error:
+        message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        raise DefinitionError([Problem("D101", str(path), "", message)]) from None

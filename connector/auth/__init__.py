@@ -1,0 +1,1 @@
+"""Authentication schemes: what is added to a request before it is sent."""

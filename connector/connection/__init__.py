@@ -1,0 +1,1 @@
+"""A connection file: one customer's settings, references to secrets, and routes."""

@@ -1,0 +1,1 @@
+"""Definition files: found, resolved, checked against the meta-schemas, and as typed values."""

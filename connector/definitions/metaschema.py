@@ -1,0 +1,140 @@
+"""The form of files: definitions, connections and cases against the closed meta-schemas of `schemas/meta/`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from connector._util.json_file import read_json
+from connector.errors import DefinitionError, Problem
+from connector.validation.explain import Failure, explained, lookup
+
+_NUMBERS = {"additionalProperties": 102, "unevaluatedProperties": 102, "required": 103, "dependentRequired": 103}
+_NUMBERS |= {"enum": 104, "const": 104, "type": 105, "pattern": 106, "format": 106, "propertyNames": 106}
+_OTHER = 107
+
+
+def own_folder() -> Path:
+    """Return the folder of the definitions that come with this package: in the wheel, else in the checkout."""
+    package = Path(str(resources.files("connector")))
+    packaged = package / "_data"
+    return packaged if packaged.is_dir() else package.parent
+
+
+def form_problems(kind: str, document: object, file: str, letter: str) -> list[Problem]:
+    """Return what the meta-schema `kind` finds in a document; a code is `letter` and the number of a keyword."""
+    if _fast(kind).is_valid(document):
+        return []
+    found = explained(_explaining(kind), document, quote=letter != "C")
+    return [_problem(failure, document, file, letter) for failure in found]
+
+
+def _problem(failure: Failure, document: object, file: str, letter: str) -> Problem:
+    message, hint = failure.message, failure.hint
+    if hint:
+        # what our meta-schemas say in words is enough
+        message = message.partition(" (pattern ")[0]
+    elif failure.missing:
+        hint = _about(failure.missing, lookup(document, failure.pointer))
+    return Problem(f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint)
+
+
+def check_form(folder: Path) -> list[Problem]:
+    """Return every problem of form in one destination's folder of schemas."""
+    return [problem for path in sorted(folder.glob("*.json")) for problem in _file_problems(path)]
+
+
+def action_files(folder: Path) -> list[Path]:
+    """Return the files of a destination's actions, in the order of their names."""
+    return sorted(path for path in folder.glob("*.json") if kind_of(path) == "action")
+
+
+def kind_of(path: Path) -> str:
+    """Return what a file of a destination's folder is: destination, fragment, contract or action."""
+    if path.name == "destination.json":
+        return "destination"
+    if path.name.startswith("_"):
+        return "fragment"
+    return "contract" if path.name.endswith(".accepts.json") else "action"
+
+
+def _file_problems(path: Path) -> list[Problem]:
+    try:
+        document = read_json(path)
+    except DefinitionError as error:
+        return list(error.problems)
+    kind = kind_of(path)
+    if kind != "contract":
+        return form_problems(kind, document, str(path), "D")
+
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.meta.validate(document)
+    except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+        return [*_contract_problems(document, str(path))]
+    return []
+
+
+def _contract_problems(document: object, file: str) -> Iterator[Problem]:
+    from jsonschema import Draft202012Validator
+
+    for failure in explained(Draft202012Validator(Draft202012Validator.META_SCHEMA), document):
+        yield Problem("D109", file, failure.pointer, f"is not JSON Schema (2020-12): {failure.message}", failure.hint)
+
+
+@cache
+def _meta_files() -> dict[str, Any]:
+    return {path.name: read_json(path) for path in (own_folder() / "schemas" / "meta").glob("*.json")}
+
+
+def _about(key: str, beside: Collection[str]) -> str:
+    """Return what the meta-schemas say of a key beside these others, when they say one thing only."""
+    said = {
+        _description(part["properties"][key], name)
+        for name, schema in _meta_files().items()
+        for part in _objects(schema)
+        if isinstance(part["properties"].get(key), dict) and part["properties"].keys() >= set(beside)
+    }
+    return said.pop() if len(said) == 1 else ""
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield schema
+        schema = list(schema.values())
+    for part in schema if isinstance(schema, list) else ():
+        yield from _objects(part)
+
+
+def _description(schema: Any, file: str) -> str:
+    """Return a schema's description, or that of what it refers to."""
+    if "description" not in schema and "$ref" in schema:
+        target, _, place = schema["$ref"].partition("#")
+        return _description(lookup(_meta_files()[target or file], place), target or file)
+    return str(schema.get("description", ""))
+
+
+@cache
+def _fast(kind: str) -> Any:
+    import jsonschema_rs
+
+    files = _meta_files()
+    registry = jsonschema_rs.Registry([(f"json-schema:///{name}", schema) for name, schema in files.items()])
+    schema = {"$ref": f"json-schema:///{kind}.schema.json"}
+    return jsonschema_rs.Draft202012Validator(schema, registry=registry)
+
+
+@cache
+def _explaining(kind: str) -> Any:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    files: dict[str, Any] = {name: DRAFT202012.create_resource(schema) for name, schema in _meta_files().items()}
+    registry: Any = Registry().with_resources(files.items())
+    return Draft202012Validator({"$ref": f"{kind}.schema.json"}, registry=registry)

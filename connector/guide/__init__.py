@@ -1,0 +1,1 @@
+"""The setup guide of a destination, as Markdown."""

@@ -1,0 +1,208 @@
+"""What a definition says in short, as sentences of the setup guide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connector._util import times
+from connector.auth.schemes import signatures_of
+from connector.definitions.model import Action, Destination, Limits, Split
+from connector.definitions.uri_template import placeholders
+from connector.guide.identifier_words import rule_in_words
+from connector.guide.markdown import Markdown, code, codes, prose, table
+
+OTHERWISE = (
+    "An answer that fits no row: 2xx counts as delivered; 401, 3xx and 501 stop; 400, 413 and 422 are halved and sent "
+    "again until the records at fault are alone; 408, 425, 429, other 5xx and a lost connection are sent again later; "
+    "any other 4xx is rejected."
+)
+
+_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def span_words(seconds: float) -> str:
+    """Return a time in its largest whole unit."""
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0 or size == 1)
+    count = f"{seconds / size:g}"
+    return f"{count} {unit}{'' if count == '1' else 's'}"
+
+
+def size_words(size: int) -> str:
+    """Return a number of bytes in its largest whole unit."""
+    for unit, word in ((10**6, "MB"), (10**3, "kB")):
+        if size % unit == 0:
+            return f"{size // unit:,} {word}"
+    return f"{size:,} bytes"
+
+
+_LIMITS = {
+    "records": "Records",
+    "groups": "Groups of records",
+    "bytes": "Size of the body",
+    "age": "Age of the oldest record",
+}
+
+
+def limit_table(usual: Limits, caps: Limits, *, groups: bool) -> Markdown:
+    """Return a row for each limit: what it is, the default and, if there is any, the vendor's cap."""
+    names = [name for name in _LIMITS if name != "groups" or groups]
+    head = ["Limit", "Default", "The vendor's cap"]
+    rows = [[Markdown(f"{_LIMITS[name]} ({code(name)})"), _amount(name, usual), _amount(name, caps)] for name in names]
+    shown = 2 if caps == Limits() else 3
+    return table([row[:shown] for row in rows], *head[:shown])
+
+
+def _amount(name: str, limits: Limits) -> str:
+    value = getattr(limits, name)
+    if value is None:
+        return "none"
+    written = {"bytes": size_words, "age": span_words}.get(name, "{:,}".format)
+    return str(written(value))
+
+
+def rate_words(rate: Mapping[str, Any]) -> str:
+    """Return a rate limit as a sentence."""
+    scope = "over all requests of a connection" if rate["scope"] == "account" else "for each URL"
+    return f"At most {rate['requests']:,} requests in {span_words(times.span(rate['per']))}, counted {scope}."
+
+
+_ROTATION = (
+    "A new refresh token in an answer (some vendors rotate them) is used until the run ends, and not kept: where the "
+    "old one then ends, the next run needs a fresh one."
+)
+_SCHEMES = {
+    "oauth1": "OAuth 1.0a: every request is signed anew, retries too.",
+    "bearer": "A bearer token, in the header Authorization of every request.",
+    "basic": "A user name and a password (HTTP Basic), in the header Authorization of every request.",
+    "api_key": "A key, in every request.",
+    "oauth2": "OAuth 2.0: an access token is fetched before the first request, and anew when it ends.",
+    "none": "Requests carry no credentials of their own.",
+}
+
+
+# What a credential is, by scheme.
+_CREDENTIALS = {
+    "oauth1": {
+        "consumer_key": "the app's consumer key",
+        "consumer_secret": "the app's consumer secret",
+        "access_token": "the access token of the user for whom the app acts",
+        "access_token_secret": "the secret of that access token",
+    },
+    "bearer": {"access_token": "the access token"},
+    "basic": {"username": "the user name", "password": "the password"},
+    "api_key": {"api_key": "the key"},
+    "oauth2": {
+        "client_id": "the app's client id",
+        "client_secret": "the app's client secret",
+        "refresh_token": "the refresh token, for which access tokens are given",
+    },
+}
+
+
+def auth_words(scheme: Mapping[str, Any]) -> Markdown:
+    """Return how requests are authenticated."""
+    said = [prose(_SCHEMES.get(scheme["scheme"], f"The scheme {scheme['scheme']}."))]
+    if "name" in scheme:
+        after = f", after {code(scheme['prefix'])}" if "prefix" in scheme else ""
+        said.append(Markdown(f"The key stands in the {prose(scheme['in'])}, as {code(scheme['name'])}{after}."))
+    if "grant" in scheme:
+        said.append(Markdown(f"The grant is {code(scheme['grant'])}."))
+    if "token_url" in scheme:
+        said.append(Markdown(f"Tokens come from {code(scheme['token_url'])}."))
+    if "scope" in scheme:
+        said.append(Markdown(f"The scope is {code(scheme['scope'])}."))
+    if scheme.get("grant") == "refresh_token":
+        said.append(Markdown(_ROTATION))
+    for signed in signatures_of(scheme):
+        how = f"The body is signed ({prose(signed['hash'])}) in the header {code(signed['header'])}"
+        optional = signed["credential"] in scheme.get("optional", ())
+        said.append(Markdown(how + (f", when there is a {code(signed['credential'])}." if optional else ".")))
+    return Markdown(" ".join(said))
+
+
+def credential_rows(scheme: Mapping[str, Any]) -> list[Sequence[object]]:
+    """Return a row for each credential: its name, whether it is required, what it is for."""
+    use: dict[str, str] = dict(_CREDENTIALS.get(scheme["scheme"], {}))
+    if "name" in scheme:
+        use["api_key"] = Markdown(f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}")
+    for header, name in scheme.get("headers", {}).items():
+        use[name] = Markdown("; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"]))
+    use |= {signed["credential"]: Markdown("signs the body") for signed in signatures_of(scheme)}
+    optional = scheme.get("optional", ())
+    return [
+        [code(name), "no" if name in optional else "yes", use.get(name, "")] for name in scheme.get("credentials", ())
+    ]
+
+
+_NAMED = {"group": "groups of records", "item": "records", "value": "identifiers"}
+
+
+def then_words(rule: Mapping[str, Any]) -> str:
+    """Return what an answer leads to."""
+    named = f"the {_NAMED[rule['by']]} that it names" if "each" in rule else ""
+    later = ", or sent again later where it says so" if "later" in rule else ""
+    if rule["then"] == "delivered":
+        return f"Delivered, but {named} are rejected{later}." if named else "Delivered."
+    if rule["then"] == "reject":
+        return f"Rejected are {named}{later}; the others are sent again." if named else "Rejected."
+    if rule["then"] == "retry":
+        after = f", after {span_words(times.span(rule['after']))} unless it says when." if "after" in rule else "."
+        return "Sent again later" + (", not before the time that it names." if "at" in rule else after)
+    if rule["then"] == "bisect":
+        return "Halved and sent again, until the records at fault are alone; these are rejected."
+    return "Stopped: nothing more is sent to this audience; its records are left undelivered."
+
+
+def split_words(split: Split) -> Iterator[Markdown]:
+    """Yield how a person becomes several records."""
+    if len(split.parts) < 2:
+        pass  # one kind is all kinds
+    elif all(len(wires) == 1 for wires in split.parts.values()):
+        kinds = codes(wire for wires in split.parts.values() for wire in wires)
+        yield Markdown(f"One kind of identifier in a record, of: {kinds}")
+    else:
+        parts = (f"{code(name)} ({codes(wires)})" for name, wires in split.parts.items())
+        yield Markdown(f"Identifiers of one kind in a record, of: {', '.join(parts)}")
+    for most, of in ((split.values, " of one identifier"), (split.identifiers, "")):
+        if most:
+            yield Markdown(f"At most {most:,} value{'' if most == 1 else 's'}{of} in a record")
+    if len(split.parts) > 1 or split.values or split.identifiers:
+        yield Markdown("A person with more becomes several records")
+
+
+def sent_words(destination: Destination, action: Action, name: str) -> Markdown:
+    """Return how a parameter reaches the vendor."""
+    for identifier in action.identifiers:
+        if identifier.parameter == name:
+            return Markdown(f"as {code(identifier.wire)}: {prose(rule_in_words(identifier))}")
+    places = [*_places(destination, action, name)]
+    return Markdown("; ".join(dict.fromkeys(places)) or "not sent")
+
+
+def _places(destination: Destination, action: Action, name: str) -> Iterator[str]:
+    raw = action.raw
+    if name in placeholders(raw["path"]):
+        yield "in the address"
+    for place, texts in (("query, as", raw.get("query", {})), ("header", action.headers)):
+        yield from (f"in the {place} {code(key)}" for key, text in texts.items() if name in placeholders(text))
+    for value in (*raw.get("request", {}).values(), *raw.get("group", {}).values()):
+        if isinstance(value, dict) and value.get("param") == name:
+            yield "in the body" + (f"; without it: {_otherwise(value['default'])}" if "default" in value else "")
+    if any(_reads(destination, raw[kind], name) for kind in ("item", "envelope") if kind in raw):
+        yield "in the body"
+    if any(identifier.flag == name for identifier in action.identifiers):
+        yield "not itself: it says whether identifiers are digests already"
+
+
+def _otherwise(default: Any) -> Markdown:
+    if isinstance(default, dict):
+        return Markdown(f"{code(default['now'])} (ISO 8601) after the request is made")
+    return code(default)
+
+
+def _reads(destination: Destination, template: str, name: str) -> bool:
+    """Say whether a template reads a parameter."""
+    path = destination.templates / template
+    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""  # lint says that it is missing
+    return any(f"params{access}" in text for access in (f".{name}", f"['{name}']", f'["{name}"]'))

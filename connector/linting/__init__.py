@@ -1,0 +1,1 @@
+"""Lint: every problem of the files, found at once."""

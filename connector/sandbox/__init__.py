@@ -1,0 +1,1 @@
+"""The sandbox: a local vendor that checks requests and answers as the vendor would."""

@@ -1,0 +1,1 @@
+"""Events out of files: NDJSON, JSON, CSV, Parquet, plain or gzipped."""

@@ -1,0 +1,1 @@
+"""Jinja's syntax for expressions and for payload templates."""

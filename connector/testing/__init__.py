@@ -1,0 +1,1 @@
+"""Cases: mappings under test, with snapshots of what is sent."""

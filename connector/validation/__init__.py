@@ -1,0 +1,1 @@
+"""JSON Schema: whether a value fits, and in our own words why not."""
