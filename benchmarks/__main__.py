@@ -38,10 +38,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for measure in (mapping, scaling, memory, sending, start_up):
             for name, value, bound in measure(Path(folder)):
-                figures.append({"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound})
+                figures.append(
+                    {"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound}
+                )
                 if form == "text":
                     print(
-                        f"{name:<72} {value:>9.3f}  at most {bound:g}{'' if value <= bound else '  MISSED'}", flush=True
+                        f"{name:<72} {value:>9.3f}  at most {bound:g}{'' if value <= bound else '  MISSED'}",
+                        flush=True,
                     )
     if form == "json":
         print(json.dumps(figures))
@@ -56,7 +59,8 @@ def mapping(folder: Path) -> Figures:
     if list(declarative(pipeline, events)) != list(by_hand(events)):
         raise SystemExit("the two mappings differ")
     ratios = sorted(
-        _cpu(lambda: drain(declarative(pipeline, events))) / _cpu(lambda: drain(by_hand(events))) for _ in range(9)
+        _cpu(lambda: drain(declarative(pipeline, events))) / _cpu(lambda: drain(by_hand(events)))
+        for _ in range(9)
     )
     yield "mapping: CPU time against a function written by hand, median of 9", ratios[4], 1.75
 
@@ -91,23 +95,37 @@ def sending(folder: Path) -> Figures:
     """CPU time of `send`, start-up included, against a script that makes and posts the same bodies with httpx."""
     write_events(folder / "sending.ndjson", 150_000)
     with vendor() as base_url:
-        script = [sys.executable, "-m", "benchmarks.script", str(folder / "sending.ndjson"), base_url]
+        script = [
+            sys.executable,
+            "-m",
+            "benchmarks.script",
+            str(folder / "sending.ndjson"),
+            base_url,
+        ]
         ours = _send(folder, base_url, "sending.ndjson")
         ratios = [_seconds(_run(ours)) / _seconds(_run(script)) for _ in range(5)]
-    yield "send: CPU time against a script with httpx, 150,000 events, median of 5", sorted(ratios)[2], 2.0
+    yield (
+        "send: CPU time against a script with httpx, 150,000 events, median of 5",
+        sorted(ratios)[2],
+        2.0,
+    )
 
 
 def start_up(folder: Path) -> Figures:
     """CPU seconds of commands that do nothing yet."""
     for command in ("--help", "list"):
-        runs = sorted(_seconds(_run([sys.executable, "-m", "connector", command])) for _ in range(5))
+        runs = sorted(
+            _seconds(_run([sys.executable, "-m", "connector", command])) for _ in range(5)
+        )
         yield f"start-up: CPU seconds of `connector {command}`, median of 5", runs[2], 0.3
 
 
 @contextmanager
 def vendor() -> Iterator[str]:
     """Run the vendor in a process of its own; give its base URL."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.vendor"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.vendor"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
@@ -118,7 +136,15 @@ def vendor() -> Iterator[str]:
 
 def _send(folder: Path, base_url: str, events: str) -> list[str]:
     path = write_connection(folder, f"base_url: {base_url}\n")
-    return [sys.executable, "-m", "connector", "send", str(path), str(folder / events), "--no-progress"]
+    return [
+        sys.executable,
+        "-m",
+        "connector",
+        "send",
+        str(path),
+        str(folder / events),
+        "--no-progress",
+    ]
 
 
 def drain(bodies: Iterable[bytes]) -> None:
@@ -136,9 +162,12 @@ def _cpu(work: Callable[[], None]) -> float:
 
 def _run(command: list[str]) -> resource.struct_rusage:
     secrets = dict.fromkeys(
-        ("X_CONSUMER_KEY", "X_CONSUMER_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET"), "benchmark"
+        ("X_CONSUMER_KEY", "X_CONSUMER_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET"),
+        "benchmark",
     )
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **secrets})
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **secrets}
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

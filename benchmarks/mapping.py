@@ -44,7 +44,9 @@ def event(number: int) -> bytes:
         "phone": f"+1415555{number % 10_000:04d}{number // 10_000 % 1000:03d}",
         "handle": f"@Handle_{number}",
     }
-    return orjson.dumps({"message_id": f"m{number}", "type": "audience", "status": "entered", "traits": traits})
+    return orjson.dumps(
+        {"message_id": f"m{number}", "type": "audience", "status": "entered", "traits": traits}
+    )
 
 
 def write_events(path: Path, count: int) -> None:

@@ -15,11 +15,17 @@ PATH = "/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
 
 def main(events: str, base_url: str) -> None:
     """Post all bodies, signed, one after the other."""
-    signer = Client("key", client_secret="secret", resource_owner_key="token", resource_owner_secret="secret")
+    signer = Client(
+        "key", client_secret="secret", resource_owner_key="token", resource_owner_secret="secret"
+    )
     with httpx.Client() as client:
         for body in by_hand(Path(events)):
             _, headers, _ = signer.sign(base_url + PATH, "POST")
-            answer = client.post(base_url + PATH, content=body, headers={**headers, "content-type": "application/json"})
+            answer = client.post(
+                base_url + PATH,
+                content=body,
+                headers={**headers, "content-type": "application/json"},
+            )
             counts = answer.raise_for_status().json()["data"]
             if counts["success_count"] != counts["total_count"]:
                 raise SystemExit("counts differ")

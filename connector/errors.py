@@ -53,6 +53,14 @@ class SourceError(ConnectorError):
     """The input cannot be read at all."""
 
 
+class SendError(Exception):
+    """There is no answer: the text says why and names no URL."""
+
+
+class UnauthorizedError(Exception):
+    """Nothing can be sent with these credentials: the text says why and holds none of them."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `known: a, b, c; did you mean 'b'?` for a word that is not among the known ones."""
     names = sorted(known)

@@ -16,31 +16,28 @@ from urllib.parse import urlsplit
 import pytest
 
 from connector.auth.schemes import GRANTS, SCHEMES, credentials_of
+from tests.kit import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "connector"
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 each_module = pytest.mark.parametrize("module", MODULES)
 
-#: The core: each may import only what stands before it. Every other module is an entry or an impure part.
-CORE = (
-    "values", "errors", "times", "json_files", "schemas", "references", "expressions", "placeholders", "definition",
-    "mapping", "identifiers", "rendering", "entries", "outcomes", "splitting", "batching", "attribution", "requests", "targets",
-    "records", "forms", "catalog", "yamls", "addresses", "credentials", "connection", "pipeline",
+#: The rooms from the ground up: each may import from those that stand before it, and from itself.
+ROOMS = (
+    "errors", "model", "_util", "validation", "templating", "definitions", "connection", "pipeline", "auth", "sources",
+    "delivery", "sandbox", "testing", "linting", "guide", "scaffold", "cli",
 )  # fmt: skip
-#: Of the core, those that neither read the environment nor know what time it is; time is an argument.
-PURE = frozenset(CORE) - {"json_files", "references", "forms", "catalog", "yamls", "credentials", "connection"}
-#: Impure parts that know nothing of the core but its values.
-LEAVES = {
-    "tally": {"values"},
-    "readers": {"values"},
-    "sending": {"values", "auth_base"},
-    "auth_base": {"values"},
-    "auth_keys": {"auth_base", "sending"},
-    "auth_oauth1": {"auth_base"},
-    "auth_oauth2": {"values", "auth_base", "auth_keys", "sending"},
-    "auth": {"values", "auth_base", "auth_keys", "auth_oauth1", "auth_oauth2"},
+#: Rooms that know less than their place allows.
+KNOWS_ONLY = {
+    "auth": {"errors", "model"},
+    "sources": {"errors", "model"},
 }
+#: Rooms that have no clock, no network and no environment; time is an argument.
+PURE_ROOMS = {"errors", "model", "templating", "validation", "pipeline"}
+PURE = sorted(module for module in MODULES if module.partition(".")[0] in PURE_ROOMS)
 
 IMPURE = {
     "httpx",
@@ -63,34 +60,47 @@ def tree(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text("utf-8"))
 
 
-def imports(module: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names of imported modules, and whether they are of this package."""
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield the dotted names of all imported modules, in full."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.split(".")[0], False) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield str(node.module).split(".")[0], False
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((str(name), True) for name in names if name in MODULES)
+            assert not node.level, f"line {node.lineno}: imports are absolute"
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            known = [name for name in submodules if name.removeprefix("connector.") in MODULES]
+            yield from known or [str(node.module)]
 
 
 def own(module: str) -> set[str]:
-    return {name for name, mine in imports(module) if mine}
+    mine = (
+        name.removeprefix("connector.") for name in imports(module) if name.startswith("connector.")
+    )
+    return {name if name in MODULES else f"{name}.__init__" for name in mine}
 
 
 def foreign(module: str) -> set[str]:
-    return {name for name, mine in imports(module) if not mine}
+    return {name.partition(".")[0] for name in imports(module)} - {"connector"}
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_imports_in_one_direction(module: str) -> None:
-    assert own(module) <= set(CORE[: CORE.index(module)])
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) in ROOMS])
+def test_imports_go_down(module: str) -> None:
+    room = room_of(module)
+    below = set(ROOMS[: ROOMS.index(room)])
+    allowed = KNOWS_ONLY.get(room, below) | {room}
+    assert {room_of(name) for name in own(module)} <= allowed
 
 
-@pytest.mark.parametrize("module", LEAVES)
-def test_an_impure_leaf_knows_only_values(module: str) -> None:
-    assert own(module) <= LEAVES[module]
+def test_every_module_is_in_a_room() -> None:
+    assert {room_of(module) for module in MODULES} == {*ROOMS, "__init__", "__main__"}
+
+
+def test_few_modules_are_in_no_folder() -> None:
+    assert len([module for module in MODULES if "." not in module]) <= 6
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -103,22 +113,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 @each_module
 def test_http_is_spoken_in_one_module(module: str) -> None:
-    assert "httpx" not in foreign(module) or module == "sending"
+    assert "httpx" not in foreign(module) or module == "delivery.http"
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
+@pytest.mark.parametrize("module", PURE)
 def test_the_pure_part_has_no_clock_and_no_net(module: str) -> None:
     assert not foreign(module) & IMPURE
     for node in ast.walk(tree(module)):
         assert not (isinstance(node, ast.Attribute) and node.attr in CLOCK), f"line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in {"open", "print", "input", "eval", "exec", "__import__"}, f"line {node.lineno}"
+            assert node.func.id not in {"open", "print", "input", "eval", "exec", "__import__"}, (
+                f"line {node.lineno}"
+            )
 
 
 @each_module
-def test_a_module_says_what_it_is_for_and_is_short(module: str) -> None:
-    assert module == "__init__" or ast.get_docstring(tree(module))
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 400
+def test_a_module_says_what_it_is_for_and_has_one_subject(module: str) -> None:
+    assert ast.get_docstring(tree(module))
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 600
 
 
 @each_module
@@ -127,7 +139,7 @@ def test_functions_are_short(module: str) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             # the options of a command are its signature: the body counts
             lines = (node.end_lineno or 0) - node.body[0].lineno + 1
-            assert lines <= 50, f"{node.name} has {lines} lines"
+            assert lines <= 60, f"{node.name} has {lines} lines"
 
 
 HEAVY = (
@@ -145,8 +157,10 @@ HEAVY = (
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
-    code = "import sys, connector.cli; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    code = "import sys, connector.cli.app; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert not set(HEAVY) & set(done.stdout.split())
 
 
@@ -175,7 +189,10 @@ GENERIC = {
 
 #: The names of the schemes' own credentials are words of RFCs, or our own, and the same for every vendor.
 CREDENTIALS = {
-    name for scheme in SCHEMES for grant in GRANTS for name in credentials_of({"scheme": scheme, "grant": grant})
+    name
+    for scheme in SCHEMES
+    for grant in GRANTS
+    for name in credentials_of({"scheme": scheme, "grant": grant})
 }
 
 
@@ -194,7 +211,11 @@ def _strings(value: Any) -> Iterator[str]:
 @cache
 def documents() -> dict[Path, Any]:
     folders = [path.parent for path in (ROOT / "schemas").glob("*/destination.json")]
-    return {path: json.loads(path.read_text("utf-8")) for folder in folders for path in sorted(folder.glob("*.json"))}
+    return {
+        path: json.loads(path.read_text("utf-8"))
+        for folder in folders
+        for path in sorted(folder.glob("*.json"))
+    }
 
 
 def vendor_words() -> Iterator[str]:
@@ -252,15 +273,36 @@ def words() -> list[str]:
 
 
 def test_the_words_are_found() -> None:
-    known = {"x_custom_audiences", "ads-api.x.com", "X Ads API", "custom_audiences", "do_not_reach_lists", "handle"}
-    known |= {"x-rate-limit-reset", "INVALID_PARAMETER", "TOO_MANY_REQUESTS", "operation_errors", "success_count"}
-    known |= {"effective_at", "twitter_id", "add_user_multi", "operation_type", "custom_audience_users"}
+    known = {
+        "x_custom_audiences",
+        "ads-api.x.com",
+        "X Ads API",
+        "custom_audiences",
+        "do_not_reach_lists",
+        "handle",
+    }
+    known |= {
+        "x-rate-limit-reset",
+        "INVALID_PARAMETER",
+        "TOO_MANY_REQUESTS",
+        "operation_errors",
+        "success_count",
+    }
+    known |= {
+        "effective_at",
+        "twitter_id",
+        "add_user_multi",
+        "operation_type",
+        "custom_audience_users",
+    }
     assert known <= set(words())
 
 
 def language_words() -> set[str]:
     """Return the keys and enumerated words of the meta-schemas: the language is ours to speak."""
-    documents = [json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas" / "meta").glob("*.json")]
+    documents = [
+        json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas" / "meta").glob("*.json")
+    ]
     nodes = [node for document in documents for node in _objects(document)]
     keys = {key for node in nodes for key in _keys(node.get("properties"))}
     return keys | {word for node in nodes for word in node.get("enum", ()) if isinstance(word, str)}
@@ -271,13 +313,25 @@ def test_no_word_of_a_vendor_is_in_python() -> None:
     theirs = [word for word in words() if word not in ours]
     # a word of plain English may stand in a sentence or a name, but not as a text that the program works with
     english = {word for word in theirs if re.fullmatch("[A-Z]?[a-z]+", word)}
-    patterns = {w: re.compile(rf"(?<![A-Za-z0-9_]){re.escape(w)}(?![A-Za-z0-9_])") for w in theirs if w not in english}
+    patterns = {
+        w: re.compile(rf"(?<![A-Za-z0-9_]){re.escape(w)}(?![A-Za-z0-9_])")
+        for w in theirs
+        if w not in english
+    }
     found = []
     for module, path in MODULES.items():
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            found += [f"{module}.py:{number}: {word}" for word, pattern in patterns.items() if pattern.search(line)]
-        literals = (node for node in ast.walk(tree(module)) if isinstance(node, ast.Constant) and node.value in english)
-        found += [f"{module}.py:{node.lineno}: {node.value!r}" for node in literals]
+            found += [
+                f"{module}:{number}: {word}"
+                for word, pattern in patterns.items()
+                if pattern.search(line)
+            ]
+        literals = (
+            node
+            for node in ast.walk(tree(module))
+            if isinstance(node, ast.Constant) and node.value in english
+        )
+        found += [f"{module}:{node.lineno}: {node.value!r}" for node in literals]
     assert not found
 
 

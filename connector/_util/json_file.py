@@ -17,7 +17,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise DefinitionError([Problem("D101", str(path), "", "there is no such file")]) from None
     except OSError as error:
-        raise DefinitionError([Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]) from None
+        raise DefinitionError(
+            [Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]
+        ) from None
     except orjson.JSONDecodeError as error:
         message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         raise DefinitionError([Problem("D101", str(path), "", message)]) from None

@@ -37,7 +37,9 @@ def pretty(body: bytes, *, cut: bool = False) -> str:
 def _pretty(value: Any, margin: str, *, cut: bool) -> str:
     inner = margin + "  "
     if isinstance(value, _Members):
-        parts = [f"{_quoted(key)}: {_pretty(member, inner, cut=cut)}" for key, member in value.pairs]
+        parts = [
+            f"{_quoted(key)}: {_pretty(member, inner, cut=cut)}" for key, member in value.pairs
+        ]
         return _enclosed("{", parts, "}", margin)
     if isinstance(value, list):
         return _enclosed("[", _entries(value, inner, cut=cut), "]", margin)
@@ -75,3 +77,8 @@ def _texts(value: Any) -> Iterable[str]:
             yield from _texts(entry)
     elif isinstance(value, str):
         yield value
+
+
+def as_written(value: Any) -> str:
+    """Return a value as a person writes it: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

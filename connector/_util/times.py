@@ -28,7 +28,9 @@ def canonical(text: str) -> str:
     text = text.strip()
     if not _TIMESTAMP.fullmatch(text):
         if _NAIVE.fullmatch(text):
-            raise ValueError("is a time without an offset; write it with Z or an offset such as +02:00")
+            raise ValueError(
+                "is a time without an offset; write it with Z or an offset such as +02:00"
+            )
         raise ValueError("is not an RFC 3339 timestamp; write it like 2026-01-15T00:00:00Z")
     try:
         return _text(datetime.fromisoformat(text.upper()).astimezone(UTC))
@@ -54,11 +56,15 @@ def plus(text: str, duration: str) -> str:
     match = _DURATION.fullmatch(duration)
     if not match or duration.endswith("T"):
         raise ValueError(f"'{duration}' is not an ISO 8601 duration such as P12M or P30D")
-    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    years, months, weeks, days, hours, minutes, seconds = (
+        int(part or 0) for part in match.groups()
+    )
     start = datetime.fromisoformat(canonical(text))
     try:
         moved = _add_months(start, years * 12 + months)
-        return _text(moved + timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds))
+        return _text(
+            moved + timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        )
     except OverflowError:
         raise ValueError(f"'{duration}' leads out of the calendar") from None
 

@@ -9,14 +9,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 from connector.model import Response
 
 
-class SendError(Exception):
-    """There is no answer: the text says why and names no URL."""
-
-
-class UnauthorizedError(Exception):
-    """Nothing can be sent with these credentials: the text says why and holds none of them."""
-
-
 class Message(NamedTuple):
     """A request as it travels, credentials and all; header names are in lower case. Its `repr` shows none of it."""
 

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import orjson
 
-from connector.auth.base import Ask, Message, Scheme, UnauthorizedError, same
+from connector.auth.base import Ask, Message, Scheme, same
+from connector.errors import UnauthorizedError
 
 
 class Bearer(Scheme):
@@ -25,7 +26,9 @@ class Bearer(Scheme):
 
     def sign(self, message: Message, ask: Ask) -> Message:
         """Add the header."""
-        return message if self._header is None else message.with_header("authorization", self._header)
+        return (
+            message if self._header is None else message.with_header("authorization", self._header)
+        )
 
     def verify(self, message: Message) -> str | None:
         """Compare the header."""
@@ -79,7 +82,9 @@ class ApiKey(Scheme):
             return message.with_header(self._name, self._key)
         if self._place == "query":
             joint = "&" if urlsplit(message.url).query else "?"
-            return message._replace(url=f"{message.url}{joint}{quote(self._name)}={quote(self._key, safe='')}")
+            return message._replace(
+                url=f"{message.url}{joint}{quote(self._name)}={quote(self._key, safe='')}"
+            )
         return message._replace(body=_with_member(message.body, self._name, self._key))
 
     def verify(self, message: Message) -> str | None:

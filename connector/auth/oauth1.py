@@ -21,7 +21,12 @@ _CLOCK_SECONDS = 300
 class OAuth1(Scheme):
     """Signs the method and the URL with its query; a JSON body is not part of the signature (RFC 5849, 3.4.1.3)."""
 
-    CREDENTIALS: ClassVar[tuple[str, ...]] = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+    CREDENTIALS: ClassVar[tuple[str, ...]] = (
+        "consumer_key",
+        "consumer_secret",
+        "access_token",
+        "access_token_secret",
+    )
 
     def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         """`config` needs nothing; secrets: the four credentials."""
@@ -32,7 +37,9 @@ class OAuth1(Scheme):
         """Sign with a new nonce and the time of now."""
         return self.signed(message)
 
-    def signed(self, message: Message, nonce: str | None = None, timestamp: str | None = None) -> Message:
+    def signed(
+        self, message: Message, nonce: str | None = None, timestamp: str | None = None
+    ) -> Message:
         """Sign; a given nonce and time (seconds since the epoch) are for vectors only."""
         secrets = self._secrets
         client = Client(
@@ -59,14 +66,21 @@ class OAuth1(Scheme):
         timestamp = given.get("oauth_timestamp", "")
         if given.get("oauth_signature_method") != "HMAC-SHA1":
             return "oauth_signature_method is not HMAC-SHA1"
-        if not re.fullmatch("[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
+        if (
+            not re.fullmatch("[0-9]{1,12}", timestamp)
+            or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS
+        ):
             return "oauth_timestamp is too far from now"
         if not self._is_signed(message, given):
             return "the signature is wrong"
         return self._fresh(timestamp, given.get("oauth_nonce", ""))
 
     def _is_signed(self, message: Message, given: dict[str, str]) -> bool:
-        fields = [(name, value) for name, value in given.items() if name not in ("realm", "oauth_signature")]
+        fields = [
+            (name, value)
+            for name, value in given.items()
+            if name not in ("realm", "oauth_signature")
+        ]
         query = parse_qsl(urlsplit(message.url).query, keep_blank_values=True)
         request: Any = OAuthRequest(message.url, cast(Any, message.method))
         request.params = fields + query

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlsplit
 
-from connector.auth.base import Ask, Message, Scheme, SendError, UnauthorizedError, same
+from connector.auth.base import Ask, Message, Scheme, same
 from connector.auth.keys import basic
+from connector.errors import SendError, UnauthorizedError
 from connector.model import Response
 
 _FORM = "application/x-www-form-urlencoded"
@@ -100,7 +101,9 @@ class OAuth2(Scheme):
             raise UnauthorizedError(self._refusal(answer.status, body.get("error")))
         text = body.get("access_token")
         if not isinstance(text, str) or not _TOKEN.fullmatch(text):
-            raise UnauthorizedError("the token endpoint's answer holds no access_token; mend token_url")
+            raise UnauthorizedError(
+                "the token endpoint's answer holds no access_token; mend token_url"
+            )
         rotated = body.get("refresh_token")
         if "refresh_token" in self._secrets and isinstance(rotated, str) and rotated:
             self._secrets["refresh_token"] = rotated
@@ -114,7 +117,9 @@ class OAuth2(Scheme):
         client = {name: self._secrets[name] for name in OAuth2.CREDENTIALS if name in self._secrets}
         if self._client_in == "basic":
             # RFC 6749, 2.3.1: each part in the encoding of forms
-            headers["authorization"] = basic(*(quote_plus(client.get(name, "")) for name in OAuth2.CREDENTIALS))
+            headers["authorization"] = basic(
+                *(quote_plus(client.get(name, "")) for name in OAuth2.CREDENTIALS)
+            )
         else:
             form |= client
         return Message("POST", self._url, headers, urlencode(form).encode())
@@ -126,7 +131,11 @@ class OAuth2(Scheme):
         if 300 <= status < 400:
             return f"the token endpoint redirects (HTTP {status}); token_url has to be the final address"
         # the vendor's own word only if it is one: anything else may quote a secret
-        known = isinstance(error, str) and _WORD.fullmatch(error) and error not in self._secrets.values()
+        known = (
+            isinstance(error, str)
+            and _WORD.fullmatch(error)
+            and error not in self._secrets.values()
+        )
         said = f"{error}, HTTP {status}" if known else f"HTTP {status}"
         return f"the token endpoint refuses ({said}); look at the credentials {', '.join(self._secrets)}"
 
@@ -150,7 +159,9 @@ class OAuth2(Scheme):
         self._issued = {text: until for text, until in self._issued.items() if now < until}
         self._issued[token] = now + _SANDBOX_SECONDS
         body = {"access_token": token, "token_type": "Bearer", "expires_in": _SANDBOX_SECONDS}
-        return Response(200, {"content-type": "application/json", "cache-control": "no-store"}, body)
+        return Response(
+            200, {"content-type": "application/json", "cache-control": "no-store"}, body
+        )
 
     def _refused(self, message: Message, form: Mapping[str, str]) -> tuple[int, str]:
         """Return the status and the error of a refusal, "" when there is none."""
@@ -170,14 +181,17 @@ class OAuth2(Scheme):
             return form.get("client_id", ""), form.get("client_secret", "")
         kind, _, text = message.headers.get("authorization", "").partition(" ")
         try:
-            name, _, secret = b64decode(text if kind.lower() == "basic" else "").decode().partition(":")
+            name, _, secret = (
+                b64decode(text if kind.lower() == "basic" else "").decode().partition(":")
+            )
         except ValueError:
             return "", ""
         return unquote_plus(name), unquote_plus(secret)
 
     def _is_client(self, given: tuple[str, str]) -> bool:
         return all(
-            same(text, self._secrets.get(name, "")) for name, text in zip(OAuth2.CREDENTIALS, given, strict=True)
+            same(text, self._secrets.get(name, ""))
+            for name, text in zip(OAuth2.CREDENTIALS, given, strict=True)
         )
 
 

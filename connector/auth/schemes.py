@@ -19,7 +19,9 @@ from connector.auth.oauth2 import ClientCredentials, RefreshToken
 from connector.model import Response
 
 #: Grant of oauth2 → scheme.
-GRANTS: dict[str, type[Scheme]] = {grant.GRANT: grant for grant in (ClientCredentials, RefreshToken)}
+GRANTS: dict[str, type[Scheme]] = {
+    grant.GRANT: grant for grant in (ClientCredentials, RefreshToken)
+}
 
 #: Scheme name in a definition → scheme, by grant where there are several.
 SCHEMES: dict[str, type[Scheme] | dict[str, type[Scheme]]] = {
@@ -47,7 +49,9 @@ def signatures_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def credentials_of(config: Mapping[str, Any]) -> list[str]:
     """Return the names of all credentials that a definition's `auth` uses, each once."""
     more = [signature["credential"] for signature in signatures_of(config)]
-    return list(dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.get("headers", {}).values(), *more]))
+    return list(
+        dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.get("headers", {}).values(), *more])
+    )
 
 
 def may_lack(config: Mapping[str, Any]) -> list[str]:
@@ -123,4 +127,6 @@ class _Signature:
 
     def _of(self, body: bytes) -> str:
         digest = hmac.new(self._key, body, self._hash)
-        return self._prefix + (b64encode(digest.digest()).decode() if self._base64 else digest.hexdigest())
+        return self._prefix + (
+            b64encode(digest.digest()).decode() if self._base64 else digest.hexdigest()
+        )

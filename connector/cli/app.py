@@ -30,7 +30,7 @@ from connector.cli.output import print_result, say
 from connector.errors import ConfigError, ConnectorError, Problem
 
 if TYPE_CHECKING:
-    from connector.connection.load import Connection
+    from connector.connection.model import Connection
     from connector.definitions.model import Destination
     from connector.delivery.courier import SystemClock
     from connector.delivery.http import HttpSender
@@ -73,7 +73,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Put people into ad audiences, and take them out, by destinations described in files."""
@@ -104,7 +107,9 @@ def show(
 
 @app.command(epilog="Example: connector docs DESTINATION > setup.md")
 def docs(
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The destination to describe.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DESTINATION", help="The destination to describe.")
+    ],
     definitions: DefinitionsOption = None,
 ) -> None:
     """Print a destination's setup guide, as Markdown."""
@@ -122,7 +127,8 @@ def lint(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]…", help="Definitions, connections, cases or folders of them; default: all definitions."
+            metavar="[PATH]…",
+            help="Definitions, connections, cases or folders of them; default: all definitions.",
         ),
     ] = None,
     definitions: DefinitionsOption = None,
@@ -134,7 +140,9 @@ def lint(
 
     problems = find_problems(paths or (), Catalog(definitions or ()))
     print_result(
-        [problem._asdict() for problem in problems], lambda _: "\n".join(map(str, problems)) or "no problems", form
+        [problem._asdict() for problem in problems],
+        lambda _: "\n".join(map(str, problems)) or "no problems",
+        form,
     )
     raise typer.Exit(1 if problems else 0)
 
@@ -159,12 +167,17 @@ def preview(
     raise typer.Exit(0 if complete else 1)
 
 
-@app.command(epilog="Example: connector send connection.yaml events.ndjson.gz --report failed.ndjson")
+@app.command(
+    epilog="Example: connector send connection.yaml events.ndjson.gz --report failed.ndjson"
+)
 def send(
     connection: ConnectionArgument,
     events: EventsArgument,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Deliver to a sandbox started inside, then show what it holds.")
+        bool,
+        typer.Option(
+            "--sandbox", help="Deliver to a sandbox started inside, then show what it holds."
+        ),
     ] = False,
     report: Annotated[
         Path | None,
@@ -176,12 +189,16 @@ def send(
     ] = None,
     limit: LimitOption = None,
     retries: Annotated[
-        int, typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times.")
+        int,
+        typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times."),
     ] = 7,
     timeout: TimeoutOption = None,
     fail: FailOption = None,
     progress: Annotated[
-        bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr; default: on a terminal.")
+        bool | None,
+        typer.Option(
+            "--progress/--no-progress", help="Show progress on stderr; default: on a terminal."
+        ),
     ] = None,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
@@ -199,13 +216,17 @@ def send(
     from connector.sources.files import open_source
 
     if fail and not sandbox:
-        raise ConfigError([Problem("C012", "--fail", "", "faults are for the sandbox", "add --sandbox")])
+        raise ConfigError(
+            [Problem("C012", "--fail", "", "faults are for the sandbox", "add --sandbox")]
+        )
     loaded = _connection(connection, settings, definitions)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(events, limit=limit))
         box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
         reached, sender = _reach(stack, loaded, box, timeout)
-        tally = Tally(stack.enter_context(_open_report(report, connection, events)) if report else None)
+        tally = Tally(
+            stack.enter_context(_open_report(report, connection, events)) if report else None
+        )
         clock, policy = SystemClock(), RetryPolicy(retries=retries)
         run = Run(Pipeline(reached), loaded.destination.rates, sender, clock, policy, tally)
         quiet_collector()
@@ -221,17 +242,25 @@ def send(
 
 @app.command(epilog="Example: connector sandbox DESTINATION --port 8080 --fail 429:3")
 def sandbox(
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The destination to stand in for.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DESTINATION", help="The destination to stand in for.")
+    ],
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0 takes a free one.")
+        int,
+        typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0 takes a free one."),
     ] = 0,
     connection: Annotated[
-        Path | None, typer.Option("--connection", metavar="FILE", help="Expect the credentials of this connection.")
+        Path | None,
+        typer.Option(
+            "--connection", metavar="FILE", help="Expect the credentials of this connection."
+        ),
     ] = None,
     fail: Annotated[
         list[str] | None,
         typer.Option(
-            "--fail", metavar="FAULT", help="A fault such as 429:3, 5xx, timeout, drop, counts; can be repeated."
+            "--fail",
+            metavar="FAULT",
+            help="A fault such as 429:3, 5xx, timeout, drop, counts; can be repeated.",
         ),
     ] = None,
     definitions: DefinitionsOption = None,
@@ -245,8 +274,12 @@ def sandbox(
     if connection:
         loaded = _connection(connection, None, definitions)
         if loaded.destination.id != chosen.id:
-            message = f"is '{loaded.destination.id}', and the sandbox is to stand in for '{chosen.id}'"
-            raise ConfigError([Problem("C201", str(connection), "/destination", message, "name one destination")])
+            message = (
+                f"is '{loaded.destination.id}', and the sandbox is to stand in for '{chosen.id}'"
+            )
+            raise ConfigError(
+                [Problem("C201", str(connection), "/destination", message, "name one destination")]
+            )
         settings, secrets = loaded.settings, loaded.secrets()
     box, given = _sandbox(chosen, settings, secrets, fail or ())
     box.log = lambda line: print(line, file=sys.stderr, flush=True)
@@ -265,19 +298,26 @@ def sandbox(
 @app.command("test", epilog="Example: connector test tests/cases --update")
 def run_tests(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]…", help="Case files or folders; default: this folder.")
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]…", help="Case files or folders; default: this folder."),
     ] = None,
-    update: Annotated[bool, typer.Option("--update", help="Write the snapshots instead of comparing them.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the snapshots instead of comparing them.")
+    ] = False,
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Run *.case.yaml files against their snapshots."""
     from connector.testing.command import run_cases
 
-    raise typer.Exit(run_cases(paths or [Path()], definitions or [], update=update, form=form.value))
+    raise typer.Exit(
+        run_cases(paths or [Path()], definitions or [], update=update, form=form.value)
+    )
 
 
-def _connection(path: Path, settings: Sequence[str] | None, definitions: Sequence[Path] | None) -> Connection:
+def _connection(
+    path: Path, settings: Sequence[str] | None, definitions: Sequence[Path] | None
+) -> Connection:
     from connector.connection.load import load_connection
     from connector.definitions.catalog import Catalog
 
@@ -294,18 +334,27 @@ def _open_report(path: Path, *inputs: Path | str) -> Iterator[Any]:
         with path.open("wb") as file:
             yield file
     except OSError as error:
-        raise ConfigError([Problem("C013", str(path), "", f"the report cannot be written: {error.strerror}")]) from None
+        raise ConfigError(
+            [Problem("C013", str(path), "", f"the report cannot be written: {error.strerror}")]
+        ) from None
 
 
 def _sandbox(
-    destination: Destination, settings: Mapping[str, Any], secrets: dict[str, str] | None, faults: Sequence[str]
+    destination: Destination,
+    settings: Mapping[str, Any],
+    secrets: dict[str, str] | None,
+    faults: Sequence[str],
 ) -> tuple[Sandbox, dict[str, str]]:
     """Return a sandbox and the secrets that it takes: made-up ones when there are none."""
     from connector.auth.schemes import Auth
     from connector.sandbox.vendor import Sandbox, parse_fault
 
     auth = destination.auth_of(settings)
-    given = {name: f"sandbox-{name}" for name in auth.get("credentials", ())} if secrets is None else secrets
+    given = (
+        {name: f"sandbox-{name}" for name in auth.get("credentials", ())}
+        if secrets is None
+        else secrets
+    )
     try:
         parsed = [parse_fault(fault) for fault in faults]
     except ValueError as error:
@@ -325,7 +374,9 @@ def _start_sandbox(
     return box, stack.enter_context(_listen(box, 0)), given
 
 
-def _reach(stack: ExitStack, connection: Connection, box: Any, timeout: float | None) -> tuple[Connection, HttpSender]:
+def _reach(
+    stack: ExitStack, connection: Connection, box: Any, timeout: float | None
+) -> tuple[Connection, HttpSender]:
     """Return the connection as it is reached, and what sends to it.
 
     Raises ConfigError when a secret is missing, or would go where it should not.

@@ -38,12 +38,17 @@ EXAMPLE = "connector new acme --base-url https://api.acme.example --auth bearer 
 
 def new(
     destination: Annotated[
-        str, typer.Argument(metavar="DESTINATION", help="Its name: lower-case letters, digits, underscores.")
+        str,
+        typer.Argument(
+            metavar="DESTINATION", help="Its name: lower-case letters, digits, underscores."
+        ),
     ],
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="The vendor's https address.")
     ] = None,
-    auth: Annotated[AuthKind | None, typer.Option("--auth", help="How requests prove who sends them.")] = None,
+    auth: Annotated[
+        AuthKind | None, typer.Option("--auth", help="How requests prove who sends them.")
+    ] = None,
     identifiers: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +66,9 @@ def new(
             help="The path below the address; its last {name} is the audience, others are settings.",
         ),
     ] = None,
-    into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="Where the files go.")] = Path(),
+    into: Annotated[
+        Path, typer.Option("--into", metavar="FOLDER", help="Where the files go.")
+    ] = Path(),
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Write the files of a new destination, with a case that passes.
@@ -71,26 +78,49 @@ def new(
     from connector.scaffold.scaffold import check, scaffold, write
 
     check(destination, base_url, identifiers or (), path)
-    written = write(into, scaffold(_wanted(destination, base_url, auth, tuple(identifiers or ()), path)))
+    written = write(
+        into, scaffold(_wanted(destination, base_url, auth, tuple(identifiers or ()), path))
+    )
     following = [shlex.join(["connector", *command]) for command in _following(destination, into)]
-    result = {"destination": destination, "files": [str(file) for file in written], "next": following}
+    result = {
+        "destination": destination,
+        "files": [str(file) for file in written],
+        "next": following,
+    }
     print_result(result, _text, form)
 
 
 def _text(result: Mapping[str, Any]) -> str:
-    rows = ["wrote", *(f"  {file}" for file in result["files"]), "next", *(f"  {line}" for line in result["next"])]
+    rows = [
+        "wrote",
+        *(f"  {file}" for file in result["files"]),
+        "next",
+        *(f"  {line}" for line in result["next"]),
+    ]
     return "\n".join(rows)
 
 
 def _following(destination: str, into: Path) -> list[list[str]]:
     """Return the commands that an author goes on with."""
-    folder, first = str(into), [str(into / f"{destination}.{kind}") for kind in ("connection.yaml", "events.ndjson")]
-    commands = [["lint", folder], ["test", str(into / "cases")], ["preview", *first], ["send", "--sandbox", *first]]
+    folder, first = (
+        str(into),
+        [str(into / f"{destination}.{kind}") for kind in ("connection.yaml", "events.ndjson")],
+    )
+    commands = [
+        ["lint", folder],
+        ["test", str(into / "cases")],
+        ["preview", *first],
+        ["send", "--sandbox", *first],
+    ]
     return [[*command, "--definitions", folder] for command in [*commands, ["docs", destination]]]
 
 
 def _wanted(
-    destination: str, base_url: str | None, auth: AuthKind | None, identifiers: tuple[str, ...], path: str | None
+    destination: str,
+    base_url: str | None,
+    auth: AuthKind | None,
+    identifiers: tuple[str, ...],
+    path: str | None,
 ) -> Wanted:
     """Return what was given, after asking for what is missing. Raises ConfigError (C019) when nobody can be asked."""
     from connector.scaffold import scaffold
@@ -101,7 +131,9 @@ def _wanted(
         raise _missing(missing)
     usual = scaffold.parts()["path"]
     base_url = base_url or _ask("the vendor's address (https://…)", scaffold.wrong_base_url)
-    auth = auth or AuthKind(_ask(f"authentication ({', '.join(AuthKind)})", _wrong_auth, AuthKind.BEARER))
+    auth = auth or AuthKind(
+        _ask(f"authentication ({', '.join(AuthKind)})", _wrong_auth, AuthKind.BEARER)
+    )
     identifiers = identifiers or _names(_ask(*_about_identifiers()))
     if path is None and missing:
         path = _ask("path", lambda text: scaffold.wrong_path(text, identifiers), usual)
@@ -117,7 +149,8 @@ def _missing(flags: Sequence[str]) -> ConfigError:
         "--identifier": f"{', '.join(parts()['identifiers'])}, or a name of your own",
     }
     problems = [
-        Problem("C019", flag, "", "is missing, and there is no terminal to ask on", allowed[flag]) for flag in flags
+        Problem("C019", flag, "", "is missing, and there is no terminal to ask on", allowed[flag])
+        for flag in flags
     ]
     last = problems[-1]
     return ConfigError([*problems[:-1], last._replace(hint=f"{last.hint}\nexample: {EXAMPLE}")])

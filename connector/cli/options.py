@@ -16,11 +16,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")
+]
 DefinitionsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--definitions", metavar="PATH", help="A further folder with schemas/ and templates/; can be repeated."
+        "--definitions",
+        metavar="PATH",
+        help="A further folder with schemas/ and templates/; can be repeated.",
     ),
 ]
 SetOption = Annotated[
@@ -31,7 +35,9 @@ SetOption = Annotated[
         help="Replace settings.NAME, limits.NAME, base_url or token_url of the connection; can be repeated.",
     ),
 ]
-ConnectionArgument = Annotated[Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")]
+ConnectionArgument = Annotated[
+    Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")
+]
 EventsArgument = Annotated[
     str,
     typer.Argument(
@@ -40,7 +46,8 @@ EventsArgument = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60.")
+    float | None,
+    typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60."),
 ]
 FailOption = Annotated[
     list[str] | None,
@@ -51,4 +58,6 @@ FailOption = Annotated[
         "can be repeated.",
     ),
 ]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")
+]

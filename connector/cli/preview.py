@@ -26,11 +26,19 @@ class _Listing(Tally):
 
     def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         self.lines.append(
-            {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
+            {
+                "event": str(event_id),
+                "route": route or None,
+                "outcome": outcome,
+                "code": code,
+                "reason": reason,
+            }
         )
 
 
-def show_preview(pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[str], None], *, json: bool) -> bool:
+def show_preview(
+    pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[str], None], *, json: bool
+) -> bool:
     """Show requests, refused events and at the end the counts; return whether no event was refused.
 
     With `json` each is one object on a line of its own, and there are no counts.
@@ -53,7 +61,9 @@ def show_preview(pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[st
 def _show_refusals(tally: _Listing, show: Callable[[str], None], *, json: bool) -> None:
     for line in tally.lines:
         route = f" (route {line['route']})" if line["route"] else ""
-        text = f"# event {line['event']}{route}: {line['outcome']}, {line['code']}: {line['reason']}\n"
+        text = (
+            f"# event {line['event']}{route}: {line['outcome']}, {line['code']}: {line['reason']}\n"
+        )
         show(orjson.dumps(line).decode() if json else text)
     tally.lines.clear()
 

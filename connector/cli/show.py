@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 from connector._util.json_file import read_json
+from connector._util.pretty_json import as_written
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import ConfigError, Problem, nearest
@@ -30,7 +30,11 @@ def _listed(catalog: Catalog, name: str) -> dict[str, Any]:
 
     folder = catalog.folder(name) / "schemas" / name
     actions = {path.stem: read_json(path).get("title", "") for path in action_files(folder)}
-    return {"destination": name, "title": read_json(folder / "destination.json").get("title", ""), "actions": actions}
+    return {
+        "destination": name,
+        "title": read_json(folder / "destination.json").get("title", ""),
+        "actions": actions,
+    }
 
 
 def listing_text(found: list[dict[str, Any]]) -> str:
@@ -51,7 +55,9 @@ def showing(catalog: Catalog, name: str) -> dict[str, Any]:
         return _destination(destination)
     if action_id not in destination.actions:
         message = f"unknown action '{action_id}' of {destination_id}"
-        raise ConfigError([Problem("C207", name, "", message, nearest(action_id, destination.actions))])
+        raise ConfigError(
+            [Problem("C207", name, "", message, nearest(action_id, destination.actions))]
+        )
     return _action(destination, destination.actions[action_id])
 
 
@@ -94,16 +100,37 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    found: dict[str, Any] = {"records": limits.records, "groups": limits.groups, "bytes": limits.bytes}
+    found: dict[str, Any] = {
+        "records": limits.records,
+        "groups": limits.groups,
+        "bytes": limits.bytes,
+    }
     found |= {"age": f"{limits.age:g}s"} if limits.age else {}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _parameters(properties: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parameters(
+    properties: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     required = set(schema.get("required", ()))
-    keys = ("title", "description", "type", "enum", "format", "pattern", "default", "examples", "identifier", "source")
+    keys = (
+        "title",
+        "description",
+        "type",
+        "enum",
+        "format",
+        "pattern",
+        "default",
+        "examples",
+        "identifier",
+        "source",
+    )
     return [
-        {"name": name, "required": name in required, **{key: about[key] for key in keys if key in about}}
+        {
+            "name": name,
+            "required": name in required,
+            **{key: about[key] for key in keys if key in about},
+        }
         for name, about in properties.items()
     ]
 
@@ -120,7 +147,10 @@ def _destination_lines(found: dict[str, Any]) -> Iterable[str]:
     api = found["api"]
     yield f"api        {api.get('name', '')} {api.get('version', '')} at {found['base_url']}"
     yield f"docs       {found['docs']}"
-    yield from (f"{'' if place else 'auth':<10} {line}" for place, line in enumerate(_auth_lines(found["auth"])))
+    yield from (
+        f"{'' if place else 'auth':<10} {line}"
+        for place, line in enumerate(_auth_lines(found["auth"]))
+    )
     yield f"caps       {_pairs(found['limits'].get('caps', {}))}"
     yield f"defaults   {_pairs(found['limits'].get('defaults', {}))}"
     yield from _source(found["limits"])
@@ -152,7 +182,9 @@ def _action_lines(found: dict[str, Any]) -> Iterable[str]:
     yield ""
     yield f"request    {found['request']}"
     yield f"operation  {found['operation']}"
-    yield from (f"{name:<10} {as_written(found[name])}" for name in ("audience", "split") if name in found)
+    yield from (
+        f"{name:<10} {as_written(found[name])}" for name in ("audience", "split") if name in found
+    )
     yield f"caps       {_pairs(found['caps'])}"
     yield f"defaults   {_pairs(found['defaults'])}"
     yield from _source(found)
@@ -183,11 +215,6 @@ def _parameter_lines(parameter: dict[str, Any]) -> Iterable[str]:
     yield from _source(parameter, "      ")
 
 
-def as_written(value: Any) -> str:
-    """Return a value as a person writes it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-
-
 def _rule_table(rules: list[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for most in _SHORT:
@@ -207,7 +234,10 @@ def _rule_rows(rules: list[dict[str, Any]], most: int) -> Iterable[list[str]]:
         for example in rule["examples"] or [{"in": "", "out": ""}]:
             becomes = example["out"] if example["out"] is not None else "dropped"
             digest = becomes if rule["hash"] != "none" else ""
-            yield [*first, *(_short(as_written(text), digest, most) for text in (example["in"], becomes))]
+            yield [
+                *first,
+                *(_short(as_written(text), digest, most) for text in (example["in"], becomes)),
+            ]
             first = [""] * len(first)
 
 
@@ -227,8 +257,12 @@ def _aligned(table: Iterable[Sequence[str]], *, wrap: int, width: int) -> Iterab
     widths[wrap] = max(_cells(line) for row in rows for line in row[wrap].split("\n"))
     for row in rows:
         for number, part in enumerate(row[wrap].split("\n")):
-            cells = [part if place == wrap else "" if number else cell for place, cell in enumerate(row)]
-            padded = (cell + " " * (size - _cells(cell)) for cell, size in zip(cells, widths, strict=True))
+            cells = [
+                part if place == wrap else "" if number else cell for place, cell in enumerate(row)
+            ]
+            padded = (
+                cell + " " * (size - _cells(cell)) for cell, size in zip(cells, widths, strict=True)
+            )
             yield "  ".join(padded).rstrip().replace(_TIED, " ")
 
 
@@ -249,12 +283,15 @@ def _folded(text: str, room: int) -> str:
 
 def _cells(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+    return sum(
+        0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text
+    )
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{value:,} {key}" if isinstance(value, int) else f"{key} {value}" for key, value in values.items()
+        f"{value:,} {key}" if isinstance(value, int) else f"{key} {value}"
+        for key, value in values.items()
     )
 
 

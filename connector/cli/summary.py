@@ -41,11 +41,16 @@ def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) ->
         ("records", s.records),
         ("  delivered", s.delivered),
     ]
-    rows += [("  superseded", s.superseded), ("  rejected", s.rejected), ("  undelivered", s.undelivered)]
+    rows += [
+        ("  superseded", s.superseded),
+        ("  rejected", s.rejected),
+        ("  undelivered", s.undelivered),
+    ]
     rows += [("identifiers dropped", s.identifiers_dropped)]
     lines = [f"{name:<22}{count:>12,}" for name, count in rows]
     lines.append(
-        f"{s.requests:,} requests, {s.bytes:,} bytes, {s.seconds:.2f} s" + (", interrupted" if interrupted else "")
+        f"{s.requests:,} requests, {s.bytes:,} bytes, {s.seconds:.2f} s"
+        + (", interrupted" if interrupted else "")
     )
     if s.events and s.skipped == s.events:
         lines.append("no event matched a route; look at each route's 'when'")
@@ -54,7 +59,9 @@ def summary_text(tally: Tally, sandbox: Sandbox | None, *, interrupted: bool) ->
     for (outcome, code, reason), count in tally.reasons.most_common(_SHOWN):
         lines.append(f"{outcome} {count:,} x {code}: {reason}")
     if len(tally.reasons) > _SHOWN:
-        lines.append(f"… and {len(tally.reasons) - _SHOWN} further reasons; --report FILE lists every event")
+        lines.append(
+            f"… and {len(tally.reasons) - _SHOWN} further reasons; --report FILE lists every event"
+        )
     lines += dropped_lines(tally.dropped)
     if sandbox is not None:
         lines += ["", holdings_text(sandbox)]
@@ -66,11 +73,16 @@ _SHOWN = 20
 
 def holdings_text(sandbox: Sandbox) -> str:
     """Return a line for each audience that the sandbox holds."""
-    rows = [f"  {h.path}  {h.people:,} people, {h.identifiers:,} identifiers" for h in sandbox.holdings()]
+    rows = [
+        f"  {h.path}  {h.people:,} people, {h.identifiers:,} identifiers"
+        for h in sandbox.holdings()
+    ]
     return "\n".join(["the sandbox holds:", *(rows or ["  nothing"])])
 
 
-def sandbox_text(destination: str, members: Mapping[str, str], credentials: Mapping[str, str]) -> str:
+def sandbox_text(
+    destination: str, members: Mapping[str, str], credentials: Mapping[str, str]
+) -> str:
     """Return where a sandbox listens, and the members and credentials of a connection to it."""
     lines = [
         f"sandbox of {destination} at {members['base_url']}; Ctrl-C ends it and shows what it holds",
@@ -78,7 +90,10 @@ def sandbox_text(destination: str, members: Mapping[str, str], credentials: Mapp
         *(f"{name}: {value}" for name, value in members.items() if value),
     ]
     if credentials:
-        lines += ["it takes these credentials:", *(f"  {name}: {value}" for name, value in credentials.items())]
+        lines += [
+            "it takes these credentials:",
+            *(f"  {name}: {value}" for name, value in credentials.items()),
+        ]
     return "\n".join(lines)
 
 

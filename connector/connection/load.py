@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,56 +11,22 @@ from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.mapping import compile_path, compile_source, compile_when
-from connector.connection.secrets import SecretRef, find_secrets, missing
-from connector.connection.urls import is_local, wrong_address
+from connector.connection.model import Connection, Route
+from connector.connection.secrets import SecretRef, missing
+from connector.connection.urls import wrong_address
 from connector.definitions.catalog import Catalog
+from connector.definitions.coercion import ParameterError, compile_parameter
+from connector.definitions.headers import CONTROL, OWN_HEADERS
 from connector.definitions.metaschema import form_problems
-from connector.definitions.model import Action, Destination, Limits, limits
+from connector.definitions.model import Action, Destination, limits
 from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem, nearest
-from connector.pipeline.records import Route
-from connector.pipeline.request_builder import CONTROL
-from connector.pipeline.targets import ParameterError, compile_parameter
 from connector.templating.expressions import SYNTAX, ExpressionError
 
 _HEADER = re.compile("[A-Za-z0-9-]+")
-_OWN_HEADERS = frozenset(
-    {"connection", "content-encoding", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"}
-)
 # a name that says so: what it holds does not belong into a file
 _SECRET_HEADER = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)
 _ADDRESSES = ("base_url", "token_url")
-
-
-@dataclass(frozen=True)
-class Connection:
-    """A checked connection. `limits` are those of the file; `file` names it in messages."""
-
-    file: str
-    destination: Destination
-    settings: Mapping[str, Any]
-    credentials: Mapping[str, SecretRef]
-    base_url: str
-    limits: Limits
-    event_id: str | None
-    routes: tuple[Route, ...]
-    order: str = "strict"
-    token_url: str = ""
-
-    def auth(self) -> Mapping[str, Any]:
-        """Return the auth of these settings. Raises ConfigError (C217) when secrets would go to an unexpected host."""
-        auth = self.destination.auth_of(self.settings)
-        if self.token_url:
-            return {**auth, "token_url": self.token_url}
-        if "token_url" in auth and is_local(self.base_url) and not is_local(auth["token_url"]):
-            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth['token_url']}"
-            hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
-            raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
-        return auth
-
-    def secrets(self) -> dict[str, str]:
-        """Return the secrets. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
-        return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)
 
 
 def _said(error: ValueError) -> tuple[str, str]:
@@ -72,7 +37,11 @@ def _said(error: ValueError) -> tuple[str, str]:
 
 def _wanted(schema: Mapping[str, Any]) -> str:
     """Return the hint that says which values a parameter or setting takes."""
-    kind, values = ("known", schema["enum"]) if "enum" in schema else ("for example", schema.get("examples", ()))
+    kind, values = (
+        ("known", schema["enum"])
+        if "enum" in schema
+        else ("for example", schema.get("examples", ()))
+    )
     return f"{kind}: {', '.join(map(str, values))}" if values else ""
 
 
@@ -99,7 +68,9 @@ def _override(raw: Any, override: str) -> Any:
     try:
         value = text if section in _ADDRESSES else parse_yaml(text)
     except (YAMLError, RecursionError):
-        raise ConfigError([Problem("C011", "--set", "", f"the value of '{place}' is not YAML")]) from None
+        raise ConfigError(
+            [Problem("C011", "--set", "", f"the value of '{place}' is not YAML")]
+        ) from None
     before = raw.get(section) if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or (name and not isinstance(before, dict | None)):
         return raw  # the form says what is wrong
@@ -132,13 +103,21 @@ def make_connection(raw: Mapping[str, Any], file: str, catalog: Catalog) -> Conn
         file=file,
         destination=destination,
         settings=checker.settings,
-        credentials={name: SecretRef(*next(iter(ref.items()))) for name, ref in raw.get("credentials", {}).items()},
+        credentials={
+            name: SecretRef(*next(iter(ref.items())))
+            for name, ref in raw.get("credentials", {}).items()
+        },
         base_url=raw.get("base_url") or destination.base_url(checker.settings),
         limits=limits(raw.get("limits", {})),
         event_id=raw.get("event_id"),
         order=raw.get("order", "strict"),
         routes=tuple(
-            Route(_route_name(i, route), destination.actions[route["action"]], route.get("when"), route.get("map", {}))
+            Route(
+                _route_name(i, route),
+                destination.actions[route["action"]],
+                route.get("when"),
+                route.get("map", {}),
+            )
             for i, route in enumerate(raw["routes"])
         ),
         token_url=raw.get("token_url", ""),
@@ -156,7 +135,11 @@ class _Checker:
         self.raw = raw
         self.file = file
         self.destination = destination
-        defaults = {name: schema["default"] for name, schema in destination.settings.items() if "default" in schema}
+        defaults = {
+            name: schema["default"]
+            for name, schema in destination.settings.items()
+            if "default" in schema
+        }
         self.settings: dict[str, Any] = {**defaults, **raw.get("settings", {})}
 
     def problems(self) -> Iterator[Problem]:
@@ -181,7 +164,9 @@ class _Checker:
                 yield self._problem("C202", "/settings", f"missing setting '{name}'", about)
         for name, value in self.settings.items():
             if name not in known:
-                yield self._problem("C202", f"/settings/{name}", f"unknown setting '{name}'", nearest(name, known))
+                yield self._problem(
+                    "C202", f"/settings/{name}", f"unknown setting '{name}'", nearest(name, known)
+                )
                 continue
             problems = list(self._value("C202", f"/settings/{name}", name, known[name], value))
             yield from problems
@@ -190,7 +175,9 @@ class _Checker:
             if not problems and name == self.destination.raw.get("more_headers"):
                 yield from self._more_headers(name)
 
-    def _value(self, code: str, pointer: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[Problem]:
+    def _value(
+        self, code: str, pointer: str, name: str, schema: Mapping[str, Any], value: Any
+    ) -> Iterator[Problem]:
         try:
             compile_parameter(name, schema)(value)
         except ParameterError as error:
@@ -205,11 +192,16 @@ class _Checker:
         for name in given:
             if name not in wanted:
                 yield self._problem(
-                    "C204", f"/credentials/{name}", f"unknown credential '{name}'", nearest(name, wanted)
+                    "C204",
+                    f"/credentials/{name}",
+                    f"unknown credential '{name}'",
+                    nearest(name, wanted),
                 )
         yield from missing(auth, given, self.file) if "credentials" in self.raw else ()
 
-    def _auth(self, of: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    def _auth(
+        self, of: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> Mapping[str, Any] | None:
         """Return the auth of the settings; None when one of them is wrong, which is said there."""
         try:
             return of(self.settings)
@@ -220,12 +212,20 @@ class _Checker:
         auth, given = self._auth(self.destination.chosen_auth), self.raw.get("token_url")
         named = placeholders((auth or {}).get("token_url", ""))
         if given and auth and "token_url" not in auth:
-            yield self._problem("C217", "/token_url", "nothing here asks for a token", "take it out")
+            yield self._problem(
+                "C217", "/token_url", "nothing here asks for a token", "take it out"
+            )
         for name in named:
-            if name not in self.settings and name not in self.destination.schema.get("required", ()):
-                yield self._problem("C202", "/settings", f"missing setting '{name}'", "it is a part of token_url")
+            if name not in self.settings and name not in self.destination.schema.get(
+                "required", ()
+            ):
+                yield self._problem(
+                    "C202", "/settings", f"missing setting '{name}'", "it is a part of token_url"
+                )
         url = given or (self._auth(self.destination.auth_of) or {}).get("token_url")
-        message, hint = wrong_address(url, "the address of a token endpoint", "secrets") if url else ("", "")
+        message, hint = (
+            wrong_address(url, "the address of a token endpoint", "secrets") if url else ("", "")
+        )
         if message:
             pointer = f"/settings/{named[0]}" if named and not given else "/token_url"
             yield self._problem("C205", pointer, message, hint)
@@ -233,13 +233,23 @@ class _Checker:
     def _base_url(self) -> Iterator[Problem]:
         template = self.destination.raw["base_url"]
         named = placeholders(template)
-        if "base_url" not in self.raw and not all(isinstance(self.settings.get(name), str) for name in named):
+        if "base_url" not in self.raw and not all(
+            isinstance(self.settings.get(name), str) for name in named
+        ):
             return  # a setting is missing or of another type, which is said there
-        message, hint = wrong_address(self.raw.get("base_url") or self.destination.base_url(self.settings))
+        message, hint = wrong_address(
+            self.raw.get("base_url") or self.destination.base_url(self.settings)
+        )
         if message:
             filled = named and "base_url" not in self.raw
-            hint = f"it becomes a part of {template}" if filled and template != f"{{{named[0]}}}" else hint
-            yield self._problem("C205", f"/settings/{named[0]}" if filled else "/base_url", message, hint)
+            hint = (
+                f"it becomes a part of {template}"
+                if filled and template != f"{{{named[0]}}}"
+                else hint
+            )
+            yield self._problem(
+                "C205", f"/settings/{named[0]}" if filled else "/base_url", message, hint
+            )
 
     def _more_headers(self, setting: str) -> Iterator[Problem]:
         """Yield what cannot be a header in the setting whose members are headers."""
@@ -247,13 +257,18 @@ class _Checker:
             pointer = f"/settings/{setting}/{name}"
             if not _HEADER.fullmatch(name) or not isinstance(text, str) or CONTROL.search(text):
                 yield self._problem(
-                    "C202", pointer, "is no header", "allowed: a name of letters, digits and dashes, and text"
+                    "C202",
+                    pointer,
+                    "is no header",
+                    "allowed: a name of letters, digits and dashes, and text",
                 )
             elif _SECRET_HEADER.search(name):
                 hint = "take it out; secrets are referred to under 'credentials'"
                 yield self._problem("C202", pointer, f"the header {name} holds a secret", hint)
-            elif name.lower() in _OWN_HEADERS:
-                yield self._problem("C202", pointer, f"the connector sets the header {name} itself", "take it out")
+            elif name.lower() in OWN_HEADERS:
+                yield self._problem(
+                    "C202", pointer, f"the connector sets the header {name} itself", "take it out"
+                )
 
     def _limits(self) -> Iterator[Problem]:
         try:
@@ -261,8 +276,16 @@ class _Checker:
         except ValueError as error:
             yield self._problem("C206", "/limits", f"a limit {error}")
             return
-        actions = {route["action"]: self.destination.actions.get(route["action"]) for route in self.raw["routes"]}
-        above = [(getattr(a.caps, name), a.id, name) for a in actions.values() if a for name in wanted.above(a.caps)]
+        actions = {
+            route["action"]: self.destination.actions.get(route["action"])
+            for route in self.raw["routes"]
+        }
+        above = [
+            (getattr(a.caps, name), a.id, name)
+            for a in actions.values()
+            if a
+            for name in wanted.above(a.caps)
+        ]
         for name in dict.fromkeys(name for _, _, name in above):
             cap, action, _ = min(row for row in above if row[2] == name)
             message = f"is above the vendor's cap of {cap:,} for {action}"
@@ -270,7 +293,9 @@ class _Checker:
 
     def _event_id(self) -> Iterator[Problem]:
         if "event_id" in self.raw:
-            yield from self._compiles("C211", "/event_id", lambda: compile_path(self.raw["event_id"]))
+            yield from self._compiles(
+                "C211", "/event_id", lambda: compile_path(self.raw["event_id"])
+            )
 
     def _names(self) -> Iterator[Problem]:
         seen: set[str] = set()
@@ -278,7 +303,10 @@ class _Checker:
             name = _route_name(index, route)
             if name in seen:
                 yield self._problem(
-                    "C214", f"/routes/{index}/name", f"two routes are named '{name}'", "names have to differ"
+                    "C214",
+                    f"/routes/{index}/name",
+                    f"two routes are named '{name}'",
+                    "names have to differ",
                 )
             seen.add(name)
 
@@ -286,17 +314,25 @@ class _Checker:
         actions = self.destination.actions
         if route["action"] not in actions:
             message = f"unknown action '{route['action']}'"
-            yield self._problem("C207", f"{pointer}/action", message, nearest(route["action"], actions))
+            yield self._problem(
+                "C207", f"{pointer}/action", message, nearest(route["action"], actions)
+            )
             return
-        yield from self._compiles("C212", f"{pointer}/when", lambda: compile_when(route.get("when"), self.settings))
+        yield from self._compiles(
+            "C212", f"{pointer}/when", lambda: compile_when(route.get("when"), self.settings)
+        )
         action, mapped = actions[route["action"]], route.get("map", {})
         for name, source in mapped.items():
             yield from self._map_entry(f"{pointer}/map/{name}", action, name, source)
         yield from self._needed(f"{pointer}/map", action, mapped)
 
-    def _map_entry(self, pointer: str, action: Action, name: str, source: Mapping[str, Any]) -> Iterator[Problem]:
+    def _map_entry(
+        self, pointer: str, action: Action, name: str, source: Mapping[str, Any]
+    ) -> Iterator[Problem]:
         if name not in action.properties:
-            yield self._problem("C208", pointer, f"unknown parameter '{name}'", nearest(name, action.properties))
+            yield self._problem(
+                "C208", pointer, f"unknown parameter '{name}'", nearest(name, action.properties)
+            )
             return
         code = "C212" if "expr" in source else "C211"
         place = f"{pointer}/{next(iter(source))}"
@@ -308,10 +344,14 @@ class _Checker:
         for name in action.schema.get("required", ()):
             if name not in mapped and "default" not in action.properties[name]:
                 about = action.properties[name].get("description", "")
-                yield self._problem("C209", pointer, f"the required parameter '{name}' is not mapped", about)
+                yield self._problem(
+                    "C209", pointer, f"the required parameter '{name}' is not mapped", about
+                )
         people = [identifier.parameter for identifier in action.identifiers if identifier.alone]
         if people and not set(people) & set(mapped):
-            yield self._problem("C210", pointer, "no identifier is mapped", f"at least one of: {', '.join(people)}")
+            yield self._problem(
+                "C210", pointer, "no identifier is mapped", f"at least one of: {', '.join(people)}"
+            )
 
     def _compiles(self, code: str, pointer: str, compile_it: Any) -> Iterator[Problem]:
         try:

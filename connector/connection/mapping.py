@@ -10,7 +10,12 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from connector.templating.expressions import ABSENT, AbsentError, ExpressionError, compile_expression
+from connector.templating.expressions import (
+    ABSENT,
+    AbsentError,
+    ExpressionError,
+    compile_expression,
+)
 
 Get = Callable[[dict[str, Any]], Any]
 GetAll = Callable[[Sequence[dict[str, Any]]], list[Any]]
@@ -20,7 +25,9 @@ _PART = re.compile(
 )
 
 #: How a path is written, for messages.
-PATH_FORM = """names joined by dots, with [0], [*] or ["odd.name"] after them, such as traits.emails[0]"""
+PATH_FORM = (
+    """names joined by dots, with [0], [*] or ["odd.name"] after them, such as traits.emails[0]"""
+)
 
 
 def parse_path(path: str) -> list[str | int | None]:
@@ -28,13 +35,21 @@ def parse_path(path: str) -> list[str | int | None]:
     parts: list[str | int | None] = []
     end = 0
     if path.startswith("$"):
-        raise ValueError(f"'{path}' starts with $; a path starts in the event; allowed: {PATH_FORM}")
+        raise ValueError(
+            f"'{path}' starts with $; a path starts in the event; allowed: {PATH_FORM}"
+        )
     while end < len(path):
         match = _PART.match(path, end)
-        if not match or (end == 0 and path.startswith(".")) or (end and match["key"] and path[end] != "."):
+        if (
+            not match
+            or (end == 0 and path.startswith("."))
+            or (end and match["key"] and path[end] != ".")
+        ):
             raise ValueError(f"'{path}' is not a path; allowed: {PATH_FORM}")
         index = match["index"]
-        parts.append((None if index == "*" else int(index)) if index else match["key"] or match["quoted"])
+        parts.append(
+            (None if index == "*" else int(index)) if index else match["key"] or match["quoted"]
+        )
         end = match.end()
     if not parts:
         raise ValueError(f"a path is empty; allowed: {PATH_FORM}")
@@ -112,7 +127,9 @@ def compile_source(source: Mapping[str, Any], settings: Mapping[str, Any]) -> Ge
         return lambda data: value
     if "from" in source:
         paths = source["from"]
-        return first_present([compile_path(path) for path in ([paths] if isinstance(paths, str) else paths)])
+        return first_present(
+            [compile_path(path) for path in ([paths] if isinstance(paths, str) else paths)]
+        )
     evaluate = compile_expression(source["expr"], EVENT_NAMES)
 
     def get(data: dict[str, Any]) -> Any:
@@ -149,7 +166,10 @@ def compile_columns(
 
     def columns(events: Sequence[dict[str, Any]]) -> list[list[Any]]:
         inner = {
-            first: [found if (found := event.get(first)).__class__ is dict else nothing for event in events]
+            first: [
+                found if (found := event.get(first)).__class__ is dict else nothing
+                for event in events
+            ]
             for first in firsts
         }
         return [
@@ -179,7 +199,9 @@ def _or_error(get: Get, event: dict[str, Any]) -> Any:
 EVENT_NAMES: Collection[str] = ("event", "settings")
 
 
-def compile_when(source: str | None, settings: Mapping[str, Any]) -> Callable[[dict[str, Any]], bool] | None:
+def compile_when(
+    source: str | None, settings: Mapping[str, Any]
+) -> Callable[[dict[str, Any]], bool] | None:
     """Compile a route's `when`; None when every event matches. Raises ExpressionError; so does its function."""
     if source is None:
         return None

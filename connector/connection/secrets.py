@@ -28,7 +28,9 @@ def missing(auth: Mapping[str, Any], given: Container[str], file: str) -> Iterat
             yield Problem("C204", file, "/credentials", f"missing credential '{name}'", hint)
 
 
-def find_secrets(auth: Mapping[str, Any], given: Mapping[str, SecretRef], file: str) -> dict[str, str]:
+def find_secrets(
+    auth: Mapping[str, Any], given: Mapping[str, SecretRef], file: str
+) -> dict[str, str]:
     """Return the secrets by name. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
     found: dict[str, str] = {}
     problems = list(missing(auth, given, file))
@@ -47,13 +49,17 @@ def find_secrets(auth: Mapping[str, Any], given: Mapping[str, SecretRef], file: 
 def _check_room(secret: str, auth: Mapping[str, Any]) -> None:
     """Raise ValueError when a key does not fit into the room that is kept free for it in a body."""
     if auth.get("in") == "body" and len(json.dumps([auth["name"], secret])) > KEY_ROOM:
-        raise ValueError("the secret is too long to be sent in a body; look whether it is the right one")
+        raise ValueError(
+            "the secret is too long to be sent in a body; look whether it is the right one"
+        )
 
 
 def _read(ref: SecretRef) -> str:
     secret = _variable(ref.place) if ref.kind == "env" else _file(ref.place)
     if not secret.isprintable():
-        raise ValueError("the secret holds a line break or a control character; write the secret and nothing else")
+        raise ValueError(
+            "the secret holds a line break or a control character; write the secret and nothing else"
+        )
     return secret
 
 
@@ -62,7 +68,9 @@ def _variable(name: str) -> str:
     if not secret:
         # a name of another form may be the secret itself
         shown = name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "named here"
-        raise ValueError(f"the environment variable {shown} is not set or empty; export it before sending")
+        raise ValueError(
+            f"the environment variable {shown} is not set or empty; export it before sending"
+        )
     return secret
 
 

@@ -26,8 +26,12 @@ class Catalog:
         """Raises ConfigError (C010) when an extra folder has no `schemas/`."""
         for folder in extra:
             if not (folder / "schemas").is_dir():
-                hint = "a definitions folder holds schemas/<destination>/ and templates/<destination>/"
-                raise ConfigError([Problem("C010", str(folder), "", "has no folder 'schemas'", hint)])
+                hint = (
+                    "a definitions folder holds schemas/<destination>/ and templates/<destination>/"
+                )
+                raise ConfigError(
+                    [Problem("C010", str(folder), "", "has no folder 'schemas'", hint)]
+                )
         self._folders = [*extra, *_installed(), own_folder()]
 
     def ids(self) -> list[str]:
@@ -40,7 +44,9 @@ class Catalog:
             if (root / "schemas" / destination / "destination.json").is_file():
                 return root
         message = f"unknown destination '{destination}'"
-        raise ConfigError([Problem("C201", "destination", "", message, nearest(destination, self.ids()))])
+        raise ConfigError(
+            [Problem("C201", "destination", "", message, nearest(destination, self.ids()))]
+        )
 
     def load(self, destination: str) -> Destination:
         """Return a destination after a check of its files' form. Raises ConfigError (C201) and DefinitionError."""
@@ -59,7 +65,10 @@ def load(root: Path, destination: str) -> Destination:
     folder = Folder(schemas)
     documents = {path.stem: folder.document(path.name) for path in action_files(schemas)}
     document = folder.document("destination.json")
-    problems = [*_whole(document, "destination"), *(p for one in documents.values() for p in _whole(one, "action"))]
+    problems = [
+        *_whole(document, "destination"),
+        *(p for one in documents.values() for p in _whole(one, "action")),
+    ]
     if problems:
         raise DefinitionError(problems)
     defaults = document.content["destination"]
@@ -87,7 +96,15 @@ def _installed() -> Iterator[Path]:
             place = f"the entry point '{entry.name}' of {ENTRY_POINTS}"
             message = f"there is no package '{entry.value}' with a folder 'schemas'"
             raise ConfigError(
-                [Problem("C010", place, "", message, "mend the package that it comes with, or remove it")]
+                [
+                    Problem(
+                        "C010",
+                        place,
+                        "",
+                        message,
+                        "mend the package that it comes with, or remove it",
+                    )
+                ]
             )
         yield from found
 

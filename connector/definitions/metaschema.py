@@ -12,8 +12,20 @@ from connector._util.json_file import read_json
 from connector.errors import DefinitionError, Problem
 from connector.validation.explain import Failure, explained, lookup
 
-_NUMBERS = {"additionalProperties": 102, "unevaluatedProperties": 102, "required": 103, "dependentRequired": 103}
-_NUMBERS |= {"enum": 104, "const": 104, "type": 105, "pattern": 106, "format": 106, "propertyNames": 106}
+_NUMBERS = {
+    "additionalProperties": 102,
+    "unevaluatedProperties": 102,
+    "required": 103,
+    "dependentRequired": 103,
+}
+_NUMBERS |= {
+    "enum": 104,
+    "const": 104,
+    "type": 105,
+    "pattern": 106,
+    "format": 106,
+    "propertyNames": 106,
+}
 _OTHER = 107
 
 
@@ -39,7 +51,9 @@ def _problem(failure: Failure, document: object, file: str, letter: str) -> Prob
         message = message.partition(" (pattern ")[0]
     elif failure.missing:
         hint = _about(failure.missing, lookup(document, failure.pointer))
-    return Problem(f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint)
+    return Problem(
+        f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint
+    )
 
 
 def check_form(folder: Path) -> list[Problem]:
@@ -83,12 +97,20 @@ def _contract_problems(document: object, file: str) -> Iterator[Problem]:
     from jsonschema import Draft202012Validator
 
     for failure in explained(Draft202012Validator(Draft202012Validator.META_SCHEMA), document):
-        yield Problem("D109", file, failure.pointer, f"is not JSON Schema (2020-12): {failure.message}", failure.hint)
+        yield Problem(
+            "D109",
+            file,
+            failure.pointer,
+            f"is not JSON Schema (2020-12): {failure.message}",
+            failure.hint,
+        )
 
 
 @cache
 def _meta_files() -> dict[str, Any]:
-    return {path.name: read_json(path) for path in (own_folder() / "schemas" / "meta").glob("*.json")}
+    return {
+        path.name: read_json(path) for path in (own_folder() / "schemas" / "meta").glob("*.json")
+    }
 
 
 def _about(key: str, beside: Collection[str]) -> str:
@@ -97,7 +119,8 @@ def _about(key: str, beside: Collection[str]) -> str:
         _description(part["properties"][key], name)
         for name, schema in _meta_files().items()
         for part in _objects(schema)
-        if isinstance(part["properties"].get(key), dict) and part["properties"].keys() >= set(beside)
+        if isinstance(part["properties"].get(key), dict)
+        and part["properties"].keys() >= set(beside)
     }
     return said.pop() if len(said) == 1 else ""
 
@@ -124,7 +147,9 @@ def _fast(kind: str) -> Any:
     import jsonschema_rs
 
     files = _meta_files()
-    registry = jsonschema_rs.Registry([(f"json-schema:///{name}", schema) for name, schema in files.items()])
+    registry = jsonschema_rs.Registry(
+        [(f"json-schema:///{name}", schema) for name, schema in files.items()]
+    )
     schema = {"$ref": f"json-schema:///{kind}.schema.json"}
     return jsonschema_rs.Draft202012Validator(schema, registry=registry)
 
@@ -135,6 +160,8 @@ def _explaining(kind: str) -> Any:
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
-    files: dict[str, Any] = {name: DRAFT202012.create_resource(schema) for name, schema in _meta_files().items()}
+    files: dict[str, Any] = {
+        name: DRAFT202012.create_resource(schema) for name, schema in _meta_files().items()
+    }
     registry: Any = Registry().with_resources(files.items())
     return Draft202012Validator({"$ref": f"{kind}.schema.json"}, registry=registry)

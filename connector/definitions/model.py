@@ -53,7 +53,9 @@ class Limits:
 
     def over(self, other: Limits) -> Limits:
         """Return these limits, and the other's where there is none here."""
-        return Limits(*(a if a is not None else b for a, b in zip(self._all(), other._all(), strict=True)))
+        return Limits(
+            *(a if a is not None else b for a, b in zip(self._all(), other._all(), strict=True))
+        )
 
     def within(self, caps: Limits) -> Limits:
         """Return these limits, each at most the cap."""
@@ -63,7 +65,9 @@ class Limits:
     def above(self, caps: Limits) -> list[str]:
         """Return the names of the limits that are above the cap."""
         rows = zip(_STAGES, self._all(), caps._all(), strict=True)
-        return [name for name, mine, cap in rows if mine is not None and cap is not None and mine > cap]
+        return [
+            name for name, mine, cap in rows if mine is not None and cap is not None and mine > cap
+        ]
 
     def _all(self) -> tuple[Any, ...]:
         return self.records, self.groups, self.bytes, self.age
@@ -189,9 +193,15 @@ class Action:
     def body_caps(self) -> Limits:
         """The ceilings for a body as it is built: the vendor's, with room for a key that is added when it is sent."""
         auth = self.defaults["auth"]
-        keyed = any(scheme.get("in") == "body" for scheme in auth.get("schemes", {"": auth}).values())
+        keyed = any(
+            scheme.get("in") == "body" for scheme in auth.get("schemes", {"": auth}).values()
+        )
         size = self.caps.bytes
-        return replace(self.caps, bytes=max(1, size - KEY_ROOM)) if keyed and size is not None else self.caps
+        return (
+            replace(self.caps, bytes=max(1, size - KEY_ROOM))
+            if keyed and size is not None
+            else self.caps
+        )
 
     @cached_property
     def usual(self) -> Limits:
@@ -206,7 +216,10 @@ class Action:
 def _identifier(name: str, raw: Mapping[str, Any]) -> Identifier:
     prehashed = raw.get("prehashed", False)
     flag = prehashed["flag"] if isinstance(prehashed, dict) else None
-    steps = ((step, "") if isinstance(step, str) else next(iter(step.items())) for step in raw.get("normalize", ()))
+    steps = (
+        (step, "") if isinstance(step, str) else next(iter(step.items()))
+        for step in raw.get("normalize", ())
+    )
     return Identifier(
         parameter=name,
         wire=raw.get("wire", name),
@@ -271,15 +284,25 @@ class Destination:
         auth = self.chosen_auth(settings)
         url = auth.get("token_url")
         # a setting may be the whole address; any other is a part of it
-        return {**auth, "token_url": expand(url, settings, encode=not url.startswith("{"))} if url else auth
+        return (
+            {**auth, "token_url": expand(url, settings, encode=not url.startswith("{"))}
+            if url
+            else auth
+        )
 
     @cached_property
     def example_settings(self) -> Mapping[str, Any]:
         """Settings to show and try the destination with: its example, else the settings' own defaults and examples."""
-        defaults = {name: schema["default"] for name, schema in self.settings.items() if "default" in schema}
+        defaults = {
+            name: schema["default"] for name, schema in self.settings.items() if "default" in schema
+        }
         for example in self.schema.get("examples", ()):
             return {**defaults, **example}
-        examples = {name: schema["examples"][0] for name, schema in self.settings.items() if "examples" in schema}
+        examples = {
+            name: schema["examples"][0]
+            for name, schema in self.settings.items()
+            if "examples" in schema
+        }
         return {**examples, **defaults}
 
     def base_url(self, settings: Mapping[str, Any]) -> str:
@@ -289,4 +312,6 @@ class Destination:
     @cached_property
     def rates(self) -> tuple[Rate, ...]:
         """The vendor's rate limits."""
-        return tuple(Rate(r["requests"], times.span(r["per"]), r["scope"]) for r in self.raw.get("rate", ()))
+        return tuple(
+            Rate(r["requests"], times.span(r["per"]), r["scope"]) for r in self.raw.get("rate", ())
+        )

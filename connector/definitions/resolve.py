@@ -59,7 +59,9 @@ class Folder:
             raise DefinitionError(self._problems)
         return Document(content, origins)
 
-    def _expand(self, node: Any, at: tuple[str, str], place: str, origins: Any, open_refs: tuple[Any, ...]) -> Any:
+    def _expand(
+        self, node: Any, at: tuple[str, str], place: str, origins: Any, open_refs: tuple[Any, ...]
+    ) -> Any:
         origins.setdefault(place, self._shown(at))
         if isinstance(node, list):
             return [
@@ -69,7 +71,9 @@ class Folder:
         if not isinstance(node, dict):
             return node
         own = {
-            key: self._expand(value, _below(at, key), _below(("", place), key)[1], origins, open_refs)
+            key: self._expand(
+                value, _below(at, key), _below(("", place), key)[1], origins, open_refs
+            )
             for key, value in node.items()
             if key != "$ref"
         }
@@ -77,7 +81,11 @@ class Folder:
             return own
         target_at = self._target(node["$ref"], at)
         if target_at in open_refs:
-            self._refuse(at, f"'{node['$ref']}' leads back to itself", "let one of the two files hold what both need")
+            self._refuse(
+                at,
+                f"'{node['$ref']}' leads back to itself",
+                "let one of the two files hold what both need",
+            )
             return own
         try:
             found = self._registry.resolver(target_at[0]).lookup("#".join(target_at)).contents

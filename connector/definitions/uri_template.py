@@ -20,7 +20,9 @@ def expand(text: str, values: Mapping[str, Any], *, encode: bool) -> str:
     if "{" not in text:
         return text
 
-    from connector.templating.expressions import text as as_text  # it parses with a library that takes long to load
+    from connector.templating.expressions import (
+        text as as_text,
+    )  # it parses with a library that takes long to load
 
     def fill(match: re.Match[str]) -> str:
         value = as_text(values[match[1]])

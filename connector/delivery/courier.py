@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from connector.auth.base import SendError, UnauthorizedError
 from connector.definitions.model import Rate
 from connector.delivery.http import Send
+from connector.errors import SendError, UnauthorizedError
 from connector.model import Bisect, Delivered, Outcome, Record, Rejected, Request, Retry, Stop
 from connector.pipeline.attribution import attribute
 from connector.pipeline.batching import Batch
@@ -95,9 +95,13 @@ class RetryPolicy:
     retries: int = 7
     base: float = 1.0
     cap: float = 60.0
-    longest_wait: float = 960.0  # of what a vendor may ask for: a quarter of an hour's window, and a minute
+    longest_wait: float = (
+        960.0  # of what a vendor may ask for: a quarter of an hour's window, and a minute
+    )
 
-    def delay(self, retry: int, outcome: Retry, now: float, random_unit: Callable[[], float]) -> float:
+    def delay(
+        self, retry: int, outcome: Retry, now: float, random_unit: Callable[[], float]
+    ) -> float:
         """Return the seconds to wait before a retry (0 is the first)."""
         backoff = random_unit() * min(self.cap, self.base * 2.0 ** min(retry, 64))
         if outcome.at is None or not outcome.at > now:
@@ -121,7 +125,12 @@ class Limiter:
         while not self._clock.ending:
             with self._lock:
                 now = self._clock.now()
-                ready = max([self._not_before, *(self._ready(i, rate, lane) for i, rate in enumerate(self._rates))])
+                ready = max(
+                    [
+                        self._not_before,
+                        *(self._ready(i, rate, lane) for i, rate in enumerate(self._rates)),
+                    ]
+                )
                 if ready <= now:
                     for i, rate in enumerate(self._rates):
                         self._window(i, rate, lane).append(now)
@@ -187,7 +196,9 @@ class Courier:
                 else:
                     parts += reversed(self._refused(part, outcome, tries))
         except BaseException as error:
-            self._keep(parts, Stop("internal", f"a defect of the connector: {type(error).__name__}"))
+            self._keep(
+                parts, Stop("internal", f"a defect of the connector: {type(error).__name__}")
+            )
             raise
         return None
 
@@ -200,11 +211,19 @@ class Courier:
         if isinstance(outcome, Rejected) and outcome.named is None:
             self._ledger.rejected(part.records, outcome.code, outcome.reason)
             return []
-        verdict = attribute(part, outcome.named) if isinstance(outcome, Rejected) and outcome.named else None
+        verdict = (
+            attribute(part, outcome.named)
+            if isinstance(outcome, Rejected) and outcome.named
+            else None
+        )
         if verdict is not None:
             for word in dict.fromkeys(verdict.words.get(place, "") for place in verdict.refused):
-                places = [place for place in verdict.refused if verdict.words.get(place, "") == word]
-                self._ledger.rejected(part.only(places).records, outcome.code, outcome.reason + word)
+                places = [
+                    place for place in verdict.refused if verdict.words.get(place, "") == word
+                ]
+                self._ledger.rejected(
+                    part.only(places).records, outcome.code, outcome.reason + word
+                )
             self._ledger.delivered(part.only(verdict.delivered).records)
             later = [_Part(part.only(verdict.later), tries + 1)] if verdict.later else []
             return [*(_Part(part.only(places)) for places in verdict.again), *later]
@@ -223,17 +242,27 @@ class Courier:
             return Bisect("too_large", "the request is over the vendor's cap of bytes")
         return self._attempts(part, request, tries)
 
-    def _attempts(self, part: Batch, request: Request, retry: int) -> Delivered | Rejected | Bisect | Stop:
+    def _attempts(
+        self, part: Batch, request: Request, retry: int
+    ) -> Delivered | Rejected | Bisect | Stop:
         if retry > self._policy.retries:
-            return Stop("gave_up", f"gave up after {retry} attempts: the vendor asks to send these again later")
-        if retry and not self._clock.sleep(self._policy.delay(retry - 1, Retry(""), self._clock.now(), self._random)):
+            return Stop(
+                "gave_up",
+                f"gave up after {retry} attempts: the vendor asks to send these again later",
+            )
+        if retry and not self._clock.sleep(
+            self._policy.delay(retry - 1, Retry(""), self._clock.now(), self._random)
+        ):
             return Stop("interrupted", "the run was ended before this was sent")
         while self._limiter.wait(part.target.url):
             outcome = self._attempt(part, request)
             if not isinstance(outcome, Retry):
                 return outcome
             if retry >= self._policy.retries:
-                return Stop("gave_up", f"gave up after {retry + 1} attempt{'s' if retry else ''}: {outcome.reason}")
+                return Stop(
+                    "gave_up",
+                    f"gave up after {retry + 1} attempt{'s' if retry else ''}: {outcome.reason}",
+                )
             now = self._clock.now()
             delay = self._policy.delay(retry, outcome, now, self._random)
             self._ledger.waiting(delay, outcome.reason)
@@ -258,7 +287,9 @@ class Courier:
 class Lanes:
     """Runs the couriers: each lane in order, several lanes at once, and only so many batches waiting."""
 
-    def __init__(self, courier: Courier, ledger: Ledger, lanes: int = LANES, queue: int = QUEUE) -> None:
+    def __init__(
+        self, courier: Courier, ledger: Ledger, lanes: int = LANES, queue: int = QUEUE
+    ) -> None:
         self._courier = courier
         self._ledger = ledger
         self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
@@ -305,7 +336,9 @@ class Lanes:
     def _deliver(self, lane: str, batch: Batch) -> None:
         stop = self._stopped.get(lane)
         if stop is not None:
-            self._ledger.undelivered(batch.records, stop.code, f"its lane was stopped: {stop.reason}")
+            self._ledger.undelivered(
+                batch.records, stop.code, f"its lane was stopped: {stop.reason}"
+            )
             return
         try:
             stop = self._courier.deliver(batch)

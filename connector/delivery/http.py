@@ -11,7 +11,8 @@ from typing import Self
 
 import httpx
 
-from connector.auth.base import Message, Scheme, SendError
+from connector.auth.base import Message, Scheme
+from connector.errors import SendError
 from connector.model import Request, Response
 
 #: Sends a request. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
@@ -32,16 +33,25 @@ class HttpSender:
     def __init__(self, auth: Scheme, connections: int, timeout: float | None = None) -> None:
         """`connections`: at most so many at a time; `timeout`: seconds to wait for an answer."""
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        wait = httpx.Timeout(_TIMEOUT.connect, read=timeout, write=timeout, pool=None) if timeout else _TIMEOUT
+        wait = (
+            httpx.Timeout(_TIMEOUT.connect, read=timeout, write=timeout, pool=None)
+            if timeout
+            else _TIMEOUT
+        )
         # trust_env: a proxy or a .netrc of the environment must not see, or replace, credentials
-        self._client = httpx.Client(limits=limits, timeout=wait, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(
+            limits=limits, timeout=wait, follow_redirects=False, trust_env=False
+        )
         self._auth = auth
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._client.close()
 
@@ -64,7 +74,9 @@ class HttpSender:
         headers = [(name.encode(), text.encode()) for name, text in message.headers.items()]
         quiet = _SENDING.set(True)
         try:
-            with self._client.stream(message.method, message.url, headers=headers, content=message.body) as answer:
+            with self._client.stream(
+                message.method, message.url, headers=headers, content=message.body
+            ) as answer:
                 response = Response.parsed(answer.status_code, dict(answer.headers), _read(answer))
         except httpx.RequestError as error:
             raise SendError(_why(error)) from None

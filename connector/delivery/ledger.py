@@ -70,7 +70,9 @@ class Tally:
         with self._lock:
             self.summary.records += 1
             self.summary.rejected += 1
-            self._note("rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason)
+            self._note(
+                "rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason
+            )
 
     def superseded(self, older: Record, newer: Record) -> None:
         """A newer record took an older one's place, and answers for it from now on."""
@@ -125,7 +127,9 @@ class Tally:
         """Note a record, and in the report the events that it superseded: they were not delivered either."""
         self._note(outcome, record.event_id, record.target.route, code, reason)
         for event_id, route in self._covered.pop(id(record), ()):
-            self._write("superseded", event_id, route, code, f"the event after it was {outcome}: {reason}")
+            self._write(
+                "superseded", event_id, route, code, f"the event after it was {outcome}: {reason}"
+            )
 
     def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         key = (outcome, code, reason)
@@ -135,7 +139,13 @@ class Tally:
 
     def _write(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
         if self._report is not None:
-            line = {"event": str(event_id), "route": route or None, "outcome": outcome, "code": code, "reason": reason}
+            line = {
+                "event": str(event_id),
+                "route": route or None,
+                "outcome": outcome,
+                "code": code,
+                "reason": reason,
+            }
             try:
                 self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
             except OSError as error:  # the run goes on, the summary says so

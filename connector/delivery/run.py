@@ -28,7 +28,9 @@ def quiet_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def batches(pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Clock) -> Iterator[Batch]:
+def batches(
+    pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Clock
+) -> Iterator[Batch]:
     """Yield the batches of a source in the order in which they have to be delivered, each as soon as it is full or old.
 
     When the clock says that the run is to end, what is still pending is counted as undelivered.
@@ -52,7 +54,9 @@ def batches(pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Cl
             break
     for batch in batcher.flush():
         if clock.ending:
-            tally.undelivered(batch.records, "interrupted", "the run was ended before this was sent")
+            tally.undelivered(
+                batch.records, "interrupted", "the run was ended before this was sent"
+            )
         else:
             yield batch
 
@@ -72,7 +76,9 @@ class Run:
     def deliver(self, chunks: Iterable[Chunk]) -> None:
         """Deliver all events; afterwards the tally's summary is whole."""
         started = time.perf_counter()
-        courier = Courier(self.send, self.tally, self.clock, Limiter(self.rates, self.clock), self.policy)
+        courier = Courier(
+            self.send, self.tally, self.clock, Limiter(self.rates, self.clock), self.policy
+        )
         lanes = Lanes(courier, self.tally)
         try:
             for batch in batches(self.pipeline, self._watched(chunks), self.tally, self.clock):

@@ -17,11 +17,16 @@ def starter_connection(destination: Destination) -> dict[str, Any]:
     paths = Counter(action.raw["path"] for action in destination.actions.values())
     common = sorted(destination.actions.values(), key=lambda action: -paths[action.raw["path"]])
     first = {action.operation: action for action in reversed(common)}
-    given = {"settings": starter_settings(destination), "credentials": starter_credentials(destination)}
+    given = {
+        "settings": starter_settings(destination),
+        "credentials": starter_credentials(destination),
+    }
     return {
         "destination": destination.id,
         **{name: values for name, values in given.items() if values},
-        "routes": [starter_route(first[kind], kind=_KINDS[kind]) for kind in _KINDS if kind in first],
+        "routes": [
+            starter_route(first[kind], kind=_KINDS[kind]) for kind in _KINDS if kind in first
+        ],
     }
 
 
@@ -47,7 +52,11 @@ def unused_credentials(destination: Destination) -> dict[str, Any]:
 
 def _references(destination: Destination, *, optional: bool) -> dict[str, Any]:
     scheme = chosen_scheme(destination)
-    names = (name for name in scheme.get("credentials", ()) if (name in scheme.get("optional", ())) == optional)
+    names = (
+        name
+        for name in scheme.get("credentials", ())
+        if (name in scheme.get("optional", ())) == optional
+    )
     return {name: {"env": f"{destination.id}_{name}".upper()} for name in names}
 
 
@@ -94,5 +103,8 @@ def example_parameters(action: Action, *, fullest: bool = False) -> dict[str, An
     if examples:
         chosen = max(examples, key=len) if fullest else examples[0]
         return dict(chosen)
-    names = [*action.schema.get("required", ()), *(identifier.parameter for identifier in action.identifiers[:1])]
+    names = [
+        *action.schema.get("required", ()),
+        *(identifier.parameter for identifier in action.identifiers[:1]),
+    ]
     return {name: action.properties.get(name, {}).get("examples", [""])[0] for name in names}

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from connector.cli.show import as_written
+from connector._util.pretty_json import as_written
 from connector.definitions.model import Action, Destination, Limits, limits
 from connector.guide.example_connection import (
     starter_connection,
@@ -48,7 +48,11 @@ def guide(destination: Destination) -> str:
     """Return the setup guide."""
     source = (resources.files(__package__) / "guide.md.j2").read_text("utf-8")
     environment = Environment(  # noqa: S701 - `finalize` escapes, for Markdown
-        undefined=StrictUndefined, finalize=prose, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
+        undefined=StrictUndefined,
+        finalize=prose,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
     )
     environment.filters |= {"code": code, "table": table}
     text = environment.from_string(source).render(_destination(destination))
@@ -72,15 +76,23 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "limits": limit_table(usual.over(caps), caps, groups=_grouped(actions)),
         "capped": any(action.caps != Limits() for action in actions),
         "rates": [rate_words(rate) for rate in raw.get("rate", ())],
-        "settings": [[*_about(name, about, destination.schema)] for name, about in destination.settings.items()],
+        "settings": [
+            [*_about(name, about, destination.schema)]
+            for name, about in destination.settings.items()
+        ],
         "schemes": list(_schemes(destination)),
         "connection": _yaml(connection),
-        "unused": codes(f"{name}: {{env: {ref['env']}}}" for name, ref in unused_credentials(destination).items()),
+        "unused": codes(
+            f"{name}: {{env: {ref['env']}}}"
+            for name, ref in unused_credentials(destination).items()
+        ),
         "events": block("\n".join(map(_json, events)), "json"),
         "splits": any(action.split for action in actions),
         "apart": apart(destination, connection["routes"], events),
         "moment": MOMENT,
-        "overview": [[code(a.id), a.title, a.operation, a.schema.get("description", "")] for a in actions],
+        "overview": [
+            [code(a.id), a.title, a.operation, a.schema.get("description", "")] for a in actions
+        ],
         "actions": [_action(destination, action) for action in actions],
         "steps": list(_steps(actions)),
         "answers": list(_answers(raw.get("responses", ()))),
@@ -117,7 +129,11 @@ def _schemes(destination: Destination) -> Iterator[dict[str, Any]]:
 
 
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    raw, route, event = action.raw, starter_route(action, fullest=True), starter_event(action, fullest=True)
+    raw, route, event = (
+        action.raw,
+        starter_route(action, fullest=True),
+        starter_event(action, fullest=True),
+    )
     return {
         "id": code(action.id),
         "title": action.title,
@@ -141,7 +157,9 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
 
 def _remarks(action: Action) -> Iterator[str]:
     for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
-        alternatives = [codes(one["required"], " and ") for one in _alternatives(action.schema, keyword)]
+        alternatives = [
+            codes(one["required"], " and ") for one in _alternatives(action.schema, keyword)
+        ]
         if len(alternatives) > 1:
             yield Markdown(f"{words} of: {', '.join(alternatives)}")
     if "audience" in action.raw:
@@ -157,7 +175,9 @@ def _alternatives(schema: Mapping[str, Any], keyword: str) -> list[Mapping[str, 
 
 def _required(schema: Mapping[str, Any]) -> set[str]:
     """Return what is always needed: also what the only alternative names."""
-    only = [found[0] for kind in ("anyOf", "oneOf") if len(found := _alternatives(schema, kind)) == 1]
+    only = [
+        found[0] for kind in ("anyOf", "oneOf") if len(found := _alternatives(schema, kind)) == 1
+    ]
     return {name for one in (schema, *only) for name in one.get("required", ())}
 
 
@@ -197,7 +217,11 @@ def _identifiers(action: Action) -> Iterator[Row]:
         steps = codes(rule["steps"], " → ")
         first: list[object] = [code(rule["parameter"]), steps, _hashed(rule), code(rule["wire"])]
         for example in rule["examples"] or [{"in": "", "out": ""}]:
-            becomes = code(example["out"]) if example["out"] is not None else f"dropped: {example['dropped']}"
+            becomes = (
+                code(example["out"])
+                if example["out"] is not None
+                else f"dropped: {example['dropped']}"
+            )
             yield [*first, code(as_written(example["in"])), becomes]
             first = [""] * len(first)
 
@@ -206,25 +230,42 @@ def _hashed(rule: Mapping[str, Any]) -> str:
     if rule["hash"] == "none":
         return "not hashed"
     if isinstance(rule["prehashed"], dict):
-        return Markdown(f"{prose(rule['hash'])}, with {code(rule['prehashed']['flag'])} a digest already")
+        return Markdown(
+            f"{prose(rule['hash'])}, with {code(rule['prehashed']['flag'])} a digest already"
+        )
     words = {True: "a {} digest already", "auto": "{}, unless it is a digest already", False: "{}"}
     return words[rule["prehashed"]].format(rule["hash"])
 
 
 def _answers(rules: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
     for rule in rules:
-        yield [code(rule["when"]), then_words(rule), code(rule.get("code", "")), rule.get("reason", "")]
+        yield [
+            code(rule["when"]),
+            then_words(rule),
+            code(rule.get("code", "")),
+            rule.get("reason", ""),
+        ]
 
 
 def _steps(actions: Iterable[Action]) -> Iterator[Row]:
     """Yield the steps that are used, with what they do."""
-    used = {name for action in actions for identifier in action.identifiers for name, _ in identifier.normalize}
+    used = {
+        name
+        for action in actions
+        for identifier in action.identifiers
+        for name, _ in identifier.normalize
+    }
     yield from ([code(name), words] for name, words in STEP_WORDS.items() if name in used)
 
 
 def _yaml(document: Mapping[str, Any]) -> Markdown:
     text = yaml.safe_dump(
-        document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=_UNBROKEN, indent=2
+        document,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=_UNBROKEN,
+        indent=2,
     )
     return block(text, "yaml")
 

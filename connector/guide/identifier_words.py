@@ -36,7 +36,9 @@ def identifier_rules(action: Action) -> list[dict[str, Any]]:
             "hash": identifier.hash,
             "prehashed": {"flag": identifier.flag} if identifier.flag else identifier.prehashed,
             "alone": identifier.alone,
-            "examples": list(_examples(identifier, action.properties[identifier.parameter].get("examples", ()))),
+            "examples": list(
+                _examples(identifier, action.properties[identifier.parameter].get("examples", ()))
+            ),
         }
         for identifier in action.identifiers
     ]

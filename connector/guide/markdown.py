@@ -17,7 +17,9 @@ class Markdown(str):
 
 # White space and control characters, which would end a line or a cell; halves of surrogate pairs cannot be written.
 _GAP = re.compile("[\x00-\x20\x7f\x85\u2028\u2029\ud800-\udfff]+")
-_ADDRESS = re.compile(r"(https?://[A-Za-z0-9](?:[A-Za-z0-9./_~:?#@!$&'()+,;=%-]*[A-Za-z0-9/_~#=+-])?)")
+_ADDRESS = re.compile(
+    r"(https?://[A-Za-z0-9](?:[A-Za-z0-9./_~:?#@!$&'()+,;=%-]*[A-Za-z0-9/_~#=+-])?)"
+)
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*\[\]<|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|&(?=[#A-Za-z]))")
 # What begins a list, a quotation or a heading.
@@ -30,7 +32,10 @@ def prose(text: object) -> Markdown:
         return text
     plain, *rest = _ADDRESS.split(_GAP.sub(" ", str(text)).strip())
     first = _BLOCK.sub(lambda match: (match[1] or "") + "\\", _MARKUP.sub(r"\\\1", plain))
-    links = (f"<{part}>" if place % 2 == 0 else _MARKUP.sub(r"\\\1", part) for place, part in enumerate(rest))
+    links = (
+        f"<{part}>" if place % 2 == 0 else _MARKUP.sub(r"\\\1", part)
+        for place, part in enumerate(rest)
+    )
     return Markdown("".join([first, *links]))
 
 

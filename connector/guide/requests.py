@@ -8,14 +8,13 @@ from typing import Any
 
 from connector._util import times
 from connector._util.pretty_json import pretty
-from connector.connection.load import Connection
+from connector.connection.model import Connection, Route
 from connector.definitions.model import Destination, Limits
 from connector.errors import DefinitionError
 from connector.guide.markdown import Markdown, block
 from connector.model import Event, Record, Request
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-from connector.pipeline.records import Route
 
 #: When the shown requests are made.
 MOMENT = "2026-01-15T00:00:00Z"
@@ -24,7 +23,9 @@ MOMENT = "2026-01-15T00:00:00Z"
 _UNUSABLE = (DefinitionError, ValueError, OSError, KeyError)
 
 
-def requests_of(destination: Destination, route: Mapping[str, Any], event: Mapping[str, Any]) -> list[Markdown]:
+def requests_of(
+    destination: Destination, route: Mapping[str, Any], event: Mapping[str, Any]
+) -> list[Markdown]:
     """Return the requests of an event, each as a block; none when the definition cannot make them (lint says why)."""
     try:
         pipeline = _pipeline(destination, [route])
@@ -35,7 +36,11 @@ def requests_of(destination: Destination, route: Mapping[str, Any], event: Mappi
         return []
 
 
-def apart(destination: Destination, routes: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> bool:
+def apart(
+    destination: Destination,
+    routes: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, Any]],
+) -> bool:
     """Say whether events of two operations on one audience cannot share a request."""
     try:
         targets = [record.target for record in _records(_pipeline(destination, routes), events)]
@@ -59,7 +64,12 @@ def _pipeline(destination: Destination, routes: Sequence[Mapping[str, Any]]) -> 
         limits=Limits(),
         event_id=None,
         routes=tuple(
-            Route(route["action"], destination.actions[route["action"]], route.get("when"), route["map"])
+            Route(
+                route["action"],
+                destination.actions[route["action"]],
+                route.get("when"),
+                route["map"],
+            )
             for route in routes
         ),
     )
@@ -68,7 +78,9 @@ def _pipeline(destination: Destination, routes: Sequence[Mapping[str, Any]]) -> 
 
 def _records(pipeline: Pipeline, events: Sequence[Mapping[str, Any]]) -> list[Record]:
     rows = [Event(place, dict(event)) for place, event in enumerate(events, 1)]
-    return [one for one in pipeline.prepare(rows, times.to_epoch(MOMENT)) if isinstance(one, Record)]
+    return [
+        one for one in pipeline.prepare(rows, times.to_epoch(MOMENT)) if isinstance(one, Record)
+    ]
 
 
 def _shown(request: Request) -> Markdown:

@@ -20,7 +20,9 @@ def sources(destination: Destination) -> list[Sequence[object]]:
         if source:
             key = (source["read"], source.get("note", ""), source.get("url", ""))
             facts.setdefault(key, {})[name] = None
-    return [[read, Markdown(", ".join(names)), note, url] for (read, note, url), names in facts.items()]
+    return [
+        [read, Markdown(", ".join(names)), note, url] for (read, note, url), names in facts.items()
+    ]
 
 
 def tally(found: list[Sequence[object]]) -> str:

@@ -48,7 +48,10 @@ def limit_table(usual: Limits, caps: Limits, *, groups: bool) -> Markdown:
     """Return a row for each limit: what it is, the default and, if there is any, the vendor's cap."""
     names = [name for name in _LIMITS if name != "groups" or groups]
     head = ["Limit", "Default", "The vendor's cap"]
-    rows = [[Markdown(f"{_LIMITS[name]} ({code(name)})"), _amount(name, usual), _amount(name, caps)] for name in names]
+    rows = [
+        [Markdown(f"{_LIMITS[name]} ({code(name)})"), _amount(name, usual), _amount(name, caps)]
+        for name in names
+    ]
     shown = 2 if caps == Limits() else 3
     return table([row[:shown] for row in rows], *head[:shown])
 
@@ -105,7 +108,11 @@ def auth_words(scheme: Mapping[str, Any]) -> Markdown:
     said = [prose(_SCHEMES.get(scheme["scheme"], f"The scheme {scheme['scheme']}."))]
     if "name" in scheme:
         after = f", after {code(scheme['prefix'])}" if "prefix" in scheme else ""
-        said.append(Markdown(f"The key stands in the {prose(scheme['in'])}, as {code(scheme['name'])}{after}."))
+        said.append(
+            Markdown(
+                f"The key stands in the {prose(scheme['in'])}, as {code(scheme['name'])}{after}."
+            )
+        )
     if "grant" in scheme:
         said.append(Markdown(f"The grant is {code(scheme['grant'])}."))
     if "token_url" in scheme:
@@ -117,7 +124,11 @@ def auth_words(scheme: Mapping[str, Any]) -> Markdown:
     for signed in signatures_of(scheme):
         how = f"The body is signed ({prose(signed['hash'])}) in the header {code(signed['header'])}"
         optional = signed["credential"] in scheme.get("optional", ())
-        said.append(Markdown(how + (f", when there is a {code(signed['credential'])}." if optional else ".")))
+        said.append(
+            Markdown(
+                how + (f", when there is a {code(signed['credential'])}." if optional else ".")
+            )
+        )
     return Markdown(" ".join(said))
 
 
@@ -125,13 +136,18 @@ def credential_rows(scheme: Mapping[str, Any]) -> list[Sequence[object]]:
     """Return a row for each credential: its name, whether it is required, what it is for."""
     use: dict[str, str] = dict(_CREDENTIALS.get(scheme["scheme"], {}))
     if "name" in scheme:
-        use["api_key"] = Markdown(f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}")
+        use["api_key"] = Markdown(
+            f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}"
+        )
     for header, name in scheme.get("headers", {}).items():
-        use[name] = Markdown("; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"]))
+        use[name] = Markdown(
+            "; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"])
+        )
     use |= {signed["credential"]: Markdown("signs the body") for signed in signatures_of(scheme)}
     optional = scheme.get("optional", ())
     return [
-        [code(name), "no" if name in optional else "yes", use.get(name, "")] for name in scheme.get("credentials", ())
+        [code(name), "no" if name in optional else "yes", use.get(name, "")]
+        for name in scheme.get("credentials", ())
     ]
 
 
@@ -147,8 +163,14 @@ def then_words(rule: Mapping[str, Any]) -> str:
     if rule["then"] == "reject":
         return f"Rejected are {named}{later}; the others are sent again." if named else "Rejected."
     if rule["then"] == "retry":
-        after = f", after {span_words(times.span(rule['after']))} unless it says when." if "after" in rule else "."
-        return "Sent again later" + (", not before the time that it names." if "at" in rule else after)
+        after = (
+            f", after {span_words(times.span(rule['after']))} unless it says when."
+            if "after" in rule
+            else "."
+        )
+        return "Sent again later" + (
+            ", not before the time that it names." if "at" in rule else after
+        )
     if rule["then"] == "bisect":
         return "Halved and sent again, until the records at fault are alone; these are rejected."
     return "Stopped: nothing more is sent to this audience; its records are left undelivered."
@@ -185,10 +207,16 @@ def _places(destination: Destination, action: Action, name: str) -> Iterator[str
     if name in placeholders(raw["path"]):
         yield "in the address"
     for place, texts in (("query, as", raw.get("query", {})), ("header", action.headers)):
-        yield from (f"in the {place} {code(key)}" for key, text in texts.items() if name in placeholders(text))
+        yield from (
+            f"in the {place} {code(key)}"
+            for key, text in texts.items()
+            if name in placeholders(text)
+        )
     for value in (*raw.get("request", {}).values(), *raw.get("group", {}).values()):
         if isinstance(value, dict) and value.get("param") == name:
-            yield "in the body" + (f"; without it: {_otherwise(value['default'])}" if "default" in value else "")
+            yield "in the body" + (
+                f"; without it: {_otherwise(value['default'])}" if "default" in value else ""
+            )
     if any(_reads(destination, raw[kind], name) for kind in ("item", "envelope") if kind in raw):
         yield "in the body"
     if any(identifier.flag == name for identifier in action.identifiers):
@@ -204,5 +232,7 @@ def _otherwise(default: Any) -> Markdown:
 def _reads(destination: Destination, template: str, name: str) -> bool:
     """Say whether a template reads a parameter."""
     path = destination.templates / template
-    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""  # lint says that it is missing
+    text = (
+        path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    )  # lint says that it is missing
     return any(f"params{access}" in text for access in (f".{name}", f"['{name}']", f'["{name}"]'))

@@ -45,7 +45,10 @@ BENCH_RULES: list[tuple[str, BenchRule]] = [
 ]
 
 # With one of these the examples cannot be run, or only to repeat it.
-_STOPS = frozenset(f"D2{number:02}" for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 20, 21, 22, 23, 29, 31, 33))
+_STOPS = frozenset(
+    f"D2{number:02}"
+    for number in (1, 2, 3, 4, 8, 9, 12, 13, 14, 15, 16, 20, 21, 22, 23, 29, 31, 33)
+)
 
 _ALLOWED = (
     "allowed: a folder, a destination's folder or file below schemas/ or templates/, "
@@ -59,7 +62,9 @@ def lint(paths: Sequence[Path], catalog: Catalog) -> list[Problem]:
 
     Raises ConfigError (C015) for a path that is nothing lint knows.
     """
-    definitions, others = _chosen(paths) if paths else ({_schemas(catalog, name) for name in catalog.ids()}, set())
+    definitions, others = (
+        _chosen(paths) if paths else ({_schemas(catalog, name) for name in catalog.ids()}, set())
+    )
     found = [problem for folder in sorted(definitions) for problem in lint_destination(folder)]
     for path in sorted(others):
         found += _other(path, catalog)
@@ -150,7 +155,11 @@ def _single(path: Path) -> tuple[set[Path], set[Path]]:
 def _part_of(folder: Path) -> set[Path]:
     """Return the schemas of the destination whose schemas or templates this folder holds."""
     schemas = folder.parents[1] / "schemas" / folder.name if len(folder.parents) > 1 else folder
-    known = folder.parent.name in ("schemas", "templates") and folder.name != "meta" and schemas.is_dir()
+    known = (
+        folder.parent.name in ("schemas", "templates")
+        and folder.name != "meta"
+        and schemas.is_dir()
+    )
     return {schemas} if known else set()
 
 
@@ -161,7 +170,9 @@ def _below(folder: Path) -> tuple[set[Path], set[Path]]:
     if part:
         return part, set()
     root = whole.parent if whole.name in ("schemas", "templates") else whole
-    definitions = {path for path in (root / "schemas").glob("*") if path.is_dir() and path.name != "meta"}
+    definitions = {
+        path for path in (root / "schemas").glob("*") if path.is_dir() and path.name != "meta"
+    }
     files = list(_walk(folder))
     definitions |= {_whole(path).parent for path in files if _is_definition(path)}
     return definitions, {path for path in files if _is_case(path) or _is_connection(path)}
@@ -194,7 +205,9 @@ def _is_connection(path: Path) -> bool:
     """Whether a file looks like a connection from afar: `routes` at its top, and no `cases`."""
     if path.suffix not in (".yaml", ".yml"):
         return False
-    keys = set(re.findall(r"^([a-z_]+) *:", path.read_text("utf-8", errors="replace"), re.MULTILINE))
+    keys = set(
+        re.findall(r"^([a-z_]+) *:", path.read_text("utf-8", errors="replace"), re.MULTILINE)
+    )
     return "routes" in keys and "cases" not in keys
 
 
@@ -206,8 +219,12 @@ def _tidy(found: Iterable[Problem]) -> list[Problem]:
     unique: dict[tuple[str, ...], Problem] = {}
     for problem in found:
         file = shown(problem.file)
-        unique.setdefault((problem.code, file, problem.pointer, problem.message), problem._replace(file=file))
-    return sorted(unique.values(), key=lambda problem: (problem.file, _natural(problem.pointer), problem.code))
+        unique.setdefault(
+            (problem.code, file, problem.pointer, problem.message), problem._replace(file=file)
+        )
+    return sorted(
+        unique.values(), key=lambda problem: (problem.file, _natural(problem.pointer), problem.code)
+    )
 
 
 def _natural(pointer: str) -> list[tuple[int, str]]:

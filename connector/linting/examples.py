@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector._util import times
-from connector.connection.load import Connection
+from connector.connection.model import Connection, Route
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import Problem
 from connector.linting.rule import at, parameters, shown
 from connector.model import Event, Record, Rejection, Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
-from connector.pipeline.records import Route
 from connector.templating.template import RenderError, Template, read_template
 from connector.validation.explain import Failure, failures
 
@@ -98,7 +97,9 @@ class Bench:
 
     def good(self, action: Action) -> Record | None:
         """Return the record of an action's first example that gives one."""
-        return next((tried.record for tried in self.tried if tried.action is action and tried.record), None)
+        return next(
+            (tried.record for tried in self.tried if tried.action is action and tried.record), None
+        )
 
     def needed(self, action: Action, good: Record) -> dict[str, Any]:
         """Return the required parameters that name no person, as a good example has them."""
@@ -111,7 +112,11 @@ class Bench:
         What has to be there together, or cannot be used, is no mistake of a template and is left out.
         """
         good = self.good(action)
-        seen = {frozenset(tried.record.wires) for tried in self.tried if tried.action is action and tried.record}
+        seen = {
+            frozenset(tried.record.wires)
+            for tried in self.tried
+            if tried.action is action and tried.record
+        }
         for identifier in action.identifiers if good else ():
             name = identifier.parameter
             examples = action.properties[name].get("examples", ())
@@ -130,7 +135,9 @@ class Bench:
         for prepared in records:
             if isinstance(prepared, Rejection):
                 template = _TEMPLATES.get(prepared.code, "")
-                yield Tried(action, place, refusal=prepared.reason, template=template, dropped=dropped)
+                yield Tried(
+                    action, place, refusal=prepared.reason, template=template, dropped=dropped
+                )
             else:
                 yield Tried(action, place, prepared, dropped=dropped)
             dropped = ()  # said once
@@ -157,7 +164,11 @@ class Bench:
             rows = _in_turn(some)
             names = ", ".join(dict.fromkeys(tried.action.id for tried, _ in rows))
             name = f"one request with examples of {names}"
-            sample = self._sample(rows[0][0], name, [record for _, record in rows]) if len(rows) > 1 else None
+            sample = (
+                self._sample(rows[0][0], name, [record for _, record in rows])
+                if len(rows) > 1
+                else None
+            )
             if sample:
                 yield sample
 
@@ -169,7 +180,9 @@ class Bench:
             self.broken.append(tried._replace(record=None, refusal=str(error), template="envelope"))
             return None
         body = orjson.loads(request.body)
-        return Sample(tried.action, tried.place, name, batch, request, body, _refused(tried.action, body))
+        return Sample(
+            tried.action, tried.place, name, batch, request, body, _refused(tried.action, body)
+        )
 
     def seen_with(self, action: Action, place: str) -> str:
         """Return the hint that names an example."""
@@ -179,7 +192,9 @@ class Bench:
     def template(self, name: str, names: tuple[str, ...]) -> Template:
         """Return a template of the sandbox; it is read once."""
         if (name, names) not in self._templates:
-            self._templates[name, names] = read_template(self.destination.templates, name, "", names)
+            self._templates[name, names] = read_template(
+                self.destination.templates, name, "", names
+            )
         return self._templates[name, names]
 
     def in_template(self, action: Action, kind: str, message: str, hint: str = "") -> Problem:
@@ -196,7 +211,10 @@ def _refused(action: Action, body: Any) -> list[Failure]:
     if "accepts" not in action.raw:
         return []
     found = failures(Draft202012Validator(action.raw["accepts"]), body, quote=False)
-    first = {(re.sub(r"/\d+", "/0", failure.pointer), failure.message): failure for failure in reversed(found)}
+    first = {
+        (re.sub(r"/\d+", "/0", failure.pointer), failure.message): failure
+        for failure in reversed(found)
+    }
     return [*reversed(first.values())][:_MOST_FAILURES]
 
 
@@ -212,8 +230,12 @@ def _in_turn(rows: list[tuple[Tried, Record]]) -> list[tuple[Tried, Record]]:
         seen[tried.action.id] = seen.get(tried.action.id, 0) + 1
         ranks.append(seen[tried.action.id])
     limits = rows[0][1].target.builder.limits
-    most = min((limit for limit in (limits.records, limits.groups) if limit is not None), default=len(rows))
-    return [row for _, row in sorted(zip(ranks, rows, strict=True), key=lambda pair: pair[0])][:most]
+    most = min(
+        (limit for limit in (limits.records, limits.groups) if limit is not None), default=len(rows)
+    )
+    return [row for _, row in sorted(zip(ranks, rows, strict=True), key=lambda pair: pair[0])][
+        :most
+    ]
 
 
 def _runs(records: list[Record]) -> Iterator[int]:

@@ -26,7 +26,10 @@ def parameters(action: Action) -> list[str]:
 
 def told_names(action: Action) -> list[str]:
     """Return what templates see as `params`: the parameters that name no person, and the name of a part."""
-    return [*parameters(action), *([action.split.name] if action.split and action.split.name else [])]
+    return [
+        *parameters(action),
+        *([action.split.name] if action.split and action.split.name else []),
+    ]
 
 
 def identifiers(destination: Destination) -> Iterator[tuple[Action, Identifier, str]]:

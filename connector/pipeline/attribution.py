@@ -30,10 +30,16 @@ def attribute(batch: Batch, named: Named) -> Verdict | None:
     later, unknown_later = _places(find, named.later)
     if (unknown or unknown_later) and (named.rest_delivered or named.by == "value"):
         return None  # an error that fits nobody: nobody is safe
-    alone = {place for places in refused if len(places) == 1 or named.by == "value" for place in places}
+    alone = {
+        place for places in refused if len(places) == 1 or named.by == "value" for place in places
+    }
     together = {place for places in refused for place in places} - alone
     postponed = {place for places in later for place in places} - alone - together
-    rest = [place for place in range(len(batch.records)) if place not in alone and place not in postponed]
+    rest = [
+        place
+        for place in range(len(batch.records))
+        if place not in alone and place not in postponed
+    ]
     postponed |= _behind(batch, postponed) & set(rest)
     rest = [place for place in rest if place not in postponed]
     delivered: list[int] = []
@@ -45,7 +51,11 @@ def attribute(batch: Batch, named: Named) -> Verdict | None:
     again = [list(run) for _, run in groupby(rest, key=together.__contains__)]
     if not (alone or postponed or delivered or 0 < len(together) < len(batch.records)):
         return None
-    said = {place: word for key, word in zip(named.refused, named.words, strict=False) for place in find.get(key, ())}
+    said = {
+        place: word
+        for key, word in zip(named.refused, named.words, strict=False)
+        for place in find.get(key, ())
+    }
     return Verdict(sorted(alone), sorted(postponed), delivered, again, said)
 
 
@@ -56,16 +66,24 @@ def _behind(batch: Batch, held: set[int]) -> set[int]:
     first = min(held)
     ids = {value for place in held for value in batch.records[place].ids}
     after = range(first + 1, len(batch.records))
-    return {p for p in after if batch.runs[p] != batch.runs[first] or not ids.isdisjoint(batch.records[p].ids)}
+    return {
+        p
+        for p in after
+        if batch.runs[p] != batch.runs[first] or not ids.isdisjoint(batch.records[p].ids)
+    }
 
 
 def _finder(batch: Batch, named: Named) -> dict[int | str, list[int]]:
     if len(batch.records) == 1:
-        return {key: [0] for key in (*named.refused, *named.later)}  # there is nobody else who could be meant
+        return {
+            key: [0] for key in (*named.refused, *named.later)
+        }  # there is nobody else who could be meant
     return _by_value(batch) if named.by == "value" else _by_position(batch, named.by)
 
 
-def _places(find: dict[int | str, list[int]], named: tuple[int | str, ...]) -> tuple[list[list[int]], bool]:
+def _places(
+    find: dict[int | str, list[int]], named: tuple[int | str, ...]
+) -> tuple[list[list[int]], bool]:
     """Return the places of what is named, and whether something fits no record."""
     known = [find[key] for key in dict.fromkeys(named) if key in find]
     return known, any(key not in find for key in named)

@@ -94,7 +94,9 @@ class _Open:
         least = 0 if self.alive else 1
         if new and limits.groups is not None and len(self.groups) >= limits.groups:
             return least
-        count = len(sizes) if limits.records is None else min(len(sizes), limits.records - self.alive)
+        count = (
+            len(sizes) if limits.records is None else min(len(sizes), limits.records - self.alive)
+        )
         if limits.bytes is None:
             return count
         room = limits.bytes - self.size - (target.group_bytes if new else 0)
@@ -124,8 +126,16 @@ class _Open:
     def seal(self) -> Batch | None:
         if self.alive == len(self.records):
             return Batch(tuple(self.records), tuple(self.runs)) if self.records else None  # type: ignore[arg-type]
-        kept = [(record, run) for record, run in zip(self.records, self.runs, strict=True) if record is not None]
-        return Batch(tuple(record for record, _ in kept), tuple(run for _, run in kept)) if kept else None
+        kept = [
+            (record, run)
+            for record, run in zip(self.records, self.runs, strict=True)
+            if record is not None
+        ]
+        return (
+            Batch(tuple(record for record, _ in kept), tuple(run for _, run in kept))
+            if kept
+            else None
+        )
 
 
 class _Slot:
@@ -165,7 +175,11 @@ class _Lane:
             self._run += 1
         if self._strict:
             # another batch key is another request: what came before has to go before
-            others = [key for key, one in self.open.items() if key != target.key and one.runs[:1] != [self._run]]
+            others = [
+                key
+                for key, one in self.open.items()
+                if key != target.key and one.runs[:1] != [self._run]
+            ]
             sealed += [batch for key in others for batch in self.seal(key)]
         batch, count = self._fitting(target, sizes, records[0].at, sealed)
         if count < len(records):
@@ -194,12 +208,16 @@ class _Lane:
             holders.pop(identifier, None)
         return False
 
-    def _fitting(self, target: Target, sizes: list[int], at: float, sealed: list[Batch]) -> tuple[_Open, int]:
+    def _fitting(
+        self, target: Target, sizes: list[int], at: float, sealed: list[Batch]
+    ) -> tuple[_Open, int]:
         """Return the open batch and how many of the records fit; one that takes none is sealed first."""
         batch = self.open.get(target.key)
         if batch is not None and not batch.alive:
             # all of it was superseded: its groups and bytes count no more, its age does
-            batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, batch.opened_at)
+            batch = self.open[target.key] = _Open(
+                target.builder.limits, target.base_bytes, batch.opened_at
+            )
         if batch is not None:
             count = batch.fitting(target, sizes, self._run)
             if count:
@@ -218,12 +236,18 @@ class _Lane:
             if theirs.isdisjoint(ids):
                 continue  # the same text under another wire key is another identifier
             covered = theirs <= ids and (not same or older.companions <= record.companions)
-            if batch.runs[index] == self._run and covered and (same or record.target.operation == "remove"):
+            if (
+                batch.runs[index] == self._run
+                and covered
+                and (same or record.target.operation == "remove")
+            ):
                 batch.drop(index)
                 self._release(batch, index, older)
                 self._superseded(older, record)
             elif not same or older.target.key != record.target.key:
-                conflicts.append(batch)  # of two requests that name one person the newer one goes last
+                conflicts.append(
+                    batch
+                )  # of two requests that name one person the newer one goes last
             elif older.target.group != record.target.group and batch.runs[index] == self._run:
                 self._run += 1  # of two groups that name one person the newer one comes last
         keys = [key for key, batch in self.open.items() if batch in conflicts]
@@ -243,7 +267,9 @@ class _Lane:
     def _release(self, batch: _Open, index: int, record: Record) -> None:
         for identifier in record.ids:
             slots = self._holders.pop(identifier, ())
-            rest = tuple(slot for slot in slots if slot.batch is not batch or index not in slot.places)
+            rest = tuple(
+                slot for slot in slots if slot.batch is not batch or index not in slot.places
+            )
             if rest:
                 self._holders[identifier] = rest
 
@@ -309,7 +335,9 @@ class Batcher:
     def due(self, now: float) -> list[Batch]:
         """Return the batches whose oldest record has waited as long as it may, oldest first."""
         old = [
-            row for row in self._open() if row[2].limits.age is not None and now - row[2].opened_at >= row[2].limits.age
+            row
+            for row in self._open()
+            if row[2].limits.age is not None and now - row[2].opened_at >= row[2].limits.age
         ]
         return self._seal_all(old)
 
@@ -322,7 +350,11 @@ class Batcher:
         self._report(older, newer)
 
     def _open(self) -> Iterator[tuple[str, tuple[str, ...], _Open]]:
-        return ((name, key, batch) for name, lane in self._lanes.items() for key, batch in lane.open.items())
+        return (
+            (name, key, batch)
+            for name, lane in self._lanes.items()
+            for key, batch in lane.open.items()
+        )
 
     def _seal_all(self, rows: list[tuple[str, tuple[str, ...], _Open]]) -> list[Batch]:
         rows.sort(key=lambda row: row[2].opened_at)

@@ -41,7 +41,8 @@ REASONS = {
 def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:
     """Return a line for each (parameter, reason) for which identifier values were dropped, the most frequent first."""
     return [
-        f"dropped {count:,} x {name}: {reason} ({REASONS[reason]})" for (name, reason), count in dropped.most_common(20)
+        f"dropped {count:,} x {name}: {reason} ({REASONS[reason]})"
+        for (name, reason), count in dropped.most_common(20)
     ]
 
 
@@ -54,8 +55,22 @@ class DroppedError(ValueError):
 
 
 # What programs write when there is no value; nobody's identifier.
-_PLACEHOLDERS = ("", "null", "none", "nil", "undefined", "nan", "n/a", "(null)", "<null>", "[object object]")
-_SPELLINGS = {form(word) for word in _PLACEHOLDERS for form in (str, str.upper, str.title)} | {"NaN", "[object Object]"}
+_PLACEHOLDERS = (
+    "",
+    "null",
+    "none",
+    "nil",
+    "undefined",
+    "nan",
+    "n/a",
+    "(null)",
+    "<null>",
+    "[object object]",
+)
+_SPELLINGS = {form(word) for word in _PLACEHOLDERS for form in (str, str.upper, str.title)} | {
+    "NaN",
+    "[object Object]",
+}
 
 #: Name → (function of bytes, digits of its hexadecimal digest).
 HASHES: dict[str, tuple[Callable[[bytes], Any], int]] = {"sha256": (sha256, 64)}
@@ -104,7 +119,9 @@ def _international(number: str) -> bool:
 def _possible(code: int, digits: int) -> bool:
     from phonenumbers import PhoneNumber, is_possible_number
 
-    return digits > 0 and bool(is_possible_number(PhoneNumber(country_code=code, national_number=10 ** (digits - 1))))
+    return digits > 0 and bool(
+        is_possible_number(PhoneNumber(country_code=code, national_number=10 ** (digits - 1)))
+    )
 
 
 def integer(value: str) -> str:
@@ -152,7 +169,9 @@ def _matches(pattern: str) -> Step:
 
     def step(value: str) -> str:
         if value and not fits(value):
-            raise DroppedError("placeholder" if value.lower() in _PLACEHOLDERS else "not_of_the_form")
+            raise DroppedError(
+                "placeholder" if value.lower() in _PLACEHOLDERS else "not_of_the_form"
+            )
         return value
 
     return step
@@ -311,7 +330,9 @@ Column = Callable[[list[Any]], Sequence[Cell]]
 _Bulk = Callable[[list[str]], list[str] | None]
 
 
-def column(identifier: Identifier, *, prehashed: bool | str, single: Identify | None = None) -> Column:
+def column(
+    identifier: Identifier, *, prehashed: bool | str, single: Identify | None = None
+) -> Column:
     """Return the function that identifies a parameter for many events at a time.
 
     `single`, when given, replaces `identify` for every value, and nothing is done in bulk.
@@ -342,7 +363,10 @@ def _scatter(raws: list[Any], found: list[str]) -> list[Cell]:
 
 def _cell(one: Identify, raw: Any) -> Cell:
     if isinstance(raw, list | tuple):
-        flat = [Dropped("not_text") if isinstance(value, list | tuple) else _cell(one, value) for value in raw]
+        flat = [
+            Dropped("not_text") if isinstance(value, list | tuple) else _cell(one, value)
+            for value in raw
+        ]
         return [cell for cell in flat if cell is not None] or None
     if raw is None or raw is ABSENT or raw == "":
         return None

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from connector.connection.load import Connection
 from connector.connection.mapping import compile_path, is_absent
+from connector.connection.model import Connection
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
 from connector.model import Event, Record, Rejection, Request, Unreadable
@@ -30,7 +30,9 @@ class Pipeline:
             self._compile(connection)
         except RenderError as error:
             line = f"line {error.line}: " if error.line else ""
-            problem = Problem("D200", error.file, "", f"{line}{error}", "'connector lint' finds every problem")
+            problem = Problem(
+                "D200", error.file, "", f"{line}{error}", "'connector lint' finds every problem"
+            )
             raise DefinitionError([problem]) from None
 
     def _compile(self, connection: Connection) -> None:
@@ -49,7 +51,9 @@ class Pipeline:
         if action.id not in self._builders:
             limits = connection.limits.over(action.usual).within(action.body_caps)
             templates = connection.destination.templates
-            self._builders[action.id] = Builder(action, templates, connection.base_url, connection.settings, limits)
+            self._builders[action.id] = Builder(
+                action, templates, connection.base_url, connection.settings, limits
+            )
         return self._builders[action.id]
 
     @property
@@ -57,7 +61,9 @@ class Pipeline:
         """How many identifier values were dropped, by (parameter, reason)."""
         return sum((preparer.dropped for preparer in self._preparers), Counter())
 
-    def prepare(self, chunk: Sequence[Event | Unreadable], now: float) -> Iterable[Record | Rejection | None]:
+    def prepare(
+        self, chunk: Sequence[Event | Unreadable], now: float
+    ) -> Iterable[Record | Rejection | None]:
         """Return what the routes make of the events, in order; None stands for an event that no route takes.
 
         `now`: seconds since the epoch.
@@ -92,7 +98,9 @@ class Pipeline:
         return builder.classify
 
 
-def _merged(chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Prepared]]) -> Iterator[Prepared]:
+def _merged(
+    chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Prepared]]
+) -> Iterator[Prepared]:
     for event in chunk:
         if isinstance(event, Unreadable):
             yield Rejection("", event.position, "unreadable", event.reason)

@@ -31,7 +31,9 @@ def vendor_words(detail: Evaluate | None, scope: Mapping[str, Any]) -> str:
         found = detail(scope) if detail else None
     except ExpressionError:
         return ""
-    words = [word for word in (found if isinstance(found, list) else [found]) if isinstance(word, str)]
+    words = [
+        word for word in (found if isinstance(found, list) else [found]) if isinstance(word, str)
+    ]
     safe = dict.fromkeys(word for word in words if _SAFE_WORD.fullmatch(word))
     return f" ({', '.join(safe)})" if safe else ""
 
@@ -56,7 +58,9 @@ class Entries:
             compile_expression(rule[name], ENTRY_NAMES) if name in rule else None
             for name in ("error", "position", "later", "detail")
         )
-        self._of_members = any(_MEMBER_OF_ENTRY.search(rule.get(name, "")) for name in ("error", "position", "later"))
+        self._of_members = any(
+            _MEMBER_OF_ENTRY.search(rule.get(name, "")) for name in ("error", "position", "later")
+        )
 
     def find(self, scope: Mapping[str, Any]) -> Named:
         """Return whom an answer names. Raises NobodyError when that cannot be told, and so nobody is safe."""
@@ -67,7 +71,9 @@ class Entries:
         refused = [error for error in errors if not error.later]
         later = tuple(error.key for error in errors if error.later)
         words = tuple(error.words for error in refused) if self._detail else ()
-        return Named(self._by, tuple(error.key for error in refused), later, self._rest_delivered, words)
+        return Named(
+            self._by, tuple(error.key for error in refused), later, self._rest_delivered, words
+        )
 
     def _errors(self, scope: Mapping[str, Any]) -> Iterator[_Error]:
         entries = self._each(scope)

@@ -17,24 +17,23 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from connector.connection.mapping import compile_columns, compile_when
+from connector.connection.model import Route
 from connector.definitions.model import Action, Identifier
 from connector.model import Event, Record, Rejection, Target
-from connector.pipeline.identifiers import Cell, Column, DroppedError, Identify, as_text, column, identify
+from connector.pipeline.identifiers import (
+    Cell,
+    Column,
+    DroppedError,
+    Identify,
+    as_text,
+    column,
+    identify,
+)
 from connector.pipeline.request_builder import Builder, Refused, Resolved
 from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, pieces_of, together
 from connector.pipeline.targets import Targets
 from connector.templating.expressions import ExpressionError
 from connector.templating.template import ItemRenderer, RenderError, RenderItems, read_template
-
-
-class Route(NamedTuple):
-    """One route of a connection: which events it takes, for which action, and how it maps them."""
-
-    name: str
-    action: Action
-    when: str | None
-    map: Mapping[str, Mapping[str, Any]]
-
 
 #: What an event became on a route: None when the route does not take it, a list when the action splits people.
 Prepared = Record | Rejection | list[Record | Rejection] | None
@@ -91,7 +90,9 @@ class Preparer:
     `dropped` counts dropped identifier values by (parameter, reason).
     """
 
-    def __init__(self, route: Route, builder: Builder, templates: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, route: Route, builder: Builder, templates: Path, settings: Mapping[str, Any]
+    ) -> None:
         """Raises ExpressionError, ValueError (a path), RenderError, OSError for what lint would refuse."""
         action = route.action
         self.name = route.name
@@ -100,7 +101,9 @@ class Preparer:
         self._targets = Targets(route.name, action, builder, route.map, settings)
         self._people = _people(action, route.map)
         self._sought = f"{NONE_PRESENT}; sought at {', '.join(_places(route.map[p.parameter]) for p in self._people)}"
-        self._columns = compile_columns([route.map[person.parameter] for person in self._people], settings)
+        self._columns = compile_columns(
+            [route.map[person.parameter] for person in self._people], settings
+        )
         self._flags = tuple({person.flag for person in self._people if person.flag})
         template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
         plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
@@ -116,7 +119,9 @@ class Preparer:
         self._shapes_differ = self._renderer.uses_params or self._presence is not None
         self._shapes: dict[Any, _Shape] = {}
 
-    def prepare(self, events: Sequence[Event], event_ids: Sequence[int | str], now: float) -> list[Prepared]:
+    def prepare(
+        self, events: Sequence[Event], event_ids: Sequence[int | str], now: float
+    ) -> list[Prepared]:
         """Return for each event its record, why there is none, or None when the route does not take it.
 
         `now`: seconds since the epoch.
@@ -133,7 +138,9 @@ class Preparer:
                 return list(self._records(data, _Rows(kind, event_ids, now)))
             else:
                 rows = _Rows(kind, [event_ids[i] for i in chosen], now)
-                for index, record in zip(chosen, self._records([data[i] for i in chosen], rows), strict=True):
+                for index, record in zip(
+                    chosen, self._records([data[i] for i in chosen], rows), strict=True
+                ):
                     prepared[index] = record
         return prepared
 
@@ -154,7 +161,11 @@ class Preparer:
             yield (key if isinstance(key, Refused) else members), chosen
 
     def _kind(self, found: Resolved) -> Any:
-        return found if isinstance(found, Refused) else tuple([found.params[flag] for flag in self._flags])
+        return (
+            found
+            if isinstance(found, Refused)
+            else tuple([found.params[flag] for flag in self._flags])
+        )
 
     def _taken(
         self, data: list[dict[str, Any]], event_ids: Sequence[int | str], prepared: list[Prepared]
@@ -169,19 +180,28 @@ class Preparer:
                 if when(event):
                     taken.append(index)
             except ExpressionError as error:
-                prepared[index] = Rejection(self.name, event_ids[index], "expression_failed", str(error))
+                prepared[index] = Rejection(
+                    self.name, event_ids[index], "expression_failed", str(error)
+                )
         return taken
 
     def _records(self, data: list[dict[str, Any]], rows: _Rows) -> Iterable[Prepared]:
         params = rows.targets[0].params
         raws = self._columns(data)
-        columns = [(person, person.cells(raw, params)) for person, raw in zip(self._people, raws, strict=True)]
+        columns = [
+            (person, person.cells(raw, params))
+            for person, raw in zip(self._people, raws, strict=True)
+        ]
         if self._split is None:
             return self._assemble(columns, rows)
         parts = []
         for index, wires in enumerate(self._split.parts.values() or [self._wires]):
             mine = [(person, cells) for person, cells in columns if person.wire in wires]
-            targets = [target.parts[index] for target in rows.targets] if self._split.name else rows.targets
+            targets = (
+                [target.parts[index] for target in rows.targets]
+                if self._split.name
+                else rows.targets
+            )
             parts.append(self._assemble(mine, rows._replace(targets=targets)))
         if self._presence_of_all is None:
             return map(together, *parts) if len(parts) > 1 else parts[0]
@@ -194,22 +214,41 @@ class Preparer:
         """Reject a person of whom something is missing that has to be there, whatever the parts have."""
         if isinstance(found, Rejection) or self._presence_of_all is None:
             return found
-        present = [person.parameter for person, cell in zip(self._people, cells, strict=True) if _usable(cell)]
+        present = [
+            person.parameter
+            for person, cell in zip(self._people, cells, strict=True)
+            if _usable(cell)
+        ]
         error = self._presence_of_all((*present, *_given(target)))
-        return Rejection(self.name, found[0].event_id, "missing_parameter", error) if error else found
+        return (
+            Rejection(self.name, found[0].event_id, "missing_parameter", error) if error else found
+        )
 
-    def _assemble(self, columns: list[tuple[_Person, Sequence[Cell]]], rows: _Rows) -> Iterable[Prepared]:
+    def _assemble(
+        self, columns: list[tuple[_Person, Sequence[Cell]]], rows: _Rows
+    ) -> Iterable[Prepared]:
         """Make a record of each row of these columns."""
         kinds = [set(map(type, cells)) for _, cells in columns]
         present = [pair for pair, kind in zip(columns, kinds, strict=True) if kind != _ABSENT]
         names = tuple(person.parameter for person, _ in present)
-        cells = zip(*(cells for _, cells in present), strict=True) if present else repeat((), len(rows.targets))
+        cells = (
+            zip(*(cells for _, cells in present), strict=True)
+            if present
+            else repeat((), len(rows.targets))
+        )
         if present and all(kind in (_TEXT, _ABSENT) for kind in kinds):
             return self._finish_all(list(cells), names, rows)
-        return map(self._gather, cells, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+        return map(
+            self._gather, cells, repeat(names), rows.targets, rows.event_ids, repeat(rows.at)
+        )
 
     def _gather(
-        self, cells: Sequence[Cell], names: tuple[str, ...], target: Target, event_id: int | str, at: float
+        self,
+        cells: Sequence[Cell],
+        names: tuple[str, ...],
+        target: Target,
+        event_id: int | str,
+        at: float,
     ) -> Prepared:
         """Make a record of cells of which some are absent, dropped or lists."""
         ids: list[str] = []
@@ -226,18 +265,29 @@ class Preparer:
             return self._nobody(event_id, ", ".join(dict.fromkeys(reasons)) or self._sought)
         return self._finish(tuple(ids), tuple(present), target, event_id, at)
 
-    def _finish_all(self, ids: list[tuple[str, ...]], names: tuple[str, ...], rows: _Rows) -> Iterable[Prepared]:
+    def _finish_all(
+        self, ids: list[tuple[str, ...]], names: tuple[str, ...], rows: _Rows
+    ) -> Iterable[Prepared]:
         """Finish records that have values for the same parameters; in one go when they share a shape."""
         targets = set(rows.targets)
         shape = self._shape(names, rows.targets[0])
-        if not shape.single or shape.error or shape.naming == () or (len(targets) > 1 and self._shapes_differ):
-            return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+        if (
+            not shape.single
+            or shape.error
+            or shape.naming == ()
+            or (len(targets) > 1 and self._shapes_differ)
+        ):
+            return map(
+                self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at)
+            )
         try:
             items = shape.render(ids)
         except RenderError:
             items = []
         if not items or max(map(len, items)) > min(target.room for target in targets):
-            return map(self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at))
+            return map(
+                self._finish, ids, repeat(names), rows.targets, rows.event_ids, repeat(rows.at)
+            )
         wires = repeat(shape.named(shape.wires))
         named = ids if shape.naming is None else list(map(shape.named, ids))
         rest = (repeat(rows.at), repeat(shape.companions))
@@ -252,7 +302,12 @@ class Preparer:
         reasons.append(f"{name} {dropped.reason}")
 
     def _finish(
-        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: int | str, at: float
+        self,
+        ids: tuple[str, ...],
+        names: tuple[str, ...],
+        target: Target,
+        event_id: int | str,
+        at: float,
     ) -> Prepared:
         shape = self._shape(names, target)
         if not shape.single:
@@ -260,25 +315,43 @@ class Preparer:
             wires = self._shape(names, target).wires
             pieces = pieces_of(wires, self._companions, self._split) if self._split else []
             if len(pieces) > 1:
-                picked = [(tuple(ids[i] for i in piece), tuple(names[i] for i in piece)) for piece in pieces]
+                picked = [
+                    (tuple(ids[i] for i in piece), tuple(names[i] for i in piece))
+                    for piece in pieces
+                ]
                 return [self._finish_one(*piece, target, event_id, at) for piece in picked]
         return self._finish_one(ids, names, target, event_id, at)
 
     def _finish_one(
-        self, ids: tuple[str, ...], names: tuple[str, ...], target: Target, event_id: int | str, at: float
+        self,
+        ids: tuple[str, ...],
+        names: tuple[str, ...],
+        target: Target,
+        event_id: int | str,
+        at: float,
     ) -> Record | Rejection:
         shape = self._shape(names, target)
         if shape.error:
             return Rejection(self.name, event_id, "missing_parameter", shape.error)
         if shape.naming == ():
-            return self._nobody(event_id, f"{', '.join(dict.fromkeys(names))} names nobody without another identifier")
+            return self._nobody(
+                event_id,
+                f"{', '.join(dict.fromkeys(names))} names nobody without another identifier",
+            )
         try:
             [item] = shape.render([ids])
         except RenderError as error:
             return Rejection(self.name, event_id, "template_failed", str(error))
         if len(item) > target.room:
-            return Rejection(self.name, event_id, "too_large", "the record alone is over the vendor's cap of bytes")
-        return Record(target, shape.named(ids), shape.named(shape.wires), item, event_id, at, shape.companions)
+            return Rejection(
+                self.name,
+                event_id,
+                "too_large",
+                "the record alone is over the vendor's cap of bytes",
+            )
+        return Record(
+            target, shape.named(ids), shape.named(shape.wires), item, event_id, at, shape.companions
+        )
 
     def _shape(self, names: tuple[str, ...], target: Target) -> _Shape:
         key = (names, target) if self._shapes_differ else names
@@ -305,7 +378,11 @@ _KEEP_SHAPES = 10_000
 
 
 def _usable(cell: Cell) -> bool:
-    return any(isinstance(value, str) for value in cell) if isinstance(cell, list) else isinstance(cell, str)
+    return (
+        any(isinstance(value, str) for value in cell)
+        if isinstance(cell, list)
+        else isinstance(cell, str)
+    )
 
 
 def _given(target: Target) -> Iterator[str]:
@@ -331,7 +408,10 @@ def _without_duplicates(
 
 def _people(action: Action, mapped: Collection[str]) -> list[_Person]:
     """Return the mapped identifier parameters, those of one wire key side by side."""
-    people = sorted((i for i in action.identifiers if i.parameter in mapped), key=lambda i: action.wires.index(i.wire))
+    people = sorted(
+        (i for i in action.identifiers if i.parameter in mapped),
+        key=lambda i: action.wires.index(i.wire),
+    )
     return [_person(identifier, action) for identifier in people]
 
 
@@ -339,7 +419,9 @@ def _person(identifier: Identifier, action: Action) -> _Person:
     def make(*, prehashed: bool | str) -> Column:
         single = identify(identifier, prehashed=prehashed)
         checked = _checked(single, action.properties[identifier.parameter])
-        return column(identifier, prehashed=prehashed, single=checked if checked is not single else None)
+        return column(
+            identifier, prehashed=prehashed, single=checked if checked is not single else None
+        )
 
     flag = identifier.flag if identifier.hash != "none" else None
     plain, digest = make(prehashed=identifier.prehashed), make(prehashed=True)
@@ -348,7 +430,18 @@ def _person(identifier: Identifier, action: Action) -> _Person:
 
 # Keywords that say nothing about a single value, or that identifying checks anyway.
 _SAYS_NOTHING = frozenset(
-    {"title", "description", "examples", "type", "items", "identifier", "source", "writeOnly", "deprecated", "$comment"}
+    {
+        "title",
+        "description",
+        "examples",
+        "type",
+        "items",
+        "identifier",
+        "source",
+        "writeOnly",
+        "deprecated",
+        "$comment",
+    }
 )
 
 
@@ -356,7 +449,9 @@ def _checked(function: Identify, schema: Mapping[str, Any]) -> Identify:
     """Return the function with a check of the parameter's schema, when that says more than what identifying checks."""
     if _SAYS_NOTHING.issuperset(schema):
         return function
-    validator = jsonschema_rs.validator_for({key: value for key, value in schema.items() if key not in _SAYS_NOTHING})
+    validator = jsonschema_rs.validator_for(
+        {key: value for key, value in schema.items() if key not in _SAYS_NOTHING}
+    )
 
     def checked(value: Any) -> str:
         if not validator.is_valid(as_text(value)):
@@ -370,12 +465,16 @@ def _presence(action: Action) -> Callable[[tuple[str, ...]], str] | None:
     """Return the check of which parameters have to be there together; None when only "any identifier" is asked for."""
     people = {identifier.parameter for identifier in action.identifiers}
     rules = {
-        key: action.schema[key] for key in ("required", "dependentRequired", "oneOf", "allOf") if key in action.schema
+        key: action.schema[key]
+        for key in ("required", "dependentRequired", "oneOf", "allOf")
+        if key in action.schema
     }
     if not people.intersection(rules.get("required", ())):
         rules.pop("required", None)
     alternatives = action.schema.get("anyOf")
-    if alternatives and any(set(part["required"]) - people or len(part["required"]) > 1 for part in alternatives):
+    if alternatives and any(
+        set(part["required"]) - people or len(part["required"]) > 1 for part in alternatives
+    ):
         rules["anyOf"] = alternatives
     if not rules:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from connector._util import times
+from connector.definitions.headers import CONTROL
 from connector.definitions.model import Action, Limits
 from connector.definitions.uri_template import expand, placeholders
 from connector.model import Request, Target
@@ -19,8 +19,6 @@ from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.template import Envelope, read_template
 
 _OPERATIONS = ("add", "remove", "mixed")
-#: What no header may hold.
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Later(NamedTuple):
@@ -33,7 +31,12 @@ class Builder:
     """Builds the requests of one action for one connection."""
 
     def __init__(
-        self, action: Action, templates: Path, base_url: str, settings: Mapping[str, Any], limits: Limits
+        self,
+        action: Action,
+        templates: Path,
+        base_url: str,
+        settings: Mapping[str, Any],
+        limits: Limits,
     ) -> None:
         """Raises RenderError, OSError or ExpressionError for a definition that lint would refuse."""
         raw = action.raw
@@ -44,7 +47,11 @@ class Builder:
         self._base_url = base_url.rstrip("/")
         self._path: str = raw["path"]
         self._query: Mapping[str, str] = raw.get("query", {})
-        self._headers = {"content-type": "application/json", "accept": "application/json", **action.headers}
+        self._headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            **action.headers,
+        }
         self._more_headers = _lowered(settings.get(action.defaults.get("more_headers", ""), {}))
         self._audience: str | None = raw.get("audience")
         self._settings = settings
@@ -63,7 +70,11 @@ class Builder:
         values = {**params, **self._settings}
         filled = ((name, expand(text, values, encode=False)) for name, text in self._query.items())
         query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in filled)
-        return self._base_url + expand(self._path, values, encode=True) + (f"?{query}" if query else "")
+        return (
+            self._base_url
+            + expand(self._path, values, encode=True)
+            + (f"?{query}" if query else "")
+        )
 
     def lane(self, params: Mapping[str, Any], url: str) -> str:
         """Return what is delivered in order: the audience that is changed, the URL where the action names none."""
@@ -71,14 +82,19 @@ class Builder:
             return url
         return expand(self._audience, {**params, **self._settings}, encode=False)
 
-    def key(self, params: Mapping[str, Any], request: Mapping[str, Any], url: str) -> tuple[str, ...]:
+    def key(
+        self, params: Mapping[str, Any], request: Mapping[str, Any], url: str
+    ) -> tuple[str, ...]:
         """Return the batch key: what records have to share to share a request."""
         headers = (f"{name}: {value}" for name, value in self._filled_headers(params).items())
         told = (f"{name}= {value!r}" for name, value in request.items())
         return (self._method, url, self._template, *headers, *told)
 
     def sizes(
-        self, params: Mapping[str, Any], request: Mapping[str, Any], group: Sequence[tuple[str, Any]]
+        self,
+        params: Mapping[str, Any],
+        request: Mapping[str, Any],
+        group: Sequence[tuple[str, Any]],
     ) -> tuple[int, int]:
         """Return the bytes of a body with no group, and what this group adds without its items."""
         shared = self._shared(params, request)
@@ -88,29 +104,40 @@ class Builder:
         whole = self._size((told, *lengths), shared, [group])
         return max(base), max(more - less for more, less in zip(whole, base, strict=True)) + 1
 
-    def _size(self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Any]) -> list[int]:
+    def _size(
+        self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Any]
+    ) -> list[int]:
         """Return the bytes of a body without items, for each thing that an envelope may see as the operation."""
         if key not in self._sizes:
             if len(self._sizes) > 10_000:
                 self._sizes.clear()
             empty = [{**self._resolved(group, 0.0), "items": []} for group in groups]
             seen = _OPERATIONS if "operation" in self._uses else _OPERATIONS[:1]
-            self._sizes[key] = [len(self._envelope.render(empty, shared, operation)) for operation in seen]
+            self._sizes[key] = [
+                len(self._envelope.render(empty, shared, operation)) for operation in seen
+            ]
         return self._sizes[key]
 
     def build(self, batch: Batch, now: float) -> Request:
         """Return the request for a batch; `now` is in seconds since the epoch. Raises RenderError."""
         groups, operations = [], set()
         for target, records in batch.groups():
-            groups.append({**self._resolved(target.group, now), "items": [record.item for record in records]})
+            groups.append(
+                {**self._resolved(target.group, now), "items": [record.item for record in records]}
+            )
             operations.add(target.operation)
         params, told = batch.target.params, batch.target.request
         operation = operations.pop() if len(operations) == 1 else "mixed"
         body = self._envelope.render(groups, self._shared(params, told), operation)
         return Request(self._method, batch.target.url, self._filled_headers(params), body)
 
-    def _shared(self, params: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        return {"params": {name: params[name] for name in self._names if name in params}, "request": request}
+    def _shared(
+        self, params: Mapping[str, Any], request: Mapping[str, Any]
+    ) -> dict[str, Mapping[str, Any]]:
+        return {
+            "params": {name: params[name] for name in self._names if name in params},
+            "request": request,
+        }
 
     def _filled_headers(self, params: Mapping[str, Any]) -> dict[str, str]:
         values = {**params, **self._settings}

@@ -27,7 +27,12 @@ def compile_rules(rules: Sequence[Mapping[str, Any]]) -> Classify:
     compiled = [(compile_expression(rule["when"], NAMES), _compile_rule(rule)) for rule in rules]
 
     def classify(response: Response, sent: int, now: float) -> Outcome:
-        scope = {"status": response.status, "headers": response.headers, "body": response.body, "sent": sent}
+        scope = {
+            "status": response.status,
+            "headers": response.headers,
+            "body": response.body,
+            "sent": sent,
+        }
         for when, then in compiled:
             if _holds(when, scope):
                 return then(response, scope, now)
@@ -48,7 +53,11 @@ Then = Callable[[Response, Mapping[str, Any], float], Outcome]
 
 def _compile_rule(rule: Mapping[str, Any]) -> Then:
     # with `each` the vendor's word is that of an entry
-    detail = compile_expression(rule["detail"], NAMES) if "detail" in rule and "each" not in rule else None
+    detail = (
+        compile_expression(rule["detail"], NAMES)
+        if "detail" in rule and "each" not in rule
+        else None
+    )
     make = _MAKERS[rule["then"]](rule)
 
     def then(response: Response, scope: Mapping[str, Any], now: float) -> Outcome:
@@ -98,7 +107,11 @@ def _reject(rule: Mapping[str, Any]) -> Make:
 
 
 def _refused(
-    rule: Mapping[str, Any], entries: Entries, response: Response, scope: Mapping[str, Any], reason: str
+    rule: Mapping[str, Any],
+    entries: Entries,
+    response: Response,
+    scope: Mapping[str, Any],
+    reason: str,
 ) -> Rejected | Bisect | None:
     """Return the refusal of those whom an answer names, None when it names nobody."""
     code = rule.get("code", f"http_{response.status}")
@@ -110,11 +123,15 @@ def _refused(
 
 
 def _bisect(rule: Mapping[str, Any]) -> Make:
-    return lambda response, scope, now, reason: Bisect(rule.get("code", f"http_{response.status}"), reason)
+    return lambda response, scope, now, reason: Bisect(
+        rule.get("code", f"http_{response.status}"), reason
+    )
 
 
 def _stop(rule: Mapping[str, Any]) -> Make:
-    return lambda response, scope, now, reason: Stop(rule.get("code", f"http_{response.status}"), reason)
+    return lambda response, scope, now, reason: Stop(
+        rule.get("code", f"http_{response.status}"), reason
+    )
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], Make]] = {
@@ -134,7 +151,9 @@ def _by_status(response: Response, now: float) -> Outcome:
     if status == 401:
         return Stop("unauthorized", "HTTP 401: the credentials were not accepted")
     if 300 <= status < 400:
-        return Stop(code, f"HTTP {status}: redirects are refused; base_url has to be the final address")
+        return Stop(
+            code, f"HTTP {status}: redirects are refused; base_url has to be the final address"
+        )
     if status in _BISECT:
         return Bisect(code, reason)
     if status in _RETRY or not 400 <= status < 500:
@@ -160,6 +179,10 @@ def _retry_after(response: Response, now: float) -> float | None:
         return now + min(int(text), 86_400)
     try:
         moment = parsedate_to_datetime(text) if text else None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
+        return (
+            (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            if moment
+            else None
+        )
     except ValueError:
         return None

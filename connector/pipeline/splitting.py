@@ -28,14 +28,25 @@ def pieces_of(wires: Sequence[str], companions: Collection[str], split: Split) -
         if wire not in companions:
             rows.setdefault(seen[wire] // split.values if split.values else 0, []).append(place)
             seen[wire] += 1
-    pieces = [row[start : start + most] for row in rows.values() for start in range(0, len(row), most)] or [[]]
-    pieces[0] = sorted([*pieces[0], *(place for place, wire in enumerate(wires) if wire in companions)])
+    pieces = [
+        row[start : start + most] for row in rows.values() for start in range(0, len(row), most)
+    ] or [[]]
+    pieces[0] = sorted(
+        [*pieces[0], *(place for place, wire in enumerate(wires) if wire in companions)]
+    )
     return pieces
 
 
-def together(*found: Record | Rejection | list[Record | Rejection] | None) -> list[Record | Rejection] | Rejection:
+def together(
+    *found: Record | Rejection | list[Record | Rejection] | None,
+) -> list[Record | Rejection] | Rejection:
     """Return what became of all parts of one person: the parts that have no identifier are left out, unless all are."""
-    flat = [one for part in found for one in (part if isinstance(part, list) else [part]) if one is not None]
+    flat = [
+        one
+        for part in found
+        for one in (part if isinstance(part, list) else [part])
+        if one is not None
+    ]
     kept = [one for one in flat if isinstance(one, Record) or one.code != NOBODY]
     if kept:
         return kept
@@ -57,7 +68,9 @@ def in_parts(rows: Iterable[object]) -> Iterator[object]:
             continue
         flat = [one for row in some if isinstance(row, list) for one in row]
         yield from (one for one in flat if isinstance(one, Rejection))
-        yield from sorted((one for one in flat if isinstance(one, Record)), key=lambda record: record.target.part)
+        yield from sorted(
+            (one for one in flat if isinstance(one, Record)), key=lambda record: record.target.part
+        )
 
 
 def _targets(row: object) -> object:

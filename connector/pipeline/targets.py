@@ -2,79 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jsonschema_rs
-
 from connector._util import times
 from connector.connection.mapping import compile_column, compile_columns, is_absent
+from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Action
 from connector.model import Target
 from connector.pipeline.request_builder import Builder, Later, Refused, Resolved
-from connector.templating.expressions import AbsentError, Evaluate, ExpressionError, compile_expression
+from connector.templating.expressions import (
+    AbsentError,
+    Evaluate,
+    ExpressionError,
+    compile_expression,
+)
 from connector.templating.template import RenderError
 
 CHECK_NAMES = ("params", "settings", "now")
 
-# Characters of a number in text that is still read as one: nobody's id has more, and reading takes its square in time.
-_LONGEST_NUMBER = 1000
-
 # Targets are kept for this long, so that checks against the clock stay right, and for this many combinations.
 _KEEP_SECONDS = 60.0
 _KEEP_TARGETS = 10_000
-
-
-class ParameterError(ValueError):
-    """A parameter's value is not allowed; the text does not hold it."""
-
-
-Coerce = Callable[[Any], Any]
-
-
-def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
-    """Return the function that makes a raw value the parameter's value. It raises ParameterError."""
-    validator = jsonschema_rs.validator_for(dict(schema))
-
-    def coerce(raw: Any) -> Any:
-        value = _coerced(name, raw, schema)
-        try:
-            if not validator.is_valid(value):
-                raise ParameterError(f"{name} {_why(schema, value)}")
-        except UnicodeEncodeError:
-            raise ParameterError(f"{name} holds half of a surrogate pair") from None
-        return value
-
-    return coerce
-
-
-def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
-    kind = schema.get("type")
-    if isinstance(raw, str):
-        if kind == "boolean" and raw.strip().lower() not in ("true", "false"):
-            raise ParameterError(f"{name} has to be true or false, or one of these words; others need an 'expr'")
-        if schema.get("format") == "date-time":
-            try:
-                return times.canonical(raw)
-            except ValueError as error:
-                raise ParameterError(f"{name} {error}") from None
-        if kind == "boolean":
-            return raw.strip().lower() == "true"
-        if kind == "integer" and len(raw) <= _LONGEST_NUMBER and raw.strip().isascii() and raw.strip().isdigit():
-            return int(raw)
-    elif kind == "string" and "format" not in schema and isinstance(raw, int) and not isinstance(raw, bool):
-        return str(raw)
-    return raw
-
-
-def _why(schema: Mapping[str, Any], value: Any) -> str:
-    from jsonschema import Draft202012Validator
-
-    from connector.validation.explain import explained
-
-    first = explained(Draft202012Validator(dict(schema)), value, quote=False)[0]
-    return first.message
 
 
 class Targets:
@@ -95,7 +45,9 @@ class Targets:
         self._builder = builder
         self._settings = settings
         self._names = [name for name in action.properties if name not in people]
-        self._coerce = {name: compile_parameter(name, action.properties[name]) for name in self._names}
+        self._coerce = {
+            name: compile_parameter(name, action.properties[name]) for name in self._names
+        }
         mapped = [name for name in self._names if name in sources]
         self._getters = {name: compile_column(sources[name], settings) for name in mapped}
         varying = [sources[name] for name in mapped if "value" not in sources[name]]
@@ -119,7 +71,10 @@ class Targets:
             return [self._one((), data[0], now)] * len(data) if data else []
         keys = _keys(self._columns(data))
         known = self._known
-        return [known.get(key) or self._one(key, event, now) for key, event in zip(keys, data, strict=True)]
+        return [
+            known.get(key) or self._one(key, event, now)
+            for key, event in zip(keys, data, strict=True)
+        ]
 
     def _one(self, key: Any, data: dict[str, Any], now: float) -> Resolved:
         if key not in self._known:
@@ -132,7 +87,9 @@ class Targets:
         except ParameterError as error:
             return Refused("invalid_parameter", str(error))
         missing = [name for name in self._required if params[name] is None]
-        missing += [name for name in self._needed if params.get(name, self._settings.get(name)) is None]
+        missing += [
+            name for name in self._needed if params.get(name, self._settings.get(name)) is None
+        ]
         if missing:
             return Refused("missing_parameter", f"{missing[0]} is required and absent")
         scope = {"params": params, "settings": self._settings, "now": times.from_epoch(now)}
@@ -144,7 +101,9 @@ class Targets:
         except RenderError as error:
             return Refused("envelope_failed", str(error))
         except ExpressionError as error:
-            return Refused("invalid_parameter", f"a parameter cannot be a part of the request: {error}")
+            return Refused(
+                "invalid_parameter", f"a parameter cannot be a part of the request: {error}"
+            )
 
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = {}
@@ -161,13 +120,17 @@ class Targets:
     def _parted(self, params: Mapping[str, Any]) -> Target:
         family = object()
         targets = [self._target({**params, self._part_name: name}) for name in self._part_names]
-        parts = tuple(replace(target, part=part, family=family) for part, target in enumerate(targets))
+        parts = tuple(
+            replace(target, part=part, family=family) for part, target in enumerate(targets)
+        )
         return replace(parts[0], parts=parts)
 
     def _target(self, params: Mapping[str, Any]) -> Target:
         builder, raw = self._builder, self._action.raw
         request = {key: _told_value(value, params) for key, value in raw.get("request", {}).items()}
-        group = tuple((key, _told_value(value, params)) for key, value in raw.get("group", {}).items())
+        group = tuple(
+            (key, _told_value(value, params)) for key, value in raw.get("group", {}).items()
+        )
         base, more = builder.sizes(params, request, group)
         url = builder.url(params)
         return Target(

@@ -76,7 +76,10 @@ class Audience:
 
     def members(self) -> list[frozenset[Identifier]]:
         """Return each person once."""
-        return [frozenset(person) for person in {id(person): person for person in self._people.values()}.values()]
+        return [
+            frozenset(person)
+            for person in {id(person): person for person in self._people.values()}.values()
+        ]
 
 
 class RateState(NamedTuple):

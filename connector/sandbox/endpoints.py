@@ -22,7 +22,11 @@ TEMPLATE_NAMES: dict[str, tuple[str, ...]] = {
     "success": ("groups", "sent", "accepted", "path", "body"),
     "refusal": ("status", "code", "message", "errors", "path", "body"),
 }
-_DEFAULTS = {"reads": "[]", "success": "{}", "refusal": '{"code": {{ code }}, "message": {{ message }}}'}
+_DEFAULTS = {
+    "reads": "[]",
+    "success": "{}",
+    "refusal": '{"code": {{ code }}, "message": {{ message }}}',
+}
 #: For when a definition's own template of refusals fails.
 PLAIN_REFUSAL = Template(_DEFAULTS["refusal"], TEMPLATE_NAMES["refusal"])
 
@@ -33,21 +37,29 @@ ReadTemplate = Callable[[str, str | None], Template]
 
 def templates_of(folder: Path) -> ReadTemplate:
     """Return what reads the templates of a folder, each once. It raises RenderError and OSError."""
-    return cache(lambda kind, name: read_template(folder, name, _DEFAULTS[kind], TEMPLATE_NAMES[kind]))
+    return cache(
+        lambda kind, name: read_template(folder, name, _DEFAULTS[kind], TEMPLATE_NAMES[kind])
+    )
 
 
 class Voice:
     """How the vendor reads and answers: the templates and headers of one `sandbox` object."""
 
     def __init__(self, raw: Mapping[str, Any], template: ReadTemplate) -> None:
-        self.reads, self.success, self.refusal = (template(kind, raw.get(kind)) for kind in TEMPLATE_NAMES)
+        self.reads, self.success, self.refusal = (
+            template(kind, raw.get(kind)) for kind in TEMPLATE_NAMES
+        )
         self.headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
         self.refusal_status: int | None = raw.get("refusal_status")
         self._rate = raw.get("rate_headers", {})
 
     def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
         """Return the headers for a limit's `limit`, `remaining` and `reset`, those that are known and have a name."""
-        return {self._rate[name].lower(): str(value) for name, value in state.items() if name in self._rate}
+        return {
+            self._rate[name].lower(): str(value)
+            for name, value in state.items()
+            if name in self._rate
+        }
 
 
 class Variant:
@@ -86,7 +98,9 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
-def routes(destination: Destination, prefix: str, settings: Mapping[str, Any], template: ReadTemplate) -> list[Route]:
+def routes(
+    destination: Destination, prefix: str, settings: Mapping[str, Any], template: ReadTemplate
+) -> list[Route]:
     """Return all routes, those with fewer placeholders first: a fixed path wins over a parameter."""
     found: dict[tuple[str, ...], Route] = {}
     seen: list[tuple[Any, ...]] = []

@@ -36,7 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         url = f"http://{self.headers.get('host', self.server.authority)}{self.path}"
         # what the wire has as bytes is read as Latin-1 by http.server, and is UTF-8
-        headers = {name: text.encode("latin-1").decode("utf-8", "replace") for name, text in self.headers.items()}
+        headers = {
+            name: text.encode("latin-1").decode("utf-8", "replace")
+            for name, text in self.headers.items()
+        }
         answer = self.server.sandbox.answer(self.command, url, headers, body)
         if isinstance(answer, Answer):
             self._send(answer)
@@ -137,14 +140,19 @@ class SandboxServer:
         #: What stands for the definition's base URL in a connection.
         self.base_url = f"http://{self._server.authority}{sandbox.prefix}"
         #: What stands for the definition's token endpoint in a connection, "" when it has none.
-        self.token_url = f"http://{self._server.authority}{sandbox.token_path}" if sandbox.token_path else ""
+        self.token_url = (
+            f"http://{self._server.authority}{sandbox.token_path}" if sandbox.token_path else ""
+        )
 
     def __enter__(self) -> Self:
         self._start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -166,5 +174,7 @@ class SandboxServer:
 
     def _start(self) -> None:
         if self._thread is None and not self._server.stopping.is_set():
-            self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
+            self._thread = threading.Thread(
+                target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True
+            )
             self._thread.start()

@@ -33,7 +33,9 @@ _CODES = {
     415: "unsupported_media_type", 429: "rate_limited", 502: "unavailable", 503: "unavailable", 504: "unavailable",
 }  # fmt: skip
 _CYCLE = (500, 503, 502, 504)
-_FAULT = re.compile(r"(5xx|[45][0-9]{2}|timeout|drop|applied-drop|html|counts)(?::([1-9][0-9]{0,8}))?")
+_FAULT = re.compile(
+    r"(5xx|[45][0-9]{2}|timeout|drop|applied-drop|html|counts)(?::([1-9][0-9]{0,8}))?"
+)
 _GATEWAY_PAGE = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 
 
@@ -71,7 +73,9 @@ def parse_fault(text: str) -> Fault:
     match = _FAULT.fullmatch(text)
     if not match:
         forms = "a status from 400 to 599, 5xx, timeout, drop, applied-drop, html or counts"
-        raise ValueError(f"'{text}' is not a fault; allowed: {forms}, each with :N for the next N requests (429:3)")
+        raise ValueError(
+            f"'{text}' is not a fault; allowed: {forms}, each with :N for the next N requests (429:3)"
+        )
     kind, times = match[1], int(match[2] or 1)
     if kind == "5xx":
         return Fault("status", _CYCLE, times)
@@ -89,7 +93,9 @@ def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
 class _RefusalError(Exception):
     """The request is refused, for the reason that `code` names."""
 
-    def __init__(self, status: int, code: str, message: str, errors: Errors | None = None, **headers: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, errors: Errors | None = None, **headers: str
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -125,7 +131,9 @@ class _Call:
     @property
     def has_body(self) -> bool:
         """Whether there is a body, or should be."""
-        return bool(self.body) or any(variant.contract.schema is not True for variant in self.variants)
+        return bool(self.body) or any(
+            variant.contract.schema is not True for variant in self.variants
+        )
 
 
 class Sandbox:
@@ -163,7 +171,9 @@ class Sandbox:
         self.log: Callable[[str], None] = lambda line: None
         self._lock = threading.Lock()
 
-    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer | Fault:
+    def answer(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer | Fault:
         """Answer a request to a full URL. A fault that is returned has no answer: the server acts on it."""
         lowered = {name.lower(): text for name, text in headers.items()}
         with self._lock:
@@ -184,7 +194,10 @@ class Sandbox:
     def holdings(self) -> list[Holding]:
         """Return what each audience holds that was ever changed, in the order of their paths."""
         with self._lock:
-            return [Holding(path, held.people, held.identifiers) for path, held in sorted(self._audiences.items())]
+            return [
+                Holding(path, held.people, held.identifiers)
+                for path, held in sorted(self._audiences.items())
+            ]
 
     def members(self, path: str) -> list[frozenset[Identifier]]:
         """Return the people of one audience: the wire keys and values of each."""
@@ -212,7 +225,9 @@ class Sandbox:
             body = self._accept(call, short=fault is not None and fault.kind == "counts")
             answer, why = Answer(200, self._headers(call), body), ""
         except _RefusalError as refusal:
-            answer = self._refuse(call, refusal, faulty=fault is not None and fault.kind == "status")
+            answer = self._refuse(
+                call, refusal, faulty=fault is not None and fault.kind == "status"
+            )
             why = f" {refusal.code}: {refusal.message}"
         path = _path(call.url) if call.allowed else "(no path of this vendor)"
         self.log(f"{call.method} {path} {answer.status}{why}")
@@ -222,12 +237,22 @@ class Sandbox:
         """Apply a request and return the body of its answer; raise the first reason against it."""
         self._admit(call)
         _parse(call, self._scheme)
-        satisfied = next((variant for variant in call.variants if variant.contract.holds(call.parsed)), None)
+        satisfied = next(
+            (variant for variant in call.variants if variant.contract.holds(call.parsed)), None
+        )
         variant = satisfied or call.variants[0]
         call.voice = variant.voice
-        groups = variant.read({"body": call.parsed, "path": call.path, "method": call.method, "headers": call.headers})
-        if groups is not None and variant.caps.groups is not None and len(groups) > variant.caps.groups:
-            raise _RefusalError(400, "too_many_groups", f"more than {variant.caps.groups} groups in one request")
+        groups = variant.read(
+            {"body": call.parsed, "path": call.path, "method": call.method, "headers": call.headers}
+        )
+        if (
+            groups is not None
+            and variant.caps.groups is not None
+            and len(groups) > variant.caps.groups
+        ):
+            raise _RefusalError(
+                400, "too_many_groups", f"more than {variant.caps.groups} groups in one request"
+            )
         if satisfied is None:
             raise _RefusalError(400, "invalid", *variant.contract.explain(call.parsed))
         changes = _changes(groups, variant, call.audience)
@@ -246,8 +271,13 @@ class Sandbox:
         reason = self._unauthentic(call)
         if reason:
             raise _RefusalError(401, "unauthorized", reason)
-        if call.has_body and call.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
-            raise _RefusalError(415, "unsupported_media_type", f"the content type has to be {_JSON}")
+        if (
+            call.has_body
+            and call.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON
+        ):
+            raise _RefusalError(
+                415, "unsupported_media_type", f"the content type has to be {_JSON}"
+            )
         if not self._windows.take(call.url, call.now):
             raise _RefusalError(429, "rate_limited", "too many requests")
         caps = [variant.caps.bytes for variant in call.variants]
@@ -264,7 +294,12 @@ class Sandbox:
 
     def _refuse(self, call: _Call, refusal: _RefusalError, *, faulty: bool) -> Answer:
         status, code = refusal.status, refusal.code
-        context = {"status": status, "code": code, "message": refusal.message, "errors": refusal.errors}
+        context = {
+            "status": status,
+            "code": code,
+            "message": refusal.message,
+            "errors": refusal.errors,
+        }
         try:
             body = call.voice.refusal.render({**context, "path": call.path, "body": call.parsed})
             status = call.voice.refusal_status or status
@@ -294,7 +329,9 @@ def _path(url: str) -> str:
 
 
 def _fail(status: int) -> NoReturn:
-    code = _CODES.get(status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
+    code = _CODES.get(
+        status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
+    )
     raise _RefusalError(status, code, "the sandbox was asked to fail")
 
 
@@ -312,12 +349,16 @@ def _changes(groups: list[Any] | None, variant: Variant, audience: str) -> list[
         groups = None
     if groups is None:
         # a body that the contract allows, and the template cannot read, is the definition's fault
-        status, code = (500, "internal") if variant.contract.schema is not True else (400, "invalid")
+        status, code = (
+            (500, "internal") if variant.contract.schema is not True else (400, "invalid")
+        )
         raise _RefusalError(status, code, "the body cannot be read as groups of people")
     nobody = [sum(not person for person in change.people) for change in changes]
     if any(nobody):
         message = "a person has no identifier"
-        errors: Errors = [[{"message": message, "parameter": None}] if count else [] for count in nobody]
+        errors: Errors = [
+            [{"message": message, "parameter": None}] if count else [] for count in nobody
+        ]
         raise _RefusalError(400, "invalid", message, errors)
     cap = variant.caps.records
     if cap is not None and sum(len(change.people) for change in changes) > cap:
@@ -342,8 +383,16 @@ def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:
     if short and sent:
         shorted = next(group for group in groups if group["sent"])
         shorted["accepted"] = shorted["sent"] - 1
-    context = {"groups": groups, "sent": sent, "accepted": max(0, sent - short), "path": call.path, "body": call.parsed}
+    context = {
+        "groups": groups,
+        "sent": sent,
+        "accepted": max(0, sent - short),
+        "path": call.path,
+        "body": call.parsed,
+    }
     try:
         return call.voice.success.render(context)
     except RenderError as error:
-        raise _RefusalError(500, "internal", f"the template of success does not fit ({error.kind})") from None
+        raise _RefusalError(
+            500, "internal", f"the template of success does not fit ({error.kind})"
+        ) from None

@@ -93,7 +93,9 @@ def wrong_path(path: str, identifiers: Sequence[str] = ()) -> str:
     """Look at the path below the base URL. `identifiers`: names that cannot stand in it."""
     usual = parts()["path"]
     if not _PATH.fullmatch(path):
-        return f"'{path}' is not a path; write it from the first / on, without query, such as {usual}"
+        return (
+            f"'{path}' is not a path; write it from the first / on, without query, such as {usual}"
+        )
     for name in placeholders(path):
         if not _NAME.fullmatch(name) or name in _RESERVED:
             return f"{{{name}}} cannot be a parameter's name; write {_NAMES}"
@@ -102,7 +104,9 @@ def wrong_path(path: str, identifiers: Sequence[str] = ()) -> str:
     return ""
 
 
-def check(destination: str, base_url: str | None, identifiers: Sequence[str], path: str | None) -> None:
+def check(
+    destination: str, base_url: str | None, identifiers: Sequence[str], path: str | None
+) -> None:
     """Raise ConfigError (C020) with everything that is wrong with the answers that an author has given so far."""
     wrong = {
         "DESTINATION": wrong_destination(destination),
@@ -138,7 +142,9 @@ def _rendered(wanted: Wanted) -> Iterator[tuple[Path, str]]:
     environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     context = _context(wanted)
     for file in sorted(_folder().rglob("*.txt")):
-        name = str(file.relative_to(_folder()).with_suffix("")).replace("DESTINATION", wanted.destination)
+        name = str(file.relative_to(_folder()).with_suffix("")).replace(
+            "DESTINATION", wanted.destination
+        )
         yield Path(name), environment.from_string(file.read_text("utf-8")).render(context)
 
 
@@ -152,7 +158,8 @@ def _context(wanted: Wanted) -> dict[str, Any]:
         for key, value in parts()["auth"][wanted.auth].items()
     }
     identifiers = [
-        {"name": name, "title": _title(name), **(known.get(name) or _named(other, name))} for name in wanted.identifiers
+        {"name": name, "title": _title(name), **(known.get(name) or _named(other, name))}
+        for name in wanted.identifiers
     ]
     hashes = {one["hash"] for one in identifiers}
     return {
@@ -211,7 +218,9 @@ def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
     existing = [path for path in paths if path.exists() or path.is_symlink()]
     if existing:
         hint = "nothing was written; take it away, or choose another destination or --into"
-        raise ConfigError(Problem("C021", str(path), "", "exists already", hint) for path in existing)
+        raise ConfigError(
+            Problem("C021", str(path), "", "exists already", hint) for path in existing
+        )
     written: list[Path] = []
     try:
         for path, text in zip(paths, files.values(), strict=True):

@@ -52,7 +52,11 @@ class _Lines:
 
     def place(self) -> str:
         """Name the lines of the row."""
-        return f"line {self._first}" if self._number <= self._first else f"lines {self._first} to {self._number}"
+        return (
+            f"line {self._first}"
+            if self._number <= self._first
+            else f"lines {self._first} to {self._number}"
+        )
 
     def __iter__(self) -> _Lines:
         return self
@@ -122,8 +126,14 @@ def _rows(reader: Iterator[list[str]], lines: _Lines, paths: list[ColumnPath]) -
             return
         if not row and not lines.fault:
             continue
-        fault = lines.fault or (len(row) != len(paths) and f"{len(row)} cells where the header has {len(paths)}")
-        yield Unreadable(position, f"{fault} ({lines.place()})") if fault else Event(position, build(row))
+        fault = lines.fault or (
+            len(row) != len(paths) and f"{len(row)} cells where the header has {len(paths)}"
+        )
+        yield (
+            Unreadable(position, f"{fault} ({lines.place()})")
+            if fault
+            else Event(position, build(row))
+        )
         position += 1
 
 

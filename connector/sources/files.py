@@ -27,7 +27,14 @@ from typing import Protocol, Self, cast
 
 from connector.errors import SourceError
 from connector.sources.csv import csv_rows
-from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError, Input, json_array, ndjson
+from connector.sources.reading import (
+    MAX_EVENT_BYTES,
+    Chunk,
+    DamagedError,
+    Input,
+    json_array,
+    ndjson,
+)
 
 BLOCK_BYTES = 256 * 1024
 QUIET_SECONDS = 1.0
@@ -38,7 +45,9 @@ _READERS: dict[str, Callable[[Input], Iterator[Chunk]]] = {
     ".json": json_array,
     ".csv": csv_rows,
 }
-_ALLOWED = f"allowed: {', '.join(_READERS)}, each also with .gz; .parquet; - for NDJSON on standard input"
+_ALLOWED = (
+    f"allowed: {', '.join(_READERS)}, each also with .gz; .parquet; - for NDJSON on standard input"
+)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -62,7 +71,9 @@ class Source:
     for each second in which nothing came. Iterating raises `SourceError` when the operating system fails to read.
     """
 
-    def __init__(self, path: str, origin: _Origin, chunks: Iterator[Chunk], limit: int | None) -> None:
+    def __init__(
+        self, path: str, origin: _Origin, chunks: Iterator[Chunk], limit: int | None
+    ) -> None:
         self.size = origin.size
         self._path = path
         self._origin = origin
@@ -94,7 +105,10 @@ class Source:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -126,10 +140,14 @@ def _naming(path: str) -> Iterator[None]:
 def _open(path: str, block_bytes: int) -> tuple[_Origin, Iterator[Chunk]]:
     name = path.lower()
     zipped = name.endswith(".gz")
-    reader = next((reader for end, reader in _READERS.items() if name.removesuffix(".gz").endswith(end)), None)
+    reader = next(
+        (reader for end, reader in _READERS.items() if name.removesuffix(".gz").endswith(end)), None
+    )
     table = name.endswith(".parquet")
     if not reader and not table:
-        raise SourceError(f"the name does not tell a known format; {_ALLOWED}; rename or convert the file")
+        raise SourceError(
+            f"the name does not tell a known format; {_ALLOWED}; rename or convert the file"
+        )
     file = _File(path, zipped, block_bytes)
     try:
         if file.size == 0:
@@ -169,7 +187,9 @@ class _File:
         self._zip = gzip.GzipFile(fileobj=self._raw, mode="rb") if zipped else None
         if zipped and self.size and not self._begins_as_gzip():
             self.close()
-            raise SourceError("it is not gzip although its name ends so; allowed: gzip data; rename or pack the file")
+            raise SourceError(
+                "it is not gzip although its name ends so; allowed: gzip data; rename or pack the file"
+            )
 
     def _begins_as_gzip(self) -> bool:
         magic = self._raw.read(len(_GZIP_MAGIC))
@@ -180,7 +200,9 @@ class _File:
         try:
             block = self._unpacked() if self._zip else self._raw.read(self._block_bytes)
         except OSError as error:
-            raise SourceError(f"reading failed ({error.strerror}); allowed: a readable file; try again") from None
+            raise SourceError(
+                f"reading failed ({error.strerror}); allowed: a readable file; try again"
+            ) from None
         self.taken += len(block)
         self.position = self._raw.tell() if self._zip and self.size else self.taken
         return block
@@ -228,7 +250,9 @@ class _StandardInput:
     def __init__(self, block_bytes: int) -> None:
         stream = getattr(sys.stdin, "buffer", None)
         if stream is None:
-            raise SourceError("there is none; allowed: a pipe, a file or a terminal; name a file instead of -")
+            raise SourceError(
+                "there is none; allowed: a pipe, a file or a terminal; name a file instead of -"
+            )
         self._stream = cast(io.BufferedReader, stream)
         self._block_bytes = block_bytes
         self._selectable = _is_selectable(self._stream)
@@ -242,9 +266,13 @@ class _StandardInput:
         try:
             if self._selectable and not select.select([self._stream], [], [], QUIET_SECONDS)[0]:
                 return None
-            block = self._stream.read1(self._block_bytes)  # at most one read: never waits for a full block
+            block = self._stream.read1(
+                self._block_bytes
+            )  # at most one read: never waits for a full block
         except OSError as error:
-            raise SourceError(f"reading failed ({error.strerror}); allowed: a readable input; try again") from None
+            raise SourceError(
+                f"reading failed ({error.strerror}); allowed: a readable input; try again"
+            ) from None
         self.taken += len(block)
         return block
 

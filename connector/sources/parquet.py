@@ -46,11 +46,15 @@ class ParquetFile:
         self._parameters = {"path": glob.escape(str(Path(path).absolute()))}
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
-            self._rows = int(self._all("SELECT sum(num_rows) FROM parquet_file_metadata($path)")[0][0])
+            self._rows = int(
+                self._all("SELECT sum(num_rows) FROM parquet_file_metadata($path)")[0][0]
+            )
             self._query = _query(self._all(f"DESCRIBE SELECT * FROM {_TABLE}"))  # noqa: S608, a constant
         except duckdb.Error:
             self.close()
-            raise SourceError("it is not a Parquet file; allowed: a whole file, not encrypted; write it anew") from None
+            raise SourceError(
+                "it is not a Parquet file; allowed: a whole file, not encrypted; write it anew"
+            ) from None
 
     def _all(self, query: str) -> list[Any]:
         return self._connection.execute(query, self._parameters).fetchall()

@@ -30,7 +30,14 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 TOO_LONG = b"a line too long to keep"  # stands for such a line; told from a real one by identity
 TOO_LONG_REASON = f"longer than {MAX_EVENT_BYTES:,} bytes"
-_KINDS = {list: "an array", str: "text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
+_KINDS = {
+    list: "an array",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 _DICT = {dict}
 
 # An integer of more than 64 bits has 20 digits or a sign and 19; orjson would make it a float.
@@ -140,7 +147,11 @@ def _parse_lines(lines: list[bytes], first: int, long_numbers: bool) -> Chunk:
             values = [None]
         if _DICT.issuperset(map(type, values)):
             return list(map(_event, zip(count(first), values, strict=False)))
-    return [parse(line, position) for position, line in enumerate(lines, first) if line and not line.isspace()]
+    return [
+        parse(line, position)
+        for position, line in enumerate(lines, first)
+        if line and not line.isspace()
+    ]
 
 
 def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
@@ -157,7 +168,11 @@ def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
         lines = text.split(b"\n")
         carry = lines.pop()
         if lines:
-            lines[0] = TOO_LONG if skipping or len(lines[0]) > MAX_EVENT_BYTES else lines[0].removeprefix(bom)
+            lines[0] = (
+                TOO_LONG
+                if skipping or len(lines[0]) > MAX_EVENT_BYTES
+                else lines[0].removeprefix(bom)
+            )
             skipping, bom = False, b""
             yield lines, text
         if skipping or len(carry) > MAX_EVENT_BYTES:
@@ -226,7 +241,9 @@ def _cut(read: Input, text: bytes, start: int) -> tuple[bytes, bytes, int]:
     """Return the element at `start`, whatever it is, its text and the place behind the comma or bracket after it."""
     at, depth = start, 0
     while True:
-        found = cast(re.Match[bytes], (_TO_BRACKET if depth else _TO_BRACKET_OR_COMMA).match(text, at))
+        found = cast(
+            re.Match[bytes], (_TO_BRACKET if depth else _TO_BRACKET_OR_COMMA).match(text, at)
+        )
         at, stop = found.end(), found[1]
         if not stop:
             text, at, start = text[start:] + _more(read, len(text) - start), at - start, 0
@@ -251,7 +268,9 @@ def _open_array(read: Input) -> bytes:
                 break
     text = text.removeprefix(_BOM)
     if text and not text.startswith(b"["):
-        raise DamagedError("not a JSON array: .json is one array of objects, .ndjson one object on each line")
+        raise DamagedError(
+            "not a JSON array: .json is one array of objects, .ndjson one object on each line"
+        )
     return text
 
 
@@ -278,7 +297,9 @@ def _close_array(read: Input, rest: bytes) -> None:
 def _is_json(text: bytes) -> bool:
     """Tell whether a text that is no event is JSON at least in form, so that it surely ends where it seems to."""
     try:
-        json.loads(text.decode(errors="replace"), parse_int=len, parse_float=len, parse_constant=_refuse)
+        json.loads(
+            text.decode(errors="replace"), parse_int=len, parse_float=len, parse_constant=_refuse
+        )
     except (ValueError, RecursionError):
         return False
     return True

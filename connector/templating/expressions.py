@@ -61,7 +61,9 @@ class Absent:
     def _refuse(self, *_: object) -> Any:
         raise AbsentError("a value that is absent is used")
 
-    __str__ = __add__ = __radd__ = __sub__ = __rsub__ = __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
+    __str__ = __add__ = __radd__ = __sub__ = __rsub__ = __lt__ = __le__ = __gt__ = __ge__ = (
+        __neg__
+    ) = _refuse
 
 
 ABSENT: Any = Absent()
@@ -71,7 +73,9 @@ def member(value: Any, key: Any) -> Any:
     """Return a member of an object or array, `ABSENT` when there is none."""
     if isinstance(value, Mapping):
         found = value.get(key, ABSENT)
-    elif isinstance(value, list | tuple) and isinstance(key, int) and -len(value) <= key < len(value):
+    elif (
+        isinstance(value, list | tuple) and isinstance(key, int) and -len(value) <= key < len(value)
+    ):
         found = value[key]
     else:
         return ABSENT
@@ -80,7 +84,10 @@ def member(value: Any, key: Any) -> Any:
 
 def _default(value: Any, fallback: Any = "") -> Any:
     missing = (
-        value is None or value is ABSENT or isinstance(value, Undefined) or (isinstance(value, list) and not value)
+        value is None
+        or value is ABSENT
+        or isinstance(value, Undefined)
+        or (isinstance(value, list) and not value)
     )
     return fallback if missing else value
 
@@ -171,7 +178,9 @@ def compile_expression(source: str, names: Collection[str]) -> Evaluate:
     except TemplateSyntaxError as error:
         raise ExpressionError(f"not an expression: {error.message}") from None
     if not parser.stream.eos:
-        raise ExpressionError(f"not one expression: something follows at '{parser.stream.current.value}'")
+        raise ExpressionError(
+            f"not one expression: something follows at '{parser.stream.current.value}'"
+        )
     return _guard(_compile(node, names))
 
 
@@ -183,7 +192,9 @@ def _guard(evaluate: Evaluate) -> Evaluate:
             raise
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             # the error's own text may quote data
-            raise ExpressionError(f"the values do not fit the expression ({type(error).__name__})") from None
+            raise ExpressionError(
+                f"the values do not fit the expression ({type(error).__name__})"
+            ) from None
 
     return guarded
 

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes, pass_context
+from jinja2 import (
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    UndefinedError,
+    meta,
+    nodes,
+    pass_context,
+)
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -87,7 +95,9 @@ def _keep(context: Context, value: Any) -> str:
 
 
 def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, finalize=_keep, autoescape=False, cache_size=0)
+    environment = _Environment(
+        undefined=StrictUndefined, finalize=_keep, autoescape=False, cache_size=0
+    )
     environment.globals = {}
     environment.filters = dict(FILTERS)
     environment.tests = dict(TESTS)
@@ -147,7 +157,9 @@ class Template:
         except (TemplateError, ExpressionError, TypeError, ValueError, LookupError) as error:
             if isinstance(error, RenderError):
                 raise
-            raise RenderError("value", f"the values do not fit the template ({type(error).__name__})") from None
+            raise RenderError(
+                "value", f"the values do not fit the template ({type(error).__name__})"
+            ) from None
         return "".join(chunks)
 
 
@@ -176,10 +188,14 @@ def _forbidden(tree: nodes.Template) -> Iterator[RenderError]:
         if not isinstance(node, _ALLOWED) and not isinstance(node, nodes.Keyword):
             allowed = "allowed: {{ value }}, if, for, literals, comparisons, and/or/not, filters"
             yield RenderError(
-                "construct", f"'{type(node).__name__}' is not allowed in a template; {allowed}", node.lineno
+                "construct",
+                f"'{type(node).__name__}' is not allowed in a template; {allowed}",
+                node.lineno,
             )
         elif isinstance(node, nodes.Keyword) or (isinstance(node, nodes.For) and node.recursive):
-            yield RenderError("construct", "keyword arguments and recursive loops are not allowed", node.lineno)
+            yield RenderError(
+                "construct", "keyword arguments and recursive loops are not allowed", node.lineno
+            )
 
 
 def _unknown_names(tree: nodes.Template, names: Collection[str]) -> Iterator[RenderError]:
@@ -196,7 +212,9 @@ def _unknown_functions(tree: nodes.Template) -> Iterator[RenderError]:
         known = FILTERS if isinstance(node, nodes.Filter) else TESTS
         kind = "filter" if isinstance(node, nodes.Filter) else "test"
         if node.name not in known:
-            yield RenderError("name", f"unknown {kind} '{node.name}'; {nearest(node.name, known)}", node.lineno)
+            yield RenderError(
+                "name", f"unknown {kind} '{node.name}'; {nearest(node.name, known)}", node.lineno
+            )
 
 
 def _holes_in_strings(source: str) -> Iterator[RenderError]:
@@ -207,9 +225,7 @@ def _holes_in_strings(source: str) -> Iterator[RenderError]:
         if kind == "data":
             quoted ^= len(re.findall(r'(?<!\\)(?:\\\\)*"', value)) % 2 == 1
         elif kind == "variable_begin" and quoted:
-            message = (
-                "a hole stands inside a string; a hole is a whole value: write {{ … }} without quotes, join with ~"
-            )
+            message = "a hole stands inside a string; a hole is a whole value: write {{ … }} without quotes, join with ~"
             yield RenderError("string", message, line)
 
 
@@ -222,7 +238,9 @@ def read_template(folder: Path, name: str | None, default: str, names: Collectio
         error.file = file
         raise
     except OSError as error:
-        raise RenderError("file", f"the template cannot be read: {error.strerror}", file=file) from None
+        raise RenderError(
+            "file", f"the template cannot be read: {error.strerror}", file=file
+        ) from None
 
 
 class Ids(dict[str, list[Any]]):
@@ -254,7 +272,9 @@ class Symbol:
         raise _UnliftableError
 
     __str__ = __eq__ = __ne__ = __hash__ = __len__ = __iter__ = __getitem__ = __contains__ = _look
-    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __neg__ = __html__ = _look
+    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __neg__ = (
+        __html__
+    ) = _look
 
 
 #: Renders items, each from its wire values in the order of the shape's wires.
@@ -270,7 +290,11 @@ class ItemRenderer:
     NAMES = ("ids", "operation", "params", "settings")
 
     def __init__(
-        self, template: Template, wires: Sequence[str], plain: Collection[str], shared: Mapping[str, Any]
+        self,
+        template: Template,
+        wires: Sequence[str],
+        plain: Collection[str],
+        shared: Mapping[str, Any],
     ) -> None:
         """`shared`: `operation` and `settings`, which are the same for all records."""
         self._template = template
@@ -331,7 +355,9 @@ def _filler(pieces: list[str], plain: Sequence[bool]) -> RenderItems:
     return render
 
 
-def _picker(order: list[int], plain: Sequence[bool]) -> Callable[[tuple[str, ...]], Sequence[str]] | None:
+def _picker(
+    order: list[int], plain: Sequence[bool]
+) -> Callable[[tuple[str, ...]], Sequence[str]] | None:
     """Return the function that puts values in the order of the holes; None when they are in that order already."""
     if any(plain[index] for index in order):
         return lambda values: [orjson.dumps(values[index]).decode() for index in order]
@@ -375,14 +401,18 @@ class Envelope:
         self._template = template
         self._settings = settings
 
-    def render(self, groups: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], operation: str) -> bytes:
+    def render(
+        self, groups: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], operation: str
+    ) -> bytes:
         """Return the body. Each group: its keys and `items`, a list of JSON bytes. Raises RenderError.
 
         `shared`: what all records of the request share, as `params` and `request`.
         """
         wrapped = [{**group, "items": Items(group["items"])} for group in groups]
         items = (
-            wrapped[0]["items"] if len(wrapped) == 1 else Items(chain.from_iterable(group["items"] for group in groups))
+            wrapped[0]["items"]
+            if len(wrapped) == 1
+            else Items(chain.from_iterable(group["items"] for group in groups))
         )
         context = {
             "groups": wrapped,

@@ -14,15 +14,15 @@ from typing import Any
 
 from connector._util import times
 from connector._util.yaml_file import read_yaml
-from connector.auth.base import SendError
-from connector.connection.load import Connection, make_connection
+from connector.connection.load import make_connection
 from connector.connection.mapping import compile_path, is_absent
+from connector.connection.model import Connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
 from connector.delivery.courier import Courier, Lanes, Limiter
 from connector.delivery.ledger import Tally
 from connector.delivery.run import batches
-from connector.errors import ConfigError, ConnectorError, DefinitionError, Problem
+from connector.errors import ConfigError, ConnectorError, DefinitionError, Problem, SendError
 from connector.model import Event, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
@@ -71,7 +71,9 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
         raise ConfigError(problems)
     problems = [*_names(raw, file), *_moments(raw, file)]
     try:
-        connection = make_connection({key: raw[key] for key in _CONNECTION if key in raw}, file, catalog)
+        connection = make_connection(
+            {key: raw[key] for key in _CONNECTION if key in raw}, file, catalog
+        )
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
@@ -87,7 +89,13 @@ def _names(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
         other = seen.setdefault(slug(name).lower(), name)
         if other != name or name in (before["name"] for before in raw["cases"][:index]):
             message = f"the cases '{other}' and '{name}' have one snapshot"
-            yield Problem("K201", file, f"/cases/{index}/name", message, "let their names differ in letters or digits")
+            yield Problem(
+                "K201",
+                file,
+                f"/cases/{index}/name",
+                message,
+                "let their names differ in letters or digits",
+            )
 
 
 def _moments(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
@@ -100,9 +108,18 @@ def _moments(raw: Mapping[str, Any], file: str) -> Iterator[Problem]:
 
 
 def _case(raw: Mapping[str, Any], connection: Connection, now: str) -> Case:
-    answers = tuple(None if "fail" in answer else _given(answer) for answer in raw.get("responses", ()))
+    answers = tuple(
+        None if "fail" in answer else _given(answer) for answer in raw.get("responses", ())
+    )
     events = tuple(Event(position, data) for position, data in enumerate(_events(raw["events"]), 1))
-    return Case(raw["name"], connection.file, connection, events, answers, times.to_epoch(raw.get("now", now)))
+    return Case(
+        raw["name"],
+        connection.file,
+        connection,
+        events,
+        answers,
+        times.to_epoch(raw.get("now", now)),
+    )
 
 
 def _given(raw: Mapping[str, Any]) -> Response:
@@ -126,7 +143,11 @@ def _numbered(value: Any, number: str) -> Any:
         return value.replace("{n}", number)
     if isinstance(value, list):
         return [_numbered(entry, number) for entry in value]
-    return {key: _numbered(member, number) for key, member in value.items()} if isinstance(value, dict) else value
+    return (
+        {key: _numbered(member, number) for key, member in value.items()}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def run_case(case: Case) -> str:
@@ -137,10 +158,16 @@ def run_case(case: Case) -> str:
     """
     story = _story(case)
     if not any(ending.routes for ending in story.endings):
-        raise CaseError(f"case '{case.name}': no route takes any of its events; look at 'when' in the routes")
+        raise CaseError(
+            f"case '{case.name}': no route takes any of its events; look at 'when' in the routes"
+        )
     if len(story.attempts) < len(case.answers):
-        counts = f"{len(case.answers)} responses are given and {len(story.attempts)} requests are sent"
-        raise CaseError(f"case '{case.name}': {counts}; take out the responses that nothing asks for")
+        counts = (
+            f"{len(case.answers)} responses are given and {len(story.attempts)} requests are sent"
+        )
+        raise CaseError(
+            f"case '{case.name}': {counts}; take out the responses that nothing asks for"
+        )
     _check_privacy(case, story)
     return story.text()
 
@@ -152,9 +179,17 @@ def _story(case: Case) -> Story:
         pipeline = Pipeline(replace(case.connection, event_id=None))
         vendor = _Vendor(case, clock)
     except (ValueError, OSError, DefinitionError) as error:
-        raise CaseError(f"case '{case.name}': the definition is wrong, lint says more: {error}") from None
+        raise CaseError(
+            f"case '{case.name}': the definition is wrong, lint says more: {error}"
+        ) from None
     log = _Log()
-    courier = _Courier(vendor, log, clock, Limiter(case.connection.destination.rates, clock), random_unit=lambda: 0.0)
+    courier = _Courier(
+        vendor,
+        log,
+        clock,
+        Limiter(case.connection.destination.rates, clock),
+        random_unit=lambda: 0.0,
+    )
     lanes = Lanes(courier, log, lanes=1, queue=1)
     try:
         # one lane and a queue of one: one after the other, in this order
@@ -168,7 +203,10 @@ def _story(case: Case) -> Story:
 
 def _counts(log: _Log) -> dict[str, int]:
     names = ("events", "skipped", "records", "delivered", "superseded", "rejected", "undelivered")
-    return {name: getattr(log.summary, name) for name in (*names, "identifiers_dropped", "requests", "bytes")}
+    return {
+        name: getattr(log.summary, name)
+        for name in (*names, "identifiers_dropped", "requests", "bytes")
+    }
 
 
 def _endings(case: Case, log: _Log) -> list[Ending]:
@@ -177,8 +215,12 @@ def _endings(case: Case, log: _Log) -> list[Ending]:
     endings = []
     for event in case.events:
         event_id = get(event.data) if get else None
-        shown = event.position if is_absent(event_id) or isinstance(event_id, dict | list) else event_id
-        routes = sorted(log.outcomes.get(str(event.position), ()), key=lambda row: order.index(row[0]))
+        shown = (
+            event.position if is_absent(event_id) or isinstance(event_id, dict | list) else event_id
+        )
+        routes = sorted(
+            log.outcomes.get(str(event.position), ()), key=lambda row: order.index(row[0])
+        )
         endings.append(Ending(str(shown), tuple(routes)))
     return endings
 
@@ -187,7 +229,10 @@ def _check_privacy(case: Case, story: Story) -> None:
     """Raise when the snapshot would hold an identifier in the clear."""
     leaked = leaks(case.connection.routes, case.connection.settings, case.events, story.texts())
     if leaked:
-        lines = [f"  event {position}: what is mapped to '{parameter}'" for position, parameter in leaked[:_MOST_LEAKS]]
+        lines = [
+            f"  event {position}: what is mapped to '{parameter}'"
+            for position, parameter in leaked[:_MOST_LEAKS]
+        ]
         more = [f"  … and {len(leaked) - _MOST_LEAKS} more"] if len(leaked) > _MOST_LEAKS else []
         head = f"case '{case.name}': the snapshot would hold identifiers in plain text:"
         fix = (
@@ -218,7 +263,9 @@ class _Vendor:
 
     def __init__(self, case: Case, clock: _Clock) -> None:
         self._answers = iter(case.answers)
-        self._sandbox = Sandbox(case.connection.destination, settings=case.connection.settings, clock=clock.now)
+        self._sandbox = Sandbox(
+            case.connection.destination, settings=case.connection.settings, clock=clock.now
+        )
         self.status: int | None = None
 
     def __call__(self, request: Request) -> Response:
@@ -239,7 +286,9 @@ class _Vendor:
 class _Courier(Courier):
     """A courier that keeps every attempt."""
 
-    def __init__(self, vendor: _Vendor, log: _Log, clock: _Clock, limiter: Limiter, random_unit: Any) -> None:
+    def __init__(
+        self, vendor: _Vendor, log: _Log, clock: _Clock, limiter: Limiter, random_unit: Any
+    ) -> None:
         super().__init__(vendor, log, clock, limiter, random_unit=random_unit)
         self.attempts: list[Attempt] = []
         self._vendor = vendor
@@ -251,7 +300,9 @@ class _Courier(Courier):
         before, last = self._before or (now, None)
         self._before = (now, request)
         outcome = super()._attempt(part, request)
-        attempt = Attempt(request, len(part.groups()), len(part.records), self._vendor.status, outcome)
+        attempt = Attempt(
+            request, len(part.groups()), len(part.records), self._vendor.status, outcome
+        )
         self.attempts.append(replace(attempt, waited=now - before, again=last is request))
         return outcome
 

@@ -24,7 +24,9 @@ _ARGUMENTS = (
 )  # fmt: skip
 
 
-def run_cases(paths: Sequence[Path], definitions: Sequence[Path], *, update: bool, form: str) -> int:
+def run_cases(
+    paths: Sequence[Path], definitions: Sequence[Path], *, update: bool, form: str
+) -> int:
     """Run the cases of files and folders and print what came of them; `update` writes the snapshots.
 
     Returns 0 when all passed, 1 when a case failed or a snapshot belongs to none, 2 when there is no case or a case
@@ -33,11 +35,17 @@ def run_cases(paths: Sequence[Path], definitions: Sequence[Path], *, update: boo
     """
     _check(paths, definitions)
     results = _Results()
-    arguments = [*map(_absolute, paths), f"--rootdir={Path.cwd()}", *(f"--definitions={path}" for path in definitions)]
+    arguments = [
+        *map(_absolute, paths),
+        f"--rootdir={Path.cwd()}",
+        *(f"--definitions={path}" for path in definitions),
+    ]
     with contextlib.ExitStack() as stack:
         if form == "json":
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        status = _pytest([*_ARGUMENTS, *arguments, *(["--snapshot-update"] if update else [])], results)
+        status = _pytest(
+            [*_ARGUMENTS, *arguments, *(["--snapshot-update"] if update else [])], results
+        )
     if form == "json":
         print(json.dumps(results.summary(), ensure_ascii=False))
     elif not results.cases:
@@ -50,9 +58,21 @@ def _check(paths: Sequence[Path], definitions: Sequence[Path]) -> None:
 
     if not find_spec("pytest") or not find_spec("syrupy"):
         hint = "pip install 'audience-connector[test]'"
-        raise ConfigError([Problem("C017", "test", "", "cases need pytest and syrupy, which are not installed", hint)])
+        raise ConfigError(
+            [
+                Problem(
+                    "C017",
+                    "test",
+                    "",
+                    "cases need pytest and syrupy, which are not installed",
+                    hint,
+                )
+            ]
+        )
     problems = [
-        Problem("C016", str(path), "", "there is no such file or folder") for path in paths if not path.exists()
+        Problem("C016", str(path), "", "there is no such file or folder")
+        for path in paths
+        if not path.exists()
     ]
     if problems:
         raise ConfigError(problems)
@@ -94,7 +114,9 @@ class _Results:
 
     def _add(self, node: str, outcome: str, message: str) -> None:
         file, _, name = node.partition("::")
-        self.cases.append({"file": file, "name": name or None, "outcome": outcome, "message": message})
+        self.cases.append(
+            {"file": file, "name": name or None, "outcome": outcome, "message": message}
+        )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep why a case file is wrong."""
@@ -114,7 +136,12 @@ class _Results:
 
     def summary(self) -> dict[str, Any]:
         passed = sum(case["outcome"] == "passed" for case in self.cases)
-        return {"passed": passed, "failed": len(self.cases) - passed, "cases": self.cases, "unused": self.unused}
+        return {
+            "passed": passed,
+            "failed": len(self.cases) - passed,
+            "cases": self.cases,
+            "unused": self.unused,
+        }
 
     def status(self, status: int) -> int:
         """Return the exit status for that of pytest."""

@@ -31,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the case files."""
-    return CaseFile.from_parent(parent, path=file_path) if file_path.name.endswith(_SUFFIX) else None
+    return (
+        CaseFile.from_parent(parent, path=file_path) if file_path.name.endswith(_SUFFIX) else None
+    )
 
 
 class CaseFile(pytest.File):
@@ -72,7 +74,11 @@ class CaseItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the difference, without a traceback."""
-        return str(excinfo.value) if isinstance(excinfo.value, CaseFailed) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if isinstance(excinfo.value, CaseFailed)
+            else super().repr_failure(excinfo)
+        )
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where the case is."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from connector.connection.mapping import compile_source
+from connector.connection.model import Route
 from connector.definitions.model import Identifier
 from connector.model import Event
 from connector.pipeline.identifiers import HASHES, DroppedError, normaliser
-from connector.pipeline.records import Route
 from connector.templating.expressions import ExpressionError
 
 # Shorter texts stand in every snapshot by chance.
@@ -33,7 +33,9 @@ class _Texts:
 
     def __init__(self, texts: Iterable[str]) -> None:
         digits = {digits for _, digits in HASHES.values()}
-        kept = {text.lower() for text in texts if not (len(text) in digits and _DIGEST.fullmatch(text))}
+        kept = {
+            text.lower() for text in texts if not (len(text) in digits and _DIGEST.fullmatch(text))
+        }
         self._text = "\n".join(sorted(kept))
         self._words = frozenset(_WORD.findall(self._text))
 
@@ -46,15 +48,22 @@ class _Texts:
 
 
 def leaks(
-    routes: Sequence[Route], settings: Mapping[str, Any], events: Sequence[Event], texts: Iterable[str]
+    routes: Sequence[Route],
+    settings: Mapping[str, Any],
+    events: Sequence[Event],
+    texts: Iterable[str],
 ) -> list[Leak]:
     """Return what the events map to identifiers that have to be hashed, and what yet stands in the texts unhashed."""
     found = _Texts(texts)
-    rows = dict.fromkeys(leak for route in routes for leak in _of_route(route, settings, events, found))
+    rows = dict.fromkeys(
+        leak for route in routes for leak in _of_route(route, settings, events, found)
+    )
     return sorted(rows)
 
 
-def _of_route(route: Route, settings: Mapping[str, Any], events: Sequence[Event], texts: _Texts) -> Iterator[Leak]:
+def _of_route(
+    route: Route, settings: Mapping[str, Any], events: Sequence[Event], texts: _Texts
+) -> Iterator[Leak]:
     for identifier in route.action.identifiers:
         if identifier.hash == "none" or identifier.parameter not in route.map:
             continue
@@ -91,7 +100,9 @@ class _Forms:
         if any(texts.holds(form.lower()) for form in forms if len(form) >= _SHORTEST):
             return True
         numbers = {_NOT_DIGITS.sub("", form) for form in forms} if self._phone else ()
-        return any(texts.holds_number(number) for number in numbers if len(number) >= _SHORTEST_PHONE)
+        return any(
+            texts.holds_number(number) for number in numbers if len(number) >= _SHORTEST_PHONE
+        )
 
     def _normal(self, value: str) -> str:
         try:

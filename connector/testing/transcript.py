@@ -62,16 +62,28 @@ class Story:
         found = {self.ending()}
         for attempt in self.attempts:
             request = attempt.request
-            found |= {request.url, unquote(request.url), *request.headers.values(), _words(attempt.outcome)}
-        return found.union(*(texts(body) for body in {attempt.request.body for attempt in self.attempts}))
+            found |= {
+                request.url,
+                unquote(request.url),
+                *request.headers.values(),
+                _words(attempt.outcome),
+            }
+        return found.union(
+            *(texts(body) for body in {attempt.request.body for attempt in self.attempts})
+        )
 
     def ending(self) -> str:
         """Return the part that follows the requests."""
         parts = ["\n".join(["outcomes:", *_endings(self.endings)])]
         if self.dropped:
-            lines = [f"{name} {reason}: {count}" for (name, reason), count in sorted(self.dropped.items())]
+            lines = [
+                f"{name} {reason}: {count}"
+                for (name, reason), count in sorted(self.dropped.items())
+            ]
             parts.append("\n".join(["dropped identifiers:", *lines]))
-        parts.append("counts: " + ", ".join(f"{name} {count}" for name, count in self.counts.items()))
+        parts.append(
+            "counts: " + ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        )
         return "\n\n".join(parts)
 
 
@@ -115,7 +127,9 @@ def _places(outcome: Rejected) -> str:
     if named is None:
         return ""
     parts = [
-        f"{kind}{_named(named.by, places)}" for kind, places in (("", named.refused), ("later ", named.later)) if places
+        f"{kind}{_named(named.by, places)}"
+        for kind, places in (("", named.refused), ("later ", named.later))
+        if places
     ]
     return f" ({', '.join(parts)})" + ("; the rest is delivered" if named.rest_delivered else "")
 

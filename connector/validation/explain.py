@@ -62,7 +62,9 @@ def pointer(parts: Any) -> str:
 def lookup(document: Any, place: str) -> Any:
     """Return what a JSON pointer leads to. Raises LookupError or ValueError when there is nothing."""
     for part in place.split("/")[1:]:
-        document = document[int(part) if isinstance(document, list) else part.replace("~1", "/").replace("~0", "~")]
+        document = document[
+            int(part) if isinstance(document, list) else part.replace("~1", "/").replace("~0", "~")
+        ]
     return document
 
 
@@ -104,7 +106,10 @@ def _wrong_key(error: Any) -> Failure:
     """Explain a key that may not be called so: what is checked then is the key, not a value."""
     place = pointer([*error.absolute_path, error.instance])
     return Failure(
-        "propertyNames", place, f"the key '{error.instance}' is not of the right form", _allowed(error.schema)
+        "propertyNames",
+        place,
+        f"the key '{error.instance}' is not of the right form",
+        _allowed(error.schema),
     )
 
 
@@ -115,13 +120,18 @@ def _best_branch(error: Any, quote: bool) -> Iterator[Failure]:
         branches.setdefault(inner.schema_path[0], []).append(inner)
     if all(inner.validator == "required" for inner in error.context):
         names = ", ".join(sorted({key for inner in error.context for key in inner.validator_value}))
-        yield Failure("required", pointer(error.absolute_path), f"at least one of these is needed: {names}")
+        yield Failure(
+            "required", pointer(error.absolute_path), f"at least one of these is needed: {names}"
+        )
         return
     best = min(
-        branches.values(), key=lambda inner: (any(e.validator == "type" and not e.path for e in inner), len(inner))
+        branches.values(),
+        key=lambda inner: (any(e.validator == "type" and not e.path for e in inner), len(inner)),
     )
     if all(any(e.validator == "type" and not e.path for e in inner) for inner in branches.values()):
-        kinds = " or ".join(dict.fromkeys(_kinds(e.validator_value) for inner in branches.values() for e in inner))
+        kinds = " or ".join(
+            dict.fromkeys(_kinds(e.validator_value) for inner in branches.values() for e in inner)
+        )
         message = f"has to be {kinds}, not {_kind_of(error.instance)}"
         yield Failure("type", pointer(error.absolute_path), message, _allowed(error.schema))
         return
@@ -134,7 +144,9 @@ def _one_of_several(error: Any) -> Failure:
     branches = error.validator_value
     names = sorted({name for branch in branches for name in branch.get("required", ())})
     message = (
-        f"exactly one of these is needed: {', '.join(names)}" if names else "fits several forms where one is allowed"
+        f"exactly one of these is needed: {', '.join(names)}"
+        if names
+        else "fits several forms where one is allowed"
     )
     return Failure("oneOf", pointer(error.absolute_path), message)
 
@@ -192,7 +204,10 @@ def _const(error: Any, _quote: bool) -> Iterator[_Said]:
 
 
 def _wrong_type(error: Any, _quote: bool) -> Iterator[_Said]:
-    yield _Said(f"has to be {_kinds(error.validator_value)}, not {_kind_of(error.instance)}", _allowed(error.schema))
+    yield _Said(
+        f"has to be {_kinds(error.validator_value)}, not {_kind_of(error.instance)}",
+        _allowed(error.schema),
+    )
 
 
 def _form(error: Any, _quote: bool) -> Iterator[_Said]:
@@ -202,7 +217,11 @@ def _form(error: Any, _quote: bool) -> Iterator[_Said]:
     elif limit:
         yield _Said(limit.format(error.validator_value), _allowed(error.schema))
     else:
-        rule = f"pattern {error.validator_value}" if error.validator == "pattern" else f"'{error.validator}'"
+        rule = (
+            f"pattern {error.validator_value}"
+            if error.validator == "pattern"
+            else f"'{error.validator}'"
+        )
         yield _Said(f"is not of the right form ({rule})", _allowed(error.schema))
 
 
@@ -229,4 +248,8 @@ def _kind_of(value: object) -> str:
 
 
 def _allowed(schema: Any) -> str:
-    return f"allowed: {schema['description']}" if isinstance(schema, dict) and "description" in schema else ""
+    return (
+        f"allowed: {schema['description']}"
+        if isinstance(schema, dict) and "description" in schema
+        else ""
+    )

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-ROOT = Path(__file__).parents[2]
+from tests.kit import ROOT
+
 COMMAND = [sys.executable, "-m", "connector"]
 SECRETS = {
     "X_CONSUMER_KEY": "secret-consumer-key",
@@ -25,7 +26,16 @@ SECRETS = {
 AUDIENCE = "1nmth"
 T = TypeVar("T")
 COUNTS = (
-    *("events", "records", "delivered", "superseded", "rejected", "undelivered", "skipped", "identifiers_dropped"),
+    *(
+        "events",
+        "records",
+        "delivered",
+        "superseded",
+        "rejected",
+        "undelivered",
+        "skipped",
+        "identifiers_dropped",
+    ),
     *("requests", "bytes", "seconds"),
 )
 #: What `send --format json` prints, in this order.
@@ -64,20 +74,38 @@ class Done:
 
 def environment(**changes: str | None) -> dict[str, str]:
     """This process's variables with the secrets; None takes one away."""
-    variables = {**os.environ, **SECRETS, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "", "TERM": "dumb"}
+    variables = {
+        **os.environ,
+        **SECRETS,
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "200",
+        "NO_COLOR": "",
+        "TERM": "dumb",
+    }
     variables.pop("NO_COLOR")
     return {
-        name: text for name in {**variables, **changes} if (text := changes.get(name, variables.get(name))) is not None
+        name: text
+        for name in {**variables, **changes}
+        if (text := changes.get(name, variables.get(name))) is not None
     }
 
 
 def run(
-    *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, folder: Path | None = None
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Done:
     """Run a command to its end. Whatever the mistake: never a traceback, never a secret."""
     command = [*COMMAND, *map(str, arguments)]
     ended = subprocess.run(
-        command, input=stdin, capture_output=True, check=False, env=env or environment(), cwd=folder, timeout=60
+        command,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env=env or environment(),
+        cwd=folder,
+        timeout=60,
     )
     done = Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
     assert "Traceback" not in done.text, done.err
@@ -96,21 +124,35 @@ def start(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> subprocess
     """Start a command and leave it running."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.Popen(
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), bufsize=0
+        command,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        bufsize=0,
     )
 
 
-def connection(folder: Path, *, base_url: str = "", changes: str = "", actions: Iterable[str] = ()) -> Path:
+def connection(
+    folder: Path, *, base_url: str = "", changes: str = "", actions: Iterable[str] = ()
+) -> Path:
     """A connection with a route for each action, by default one that adds people; each takes the events of its `do`."""
     names = list(actions)
-    lines = ["destination: x_custom_audiences", "settings: {account_id: 18ce54d4x5t}", "credentials:"]
+    lines = [
+        "destination: x_custom_audiences",
+        "settings: {account_id: 18ce54d4x5t}",
+        "credentials:",
+    ]
     lines += [f"  {name.removeprefix('X_').lower()}: {{env: {name}}}" for name in SECRETS]
     lines += [f"base_url: {base_url}"] if base_url else []
     lines += ["event_id: id", *([changes] if changes else []), "routes:"]
     for name in names or ["add_user_multi"]:
         lines += [f"  - name: {name}", f"    action: {name}"]
         lines += [f"    when: event.do == '{name}'"] if names else []
-        lines += ["    map:", *(f"      {parameter}: {{from: {path}}}" for parameter, path in PARAMETERS.items())]
+        lines += [
+            "    map:",
+            *(f"      {parameter}: {{from: {path}}}" for parameter, path in PARAMETERS.items()),
+        ]
     path = folder / "connection.yaml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
@@ -118,13 +160,22 @@ def connection(folder: Path, *, base_url: str = "", changes: str = "", actions: 
 
 def person(number: int, **more: Any) -> dict[str, Any]:
     """An event about a person of their own."""
-    return {"id": f"e{number}", "audience": AUDIENCE, "email": f"person{number}@example.com", **more}
+    return {
+        "id": f"e{number}",
+        "audience": AUDIENCE,
+        "email": f"person{number}@example.com",
+        **more,
+    }
 
 
-def ndjson(folder: Path, events: Iterable[dict[str, Any] | str], name: str = "events.ndjson") -> Path:
+def ndjson(
+    folder: Path, events: Iterable[dict[str, Any] | str], name: str = "events.ndjson"
+) -> Path:
     """A file of events; a text is a line as it is."""
     path = folder / name
-    path.write_text("".join(f"{e if isinstance(e, str) else json.dumps(e)}\n" for e in events), "utf-8")
+    path.write_text(
+        "".join(f"{e if isinstance(e, str) else json.dumps(e)}\n" for e in events), "utf-8"
+    )
     return path
 
 

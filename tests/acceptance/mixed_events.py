@@ -49,7 +49,13 @@ _UNUSABLE: dict[str, tuple[Any, ...]] = {
     "device": ("", "   "),
     "partner_id": ("", None),
 }
-_UNREADABLE = ('{"message_id": "cut', "not json", '{"traits": }', '{"a": 1} {"b": 2}', "{'message_id': 'quoted'}")
+_UNREADABLE = (
+    '{"message_id": "cut',
+    "not json",
+    '{"traits": }',
+    '{"a": 1} {"b": 2}',
+    "{'message_id': 'quoted'}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ def person(seed: int, index: int, *, households: bool = True) -> Person:
     name = rng.choice(("person", "person", "person.of.note", "josé", "zoë"))
     hosts = ("example.com", "mail.example.com", "example.org")
     emails = [
-        f"{name}{index}{rng.choice(('', '+news', '+tag.2'))}@{host}" for host in hosts[: rng.choice((1, 1, 2, 3))]
+        f"{name}{index}{rng.choice(('', '+news', '+tag.2'))}@{host}"
+        for host in hosts[: rng.choice((1, 1, 2, 3))]
     ]
     shares = households and index % 16 == 1
     raw = f"{rng.getrandbits(128):032x}"
@@ -103,7 +110,10 @@ def generate(
     all events of a person visibly overlap; otherwise two events may concern one person without sharing an identifier.
     """
     rng = Random(seed)
-    crowd = [person(seed, index, households=not stable_key) for index in range(people or max(8, count // 4))]
+    crowd = [
+        person(seed, index, households=not stable_key)
+        for index in range(people or max(8, count // 4))
+    ]
     bursts: list[list[tuple[Person, str, str]]] = []
     events: list[Event] = []
     while len(events) < count:
@@ -116,12 +126,20 @@ def generate(
                 _spoil(rng, traits)
         number = f"m{len(events) + 1:06d}"
         events.append(
-            {"message_id": number, "type": "audience", "status": status, "audience": audience, "traits": traits}
+            {
+                "message_id": number,
+                "type": "audience",
+                "status": status,
+                "audience": audience,
+                "traits": traits,
+            }
         )
     return events
 
 
-def _next(rng: Random, crowd: list[Person], bursts: list[list[tuple[Person, str, str]]]) -> tuple[Person, str, str]:
+def _next(
+    rng: Random, crowd: list[Person], bursts: list[list[tuple[Person, str, str]]]
+) -> tuple[Person, str, str]:
     """Who enters or leaves what: one step of an open burst (add, remove, add…) or somebody at random."""
     if bursts and rng.random() < 0.6:
         burst = rng.choice(bursts)
@@ -139,14 +157,18 @@ def _next(rng: Random, crowd: list[Person], bursts: list[list[tuple[Person, str,
         for _ in range(rng.randint(1, 4)):
             turn = other[turn]
             # Now and then the same person is seen in another audience meanwhile.
-            steps.append((someone, audience if rng.random() < 0.85 else rng.choice(AUDIENCES), turn))
+            steps.append(
+                (someone, audience if rng.random() < 0.85 else rng.choice(AUDIENCES), turn)
+            )
         bursts.append(steps)
     return someone, audience, status
 
 
 def _traits(rng: Random, someone: Person, audience: str, stable_key: bool) -> dict[str, Any]:
     kinds = _DNR_KINDS if audience == DNR else _KINDS
-    chosen = set(rng.sample(kinds, rng.randint(1, len(kinds)))) | ({"email"} if stable_key else set())
+    chosen = set(rng.sample(kinds, rng.randint(1, len(kinds)))) | (
+        {"email"} if stable_key else set()
+    )
     return {kind: _spelled(rng, someone, kind, stable_key) for kind in kinds if kind in chosen}
 
 
@@ -168,7 +190,11 @@ def _spelled(rng: Random, someone: Person, kind: str, stable_key: bool) -> Any:
 
 
 def _emails(rng: Random, emails: tuple[str, ...], stable_key: bool) -> Any:
-    chosen = [rng.choice(emails)] if rng.random() < 0.6 else rng.sample(emails, rng.randint(1, len(emails)))
+    chosen = (
+        [rng.choice(emails)]
+        if rng.random() < 0.6
+        else rng.sample(emails, rng.randint(1, len(emails)))
+    )
     if stable_key and emails[0] not in chosen:
         chosen.append(emails[0])
     if rng.random() < 0.1:
@@ -210,9 +236,16 @@ def _spoil(rng: Random, traits: dict[str, Any]) -> None:
 def _unusable(rng: Random, audience: str) -> Any:
     """Traits of an event that has to be rejected: nothing in them identifies anybody to this audience."""
     kinds = rng.sample(list(_UNUSABLE), rng.randint(1, 3))
-    traits: list[Any] = [{kind: rng.choice(_UNUSABLE[kind]) for kind in kinds}, {}, None, {"tier": "gold"}]
+    traits: list[Any] = [
+        {kind: rng.choice(_UNUSABLE[kind]) for kind in kinds},
+        {},
+        None,
+        {"tier": "gold"},
+    ]
     if audience == DNR:
-        traits.append({"handle": "person_0", "partner_id": "Partner-0x"})  # not accepted by a Do Not Reach list
+        traits.append(
+            {"handle": "person_0", "partner_id": "Partner-0x"}
+        )  # not accepted by a Do Not Reach list
     return rng.choice(traits)
 
 
@@ -254,7 +287,8 @@ def wire_identifiers(event: Event) -> set[Identifier]:
     found |= {("phone_number", _hashed(_e164(text))) for text in _texts(traits, "mobile")}
     if event["audience"] != DNR:
         found |= {
-            ("handle", _hashed(text.strip().removeprefix("@").strip().lower())) for text in _texts(traits, "handle")
+            ("handle", _hashed(text.strip().removeprefix("@").strip().lower()))
+            for text in _texts(traits, "handle")
         }
         found |= {("device_id", _hashed(text.strip().lower())) for text in _texts(traits, "device")}
         found |= {("partner_user_id", text) for text in _texts(traits, "partner_id")}
@@ -263,7 +297,9 @@ def wire_identifiers(event: Event) -> set[Identifier]:
 
 def _texts(traits: dict[str, Any], name: str) -> list[str]:
     value = traits.get(name)
-    return [str(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    return [
+        str(item) for item in (value if isinstance(value, list) else [value]) if item is not None
+    ]
 
 
 def _sha256(text: str) -> str:
@@ -292,10 +328,27 @@ def connection_yaml(
 ) -> str:
     """The connection file for these events. `limits` is inline YAML such as `{records: 100, bytes: 200kB, age: 1s}`."""
     routes = [
-        _route("audience-in", "add_user_multi", '!= "dnr" and event.status == "entered"', _AUDIENCE_MAP),
-        _route("audience-out", "remove_user_multi", '!= "dnr" and event.status == "exited"', _AUDIENCE_MAP),
-        _route("dnr-in", "add_to_do_not_reach_list", '== "dnr" and event.status == "entered"', _dnr_map(list_id)),
-        _route("dnr-out", "remove_from_do_not_reach_list", '== "dnr" and event.status == "exited"', _dnr_map(list_id)),
+        _route(
+            "audience-in", "add_user_multi", '!= "dnr" and event.status == "entered"', _AUDIENCE_MAP
+        ),
+        _route(
+            "audience-out",
+            "remove_user_multi",
+            '!= "dnr" and event.status == "exited"',
+            _AUDIENCE_MAP,
+        ),
+        _route(
+            "dnr-in",
+            "add_to_do_not_reach_list",
+            '== "dnr" and event.status == "entered"',
+            _dnr_map(list_id),
+        ),
+        _route(
+            "dnr-out",
+            "remove_from_do_not_reach_list",
+            '== "dnr" and event.status == "exited"',
+            _dnr_map(list_id),
+        ),
     ]
     head = [
         "destination: x_custom_audiences",
@@ -329,5 +382,12 @@ def _dnr_map(list_id: str) -> dict[str, str]:
 
 
 def _route(name: str, action: str, condition: str, mapping: dict[str, str]) -> str:
-    head = [f"  - name: {name}", f"    action: {action}", f"    when: 'event.audience {condition}'", "    map:"]
-    return "\n".join([*head, *(f"      {parameter}: {source}" for parameter, source in mapping.items())])
+    head = [
+        f"  - name: {name}",
+        f"    action: {action}",
+        f"    when: 'event.audience {condition}'",
+        "    map:",
+    ]
+    return "\n".join(
+        [*head, *(f"      {parameter}: {source}" for parameter, source in mapping.items())]
+    )

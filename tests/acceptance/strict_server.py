@@ -39,11 +39,21 @@ MAX_OPERATIONS = 2_500
 HASHED = frozenset({"email", "device_id", "handle", "twitter_id", "phone_number"})
 UNHASHED = "partner_user_id"
 SECRETS = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
-_OAUTH_NAMES = ("consumer_key", "nonce", "signature", "signature_method", "timestamp", "token", "version")
+_OAUTH_NAMES = (
+    "consumer_key",
+    "nonce",
+    "signature",
+    "signature_method",
+    "timestamp",
+    "token",
+    "version",
+)
 OAUTH_FIELDS = frozenset(f"oauth_{name}" for name in _OAUTH_NAMES)
 STALE_AFTER = 300  # seconds; the real window is not published
 
-_ROUTE = re.compile(r"/12/(?:accounts/([^/]+)/custom_audiences|batch/accounts/([^/]+)/do_not_reach_lists)/[^/]+/users")
+_ROUTE = re.compile(
+    r"/12/(?:accounts/([^/]+)/custom_audiences|batch/accounts/([^/]+)/do_not_reach_lists)/[^/]+/users"
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _HARMLESS = re.compile(rf"(?<![0-9A-Za-z])(?:{_HEX64.pattern}|{_TIME.pattern})(?![0-9A-Za-z])")
@@ -61,7 +71,9 @@ def _percent(text: str) -> str:
     return quote(text, safe="-._~")
 
 
-def signature(method: str, url: str, parameters: Iterable[Identifier], consumer_secret: str, token_secret: str) -> str:
+def signature(
+    method: str, url: str, parameters: Iterable[Identifier], consumer_secret: str, token_secret: str
+) -> str:
     """The HMAC-SHA1 signature of a request: `url` without its query, `parameters` from query, form and header."""
     pairs = sorted((_percent(name), _percent(value)) for name, value in parameters)
     joined = "&".join(f"{name}={value}" for name, value in pairs)
@@ -87,14 +99,19 @@ class Authenticator:
         self._credentials = {name: credentials[name] for name in SECRETS}
         self._nonces: set[str] = set()
 
-    def refusal(self, method: str, url: str, parameters: list[Identifier], header: str, now: float) -> str:
+    def refusal(
+        self, method: str, url: str, parameters: list[Identifier], header: str, now: float
+    ) -> str:
         """Why the request is refused, in one word, or `""`; an accepted nonce is spent."""
         fields = authorization_fields(header)
         fields.pop("realm", None)
         if fields.keys() != OAUTH_FIELDS:
             return "fields"
         known = self._credentials
-        if (fields["oauth_consumer_key"], fields["oauth_token"]) != (known["consumer_key"], known["access_token"]):
+        if (fields["oauth_consumer_key"], fields["oauth_token"]) != (
+            known["consumer_key"],
+            known["access_token"],
+        ):
             return "credentials"
         if (fields["oauth_signature_method"], fields["oauth_version"]) != ("HMAC-SHA1", "1.0"):
             return "method"
@@ -140,7 +157,11 @@ class Membership:
         return {frozenset(person) for person in self._person_of.values()}
 
     def _found(self, identifiers: Iterable[Identifier]) -> list[set[Identifier]]:
-        people = (self._person_of[identifier] for identifier in identifiers if identifier in self._person_of)
+        people = (
+            self._person_of[identifier]
+            for identifier in identifiers
+            if identifier in self._person_of
+        )
         return list({id(person): person for person in people}.values())
 
 
@@ -161,14 +182,24 @@ class Endpoint:
 def _custom_audience(account_id: str, own: str) -> Endpoint:
     path = f"/12/accounts/{account_id}/custom_audiences/{own}/users"
     echo = {"account_id": account_id, "custom_audience_id": own}
-    return Endpoint(own, path, echo, HASHED | {UNHASHED}, {"users"}, {"effective_at", "expires_at"}, dnr=False)
+    return Endpoint(
+        own, path, echo, HASHED | {UNHASHED}, {"users"}, {"effective_at", "expires_at"}, dnr=False
+    )
 
 
 def _do_not_reach_list(account_id: str, own: str) -> Endpoint:
     # The documentation contradicts itself on whether expires_at may be left out; strict means it may not.
     path = f"/12/batch/accounts/{account_id}/do_not_reach_lists/{own}/users"
     echo = {"account_id": account_id, "do_not_reach_list_id": own}
-    return Endpoint(own, path, echo, frozenset({"email", "phone_number"}), {"users", "expires_at"}, set(), dnr=True)
+    return Endpoint(
+        own,
+        path,
+        echo,
+        frozenset({"email", "phone_number"}),
+        {"users", "expires_at"},
+        set(),
+        dnr=True,
+    )
 
 
 # --- the rules of one operation ---
@@ -197,14 +228,22 @@ def operation_errors(operation: object, endpoint: Endpoint, now: datetime) -> li
 
 def _key_errors(node: dict[str, Any], required: set[str], optional: set[str]) -> list[Error]:
     missing, unknown = sorted(required - node.keys()), sorted(node.keys() - required - optional)
-    errors = [_error("MISSING_PARAMETER", key, f'"{key}" is a required parameter') for key in missing]
-    return errors + [_error("INVALID_PARAMETER", key, f'"{key}" is not a valid parameter') for key in unknown]
+    errors = [
+        _error("MISSING_PARAMETER", key, f'"{key}" is a required parameter') for key in missing
+    ]
+    return errors + [
+        _error("INVALID_PARAMETER", key, f'"{key}" is not a valid parameter') for key in unknown
+    ]
 
 
 def _users_errors(users: object, endpoint: Endpoint) -> list[Error]:
     if not isinstance(users, list) or not users:
         return [_error("INVALID_PARAMETER", "users", "expected a non-empty array")]
-    return [error for index, user in enumerate(users) for error in _user_errors(user, f"users[{index}]", endpoint)]
+    return [
+        error
+        for index, user in enumerate(users)
+        for error in _user_errors(user, f"users[{index}]", endpoint)
+    ]
 
 
 def _user_errors(user: object, at: str, endpoint: Endpoint) -> Iterator[Error]:
@@ -215,14 +254,20 @@ def _user_errors(user: object, at: str, endpoint: Endpoint) -> Iterator[Error]:
         if key not in endpoint.keys:
             yield _error("INVALID_PARAMETER", f"{at}.{key}", "unknown identifier")
         elif not isinstance(values, list) or not values:
-            yield _error("INVALID_PARAMETER", f"{at}.{key}", "expected a non-empty array of strings")
+            yield _error(
+                "INVALID_PARAMETER", f"{at}.{key}", "expected a non-empty array of strings"
+            )
         elif not all(_acceptable(key, value) for value in values):
             yield _error("INVALID_PARAMETER", f"{at}.{key}", "expected SHA-256 hex digests")
 
 
 def _acceptable(key: str, value: object) -> bool:
     # Upper-case digests pass, as in the vendor's own sample; they are recorded as a violation.
-    return isinstance(value, str) and bool(value) and (key == UNHASHED or bool(_HEX64.fullmatch(value)))
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and (key == UNHASHED or bool(_HEX64.fullmatch(value)))
+    )
 
 
 def _moment(text: object) -> datetime | None:
@@ -247,9 +292,17 @@ def _date_errors(params: dict[str, Any], endpoint: Endpoint, now: datetime) -> l
     errors = [_error("INVALID_PARAMETER", key, f"Expected time for {key}") for key in unreadable]
     expires, start = dates.get("expires_at"), dates.get("effective_at") or now
     if expires and endpoint.dnr and not now < expires < months_later(now, 13):
-        errors.append(_error("INVALID_PARAMETER", "expires_at", "expires_at has to be within 13 months from now"))
+        errors.append(
+            _error(
+                "INVALID_PARAMETER", "expires_at", "expires_at has to be within 13 months from now"
+            )
+        )
     elif expires and expires <= start:
-        errors.append(_error("INVALID_PARAMETER", "expires_at", "expires_at has to be later than effective_at"))
+        errors.append(
+            _error(
+                "INVALID_PARAMETER", "expires_at", "expires_at has to be later than effective_at"
+            )
+        )
     return errors
 
 
@@ -295,7 +348,11 @@ def body_violations(body: bytes, parsed: object) -> Iterator[tuple[str, str]]:
 
 
 def _identifiers(user: dict[str, list[str]]) -> set[Identifier]:
-    return {(key, value if key == UNHASHED else value.lower()) for key, values in user.items() for value in values}
+    return {
+        (key, value if key == UNHASHED else value.lower())
+        for key, values in user.items()
+        for value in values
+    }
 
 
 def added_and_removed(operations: list[Any]) -> set[Identifier]:
@@ -303,7 +360,9 @@ def added_and_removed(operations: list[Any]) -> set[Identifier]:
     named: dict[object, set[Identifier]] = {"Update": set(), "Delete": set()}
     try:
         for operation in operations:
-            named[operation["operation_type"]].update(*map(_identifiers, operation["params"]["users"]))
+            named[operation["operation_type"]].update(
+                *map(_identifiers, operation["params"]["users"])
+            )
     except (AttributeError, KeyError, TypeError):
         return set()  # malformed: refused anyway
     return named["Update"] & named["Delete"]
@@ -326,7 +385,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         status = int(self.kind) if str(self.kind).isdigit() else 0
-        if status < 400 and self.kind not in ("drop", "applied_then_drop", "html", "counts", "slow"):
+        if status < 400 and self.kind not in (
+            "drop",
+            "applied_then_drop",
+            "html",
+            "counts",
+            "slow",
+        ):
             raise ValueError(f"unknown fault {self.kind!r}")
         object.__setattr__(self, "kind", status or self.kind)
 
@@ -404,7 +469,9 @@ def _no_constant(name: str) -> None:
 def _parsed(body: bytes) -> object:
     """The body as JSON, or None when it is not strict UTF-8 JSON."""
     try:
-        parsed: object = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed: object = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         return None
     return parsed
@@ -449,11 +516,16 @@ class StrictServer:
         self.base_url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._http.shutdown()
         self._http.server_close()
@@ -469,7 +541,10 @@ class StrictServer:
             sizes: dict[str, list[int]] = {}
             for request in self.requests:
                 sizes.setdefault(request.url, []).append(request.size)
-            return {url: Traffic(len(all_), sum(all_), self._most_in_flight[url]) for url, all_ in sizes.items()}
+            return {
+                url: Traffic(len(all_), sum(all_), self._most_in_flight[url])
+                for url, all_ in sizes.items()
+            }
 
     @property
     def concurrent(self) -> int:
@@ -529,11 +604,17 @@ class StrictServer:
         if received.size > MAX_BYTES:
             self.violations.append(Violation("too many bytes", received.url, str(received.size)))
         if received.operations > MAX_OPERATIONS:
-            self.violations.append(Violation("too many operations", received.url, str(received.operations)))
+            self.violations.append(
+                Violation("too many operations", received.url, str(received.operations))
+            )
         both = len(added_and_removed(operations))
         if both:
-            self.violations.append(Violation("added and removed at once", received.url, f"{both} identifiers"))
-        self.violations += [Violation(kind, received.url, where) for kind, where in body_violations(body, parsed)]
+            self.violations.append(
+                Violation("added and removed at once", received.url, f"{both} identifiers")
+            )
+        self.violations += [
+            Violation(kind, received.url, where) for kind, where in body_violations(body, parsed)
+        ]
         return parsed
 
     def _spend(self) -> tuple[int, dict[str, str]]:
@@ -552,9 +633,13 @@ class StrictServer:
         if headers.get_content_type() == "application/x-www-form-urlencoded":
             parameters += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         url = f"http://{headers.get('host', '').lower()}{parts.path}"
-        reason = self._authenticator.refusal(method, url, parameters, headers.get("authorization", ""), self._clock())
+        reason = self._authenticator.refusal(
+            method, url, parameters, headers.get("authorization", ""), self._clock()
+        )
         if reason:
-            raise _refused(401, "UNAUTHORIZED_ACCESS", "This request is not properly authenticated", reason)
+            raise _refused(
+                401, "UNAUTHORIZED_ACCESS", "This request is not properly authenticated", reason
+            )
 
     def _next_fault(self, path: str) -> Fault | None:
         if callable(self.faults):
@@ -563,7 +648,9 @@ class StrictServer:
             fault = self.faults.pop(0) if self.faults else None
         return fault if fault is None or isinstance(fault, Fault) else Fault(fault)
 
-    def _serve(self, received: Received, method: str, target: str, headers: Message, parsed: object) -> Reply | None:
+    def _serve(
+        self, received: Received, method: str, target: str, headers: Message, parsed: object
+    ) -> Reply | None:
         kind = received.fault.kind if received.fault else ""
         if kind == "drop":
             return None
@@ -593,20 +680,40 @@ class StrictServer:
             raise _refused(400, "INVALID_PARAMETER", "Every parameter belongs into the body")
         return self._endpoints[parts.path]
 
-    def _checked(self, endpoint: Endpoint, headers: Message, size: int, parsed: object) -> list[dict[str, Any]]:
+    def _checked(
+        self, endpoint: Endpoint, headers: Message, size: int, parsed: object
+    ) -> list[dict[str, Any]]:
         """The operations of a request without a fault in it."""
         if headers.get_content_type() != "application/json" or "content-encoding" in headers:
             raise RefusedError(Reply(415, b"", {"content-type": ""}), "content type")
         if size > MAX_BYTES:
-            raise _refused(400, "REQUEST_TOO_COMPLEX", f"The body is larger than {MAX_BYTES} bytes", "too many bytes")
+            raise _refused(
+                400,
+                "REQUEST_TOO_COMPLEX",
+                f"The body is larger than {MAX_BYTES} bytes",
+                "too many bytes",
+            )
         if not isinstance(parsed, list) or not parsed:
-            raise _refused(400, "INVALID_PARAMETER", "Expected a non-empty JSON array of operations", "not an array")
+            raise _refused(
+                400,
+                "INVALID_PARAMETER",
+                "Expected a non-empty JSON array of operations",
+                "not an array",
+            )
         if len(parsed) > MAX_OPERATIONS:
-            raise _refused(400, "REQUEST_TOO_COMPLEX", f"More than {MAX_OPERATIONS} operations", "too many operations")
+            raise _refused(
+                400,
+                "REQUEST_TOO_COMPLEX",
+                f"More than {MAX_OPERATIONS} operations",
+                "too many operations",
+            )
         now = datetime.fromtimestamp(self._clock(), UTC)
         errors = [operation_errors(operation, endpoint, now) for operation in parsed]
         if any(errors):
-            content = {"operation_errors": errors, "request": [_echo(endpoint, operation) for operation in parsed]}
+            content = {
+                "operation_errors": errors,
+                "request": [_echo(endpoint, operation) for operation in parsed],
+            }
             raise RefusedError(Reply(400, json.dumps(content).encode()), "operation errors")
         return parsed
 
@@ -648,7 +755,9 @@ def _success(endpoint: Endpoint, operations: list[dict[str, Any]], missing: int 
     sent = [len(operation["params"]["users"]) for operation in operations]
     if endpoint.dnr:
         good = [sent[0] - missing, *sent[1:]]
-        data: object = [{"success_count": ok, "total_count": all_} for ok, all_ in zip(good, sent, strict=True)]
+        data: object = [
+            {"success_count": ok, "total_count": all_} for ok, all_ in zip(good, sent, strict=True)
+        ]
         request: object = [_echo(endpoint, operation) for operation in operations]
     else:
         data = {"success_count": sum(sent) - missing, "total_count": sum(sent)}
@@ -680,7 +789,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         path = urlsplit(self.path).path
         length = self.headers.get("content-length", "0" if self.command == "GET" else "")
-        if not length.isdecimal() or int(length) > 64 * MAX_BYTES or "transfer-encoding" in self.headers:
+        if (
+            not length.isdecimal()
+            or int(length) > 64 * MAX_BYTES
+            or "transfer-encoding" in self.headers
+        ):
             self.close_connection = True
             self._send(Reply(411))
             return
@@ -688,9 +801,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self.rfile.read(int(length))
             cut_short = len(body) < int(length)
-            reply = None if cut_short else self._api.answer(self.command, self.path, self.headers, body)
+            reply = (
+                None if cut_short else self._api.answer(self.command, self.path, self.headers, body)
+            )
         finally:
-            self._api.leave(path)  # before the answer is written: the next request may follow at once
+            self._api.leave(
+                path
+            )  # before the answer is written: the next request may follow at once
         if reply is None:
             self.close_connection = True
         else:
@@ -700,7 +817,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
-        headers = {"content-type": "application/json", **reply.headers, "content-length": str(len(reply.body))}
+        headers = {
+            "content-type": "application/json",
+            **reply.headers,
+            "content-length": str(len(reply.body)),
+        }
         for name, value in headers.items():
             if value:
                 self.send_header(name, value)
@@ -736,7 +857,9 @@ def main(arguments: list[str] | None = None) -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with StrictServer(credentials, options.account, set(audiences), set(lists), port=options.port) as server:
+    with StrictServer(
+        credentials, options.account, set(audiences), set(lists), port=options.port
+    ) as server:
         sys.stderr.write(f"{server.base_url}\n")
         sys.stderr.flush()
         stopped.wait()

@@ -129,11 +129,15 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
 
 
 @pytest.mark.parametrize(("at", "row"), list(enumerate(REJECTED)), ids=[row[0] for row in REJECTED])
-def test_a_bad_event_has_a_code_and_a_reason(sent: Sent, at: int, row: tuple[str, Any, str, str]) -> None:
+def test_a_bad_event_has_a_code_and_a_reason(
+    sent: Sent, at: int, row: tuple[str, Any, str, str]
+) -> None:
     name, _, code, reason = row
     line = sent.lines[at]
     unreadable = code == "unreadable"
-    assert (line["event"], line["route"]) == ((str(at + 1), None) if unreadable else (name, "add_user_multi"))
+    assert (line["event"], line["route"]) == (
+        (str(at + 1), None) if unreadable else (name, "add_user_multi")
+    )
     assert (line["outcome"], line["code"]) == ("rejected", code)
     assert re.search(reason, line["reason"])
 
@@ -147,7 +151,11 @@ def test_the_rest_goes_through_and_the_counts_add_up(sent: Sent) -> None:
     assert sent.summary["delivered"] == len(taken)
     assert sent.summary["events"] == len(REJECTED) + len(taken)
     assert sent.summary["undelivered"] == sent.summary["skipped"] == sent.summary["superseded"] == 0
-    in_rejected = sum(row[3].count(",") + 1 for row in REJECTED if re.search("not_|empty$|placeholder|already", row[3]))
+    in_rejected = sum(
+        row[3].count(",") + 1
+        for row in REJECTED
+        if re.search("not_|empty$|placeholder|already", row[3])
+    )
     assert sent.summary["identifiers_dropped"] == in_rejected + sum(dropped for _, dropped in TAKEN)
     assert hashlib.sha256(str(2**63 + 1).encode()).hexdigest().encode() in sent.bodies
 
@@ -178,12 +186,25 @@ def test_the_text_summary_says_why_and_names_nobody(tmp_path: Path) -> None:
 
 def test_a_digest_under_the_flag_of_plain_text_and_the_reverse(tmp_path: Path) -> None:
     made = connection(tmp_path)
-    text = made.read_text("utf-8").replace("add_user_multi", "add_user").replace("email_sha256", "already_hashed")
+    text = (
+        made.read_text("utf-8")
+        .replace("add_user_multi", "add_user")
+        .replace("email_sha256", "already_hashed")
+    )
     made.write_text(text.replace("{from: already_hashed}", "{from: hashed}"), "utf-8")
     given = [event("a", email=DIGEST), event("b", email="plain-b@example.com", hashed=True),
              event("c", email=DIGEST, hashed="true"), event("d", email="plain-d@example.com", hashed=False),
              event("e", email="plain-e@example.com", hashed="maybe")]  # fmt: skip
-    done = run("send", "--sandbox", made, ndjson(tmp_path, given), "--format", "json", "--report", tmp_path / "report")
+    done = run(
+        "send",
+        "--sandbox",
+        made,
+        ndjson(tmp_path, given),
+        "--format",
+        "json",
+        "--report",
+        tmp_path / "report",
+    )
     assert [(line["event"], line["code"]) for line in report_lines(tmp_path / "report")] == [
         ("a", "no_identifier"),
         ("b", "no_identifier"),
@@ -205,22 +226,33 @@ def test_a_line_of_100_mb_is_one_bad_event_and_memory_stays_flat(tmp_path: Path)
     script += "status = subprocess.run(sys.argv[1:]).returncode\n"
     script += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, status)"
     done = subprocess.run(
-        [sys.executable, "-c", script, *command], capture_output=True, check=True, env=environment(), timeout=60
+        [sys.executable, "-c", script, *command],
+        capture_output=True,
+        check=True,
+        env=environment(),
+        timeout=60,
     )
     summary, measured = done.stdout.splitlines()
     kilobytes, status = map(int, measured.split())
     assert (status, json.loads(summary)["delivered"]) == (1, 2)
-    assert [(line["event"], line["code"]) for line in report_lines(tmp_path / "report")] == [("2", "unreadable")]
+    assert [(line["event"], line["code"]) for line in report_lines(tmp_path / "report")] == [
+        ("2", "unreadable")
+    ]
     assert kilobytes < 150_000
     assert not done.stderr
 
 
 def test_an_empty_file_is_a_run_without_events(tmp_path: Path) -> None:
     made = connection(tmp_path)
-    files = [tmp_path / name for name in ("events.ndjson", "events.json", "events.csv", "events.ndjson.gz")]
+    files = [
+        tmp_path / name
+        for name in ("events.ndjson", "events.json", "events.csv", "events.ndjson.gz")
+    ]
     for file in files:
         file.write_bytes(b"")
-    for done in at_once([partial(run, "send", "--sandbox", made, file, "--format", "json") for file in files]):
+    for done in at_once(
+        [partial(run, "send", "--sandbox", made, file, "--format", "json") for file in files]
+    ):
         assert done.status == 0
         assert {done.json[count] for count in COUNTS[:-1]} == {0}
         assert done.json["sandbox"] == []

@@ -49,7 +49,11 @@ def send(made: Path, *options: str | Path) -> Done:
 
 
 def test_a_secret_in_the_file_is_refused_and_not_repeated(made: Path) -> None:
-    written = {"consumer_key": SECRET, "consumer_secret": f"[{SECRET}]", "access_token": f"{{value: {SECRET}}}"}
+    written = {
+        "consumer_key": SECRET,
+        "consumer_secret": f"[{SECRET}]",
+        "access_token": f"{{value: {SECRET}}}",
+    }
     done = send(changed(made, **written, access_token_secret=f"{{env: {SECRET}}}"), "--sandbox")
     refused(
         done,
@@ -68,7 +72,10 @@ def test_every_missing_environment_variable_is_named_at_once(made: Path) -> None
         done = run("send", made, made.parent / "events.ndjson", env=variables)
         assert not vendor.seen
     names = ("ACCESS_TOKEN", "CONSUMER_KEY", "CONSUMER_SECRET")
-    missing = [f"^C216 .*#/credentials/{n.lower()}: the environment variable X_{n} is not set or empty" for n in names]
+    missing = [
+        f"^C216 .*#/credentials/{n.lower()}: the environment variable X_{n} is not set or empty"
+        for n in names
+    ]
     refused(done, *missing)
 
 
@@ -76,8 +83,14 @@ def test_secret_files_that_cannot_be_used(made: Path) -> None:
     folder = made.parent
     (folder / "empty").write_bytes(b" \n")
     (folder / "binary").write_bytes(b"\xff\xfe")
-    changed(made, consumer_key=f"{{file: {folder}/nowhere}}", consumer_secret=f"{{file: {folder}/empty}}")
-    changed(made, access_token=f"{{file: {folder}/binary}}", access_token_secret=f"{{file: {folder}}}")
+    changed(
+        made,
+        consumer_key=f"{{file: {folder}/nowhere}}",
+        consumer_secret=f"{{file: {folder}/empty}}",
+    )
+    changed(
+        made, access_token=f"{{file: {folder}/binary}}", access_token_secret=f"{{file: {folder}}}"
+    )
     refused(
         send(made),
         f"^C216 .*/consumer_key: there is no file {folder}/nowhere; write the secret to it",
@@ -174,11 +187,15 @@ def test_a_connection_that_is_not_there_or_plain_http_elsewhere(made: Path) -> N
     events = made.parent / "events.ndjson"
     hosts = ("10.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "0.0.0.0")
     works = [partial(send, made, "--set", f"base_url=http://{host}") for host in hosts]
-    works += [partial(run, "send", made.parent / "nope.yaml", events), partial(run, "send", made.parent, events)]
+    works += [
+        partial(run, "send", made.parent / "nope.yaml", events),
+        partial(run, "send", made.parent, events),
+    ]
     *elsewhere, missing, folder = at_once(works)
     for done in elsewhere:
         refused(
-            done, r"^C205 .*#/base_url: https is required: identifiers would travel in the clear; http is allowed on"
+            done,
+            r"^C205 .*#/base_url: https is required: identifiers would travel in the clear; http is allowed on",
         )
     refused(missing, r"^C101 .*nope\.yaml: cannot be read: No such file")
     refused(folder, "^C101 .*: cannot be read: Is a directory")
@@ -190,7 +207,9 @@ def test_a_connection_that_is_not_there_or_plain_http_elsewhere(made: Path) -> N
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(made: Path) -> None:
     with Vendor() as vendor:
         for place, why in (("nowhere/report", "No such file"), (".", "Is a directory")):
-            done = send(made, "--report", made.parent / place, "--set", f"base_url={vendor.base_url}")
+            done = send(
+                made, "--report", made.parent / place, "--set", f"base_url={vendor.base_url}"
+            )
             refused(done, f"C013 .*: the report cannot be written: {why}")
         assert not vendor.seen
 
@@ -198,7 +217,14 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(made: P
 def test_a_run_that_cannot_begin_leaves_the_last_report(made: Path) -> None:
     report = made.parent / "report"
     report.write_text("of the run before\n", "utf-8")
-    done = run("send", made, made.parent / "events.ndjson", "--report", report, env=environment(X_ACCESS_TOKEN=None))
+    done = run(
+        "send",
+        made,
+        made.parent / "events.ndjson",
+        "--report",
+        report,
+        env=environment(X_ACCESS_TOKEN=None),
+    )
     assert done.status == 2
     assert report.read_text("utf-8") == "of the run before\n"
 
@@ -256,8 +282,15 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /d
 
 def shell(made: Path, script: str) -> bytes:
     """What a script says on stderr; $P is Python, $C and $E the two files."""
-    variables = {**environment(), "P": sys.executable, "C": str(made), "E": str(made.parent / "events.ndjson")}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, check=False, env=variables, timeout=30)
+    variables = {
+        **environment(),
+        "P": sys.executable,
+        "C": str(made),
+        "E": str(made.parent / "events.ndjson"),
+    }
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, check=False, env=variables, timeout=30
+    )
     return done.stderr
 
 
@@ -281,4 +314,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(made: Path) -> None:
 
 def test_a_port_in_use_is_no_traceback() -> None:
     with Vendor() as vendor:
-        refused(run("sandbox", "x_custom_audiences", "--port", vendor.base_url.rpartition(":")[2]), "in use")
+        refused(
+            run("sandbox", "x_custom_audiences", "--port", vendor.base_url.rpartition(":")[2]),
+            "in use",
+        )

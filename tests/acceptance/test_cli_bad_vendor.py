@@ -117,7 +117,10 @@ def test_no_answer_in_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [302, 307])
 def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
-    with Vendor() as elsewhere, Vendor(lambda _: Reply(status, b"", {"location": elsewhere.base_url})) as vendor:
+    with (
+        Vendor() as elsewhere,
+        Vendor(lambda _: Reply(status, b"", {"location": elsewhere.base_url})) as vendor,
+    ):
         done, lines = attempt(tmp_path, vendor.base_url)
         assert not elsewhere.seen
         assert len(vendor.seen) == 1
@@ -147,7 +150,9 @@ def test_the_next_attempt_delivers(tmp_path: Path) -> None:
 
 
 def test_what_names_nobody_is_halved_until_the_offender_is_alone(tmp_path: Path) -> None:
-    events = ndjson(tmp_path, [person(i, **({"partner": "refuse-me"} if i == 5 else {})) for i in range(16)])
+    events = ndjson(
+        tmp_path, [person(i, **({"partner": "refuse-me"} if i == 5 else {})) for i in range(16)]
+    )
 
     def answer(seen: Seen) -> Reply:
         refused = Reply(400, b'{"errors": [{"code": "INVALID", "message": "refuse-me"}]}')

@@ -61,18 +61,31 @@ def test_help_names_every_command_and_option() -> None:
         "lint": ["--format", "--definitions"],
         "preview": ["--limit", "--set", "--format", "--definitions"],
         "send": [
-            *("--sandbox", "--report", "--limit", "--retries", "--timeout", "--fail", "--progress", "--no-progress"),
+            *(
+                "--sandbox",
+                "--report",
+                "--limit",
+                "--retries",
+                "--timeout",
+                "--fail",
+                "--progress",
+                "--no-progress",
+            ),
             *("--set", "--format", "--definitions"),
         ],
         "sandbox": ["--port", "--fail", "--definitions"],
         "test": ["--update", "--format", "--definitions"],
     }
     assert tuple(options) == COMMANDS
-    first, *others = at_once([partial(run, "--help"), *(partial(run, command, "--help") for command in COMMANDS)])
+    first, *others = at_once(
+        [partial(run, "--help"), *(partial(run, command, "--help") for command in COMMANDS)]
+    )
     for command, done in zip(COMMANDS, others, strict=True):
         assert re.search(rf"^\W*{command} +\w", first.out, re.MULTILINE)
         assert done.status == 0
-        assert all(re.search(rf"(?<![\w-]){option}(?![\w-])", done.out) for option in options[command]), done.out
+        assert all(
+            re.search(rf"(?<![\w-]){option}(?![\w-])", done.out) for option in options[command]
+        ), done.out
         assert "Example" in done.out
         assert not done.err
 
@@ -85,8 +98,21 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
         ("send", made): "EVENTS",
         ("send", made, events, "--limit", "0"): "--limit",
         ("send", made, events, "--format", "xml"): "'xml' is not one of 'text', 'json'",
-        ("send", made, events, "--fail", "429"): "C012 --fail: faults are for the sandbox; add --sandbox",
-        ("send", "--sandbox", made, events, "--fail", "430x"): "C014 --fail: '430x' is not a fault; allowed: ",
+        (
+            "send",
+            made,
+            events,
+            "--fail",
+            "429",
+        ): "C012 --fail: faults are for the sandbox; add --sandbox",
+        (
+            "send",
+            "--sandbox",
+            made,
+            events,
+            "--fail",
+            "430x",
+        ): "C014 --fail: '430x' is not a fault; allowed: ",
         (
             "send",
             "--sandbox",
@@ -101,7 +127,9 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
         ("lint", tmp_path / "nowhere"): "nowhere",
         ("list", "--definitions", tmp_path / "nowhere"): "nowhere",
     }
-    for (arguments, says), done in zip(wrong.items(), at_once([partial(run, *given) for given in wrong]), strict=True):
+    for (arguments, says), done in zip(
+        wrong.items(), at_once([partial(run, *given) for given in wrong]), strict=True
+    ):
         assert done.status == 2, (arguments, done.text)
         assert says in re.sub(r"\s*│\s*", " ", done.err), (arguments, done.err)
         assert not done.out
@@ -110,7 +138,9 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
 def test_list_and_show() -> None:
     names = ["list", "show x_custom_audiences", "show x_custom_audiences.add_user_multi"]
     commands = [[*name.split(), "--format", form] for name in names for form in ("json", "text")]
-    found, text, destination, shown, action, described = at_once([partial(run, *command) for command in commands])
+    found, text, destination, shown, action, described = at_once(
+        [partial(run, *command) for command in commands]
+    )
     assert {done.status for done in (found, text, destination, shown, action, described)} == {0}
     [listed] = [one for one in found.json if one["destination"] == "x_custom_audiences"]
     assert set(listed) == {"destination", "title", "actions"}
@@ -129,7 +159,9 @@ def test_list_and_show() -> None:
     digest = hashlib.sha256(b"ann@example.com").hexdigest()
     assert email["examples"] == [{"in": "ann@example.com", "out": digest}]
     assert re.search(
-        rf"^  email +trim → lowercase +sha256 +email +ann@example.com +{digest[:8]}…$", described.out, re.MULTILINE
+        rf"^  email +trim → lowercase +sha256 +email +ann@example.com +{digest[:8]}…$",
+        described.out,
+        re.MULTILINE,
     )
 
 
@@ -147,7 +179,8 @@ def test_docs() -> None:
 def test_lint(tmp_path: Path) -> None:
     bad = tmp_path / "connection.yaml"
     bad.write_text(
-        "destination: x_custom_audiences\nsettings: {acount_id: a}\nroutes: [{action: ad_user, map: {}}]\n", "utf-8"
+        "destination: x_custom_audiences\nsettings: {acount_id: a}\nroutes: [{action: ad_user, map: {}}]\n",
+        "utf-8",
     )
     commands: list[list[str | Path]] = [
         ["lint"],
@@ -159,7 +192,9 @@ def test_lint(tmp_path: Path) -> None:
     assert (clean.status, clean.out, clean.err) == (0, "no problems\n", "")
     assert (clean_json.status, clean_json.json) == (0, [])
     assert (text.status, found.status, text.err, found.err) == (1, 1, "", "")
-    assert {tuple(problem) for problem in found.json} == {("code", "file", "pointer", "message", "hint")}
+    assert {tuple(problem) for problem in found.json} == {
+        ("code", "file", "pointer", "message", "hint")
+    }
     assert {(problem["code"], problem["pointer"]) for problem in found.json} == {
         ("C202", "/settings"),
         ("C202", "/settings/acount_id"),
@@ -182,14 +217,19 @@ cases:
 def test_cases(tmp_path: Path) -> None:
     (tmp_path / "people.case.yaml").write_text(CASE, "utf-8")
     missing, made, same = (
-        run("test", *options, folder=tmp_path) for options in ([], ["--update"], ["--format", "json"])
+        run("test", *options, folder=tmp_path)
+        for options in ([], ["--update"], ["--format", "json"])
     )
     assert (missing.status, made.status, same.status) == (1, 0, 0)
-    assert hashlib.sha256(b"ann@example.com").hexdigest() in next(tmp_path.rglob("*.txt")).read_text("utf-8")
+    assert hashlib.sha256(b"ann@example.com").hexdigest() in next(
+        tmp_path.rglob("*.txt")
+    ).read_text("utf-8")
     assert "one person" in json.dumps(same.json)
     changed = CASE.replace("Ann@", "Bob@")
     (tmp_path / "people.case.yaml").write_text(changed, "utf-8")
-    other, nothing = at_once([partial(run, "test", tmp_path), partial(run, "test", tmp_path / "nowhere")])
+    other, nothing = at_once(
+        [partial(run, "test", tmp_path), partial(run, "test", tmp_path / "nowhere")]
+    )
     assert (other.status, nothing.status) == (1, 2)
 
 
@@ -197,14 +237,19 @@ def test_cases(tmp_path: Path) -> None:
 
 
 def test_preview_is_what_is_sent(tmp_path: Path) -> None:
-    events = ndjson(tmp_path, [*(person(i) for i in range(5)), {"id": "nobody", "audience": AUDIENCE}])
+    events = ndjson(
+        tmp_path, [*(person(i) for i in range(5)), {"id": "nobody", "audience": AUDIENCE}]
+    )
     with Vendor() as vendor:
         made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 2}")
         bare = environment(X_CONSUMER_KEY=None, X_ACCESS_TOKEN=None)
         shown = run("preview", made, events, "--format", "json", env=bare)
         assert not vendor.seen
         done = run("send", made, events, "--format", "json")
-        sent = [(seen.method, vendor.base_url + seen.path, json.loads(seen.body)) for seen in vendor.seen]
+        sent = [
+            (seen.method, vendor.base_url + seen.path, json.loads(seen.body))
+            for seen in vendor.seen
+        ]
     assert (shown.status, done.status) == (1, 1)
     printed = [json.loads(line) for line in shown.out.splitlines()]
     requests = [(one["method"], one["url"], one["body"]) for one in printed if "method" in one]
@@ -227,7 +272,9 @@ def test_preview_for_people() -> None:
 
 
 def test_send_to_a_sandbox_of_its_own() -> None:
-    text, done = at_once([partial(run, "send", "--sandbox", *EXAMPLE, "--format", form) for form in ("text", "json")])
+    text, done = at_once(
+        [partial(run, "send", "--sandbox", *EXAMPLE, "--format", form) for form in ("text", "json")]
+    )
     assert (text.status, done.status, text.err, done.err) == (0, 0, "", "")
     *names, holdings = done.json
     assert (tuple(names), holdings) == (MEMBERS, "sandbox")
@@ -249,9 +296,34 @@ def test_send_to_a_vendor_and_every_option(tmp_path: Path) -> None:
     events = ndjson(tmp_path, [person(i) for i in range(9)])
     with Vendor() as vendor:
         done = run(
-            *("send", connection(tmp_path), events, "--format", "json", "--limit", "5", "--retries", "0"),
-            *("--timeout", "5", "--no-progress", "--report", tmp_path / "report", "--definitions", ROOT),
-            *("--set", f"base_url={vendor.base_url}", "--set", "limits.records=2", "--set", "settings.account_id=abc1"),
+            *(
+                "send",
+                connection(tmp_path),
+                events,
+                "--format",
+                "json",
+                "--limit",
+                "5",
+                "--retries",
+                "0",
+            ),
+            *(
+                "--timeout",
+                "5",
+                "--no-progress",
+                "--report",
+                tmp_path / "report",
+                "--definitions",
+                ROOT,
+            ),
+            *(
+                "--set",
+                f"base_url={vendor.base_url}",
+                "--set",
+                "limits.records=2",
+                "--set",
+                "settings.account_id=abc1",
+            ),
         )
         assert {seen.path for seen in vendor.seen} == {USERS.replace("18ce54d4x5t", "abc1")}
         assert [seen.people for seen in vendor.seen] == [2, 2, 1]
@@ -263,7 +335,14 @@ def test_send_to_a_vendor_and_every_option(tmp_path: Path) -> None:
 
 def test_events_that_no_route_takes_are_skipped(tmp_path: Path) -> None:
     events = ndjson(tmp_path, [person(1, do="add_user_multi"), person(2, do="nothing"), person(3)])
-    done = run("send", "--sandbox", connection(tmp_path, actions=["add_user_multi"]), events, "--format", "json")
+    done = run(
+        "send",
+        "--sandbox",
+        connection(tmp_path, actions=["add_user_multi"]),
+        events,
+        "--format",
+        "json",
+    )
     assert (done.status, done.json["skipped"], done.json["records"]) == (0, 2, 1)
 
 
@@ -295,7 +374,9 @@ def on_a_terminal(*arguments: str | Path) -> tuple[str, bytes]:
     terminal, theirs = pty.openpty()
     command = [*COMMAND, *map(str, arguments)]
     variables = {**environment(), "TERM": "xterm-256color"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, stdin=subprocess.DEVNULL, env=variables)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=theirs, stdin=subprocess.DEVNULL, env=variables
+    )
     os.close(theirs)
     shown = b""
     try:

@@ -28,7 +28,9 @@ def events() -> list[dict[str, Any]]:
     """People who come, go and come again, in two audiences and on the list, some with several identifiers."""
     made = []
     for i in range(60):
-        add = person(i, do="add_user_multi", handle=f"@handle{i}", audience=("1nmth", "2k7qz")[i % 2])
+        add = person(
+            i, do="add_user_multi", handle=f"@handle{i}", audience=("1nmth", "2k7qz")[i % 2]
+        )
         made.append(add)
         if i % 3 == 0:
             made.append({**add, "id": f"out{i}", "do": "remove_user_multi", "handle": None})
@@ -40,9 +42,15 @@ def events() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def dones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     folder = tmp_path_factory.mktemp("faults")
-    made = connection(folder, actions=["add_user_multi", "remove_user_multi"], changes="limits: {records: 20}")
+    made = connection(
+        folder, actions=["add_user_multi", "remove_user_multi"], changes="limits: {records: 20}"
+    )
     send = ("send", "--sandbox", made, ndjson(folder, events()), "--format", "json")
-    return dict(zip(FAULTS, at_once([partial(run, *send, *fault) for fault in FAULTS.values()]), strict=True))
+    return dict(
+        zip(
+            FAULTS, at_once([partial(run, *send, *fault) for fault in FAULTS.values()]), strict=True
+        )
+    )
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
@@ -55,12 +63,23 @@ def test_the_sandbox_holds_the_same(dones: dict[str, Done], fault: str) -> None:
     held = [(holding["people"], holding["identifiers"]) for holding in undisturbed["sandbox"]]
     assert held == [(30, 20 * 2 + 10), (20, 20 * 2)]
     assert done.json["delivered"] == undisturbed["delivered"]
-    failures = sum(int(part.rpartition(":")[2]) if ":" in part else 1 for part in FAULTS[fault] if part[0] not in "-1")
+    failures = sum(
+        int(part.rpartition(":")[2]) if ":" in part else 1
+        for part in FAULTS[fault]
+        if part[0] not in "-1"
+    )
     assert done.json["requests"] == undisturbed["requests"] + failures
 
 
 def test_a_fault_that_lasts_leaves_everything_undelivered(tmp_path: Path) -> None:
-    send = ("send", "--sandbox", connection(tmp_path), ndjson(tmp_path, [person(1)]), "--retries", "1")
+    send = (
+        "send",
+        "--sandbox",
+        connection(tmp_path),
+        ndjson(tmp_path, [person(1)]),
+        "--retries",
+        "1",
+    )
     done = run(*send, "--fail", "5xx:2", "--format", "json")
     assert (done.status, done.json["undelivered"], done.json["sandbox"]) == (1, 1, [])
 

@@ -64,26 +64,59 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
         if name.endswith(".gz"):
             plain = folder / f"events{name.removesuffix('.gz')}"
             plain.with_name(f"events{name}").write_bytes(gzip.compress(plain.read_bytes()))
-    works = [partial(run, "send", "--sandbox", made, folder / f"events{name}", "--format", "json") for name in NAMES]
+    works = [
+        partial(run, "send", "--sandbox", made, folder / f"events{name}", "--format", "json")
+        for name in NAMES
+    ]
     works.append(
-        partial(run, "send", "--sandbox", made, "-", "--format", "json", stdin=(folder / "events.ndjson").read_bytes())
+        partial(
+            run,
+            "send",
+            "--sandbox",
+            made,
+            "-",
+            "--format",
+            "json",
+            stdin=(folder / "events.ndjson").read_bytes(),
+        )
     )
     return {name: done.json for name, done in zip([*NAMES, "-"], at_once(works), strict=True)}
 
 
 @pytest.mark.parametrize("name", [*NAMES, "-"])
 def test_every_format_ends_the_same(summaries: dict[str, dict[str, Any]], name: str) -> None:
-    same = ("events", "records", "delivered", "superseded", "rejected", "requests", "bytes", "sandbox")
-    assert {key: summaries[name][key] for key in same} == {key: summaries[".ndjson"][key] for key in same}
+    same = (
+        "events",
+        "records",
+        "delivered",
+        "superseded",
+        "rejected",
+        "requests",
+        "bytes",
+        "sandbox",
+    )
+    assert {key: summaries[name][key] for key in same} == {
+        key: summaries[".ndjson"][key] for key in same
+    }
     assert summaries[name]["events"] == 120
     assert summaries[name]["sandbox"]
 
 
 def test_csv_with_paths_as_columns_feeds_the_example(tmp_path: Path) -> None:
     example = ROOT / "examples"
-    given = [json.loads(line) for line in (example / "events.ndjson").read_text("utf-8").splitlines()]
+    given = [
+        json.loads(line) for line in (example / "events.ndjson").read_text("utf-8").splitlines()
+    ]
     with (tmp_path / "events.csv").open("w", encoding="utf-8", newline="") as file:
-        names = ["message_id", "type", "status", "traits.email", "traits.mobile", "traits.phone", "traits.handle"]
+        names = [
+            "message_id",
+            "type",
+            "status",
+            "traits.email",
+            "traits.mobile",
+            "traits.phone",
+            "traits.handle",
+        ]
         table = csv.DictWriter(file, names)
         table.writeheader()
         for event in given:
@@ -91,6 +124,9 @@ def test_csv_with_paths_as_columns_feeds_the_example(tmp_path: Path) -> None:
             table.writerow({**event, **traits})
     send = partial(run, "send", "--sandbox", example / "connection.yaml")
     lines, table_ = at_once(
-        [partial(send, path, "--format", "json") for path in (example / "events.ndjson", tmp_path / "events.csv")]
+        [
+            partial(send, path, "--format", "json")
+            for path in (example / "events.ndjson", tmp_path / "events.csv")
+        ]
     )
     assert lines.json | {"seconds": 0} == table_.json | {"seconds": 0}

@@ -53,7 +53,9 @@ def line_about_ending(process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_request_in_flight_is_finished_and_the_rest_reported(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_request_in_flight_is_finished_and_the_rest_reported(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     events = ndjson(tmp_path, [person(i) for i in range(25)])
     report = tmp_path / "report"
     with Patient() as vendor:
@@ -68,7 +70,12 @@ def test_the_request_in_flight_is_finished_and_the_rest_reported(number: signal.
         assert len(vendor.seen) == 1
     summary = json.loads(out)
     assert_adds_up(summary)
-    assert (status, summary["delivered"], summary["undelivered"], summary["requests"]) == (1, 10, 15, 1)
+    assert (status, summary["delivered"], summary["undelivered"], summary["requests"]) == (
+        1,
+        10,
+        15,
+        1,
+    )
     assert summary["interrupted"]
     lines = report_lines(report)
     assert [line["event"] for line in lines] == [f"e{i}" for i in range(10, 25)]
@@ -117,13 +124,28 @@ def test_a_second_one_ends_at_once(tmp_path: Path) -> None:
     assert status != 0
 
 
-@pytest.mark.parametrize(("limits", "sent", "pending"), [("{age: 1s}", 1, 0), ("{records: 2}", 2, 1)])
-def test_reading_from_an_idle_pipe_ends(tmp_path: Path, limits: str, sent: int, pending: int) -> None:
+@pytest.mark.parametrize(
+    ("limits", "sent", "pending"), [("{age: 1s}", 1, 0), ("{records: 2}", 2, 1)]
+)
+def test_reading_from_an_idle_pipe_ends(
+    tmp_path: Path, limits: str, sent: int, pending: int
+) -> None:
     with Vendor() as vendor:
         made = connection(tmp_path, base_url=vendor.base_url, changes=f"limits: {limits}")
-        process = start("send", made, "-", "--format", "json", "--report", tmp_path / "report", stdin=subprocess.PIPE)
+        process = start(
+            "send",
+            made,
+            "-",
+            "--format",
+            "json",
+            "--report",
+            tmp_path / "report",
+            stdin=subprocess.PIPE,
+        )
         assert process.stdin
-        process.stdin.write(b"".join(json.dumps(person(i)).encode() + b"\n" for i in range(sent + pending)))
+        process.stdin.write(
+            b"".join(json.dumps(person(i)).encode() + b"\n" for i in range(sent + pending))
+        )
         assert vendor.arrived.wait(10)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -134,14 +156,20 @@ def test_reading_from_an_idle_pipe_ends(tmp_path: Path, limits: str, sent: int, 
         assert len(vendor.seen) == 1
     summary = json.loads(out)
     assert_adds_up(summary)
-    assert (summary["events"], summary["delivered"], summary["undelivered"]) == (sent + pending, sent, pending)
+    assert (summary["events"], summary["delivered"], summary["undelivered"]) == (
+        sent + pending,
+        sent,
+        pending,
+    )
     assert len(report_lines(tmp_path / "report")) == pending
 
 
 def test_a_sandbox_ends_and_shows_what_it_holds(tmp_path: Path) -> None:
     process = start("sandbox", "x_custom_audiences")
     assert process.stdout
-    assert "sandbox of x_custom_audiences at http://127.0.0.1:" in process.stdout.readline().decode()
+    assert (
+        "sandbox of x_custom_audiences at http://127.0.0.1:" in process.stdout.readline().decode()
+    )
     process.send_signal(signal.SIGINT)
     status, out, err = ended(process, 5)
     assert (status, err) == (0, "")

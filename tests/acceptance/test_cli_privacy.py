@@ -15,7 +15,15 @@ from .cli_tools import ROOT, Reply, Seen, Vendor, run, success
 from .mixed_events import ENVIRONMENT, connection_yaml, generate
 
 PLAIN = ("email", "mobile", "phone", "handle", "device")
-NOT_TELLING = {"", "n/a", "unknown", "+", "@", "null", "none"}  # spoilt values that are words of any text
+NOT_TELLING = {
+    "",
+    "n/a",
+    "unknown",
+    "+",
+    "@",
+    "null",
+    "none",
+}  # spoilt values that are words of any text
 
 
 @dataclass
@@ -38,7 +46,13 @@ def texts(value: Any) -> Iterator[str]:
 
 def spellings(text: str) -> set[str]:
     """A value raw, trimmed, lower-cased, without @, and as a telephone number in its digits."""
-    found = {text, text.strip(), text.strip().lower(), text.strip().removeprefix("@"), text.strip().lower().lstrip("@")}
+    found = {
+        text,
+        text.strip(),
+        text.strip().lower(),
+        text.strip().removeprefix("@"),
+        text.strip().lower().lstrip("@"),
+    }
     digits = re.sub(r"\D", "", text)
     found |= {digits, f"+{digits}"} if re.fullmatch(r"[\s+()\-./\d]{8,}", text) else set()
     return {one for one in found if one.lower() not in NOT_TELLING and len(one) > 3}
@@ -58,7 +72,10 @@ def identifiers(events: list[dict[str, Any]], names: tuple[str, ...]) -> set[str
 def fickle(seen: Seen) -> Reply:
     """A vendor that refuses some requests, quoting what it got, and takes the others."""
     if sum(seen.body) % 5 == 0:
-        return Reply(400, json.dumps({"errors": [{"code": "INVALID", "message": seen.body.decode()}]}).encode())
+        return Reply(
+            400,
+            json.dumps({"errors": [{"code": "INVALID", "message": seen.body.decode()}]}).encode(),
+        )
     return success(seen)
 
 
@@ -66,7 +83,9 @@ def fickle(seen: Seen) -> Reply:
 def example(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("example")
     source = ROOT / "examples"
-    events = [json.loads(line) for line in (source / "events.ndjson").read_text("utf-8").splitlines()]
+    events = [
+        json.loads(line) for line in (source / "events.ndjson").read_text("utf-8").splitlines()
+    ]
     return left(folder, source / "connection.yaml", source / "events.ndjson", events)
 
 
@@ -74,7 +93,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Left:
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("mixed")
     events = list(generate(300, 11))
-    (folder / "connection.yaml").write_text(connection_yaml("http://127.0.0.1:1", limits="{records: 50}"), "utf-8")
+    (folder / "connection.yaml").write_text(
+        connection_yaml("http://127.0.0.1:1", limits="{records: 50}"), "utf-8"
+    )
     spoilt = ["{'email': 'cut", json.dumps({"traits": {"email": {"value": "object@example.com"}}})]
     (folder / "events.ndjson").write_text("\n".join([*map(json.dumps, events), *spoilt]), "utf-8")
     return left(folder, folder / "connection.yaml", folder / "events.ndjson", events)
@@ -98,7 +119,9 @@ def left(folder: Path, made: Path, path: Path, events: list[dict[str, Any]]) -> 
             channels[f"{form} report"] = (folder / form).read_text("utf-8")
         shown = run("preview", made, path)
         channels |= {"preview": shown.text}
-        wire = "\n".join(seen.path + "\n" + seen.headers + seen.body.decode() for seen in vendor.seen)
+        wire = "\n".join(
+            seen.path + "\n" + seen.headers + seen.body.decode() for seen in vendor.seen
+        )
         channels |= {"wire": wire}
     own_ids = identifiers(events, ("partner_id",))
     return Left(channels, identifiers(events, PLAIN) - own_ids, own_ids, len(vendor.seen))
@@ -108,7 +131,11 @@ def found(channel: str, texts: set[str]) -> list[str]:
     """Which of the texts a channel holds, as words: a number of four digits is part of many a digest."""
     words = set(re.findall(r"[\w@.+-]+", channel))
     words |= {word.strip("@.+-") for word in words}
-    return [text for text in texts if text in words or (re.search(r"[^\w@.+-]", text) and text in channel)]
+    return [
+        text
+        for text in texts
+        if text in words or (re.search(r"[^\w@.+-]", text) and text in channel)
+    ]
 
 
 @pytest.mark.parametrize("name", ["example", "mixed"])

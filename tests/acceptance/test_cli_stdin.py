@@ -62,9 +62,15 @@ def test_a_batch_that_is_just_full_does_not_wait(tmp_path: Path) -> None:
 
 
 def test_a_line_in_two_pieces_and_a_last_line_without_end(tmp_path: Path) -> None:
-    process = start("send", "--sandbox", connection(tmp_path), "-", "--format", "json", stdin=subprocess.PIPE)
+    process = start(
+        "send", "--sandbox", connection(tmp_path), "-", "--format", "json", stdin=subprocess.PIPE
+    )
     assert process.stdin
-    text = line(person(1)) + b"not json\n\n" + line({"id": "é", "audience": AUDIENCE, "email": "é@example.com"})
+    text = (
+        line(person(1))
+        + b"not json\n\n"
+        + line({"id": "é", "audience": AUDIENCE, "email": "é@example.com"})
+    )
     cut = text.index(b"\\u00e9") + 2
     process.stdin.write(text[:cut])
     time.sleep(0.5)
@@ -83,7 +89,11 @@ def test_a_closed_standard_input_is_an_error(tmp_path: Path) -> None:
     made = connection(tmp_path)
     script = f'exec "$0" -m connector send --sandbox "{made}" - <&-'
     done = subprocess.run(
-        ["sh", "-c", script, sys.executable], capture_output=True, check=False, env=environment(), timeout=20
+        ["sh", "-c", script, sys.executable],
+        capture_output=True,
+        check=False,
+        env=environment(),
+        timeout=20,
     )
     assert done.returncode == 2
     assert done.stderr.startswith(b"standard input: ")

@@ -26,7 +26,11 @@ from connector.sources.files import open_source
 
 from .cli_tools import run
 
-BAD = {"email": ["  ", "undefined", "null"], "phone": ["555-0100", "+000", "   "], "device": [" ", "undefined", "N/A"]}
+BAD = {
+    "email": ["  ", "undefined", "null"],
+    "phone": ["555-0100", "+000", "   "],
+    "device": [" ", "undefined", "N/A"],
+}
 
 
 class Person(NamedTuple):
@@ -53,19 +57,35 @@ def person(number: int, rng: random.Random) -> Person:
 
 RNG = random.Random(7)
 PEOPLE = [person(number, RNG) for number in range(60)]
-STEPS = [(RNG.randrange(len(PEOPLE)), RNG.choice(["entered", "entered", "left"])) for _ in range(150)]
+STEPS = [
+    (RNG.randrange(len(PEOPLE)), RNG.choice(["entered", "entered", "left"])) for _ in range(150)
+]
 INSIDE = {number for number, status in dict(STEPS).items() if status == "entered"}
 
 # Destination → for each pair of actions: what tells the audience, and which parameter takes which field.
 ROUTES: dict[str, list[tuple[str, str, dict[str, str], dict[str, str]]]] = {
-    "braze_audiences": [("add_person", "remove_person", {"attribute": "loyal"}, {"email": "email"})],
+    "braze_audiences": [
+        ("add_person", "remove_person", {"attribute": "loyal"}, {"email": "email"})
+    ],
     "google_customer_match": [
-        ("add_contact", "remove_contact", {"audience_id": "111"}, {"email": "email", "phone": "phone"}),
+        (
+            "add_contact",
+            "remove_contact",
+            {"audience_id": "111"},
+            {"email": "email", "phone": "phone"},
+        ),
         ("add_mobile_id", "remove_mobile_id", {"audience_id": "222"}, {"mobile_id": "device"}),
     ],
-    "iterable_lists": [("add_person", "remove_person", {"list_id": "9007199254740993"}, {"email": "email"})],
+    "iterable_lists": [
+        ("add_person", "remove_person", {"list_id": "9007199254740993"}, {"email": "email"})
+    ],
     "linkedin_audiences": [
-        ("add_user", "remove_user", {"segment_id": "10804"}, {"email": "email", "google_advertising_id": "device"})
+        (
+            "add_user",
+            "remove_user",
+            {"segment_id": "10804"},
+            {"email": "email", "google_advertising_id": "device"},
+        )
     ],
     "meta_custom_audiences": [
         (
@@ -74,7 +94,12 @@ ROUTES: dict[str, list[tuple[str, str, dict[str, str], dict[str, str]]]] = {
         )
     ],
     "microsoft_customer_lists": [
-        ("add_user", "remove_user", {"customer_list_id": "9007199254740993"}, {"email": "email", "crm_id": "device"})
+        (
+            "add_user",
+            "remove_user",
+            {"customer_list_id": "9007199254740993"},
+            {"email": "email", "crm_id": "device"},
+        )
     ],
     "snapchat_audiences": [
         (
@@ -133,7 +158,12 @@ def connection_file(name: str, order: str, folder: Path) -> Path:
         for action, status in ((add, "entered"), (remove, "left"))
     ]
     file = folder / "connection.yaml"
-    raw = {"destination": name, "settings": dict(destination.example_settings), "order": order, "routes": routes}
+    raw = {
+        "destination": name,
+        "settings": dict(destination.example_settings),
+        "order": order,
+        "routes": routes,
+    }
     file.write_text(yaml.safe_dump(raw), "utf-8")
     return file
 
@@ -148,7 +178,9 @@ def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
         with HttpSender(Auth(reached.auth(), secrets), connections=8) as sender:
             tally = Tally()
-            Run(Pipeline(reached), destination.rates, sender, SystemClock(), RetryPolicy(), tally).deliver(source)
+            Run(
+                Pipeline(reached), destination.rates, sender, SystemClock(), RetryPolicy(), tally
+            ).deliver(source)
     return box, tally
 
 
@@ -159,9 +191,11 @@ def forms(field: str, text: str) -> set[str]:
     tagless = f"{local.partition('+')[0]}@{domain}"
     dotless = f"{local.partition('+')[0].replace('.', '')}@{domain}"
     digits = "".join(filter(str.isdigit, text))
-    plain = {"email": {low, tagless, dotless}, "phone": {digits, f"+{digits}"}, "device": {text, low, low.upper()}}[
-        field
-    ]
+    plain = {
+        "email": {low, tagless, dotless},
+        "phone": {digits, f"+{digits}"},
+        "device": {text, low, low.upper()},
+    }[field]
     return plain | {hashlib.sha256(form.encode()).hexdigest() for form in plain}
 
 
@@ -174,14 +208,26 @@ WHOSE = {
 
 
 # In the strict order a stream that alternates is many requests, and some vendors take only ten in a second.
-STRICT = [(name, "strict") for name in ("google_customer_match", "iterable_lists", "meta_custom_audiences")]
+STRICT = [
+    (name, "strict")
+    for name in ("google_customer_match", "iterable_lists", "meta_custom_audiences")
+]
 
 
-@pytest.mark.parametrize(("name", "order"), [*((name, "identifiers") for name in sorted(ROUTES)), *STRICT])
-def test_the_same_people_end_in_the_same_audience(name: str, order: str, events: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "order"), [*((name, "identifiers") for name in sorted(ROUTES)), *STRICT]
+)
+def test_the_same_people_end_in_the_same_audience(
+    name: str, order: str, events: Path, tmp_path: Path
+) -> None:
     file = connection_file(name, order, tmp_path)
     box, tally = delivered(load_connection(file, Catalog(())), events)
-    held = {WHOSE[value] for holding in box.holdings() for one in box.members(holding.path) for _, value in one}
+    held = {
+        WHOSE[value]
+        for holding in box.holdings()
+        for one in box.members(holding.path)
+        for _, value in one
+    }
     taken = {field for _, _, _, people in ROUTES[name] for field in people.values()}
     assert held == {number for number in INSIDE if PEOPLE[number].usable & taken}
 
@@ -192,7 +238,9 @@ def test_the_same_people_end_in_the_same_audience(name: str, order: str, events:
 
     done = run("send", "--sandbox", file, events, "--format", "json")
     shown: dict[str, Any] = done.json
-    assert shown["records"] == sum(shown[end] for end in ("delivered", "superseded", "rejected", "undelivered"))
+    assert shown["records"] == sum(
+        shown[end] for end in ("delivered", "superseded", "rejected", "undelivered")
+    )
     # not the requests: one that comes too early for the rate is sent again
     names = ("events", "records", "delivered", "superseded", "rejected", "undelivered", "skipped")
     assert {name: shown[name] for name in names} == {name: getattr(summary, name) for name in names}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import ROOT
+
 from .mixed_events import (
     ACCOUNT_ID,
     AUDIENCES,
@@ -26,7 +28,6 @@ from .mixed_events import (
 )
 from .strict_server import Fault, StrictServer
 
-ROOT = Path(__file__).parents[2]
 Sent = tuple[dict[str, int], list[dict[str, str]], subprocess.CompletedProcess[bytes]]
 
 
@@ -34,10 +35,19 @@ def send(folder: Path, base_url: str, *options: str, limits: str = "{}") -> Sent
     """Run the real command line in a process of its own."""
     connection, report = folder / "connection.yaml", folder / "report.ndjson"
     connection.write_text(connection_yaml(base_url, limits=limits), "utf-8")
-    command = [sys.executable, "-m", "connector", "send", str(connection), str(folder / "events.ndjson")]
+    command = [
+        sys.executable,
+        "-m",
+        "connector",
+        "send",
+        str(connection),
+        str(folder / "events.ndjson"),
+    ]
     command += ["--format", "json", "--report", str(report), "--no-progress", *options]
     command += ["--definitions", str(without_rate(folder / "definitions"))]
-    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, **ENVIRONMENT})
+    done = subprocess.run(
+        command, capture_output=True, check=False, env={**os.environ, **ENVIRONMENT}
+    )
     failed = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
     return json.loads(done.stdout), failed, done
 
@@ -54,11 +64,14 @@ def without_rate(folder: Path) -> Path:
 
 
 def server(**options: object) -> StrictServer:
-    return StrictServer(CREDENTIALS, ACCOUNT_ID, set(AUDIENCES), {DNR_LIST_ID}, rate=10**9, **options)  # type: ignore[arg-type]
+    return StrictServer(
+        CREDENTIALS, ACCOUNT_ID, set(AUDIENCES), {DNR_LIST_ID}, rate=10**9, **options
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("count", "seed", "limits"), [(100_000, 1, "{}"), (5_000, 2, "{records: 7}"), (5_000, 3, "{bytes: 3000}")]
+    ("count", "seed", "limits"),
+    [(100_000, 1, "{}"), (5_000, 2, "{records: 7}"), (5_000, 3, "{bytes: 3000}")],
 )
 def test_mixed(tmp_path: Path, count: int, seed: int, limits: str) -> None:
     events = list(generate(count, seed))
@@ -86,10 +99,19 @@ def test_faults(tmp_path: Path) -> None:
     events = list(generate(3_000, 4))
     expected = expected_members(events)
     (tmp_path / "events.ndjson").write_text("\n".join(lines(events)), "utf-8")
-    faults = [Fault("drop"), Fault(500), Fault(503, 0), Fault("html"), Fault("counts"), Fault(429, 0)] * 2
+    faults = [
+        Fault("drop"),
+        Fault(500),
+        Fault(503, 0),
+        Fault("html"),
+        Fault("counts"),
+        Fault(429, 0),
+    ] * 2
     with server(faults=faults) as vendor:
         summary, _, _ = send(tmp_path, vendor.base_url, limits="{records: 200}")
-        assert {audience: vendor.members(audience) for audience in AUDIENCES} == {a: expected[a] for a in AUDIENCES}
+        assert {audience: vendor.members(audience) for audience in AUDIENCES} == {
+            a: expected[a] for a in AUDIENCES
+        }
         assert not vendor.violations
     assert summary["undelivered"] == 0
     assert summary["requests"] > len(faults)

@@ -65,16 +65,25 @@ def oauth_header(url: str, method: str = "POST", **changes: str) -> str:
     } | changes
     secrets = CREDENTIALS["consumer_secret"], CREDENTIALS["access_token_secret"]
     parameters = [*parse_qsl(parts.query), *fields.items()]
-    fields.setdefault("oauth_signature", signature(method, url.partition("?")[0], parameters, *secrets))
-    return "OAuth " + ", ".join(f'{name}="{quote(value, safe="")}"' for name, value in fields.items())
+    fields.setdefault(
+        "oauth_signature", signature(method, url.partition("?")[0], parameters, *secrets)
+    )
+    return "OAuth " + ", ".join(
+        f'{name}="{quote(value, safe="")}"' for name, value in fields.items()
+    )
 
 
-def send(server: StrictServer, path: str, body: object, method: str = "POST", **headers: str) -> Answer:
+def send(
+    server: StrictServer, path: str, body: object, method: str = "POST", **headers: str
+) -> Answer:
     """One request on its own connection; `body` is sent as JSON unless it is bytes."""
     parts = urlsplit(server.base_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    given = {"Content-Type": "application/json", "Authorization": oauth_header(server.base_url + path, method)}
+    given = {
+        "Content-Type": "application/json",
+        "Authorization": oauth_header(server.base_url + path, method),
+    }
     given |= {name.replace("_", "-").title(): value for name, value in headers.items()}
     try:
         connection.request(method, path, content, given)
@@ -101,7 +110,9 @@ def stamp(moment: datetime) -> str:
 
 @pytest.fixture
 def server() -> Iterator[StrictServer]:
-    with StrictServer(CREDENTIALS, ACCOUNT_ID, set(mixed_events.AUDIENCES), {DNR_LIST_ID}) as running:
+    with StrictServer(
+        CREDENTIALS, ACCOUNT_ID, set(mixed_events.AUDIENCES), {DNR_LIST_ID}
+    ) as running:
         yield running
 
 
@@ -115,17 +126,38 @@ _DOCUMENTED = {
     "oauth_token": "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb",
     "oauth_version": "1.0",
 }
-_DOCUMENTED_SECRETS = ("kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw", "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE")
+_DOCUMENTED_SECRETS = (
+    "kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw",
+    "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE",
+)
 _ACCOUNTS = "https://ads-api.x.com/12/accounts"
-_STATUS = [("include_entities", "true"), ("status", "Hello Ladies + Gentlemen, a signed OAuth request!")]
+_STATUS = [
+    ("include_entities", "true"),
+    ("status", "Hello Ladies + Gentlemen, a signed OAuth request!"),
+]
 
 
 @pytest.mark.parametrize(
     ("expected", "method", "url", "parameters"),
     [
-        ("Ls93hJiZbQ3akF3HF3x1Bz8/zU4=", "POST", "https://api.x.com/1.1/statuses/update.json", _STATUS),
-        ("hCtSmYh+iHYCEqBWrE7C7hYmtUk=", "POST", "https://api.twitter.com/1.1/statuses/update.json", _STATUS),
-        ("zreLvHV6V+GeBN4+ahf/Fx0PJzA=", "POST", f"{_ACCOUNTS}/18ce54d4x5t/custom_audiences/1nmth/users", []),
+        (
+            "Ls93hJiZbQ3akF3HF3x1Bz8/zU4=",
+            "POST",
+            "https://api.x.com/1.1/statuses/update.json",
+            _STATUS,
+        ),
+        (
+            "hCtSmYh+iHYCEqBWrE7C7hYmtUk=",
+            "POST",
+            "https://api.twitter.com/1.1/statuses/update.json",
+            _STATUS,
+        ),
+        (
+            "zreLvHV6V+GeBN4+ahf/Fx0PJzA=",
+            "POST",
+            f"{_ACCOUNTS}/18ce54d4x5t/custom_audiences/1nmth/users",
+            [],
+        ),
         (
             "qUar8adRXXt9o0DSO1iFhk9T3js=",
             "POST",
@@ -138,7 +170,12 @@ _STATUS = [("include_entities", "true"), ("status", "Hello Ladies + Gentlemen, a
             f"{_ACCOUNTS}/18ce54bgxky/do_not_reach_lists",
             [("description", "A list of users to exclude")],
         ),
-        ("Sin3eDiGp7p4uUGLEVEbeyye0x8=", "POST", f"{_ACCOUNTS}/18ce54d4x5t/custom_audiences", [("name", "developers")]),
+        (
+            "Sin3eDiGp7p4uUGLEVEbeyye0x8=",
+            "POST",
+            f"{_ACCOUNTS}/18ce54d4x5t/custom_audiences",
+            [("name", "developers")],
+        ),
         (
             "BaKDDM5n897wBpUUWCWo4V0unss=",
             "POST",
@@ -153,8 +190,13 @@ _STATUS = [("include_entities", "true"), ("status", "Hello Ladies + Gentlemen, a
         ),
     ],
 )
-def test_signature_vectors(expected: str, method: str, url: str, parameters: list[tuple[str, str]]) -> None:
-    assert signature(method, url, [*parameters, *_DOCUMENTED.items()], *_DOCUMENTED_SECRETS) == expected
+def test_signature_vectors(
+    expected: str, method: str, url: str, parameters: list[tuple[str, str]]
+) -> None:
+    assert (
+        signature(method, url, [*parameters, *_DOCUMENTED.items()], *_DOCUMENTED_SECRETS)
+        == expected
+    )
 
 
 def test_accepts_what_an_independent_library_signs(server: StrictServer) -> None:
@@ -164,8 +206,13 @@ def test_accepts_what_an_independent_library_signs(server: StrictServer) -> None
         CREDENTIALS["access_token"],
         CREDENTIALS["access_token_secret"],
     )
-    _, headers, _ = client.sign(server.base_url + USERS, "POST", headers={"Content-Type": "application/json"})
-    assert send(server, USERS, [update({"email": [A]})], authorization=headers["Authorization"]).status == 200
+    _, headers, _ = client.sign(
+        server.base_url + USERS, "POST", headers={"Content-Type": "application/json"}
+    )
+    assert (
+        send(server, USERS, [update({"email": [A]})], authorization=headers["Authorization"]).status
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +238,9 @@ def test_unauthorised(server: StrictServer, reason: str, changes: dict[str, str]
     assert server.members("1nmth") == set()
 
 
-@pytest.mark.parametrize("header", ["", "Bearer abc", "OAuth", 'OAuth oauth_nonce="a", oauth_nonce="b"'])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer abc", "OAuth", 'OAuth oauth_nonce="a", oauth_nonce="b"']
+)
 def test_malformed_authorization(server: StrictServer, header: str) -> None:
     assert send(server, USERS, [update({"email": [A]})], authorization=header).status == 401
 
@@ -225,7 +274,9 @@ def test_nonce_is_spent_even_by_a_request_that_failed(server: StrictServer) -> N
         (400, "INVALID_PARAMETER", "POST", f"{USERS}?name=a%20b"),
     ],
 )
-def test_refused_addresses(server: StrictServer, status: int, code: str, method: str, path: str) -> None:
+def test_refused_addresses(
+    server: StrictServer, status: int, code: str, method: str, path: str
+) -> None:
     answer = send(server, path, [update({"email": [A]})], method)
     assert (answer.status, answer.body["errors"][0]["code"]) == (status, code)
 
@@ -240,7 +291,17 @@ def test_content_type_has_to_be_json(server: StrictServer, content_type: str) ->
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"{}", b"[]", b"null", b'[{"params": NaN}]', b'[{"a": 1, "a": 2}]', b'["\xff"]', b"[" * 5000],
+    [
+        b"",
+        b"{",
+        b"{}",
+        b"[]",
+        b"null",
+        b'[{"params": NaN}]',
+        b'[{"a": 1, "a": 2}]',
+        b'["\xff"]',
+        b"[" * 5000,
+    ],
 )
 def test_body_has_to_be_a_json_array(server: StrictServer, body: bytes) -> None:
     answer = send(server, USERS, body)
@@ -264,14 +325,19 @@ def test_byte_cap(server: StrictServer) -> None:
 
 
 def test_byte_cap_counts_utf8(server: StrictServer) -> None:
-    characters = json.dumps([update({"partner_user_id": ["é" * (MAX_BYTES // 2)]})], ensure_ascii=False)
+    characters = json.dumps(
+        [update({"partner_user_id": ["é" * (MAX_BYTES // 2)]})], ensure_ascii=False
+    )
     assert len(characters) < MAX_BYTES
     assert send(server, USERS, characters.encode()).status == 400
 
 
 def test_operation_cap(server: StrictServer) -> None:
     operations = [update({"partner_user_id": [str(number)]}) for number in range(MAX_OPERATIONS)]
-    assert send(server, USERS, operations).body["data"] == {"success_count": 2500, "total_count": 2500}
+    assert send(server, USERS, operations).body["data"] == {
+        "success_count": 2500,
+        "total_count": 2500,
+    }
     refused = send(server, USERS, [*operations, update({"partner_user_id": ["more"]})])
     assert refused.status == 400
     assert refused.body["errors"]
@@ -312,7 +378,11 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
         (update({"email": [A]}, expire_at=stamp(_NOW + timedelta(days=9))), ["expire_at"]),
         (update({"email": [A]}, expires_at=stamp(_NOW - timedelta(days=1))), ["expires_at"]),
         (
-            update({"email": [A]}, effective_at="2030-01-01T00:00:00Z", expires_at="2030-01-01T00:00:00Z"),
+            update(
+                {"email": [A]},
+                effective_at="2030-01-01T00:00:00Z",
+                expires_at="2030-01-01T00:00:00Z",
+            ),
             ["expires_at"],
         ),
         (update({"email": [A]}, expires_at="2030-01-01T00:00:00+00:00"), ["expires_at"]),
@@ -336,7 +406,11 @@ def test_a_bad_operation_refuses_the_whole_request(
 
 def test_dates_of_the_published_sample_are_accepted(server: StrictServer) -> None:
     dates = {"effective_at": "2018-05-15T00:00:00Z", "expires_at": "2019-01-01T07:00:00Z"}
-    answer = send(server, USERS, [update({"email": [A]}, {"handle": [B, C]}, **dates), delete({"email": [C]}, **dates)])
+    answer = send(
+        server,
+        USERS,
+        [update({"email": [A]}, {"handle": [B, C]}, **dates), delete({"email": [C]}, **dates)],
+    )
     assert answer.status == 200
     assert answer.body == {
         "request": {"params": {"account_id": ACCOUNT_ID, "custom_audience_id": "1nmth"}},
@@ -355,7 +429,10 @@ def test_do_not_reach_list(server: StrictServer) -> None:
     ]
     answer = send(server, DNR_USERS, operations)
     assert answer.status == 200
-    assert answer.body["data"] == [{"success_count": 2, "total_count": 2}, {"success_count": 1, "total_count": 1}]
+    assert answer.body["data"] == [
+        {"success_count": 2, "total_count": 2},
+        {"success_count": 1, "total_count": 1},
+    ]
     params = {"do_not_reach_list_id": DNR_LIST_ID, "expires_at": expires, "account_id": ACCOUNT_ID}
     assert answer.body["request"][0] == {"operation_type": "Update", "params": params}
     assert len(server.members(DNR_LIST_ID)) == 2
@@ -367,10 +444,22 @@ def test_do_not_reach_list(server: StrictServer) -> None:
     [
         ("expires_at", {"email": [A]}, {}),
         ("expires_at", {"email": [A]}, {"expires_at": stamp(_NOW - timedelta(seconds=1))}),
-        ("expires_at", {"email": [A]}, {"expires_at": stamp(months_later(_NOW, 13) + timedelta(days=1))}),
-        ("effective_at", {"email": [A]}, {"effective_at": stamp(_NOW), "expires_at": stamp(_NOW + timedelta(days=9))}),
+        (
+            "expires_at",
+            {"email": [A]},
+            {"expires_at": stamp(months_later(_NOW, 13) + timedelta(days=1))},
+        ),
+        (
+            "effective_at",
+            {"email": [A]},
+            {"effective_at": stamp(_NOW), "expires_at": stamp(_NOW + timedelta(days=9))},
+        ),
         ("users[0].handle", {"handle": [A]}, {"expires_at": stamp(_NOW + timedelta(days=9))}),
-        ("users[0].partner_user_id", {"partner_user_id": ["p"]}, {"expires_at": stamp(_NOW + timedelta(days=9))}),
+        (
+            "users[0].partner_user_id",
+            {"partner_user_id": ["p"]},
+            {"expires_at": stamp(_NOW + timedelta(days=9))},
+        ),
     ],
 )
 def test_do_not_reach_rules(
@@ -386,9 +475,20 @@ def test_thirteen_months_is_the_first_moment_refused() -> None:
     assert months_later(now, 13) == datetime(2027, 2, 28, 12, tzinfo=UTC)
     assert months_later(now, 11) == datetime(2026, 12, 31, 12, tzinfo=UTC)
     with StrictServer(CREDENTIALS, ACCOUNT_ID, set(), {DNR_LIST_ID}, clock=now.timestamp) as server:
-        for expires, status in (("2027-02-28T11:59:59Z", 200), ("2027-02-28T12:00:00Z", 400), (stamp(now), 400)):
-            header = oauth_header(server.base_url + DNR_USERS, oauth_timestamp=str(int(now.timestamp())))
-            answer = send(server, DNR_USERS, [update({"email": [A]}, expires_at=expires)], authorization=header)
+        for expires, status in (
+            ("2027-02-28T11:59:59Z", 200),
+            ("2027-02-28T12:00:00Z", 400),
+            (stamp(now), 400),
+        ):
+            header = oauth_header(
+                server.base_url + DNR_USERS, oauth_timestamp=str(int(now.timestamp()))
+            )
+            answer = send(
+                server,
+                DNR_USERS,
+                [update({"email": [A]}, expires_at=expires)],
+                authorization=header,
+            )
             assert answer.status == status
 
 
@@ -404,13 +504,19 @@ def test_update_merges_and_delete_removes_by_any_identifier(server: StrictServer
     send(server, USERS, [delete({"partner_user_id": ["P"], "email": [B]})])
     assert server.members(USERS) == {frozenset({("email", C)})}
     assert server.members("2k7qz") == set()
-    assert send(server, USERS, [delete({"email": [A]})]).body["data"]["success_count"] == 1  # a stranger
+    assert (
+        send(server, USERS, [delete({"email": [A]})]).body["data"]["success_count"] == 1
+    )  # a stranger
     with pytest.raises(KeyError):
         server.members("nope")
 
 
 def test_operations_apply_in_order(server: StrictServer) -> None:
-    send(server, USERS, [update({"email": [A], "handle": [B]}), delete({"handle": [B]}), update({"email": [A]})])
+    send(
+        server,
+        USERS,
+        [update({"email": [A], "handle": [B]}), delete({"handle": [B]}), update({"email": [A]})],
+    )
     assert server.members("1nmth") == {frozenset({("email", A)})}
     assert [violation.kind for violation in server.violations] == ["added and removed at once"]
 
@@ -434,7 +540,9 @@ def test_membership_equals_the_naive_one(seed: int) -> None:
     rng = Random(seed)
     quick, naive = Membership(), NaiveMembership()
     for _ in range(200):
-        identifiers = {("email", str(number)) for number in rng.sample(range(25), rng.randint(1, 3))}
+        identifiers = {
+            ("email", str(number)) for number in rng.sample(range(25), rng.randint(1, 3))
+        }
         change = rng.choice(("update", "update", "delete"))
         getattr(quick, change)(identifiers)
         getattr(naive, change)(identifiers)
@@ -472,10 +580,19 @@ def test_violations_are_recorded_and_hold_no_value(server: StrictServer) -> None
     send(server, USERS, {"someone@example.com": [A]})
     send(server, USERS, [update({"partner_user_id": ["someone@example.com", "+14155550123"]})])
     kinds = [violation.kind for violation in server.violations]
-    assert kinds == ["plaintext email", "bad digest", "bad digest", "bad digest", "plaintext phone", "plaintext email"]
+    assert kinds == [
+        "plaintext email",
+        "bad digest",
+        "bad digest",
+        "bad digest",
+        "plaintext phone",
+        "plaintext email",
+    ]
     assert server.violations[0].where == "[0].params.users[0].email[0]"
     assert not re.search(r"someone|555|af3802", repr(server.violations))
-    assert frozenset({("email", A)}) in server.members("1nmth")  # the upper-case digest counts as the same
+    assert frozenset({("email", A)}) in server.members(
+        "1nmth"
+    )  # the upper-case digest counts as the same
 
 
 @pytest.mark.parametrize("status", [408, 423, 429, 500, 503, 504])
@@ -518,7 +635,10 @@ def test_fault_callable_and_counts_of_a_list(server: StrictServer) -> None:
     operations = [update({"email": [A]}, expires_at=stamp(_NOW + timedelta(days=9)))] * 2
     first, second = send(server, DNR_USERS, operations), send(server, DNR_USERS, operations)
     assert first.body["data"] == [{"success_count": 1, "total_count": 1}] * 2
-    assert second.body["data"] == [{"success_count": 0, "total_count": 1}, {"success_count": 1, "total_count": 1}]
+    assert second.body["data"] == [
+        {"success_count": 0, "total_count": 1},
+        {"success_count": 1, "total_count": 1},
+    ]
 
 
 @pytest.mark.parametrize("kind", ["sloww", 200, "", "20"])
@@ -529,7 +649,9 @@ def test_unknown_fault(kind: int | str) -> None:
 
 def test_rate() -> None:
     now = time.time()
-    with StrictServer(CREDENTIALS, ACCOUNT_ID, {"1nmth"}, set(), rate=2, clock=lambda: now) as server:
+    with StrictServer(
+        CREDENTIALS, ACCOUNT_ID, {"1nmth"}, set(), rate=2, clock=lambda: now
+    ) as server:
         answers = [send(server, USERS, [update({"email": [A]})]) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert [answer.headers["x-rate-limit-remaining"] for answer in answers] == ["1", "0", "0"]
@@ -542,7 +664,10 @@ def test_rate() -> None:
 
 def test_traffic_and_concurrency(server: StrictServer) -> None:
     server.faults = [Fault("slow", seconds=0.2), Fault("slow", seconds=0.2)]
-    threads = [threading.Thread(target=send, args=(server, USERS, [update({"email": [A]})])) for _ in range(2)]
+    threads = [
+        threading.Thread(target=send, args=(server, USERS, [update({"email": [A]})]))
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -559,7 +684,10 @@ def test_keep_alive_requests_one_by_one_never_count_as_concurrent(server: Strict
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     body = json.dumps([update({"email": [A]})])
     for _ in range(100):
-        headers = {"Content-Type": "application/json", "Authorization": oauth_header(server.base_url + USERS)}
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": oauth_header(server.base_url + USERS),
+        }
         connection.request("POST", USERS, body, headers)
         assert connection.getresponse().read()
     connection.close()
@@ -569,12 +697,18 @@ def test_keep_alive_requests_one_by_one_never_count_as_concurrent(server: Strict
 def test_by_hand() -> None:
     script = Path(__file__).with_name("strict_server.py")
     command = [sys.executable, str(script), "--audience", "1nmth", "--list", "4kzro"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr
         assert process.stderr.readline().startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=5)
-    assert json.loads(printed) == {"members": {"1nmth": [], "4kzro": []}, "violations": [], "traffic": {}}
+    assert json.loads(printed) == {
+        "members": {"1nmth": [], "4kzro": []},
+        "violations": [],
+        "traffic": {},
+    }
     assert process.returncode == 0
 
 
@@ -582,7 +716,13 @@ def test_by_hand() -> None:
 
 
 def event(status: str, audience: str = "1nmth", **traits: Any) -> mixed_events.Event:
-    return {"message_id": "m1", "type": "audience", "status": status, "audience": audience, "traits": traits}
+    return {
+        "message_id": "m1",
+        "type": "audience",
+        "status": status,
+        "audience": audience,
+        "traits": traits,
+    }
 
 
 def sha(text: str) -> str:
@@ -592,8 +732,16 @@ def sha(text: str) -> str:
 @pytest.mark.parametrize(
     ("key", "value", "traits"),
     [
-        ("handle", "49e0be2aeccfb51a8dee4c945c8a70a9ac500cf6f5cb08112575f74db9b1470d", {"handle": " @AdsAPI"}),
-        ("email", "4798b8bbdcf6f2a52e527f46a3d7a7c9aefb541afda03af79c74809ecc6376f3", {"email": " ABC@Twitter.com\n"}),
+        (
+            "handle",
+            "49e0be2aeccfb51a8dee4c945c8a70a9ac500cf6f5cb08112575f74db9b1470d",
+            {"handle": " @AdsAPI"},
+        ),
+        (
+            "email",
+            "4798b8bbdcf6f2a52e527f46a3d7a7c9aefb541afda03af79c74809ecc6376f3",
+            {"email": " ABC@Twitter.com\n"},
+        ),
         (
             "phone_number",
             "1fa6b8d986d9b9cd01bf36951815158bbde9f520c0567c835dfe34783d0a4231",
@@ -614,8 +762,19 @@ def test_wire_identifiers(key: str, value: str, traits: dict[str, Any]) -> None:
 
 
 def test_do_not_reach_takes_e_mail_and_telephone_only() -> None:
-    given = event("entered", DNR, email="a@example.com", mobile="+14155550123", handle="h", device="d", partner_id="p")
-    assert mixed_events.wire_identifiers(given) == {("email", A), ("phone_number", sha("+14155550123"))}
+    given = event(
+        "entered",
+        DNR,
+        email="a@example.com",
+        mobile="+14155550123",
+        handle="h",
+        device="d",
+        partner_id="p",
+    )
+    assert mixed_events.wire_identifiers(given) == {
+        ("email", A),
+        ("phone_number", sha("+14155550123")),
+    }
 
 
 def test_expected_members_by_hand() -> None:
@@ -647,7 +806,9 @@ def test_events_are_deterministic_and_mixed() -> None:
     assert {given["audience"] for given in events} == {*mixed_events.AUDIENCES, DNR}
     rejected = mixed_events.expected_rejected(events)
     assert 40 <= len(rejected) <= 140
-    shapes = Counter(type(value).__name__ for given in events for value in (given["traits"] or {}).values())
+    shapes = Counter(
+        type(value).__name__ for given in events for value in (given["traits"] or {}).values()
+    )
     assert min(shapes[name] for name in ("str", "list", "int")) > 50
     assert all(len(people) > 100 for people in mixed_events.expected_members(events).values())
 
@@ -723,7 +884,9 @@ def test_connection_file() -> None:
     assert connection["settings"] == {"account_id": ACCOUNT_ID}
     assert connection["credentials"]["access_token"] == {"env": "X_ACCESS_TOKEN"}
     assert connection["limits"] == {"records": 10, "age": "1s"}
-    assert set(mixed_events.ENVIRONMENT) == {source["env"] for source in connection["credentials"].values()}
+    assert set(mixed_events.ENVIRONMENT) == {
+        source["env"] for source in connection["credentials"].values()
+    }
     assert not any(secret in text for secret in CREDENTIALS.values())
     routes = {route["name"]: route for route in connection["routes"]}
     assert routes["audience-in"]["when"] == 'event.audience != "dnr" and event.status == "entered"'

@@ -44,7 +44,10 @@ def _person(wire: str) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, action: Mapping[str, Any], destination: Mapping[str, Any], properties: Mapping[str, Any]
+    folder: Path,
+    action: Mapping[str, Any],
+    destination: Mapping[str, Any],
+    properties: Mapping[str, Any],
 ) -> None:
     """Write a destination `made` whose actions `add` and `remove` share `action`; `destination` holds any more keys."""
     schemas, templates = folder / "schemas" / "made", folder / "templates" / "made"
@@ -73,14 +76,23 @@ def write(
     }
     settings = destination.get("settings", {})
     rest = {name: value for name, value in destination.items() if name != "settings"}
-    document = {**about, "properties": settings, "required": list(settings), "destination": {**shared, **rest}}
+    document = {
+        **about,
+        "properties": settings,
+        "required": list(settings),
+        "destination": {**shared, **rest},
+    }
     (schemas / "destination.json").write_text(json.dumps(document), "utf-8")
-    (templates / "item.json.j2").write_text(PART_OF_ITEM if action.get("split", {}).get("as") else ITEM, "utf-8")
+    (templates / "item.json.j2").write_text(
+        PART_OF_ITEM if action.get("split", {}).get("as") else ITEM, "utf-8"
+    )
     (templates / "envelope.json.j2").write_text(ENVELOPE, "utf-8")
 
 
 def catalog(
-    action: Mapping[str, Any], destination: Mapping[str, Any] | None = None, properties: Mapping[str, Any] | None = None
+    action: Mapping[str, Any],
+    destination: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
 ) -> Catalog:
     """Return a catalog with the destination `made`."""
     _folders.append(TemporaryDirectory())
@@ -91,32 +103,47 @@ def catalog(
 
 def pipeline(made: Catalog, more: Mapping[str, Any] | None = None, **connection: Any) -> Pipeline:
     """Return a pipeline of events {"add", "list", "until", and a member for each wire key}."""
-    mapped = {"list_id": {"from": "list"}, "until": {"from": "until"}, **{wire: {"from": wire} for wire in WIRES}}
+    mapped = {
+        "list_id": {"from": "list"},
+        "until": {"from": "until"},
+        **{wire: {"from": wire} for wire in WIRES},
+    }
     routes = [
         {"action": action, "when": when, "map": mapped | dict(more or {})}
         for action, when in (("add", "event.add"), ("remove", "not event.add"))
     ]
-    return Pipeline(make_connection({"destination": "made", "routes": routes, **connection}, "test", made))
+    return Pipeline(
+        make_connection({"destination": "made", "routes": routes, **connection}, "test", made)
+    )
 
 
 @cache
 def cached(action: str, responses: str, limits: str) -> Pipeline:
     """Return a pipeline of an action and response rules in JSON."""
     rules = [{**rule, "source": SOURCE} for rule in json.loads(responses)]
-    return pipeline(catalog(json.loads(action), {"responses": rules} if rules else None), limits=json.loads(limits))
+    return pipeline(
+        catalog(json.loads(action), {"responses": rules} if rules else None),
+        limits=json.loads(limits),
+    )
 
 
-def prepared(using: Pipeline, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Rejection]]:
+def prepared(
+    using: Pipeline, rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[Record], list[Rejection]]:
     """Return the records and the rejections of some events; the first event has the id 0."""
     found = list(using.prepare([Event(number, dict(row)) for number, row in enumerate(rows)], NOW))
-    return [one for one in found if isinstance(one, Record)], [one for one in found if isinstance(one, Rejection)]
+    return [one for one in found if isinstance(one, Record)], [
+        one for one in found if isinstance(one, Rejection)
+    ]
 
 
 def named(row: Mapping[str, Any], wires: Sequence[str] = WIRES) -> Iterator[Identifier]:
     """Yield what an event names, told without the connector."""
     for wire in wires:
         values = row.get(wire) or []
-        yield from ((wire, value.strip()) for value in (values if isinstance(values, list) else [values]))
+        yield from (
+            (wire, value.strip()) for value in (values if isinstance(values, list) else [values])
+        )
 
 
 class Keeper:
@@ -143,13 +170,18 @@ class Keeper:
             self._flying[body["list"]] += 1
             assert self._flying[body["list"]] == 1, "two requests for one audience at a time"
             self.requests.append((body["list"], body["action"]))
-        assert {(item["list"], item["action"]) for item in items} == {(body["list"], body["action"])}
+        assert {(item["list"], item["action"]) for item in items} == {
+            (body["list"], body["action"])
+        }
         assert request.url == f"https://api.example.com/v1/{body['action']}"
         assert len({item.get("part") for item in items}) == 1
         self.items += items
         try:
             return self._answered(
-                body, groups, items, {n: said for n, item in enumerate(items) if (said := self._no(item))}
+                body,
+                groups,
+                items,
+                {n: said for n, item in enumerate(items) if (said := self._no(item))},
             )
         finally:
             self._flying[body["list"]] -= 1
@@ -157,11 +189,15 @@ class Keeper:
     def _no(self, item: Mapping[str, Any]) -> str:
         """Return what is wrong with an item: bad, busy or nothing."""
         values = [value for values in item["ids"].values() for value in values]
-        busy = [value for value in values if value.startswith("busy") and self._seen[value] < self._busy]
+        busy = [
+            value for value in values if value.startswith("busy") and self._seen[value] < self._busy
+        ]
         self._seen.update(busy)
         return "bad" if any(value.startswith("bad") for value in values) else "busy" if busy else ""
 
-    def _answered(self, body: Any, groups: list[Any], items: list[Any], wrong: dict[int, str]) -> Response:
+    def _answered(
+        self, body: Any, groups: list[Any], items: list[Any], wrong: dict[int, str]
+    ) -> Response:
         if self._answer in ("atomic", "anonymous") and wrong:
             errors = [{"index": n, "again": said == "busy"} for n, said in wrong.items()]
             return Response(400, {}, {"errors": errors} if self._answer == "atomic" else None)
@@ -169,11 +205,17 @@ class Keeper:
         if self._answer == "groups":
             starts = [sum(map(len, groups[:n])) for n in range(len(groups))]
             said = [
-                {wrong.get(start + n) for n in range(len(people))} for start, people in zip(starts, groups, strict=True)
+                {wrong.get(start + n) for n in range(len(people))}
+                for start, people in zip(starts, groups, strict=True)
             ]
-            refused = ["bad" if "bad" in some else "busy" if "busy" in some else "" for some in said]
+            refused = [
+                "bad" if "bad" in some else "busy" if "busy" in some else "" for some in said
+            ]
             wrong = {
-                start + n: refused[g] for g, start in enumerate(starts) for n in range(len(groups[g])) if refused[g]
+                start + n: refused[g]
+                for g, start in enumerate(starts)
+                for n in range(len(groups[g]))
+                if refused[g]
             }
         for number, item in enumerate(items):
             if number not in wrong:
@@ -181,24 +223,43 @@ class Keeper:
         return Response(207, {}, ANSWERS[self._answer](items, wrong, refused))
 
     def _apply(self, body: Any, item: Mapping[str, Any]) -> None:
-        values = {(wire, value) for wire, values in item["ids"].items() for value in values if wire != COMPANION}
+        values = {
+            (wire, value)
+            for wire, values in item["ids"].items()
+            for value in values
+            if wire != COMPANION
+        }
         assert values, "an item that names nobody"
         change = (
-            self.lists[body["list"]].update if body["action"] == "add" else self.lists[body["list"]].difference_update
+            self.lists[body["list"]].update
+            if body["action"] == "add"
+            else self.lists[body["list"]].difference_update
         )
         change(values)
 
 
 def _statuses(items: list[Any], wrong: dict[int, str], _: list[Any]) -> Any:
-    return {"results": [{"status": {"": 200, "bad": 400, "busy": 503}[wrong.get(n, "")]} for n in range(len(items))]}
+    return {
+        "results": [
+            {"status": {"": 200, "bad": 400, "busy": 503}[wrong.get(n, "")]}
+            for n in range(len(items))
+        ]
+    }
 
 
 def _positions(_: list[Any], wrong: dict[int, str], __: list[Any]) -> Any:
-    return {"errors": [{"index": n, "again": said == "busy"} for n, said in reversed(wrong.items())]} if wrong else {}
+    return (
+        {"errors": [{"index": n, "again": said == "busy"} for n, said in reversed(wrong.items())]}
+        if wrong
+        else {}
+    )
 
 
 def _values(items: list[Any], wrong: dict[int, str], _: list[Any]) -> Any:
-    said = [(n, [v for values in items[n]["ids"].values() for v in values if v.startswith(wrong[n])]) for n in wrong]
+    said = [
+        (n, [v for values in items[n]["ids"].values() for v in values if v.startswith(wrong[n])])
+        for n in wrong
+    ]
     return {"refused": [{"value": values[0], "again": wrong[n] == "busy"} for n, values in said]}
 
 

@@ -23,13 +23,17 @@ from .made import RULES, Keeper, cached, named, prepared
 from .vendor import Book, FakeClock
 from .worlds import LAW, Identifier, record, target
 
-TARGETS = [target("lane", operation, group, Limits()) for operation in ("add", "remove") for group in "gh"]
+TARGETS = [
+    target("lane", operation, group, Limits()) for operation in ("add", "remove") for group in "gh"
+]
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     """A batch of records of some groups and runs, each with values of its own and one that some share."""
-    rows = draw(st.lists(st.tuples(st.sampled_from(TARGETS), st.booleans()), min_size=1, max_size=7))
+    rows = draw(
+        st.lists(st.tuples(st.sampled_from(TARGETS), st.booleans()), min_size=1, max_size=7)
+    )
     records = [
         record(where, [("a", f"v{n}"), *([("a", "shared")] if shares else [])], n)
         for n, (where, shares) in enumerate(rows)
@@ -62,27 +66,42 @@ def places(batch: Batch, by: str) -> dict[Any, list[int]]:
     """Return whom a position or value means, told in the plainest way."""
     if by == "value":
         values = {value for one in batch.records for value in one.ids}
-        return {value: [n for n, one in enumerate(batch.records) if value in one.ids] for value in values}
+        return {
+            value: [n for n, one in enumerate(batch.records) if value in one.ids]
+            for value in values
+        }
     groups = [[batch.records.index(one) for one in members] for _, members in batch.groups()]
-    return dict(enumerate(groups if by == "group" else [[place] for members in groups for place in members]))
+    return dict(
+        enumerate(groups if by == "group" else [[place] for members in groups for place in members])
+    )
 
 
 @given(batches(), answers())
 @settings(LAW, max_examples=200)
-def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(batch: Batch, said: Named) -> None:
+def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(
+    batch: Batch, said: Named
+) -> None:
     verdict = attribute(batch, said)
     if verdict is None:
         return
     again = [place for places in verdict.again for place in places]
-    assert sorted([*verdict.refused, *verdict.later, *verdict.delivered, *again]) == list(range(len(batch.records)))
-    assert verdict != Verdict([], [], [], [list(range(len(batch.records)))]), "the same again would be no step"
+    assert sorted([*verdict.refused, *verdict.later, *verdict.delivered, *again]) == list(
+        range(len(batch.records))
+    )
+    assert verdict != Verdict([], [], [], [list(range(len(batch.records)))]), (
+        "the same again would be no step"
+    )
 
 
 @given(batches(), answers())
 @settings(LAW, max_examples=200)
-def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(batch: Batch, said: Named) -> None:
+def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(
+    batch: Batch, said: Named
+) -> None:
     means, verdict = places(batch, said.by), attribute(batch, said)
-    refused, later = ([means[key] for key in keys if key in means] for keys in (said.refused, said.later))
+    refused, later = (
+        [means[key] for key in keys if key in means] for keys in (said.refused, said.later)
+    )
     unknown = not {*said.refused, *said.later} <= means.keys()
     if verdict is None:
         return
@@ -91,9 +110,13 @@ def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(batch
             ([0], []) if said.refused else ([], [0]) if said.later else ([], [])
         )
         return
-    assert not (unknown and (said.rest_delivered or said.by == "value")), "nobody is safe of an error that fits nobody"
+    assert not (unknown and (said.rest_delivered or said.by == "value")), (
+        "nobody is safe of an error that fits nobody"
+    )
     guilty = {place for some in refused for place in some}
-    assert set(verdict.refused) == {p for some in refused if len(some) == 1 or said.by == "value" for p in some}
+    assert set(verdict.refused) == {
+        p for some in refused if len(some) == 1 or said.by == "value" for p in some
+    }
     postponed = {place for some in later for place in some} - guilty
     goes_along = set(verdict.later) - postponed
     assert postponed <= set(verdict.later)
@@ -114,7 +137,10 @@ def test_nothing_older_is_applied_last() -> None:
     batch = Batch(records, (1, 1, 2, 2))
     verdict = attribute(batch, Named("item", (), (0,), rest_delivered=True))
     assert verdict is not None
-    assert (verdict.delivered, verdict.later) == ([1], [0, 2, 3])  # the removals may be of the same person
+    assert (verdict.delivered, verdict.later) == (
+        [1],
+        [0, 2, 3],
+    )  # the removals may be of the same person
 
 
 @given(batches(), answers())
@@ -127,17 +153,23 @@ def test_a_vendors_word_goes_to_whom_it_was_said_of(batch: Batch, said: Named) -
             if len(batch.records) > 1
             else said.refused
         )
-        assert word in {other for key, other in zip(said.refused, said.words, strict=True) if key in keys}
+        assert word in {
+            other for key, other in zip(said.refused, said.words, strict=True) if key in keys
+        }
 
 
 def test_who_is_named_together_is_sent_again_apart_from_the_others() -> None:
     where = [TARGETS[n] for n in (0, 0, 1, 0, 1)]
     batch = Batch(tuple(record(one, [("a", str(n))], n) for n, one in enumerate(where)), (1,) * 5)
     assert attribute(batch, Named("group", (1,))) == Verdict([], [], [], [[0, 1], [2], [3], [4]])
-    assert attribute(batch, Named("group", (1,), rest_delivered=True)) == Verdict([], [], [0, 1, 3], [[2, 4]])
+    assert attribute(batch, Named("group", (1,), rest_delivered=True)) == Verdict(
+        [], [], [0, 1, 3], [[2, 4]]
+    )
     assert attribute(batch, Named("group", (0, 1))) is None
     # items are counted in the order of the body: first all of one group
-    assert attribute(batch, Named("item", (3,), rest_delivered=True)) == Verdict([2], [], [0, 1, 3, 4], [])
+    assert attribute(batch, Named("item", (3,), rest_delivered=True)) == Verdict(
+        [2], [], [0, 1, 3, 4], []
+    )
 
 
 # --- from events to outcomes, whatever the way in which a vendor names them ---
@@ -175,7 +207,9 @@ def told(using: Pipeline, rows: Sequence[dict[str, Any]], send: Any, retries: in
     result = Told(records)
     batcher = Batcher(lambda older, newer: result.superseded.append(older))
     policy = RetryPolicy(retries=retries)
-    courier = Courier(send, result.book, result.clock, Limiter((), result.clock), policy, lambda: 0.5)
+    courier = Courier(
+        send, result.book, result.clock, Limiter((), result.clock), policy, lambda: 0.5
+    )
     lanes = Lanes(courier, result.book, lanes=2)
     for batch in [*batcher.take(records), *batcher.flush()]:
         lanes.submit(batch)
@@ -183,7 +217,10 @@ def told(using: Pipeline, rows: Sequence[dict[str, Any]], send: Any, retries: in
     result.stopped = lanes.stopped
     # every record has one outcome
     assert len(result.book.outcomes) + len(result.superseded) == len(records)
-    ended = Counter([event_id for event_id, _, _ in result.book.outcomes] + [one.event_id for one in result.superseded])
+    ended = Counter(
+        [event_id for event_id, _, _ in result.book.outcomes]
+        + [one.event_id for one in result.superseded]
+    )
     assert ended == Counter(one.event_id for one in records)
     return result
 
@@ -198,15 +235,26 @@ def holds(one: Record, begin: str) -> bool:
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 @pytest.mark.parametrize("answer", ANSWERED)
-def test_exactly_the_bad_ones_are_refused_and_the_busy_ones_are_delivered_later(answer: str, action: str) -> None:
+def test_exactly_the_bad_ones_are_refused_and_the_busy_ones_are_delivered_later(
+    answer: str, action: str
+) -> None:
     @settings(LAW, max_examples=30)
     @given(ROWS, st.integers(0, 3), st.integers(1, 6))
     def law(rows: list[dict[str, Any]], busy: int, size: int) -> None:
         # a vendor that names nobody says nothing of later either
         vendor = Keeper(answer, 0 if answer == "anonymous" else busy)
         result = told(using(answer, action, records=size), rows, vendor)
-        guilty = Counter(one.event_id for one in result.records if one not in result.superseded and holds(one, "bad"))
-        assert Counter(event_id for event_id, outcome, _ in result.book.outcomes if outcome == "rejected") == guilty
+        guilty = Counter(
+            one.event_id
+            for one in result.records
+            if one not in result.superseded and holds(one, "bad")
+        )
+        assert (
+            Counter(
+                event_id for event_id, outcome, _ in result.book.outcomes if outcome == "rejected"
+            )
+            == guilty
+        )
         assert not any(holds(one, "bad") for one in result.book.order)
         assert not result.book.ids("undelivered")
         for name in ("1", "2"):
@@ -239,13 +287,18 @@ def test_who_is_busy_for_too_long_is_kept_and_stops_the_list_of_nobody_else(answ
         result = told(using(answer, records=size), rows, Keeper(answer, busy=99), retries)
         assert not any(holds(one, "bad") or holds(one, "busy") for one in result.book.order)
         assert not [
-            one for one in result.records if one.event_id in result.book.ids("rejected") and not holds(one, "bad")
+            one
+            for one in result.records
+            if one.event_id in result.book.ids("rejected") and not holds(one, "bad")
         ]
         sent = [one for one in result.records if one not in result.superseded]
         assert set(result.stopped) == {one.target.lane for one in sent if holds(one, "busy")}
         assert {stop.code for stop in result.stopped.values()} <= {"gave_up"}
         for one in sent:
-            assert one.event_id not in result.book.ids("undelivered") or one.target.lane in result.stopped
+            assert (
+                one.event_id not in result.book.ids("undelivered")
+                or one.target.lane in result.stopped
+            )
 
     law()
 
@@ -255,15 +308,28 @@ def row(customer: str, name: str = "1", *, add: bool = True) -> dict[str, Any]:
 
 
 def outcomes(result: Told) -> dict[Any, str]:
-    return {event_id: f"{outcome} {code}".strip() for event_id, outcome, code in sorted(result.book.outcomes)}
+    return {
+        event_id: f"{outcome} {code}".strip()
+        for event_id, outcome, code in sorted(result.book.outcomes)
+    }
 
 
 def test_each_round_of_later_waits_longer_and_the_last_one_gives_up() -> None:
     rows = [row("a"), row("busy1"), row("b")]
     result = told(using("positions"), rows, Keeper("positions", busy=2))
-    assert (outcomes(result), result.clock.slept) == ({0: "delivered", 1: "delivered", 2: "delivered"}, [0.5, 1.0])
-    result = told(using("positions"), [*rows, row("c", "2")], Keeper("positions", busy=9), retries=3)
-    assert outcomes(result) == {0: "delivered", 1: "undelivered gave_up", 2: "delivered", 3: "delivered"}
+    assert (outcomes(result), result.clock.slept) == (
+        {0: "delivered", 1: "delivered", 2: "delivered"},
+        [0.5, 1.0],
+    )
+    result = told(
+        using("positions"), [*rows, row("c", "2")], Keeper("positions", busy=9), retries=3
+    )
+    assert outcomes(result) == {
+        0: "delivered",
+        1: "undelivered gave_up",
+        2: "delivered",
+        3: "delivered",
+    }
     assert (result.clock.slept, list(result.stopped)) == ([0.5, 1.0, 2.0], ["1"])
 
 
@@ -285,7 +351,9 @@ def test_an_end_while_somebody_waits_keeps_them() -> None:
 def test_of_an_atomic_refusal_the_others_are_sent_again_in_their_order() -> None:
     vendor = Keeper("atomic")
     result = told(using("atomic"), [row("a"), row("bad1"), row("b"), row("bad2"), row("c")], vendor)
-    assert outcomes(result) == {n: "rejected http_400" if n in (1, 3) else "delivered" for n in range(5)}
+    assert outcomes(result) == {
+        n: "rejected http_400" if n in (1, 3) else "delivered" for n in range(5)
+    }
     sent = [item["ids"]["customer"][0] for item in vendor.items]
     assert sent == ["a", "bad1", "b", "bad2", "c", "a", "b", "c"]
 
@@ -302,7 +370,12 @@ def test_a_position_counts_those_who_were_sent_not_those_who_were_dropped_before
     ]
     result = told(using("positions"), rows, Keeper("positions"))
     assert [one.event_id for one in result.superseded] == [1]
-    assert outcomes(result) == {2: "delivered", 4: "delivered", 5: "rejected http_207", 6: "delivered"}
+    assert outcomes(result) == {
+        2: "delivered",
+        4: "delivered",
+        5: "rejected http_207",
+        6: "delivered",
+    }
 
 
 @pytest.mark.parametrize("answer", ["positions", "values"])
@@ -316,7 +389,12 @@ def test_an_error_that_fits_nobody_halves_until_somebody_is_alone_with_it(answer
         return response
 
     result = told(using(answer), [row("a"), row("b"), row("bad1"), row("c")], send)
-    assert outcomes(result) == {0: "delivered", 1: "delivered", 2: "rejected http_207", 3: "delivered"}
+    assert outcomes(result) == {
+        0: "delivered",
+        1: "delivered",
+        2: "rejected http_207",
+        3: "delivered",
+    }
     assert vendor.lists["1"] == {("customer", value) for value in "abc"}
 
 
@@ -334,6 +412,8 @@ def test_one_alone_is_meant_by_whatever_is_said_and_may_come_later() -> None:
 
 
 def test_a_value_that_several_records_hold_speaks_of_all_of_them() -> None:
-    rows = [{"add": True, "list": "1", "until": until, "email": [until, "bad1"]} for until in "xy"] + [row("a")]
+    rows = [
+        {"add": True, "list": "1", "until": until, "email": [until, "bad1"]} for until in "xy"
+    ] + [row("a")]
     result = told(using("values"), rows, Keeper("values"))
     assert outcomes(result) == {0: "rejected http_207", 1: "rejected http_207", 2: "delivered"}

@@ -35,7 +35,9 @@ def rows(count: int = 24) -> list[dict[str, Any]]:
 
 def run(using: Pipeline, send: Any, some: list[dict[str, Any]]) -> Tally:
     tally = Tally()
-    Run(using, (), send, SystemClock(), RetryPolicy(), tally).deliver([[Event(n, row) for n, row in enumerate(some)]])
+    Run(using, (), send, SystemClock(), RetryPolicy(), tally).deliver(
+        [[Event(n, row) for n, row in enumerate(some)]]
+    )
     return tally
 
 
@@ -48,12 +50,17 @@ def test_adding_and_removing_at_two_addresses_keep_their_order_in_one_lane() -> 
     vendor = Keeper()  # it refuses two requests for one audience at a time
 
     def send(request: Request) -> Response:
-        time.sleep(0.001 if request.url.endswith("remove") else 0.003)  # who waits for nobody comes first
+        time.sleep(
+            0.001 if request.url.endswith("remove") else 0.003
+        )  # who waits for nobody comes first
         return vendor(request)
 
     run(cached("{}", "[]", "{}"), send, rows())
     for name in ("1", "2"):
-        assert [action for where, action in vendor.requests if where == name] == ["add", "remove"] * 6
+        assert [action for where, action in vendor.requests if where == name] == [
+            "add",
+            "remove",
+        ] * 6
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -109,7 +116,9 @@ def test_over_http_one_request_for_an_audience_is_in_flight_and_they_arrive_in_o
 
 
 def test_an_audience_named_in_the_body_is_a_lane_of_its_own() -> None:
-    [one, two] = batches(cached("{}", "[]", "{}"), [{"add": True, "list": n, "email": "a"} for n in ("1", "2")])
+    [one, two] = batches(
+        cached("{}", "[]", "{}"), [{"add": True, "list": n, "email": "a"} for n in ("1", "2")]
+    )
     assert (one.lane, two.lane) == ("1", "2")
     assert one.target.url == two.target.url
 
@@ -121,15 +130,20 @@ def test_an_audience_is_a_text_and_without_one_the_address_is_the_lane() -> None
     assert one.lane == one.target.url == "https://api.example.com/v1/add"
 
 
-TAGGED = json.dumps({"request": {"tag": {"param": "until", "default": "none"}, "kind": "people", "deep": 1}})
+TAGGED = json.dumps(
+    {"request": {"tag": {"param": "until", "default": "none"}, "kind": "people", "deep": 1}}
+)
 
 
 def test_no_request_mixes_what_its_records_have_to_share() -> None:
     some = [
-        {"add": True, "list": "1", "until": tag, "email": f"e{n}"} for n, tag in enumerate(["x", "y", None, "y", "x"])
+        {"add": True, "list": "1", "until": tag, "email": f"e{n}"}
+        for n, tag in enumerate(["x", "y", None, "y", "x"])
     ]
     sent = batches(cached(TAGGED, "[]", "{}"), some)
-    told = [(batch.target.request["tag"], [one.event_id for one in batch.records]) for batch in sent]
+    told = [
+        (batch.target.request["tag"], [one.event_id for one in batch.records]) for batch in sent
+    ]
     assert sorted(told) == [("none", [2]), ("x", [0, 4]), ("y", [1, 3])]
 
 
@@ -186,7 +200,9 @@ def request(settings: dict[str, Any], **more: Any) -> Request:
 
 
 def test_settings_fill_address_method_and_headers() -> None:
-    built = request({"host": "eu.example.com", "verb": "PATCH", "headers": {"X-More": "mine", "X-New": "Grüße"}})
+    built = request(
+        {"host": "eu.example.com", "verb": "PATCH", "headers": {"X-More": "mine", "X-New": "Grüße"}}
+    )
     assert (built.method, built.url) == ("PATCH", "https://eu.example.com/base/v1/add")
     assert {name: built.headers[name] for name in ("x-host", "x-more", "x-new")} == {
         "x-host": "eu.example.com",
@@ -213,11 +229,16 @@ def test_a_body_is_never_longer_than_what_was_added_up_whatever_the_operations()
     made = catalog({"request": {"action": "any"}})
     folder = made.folder("made") / "templates" / "made"
     words = '{"add": "a", "remove": "the longest", "mixed": "of both"}[operation]'
-    (folder / "envelope.json.j2").write_text(f'{{"is": {{{{ {words} }}}}, "people": {{{{ items }}}}}}', "utf-8")
+    (folder / "envelope.json.j2").write_text(
+        f'{{"is": {{{{ {words} }}}}, "people": {{{{ items }}}}}}', "utf-8"
+    )
     (folder / "item.json.j2").write_text("{{ ids }}", "utf-8")
     for some in ([{"add": True}], [{"add": False}], [{"add": True}, {"add": False}]):
         events = [{"list": "1", "until": "x", "email": f"{n}", **one} for n, one in enumerate(some)]
         for batch in batches(pipeline(made), events):
             records = batch.records
-            parts = sum(len(one.item) + 1 for one in records) + len(batch.groups()) * records[0].target.group_bytes
+            parts = (
+                sum(len(one.item) + 1 for one in records)
+                + len(batch.groups()) * records[0].target.group_bytes
+            )
             assert len(Pipeline.build(batch, NOW).body) <= records[0].target.base_bytes + parts

@@ -57,7 +57,9 @@ def worlds(draw: st.DrawFn, *, lanes: int = 2, keys: int = 1) -> World:
     size = draw(st.sampled_from([2, 3, 5, 60]))
     universe = [(wire, str(number)) for wire in WIRES for number in range(size)]
     targets = [
-        target(f"lane{lane}", operation, group, limits, key=str(key) if operation == "remove" else "0")
+        target(
+            f"lane{lane}", operation, group, limits, key=str(key) if operation == "remove" else "0"
+        )
         for lane in range(lanes)
         for operation in ("add", "remove")
         for group in ("g", "h")
@@ -68,7 +70,10 @@ def worlds(draw: st.DrawFn, *, lanes: int = 2, keys: int = 1) -> World:
     ids = st.lists(st.sampled_from(universe), min_size=1, max_size=3, unique=True)
     rows = draw(
         st.lists(
-            st.tuples(st.sampled_from(targets), ids, st.integers(0, 20), st.integers(0, 2), st.booleans()), max_size=25
+            st.tuples(
+                st.sampled_from(targets), ids, st.integers(0, 20), st.integers(0, 2), st.booleans()
+            ),
+            max_size=25,
         )
     )
     chunks: list[tuple[float, list[Record]]] = [(0.0, [])]
@@ -86,12 +91,16 @@ def worlds(draw: st.DrawFn, *, lanes: int = 2, keys: int = 1) -> World:
 
 def run(world: World, *, due: bool = True, strict: bool = True) -> Run:
     result = Run()
-    batcher = Batcher(lambda older, newer: result.superseded.append(older), world.max_pending, strict=strict)
+    batcher = Batcher(
+        lambda older, newer: result.superseded.append(older), world.max_pending, strict=strict
+    )
     taken = 0
     for now, chunk in world.chunks:
         result.batches += batcher.take(chunk)
         taken += len(chunk)
-        result.held.append(taken - sum(len(b.records) for b in result.batches) - len(result.superseded))
+        result.held.append(
+            taken - sum(len(b.records) for b in result.batches) - len(result.superseded)
+        )
         if due:
             result.due.append((now, batcher.due(now)))
             result.batches += result.due[-1][1]
@@ -101,17 +110,26 @@ def run(world: World, *, due: bool = True, strict: bool = True) -> Run:
 
 
 def of_lane(items: Sequence[Any], lane: str) -> list[Any]:
-    return [item for item in items if (item.lane if isinstance(item, Batch) else item.target.url) == lane]
+    return [
+        item
+        for item in items
+        if (item.lane if isinstance(item, Batch) else item.target.url) == lane
+    ]
 
 
 def people(universe: list[tuple[str, str]]) -> st.SearchStrategy[People]:
     """Any set of people in which nobody shares an identifier."""
 
     def divided(numbers: list[int]) -> People:
-        parts = {n: frozenset(i for i, m in zip(universe, numbers, strict=False) if m == n) for n in set(numbers) - {0}}
+        parts = {
+            n: frozenset(i for i, m in zip(universe, numbers, strict=False) if m == n)
+            for n in set(numbers) - {0}
+        }
         return frozenset(part for part in parts.values() if part)
 
-    return st.lists(st.integers(0, 3), min_size=min(10, len(universe)), max_size=min(10, len(universe))).map(divided)
+    return st.lists(
+        st.integers(0, 3), min_size=min(10, len(universe)), max_size=min(10, len(universe))
+    ).map(divided)
 
 
 @given(worlds())
@@ -129,7 +147,9 @@ def test_every_record_is_in_one_batch_or_superseded(world: World) -> None:
 def test_the_records_of_a_lane_keep_their_order(world: World) -> None:
     result = run(world)
     for lane in ("lane0", "lane1"):
-        sent = [int(one.event_id) for batch in of_lane(result.batches, lane) for one in batch.records]
+        sent = [
+            int(one.event_id) for batch in of_lane(result.batches, lane) for one in batch.records
+        ]
         assert all(a < b for a, b in pairwise(sent))
         for batch in of_lane(result.batches, lane):
             assert all(a <= b for a, b in pairwise(batch.runs))
@@ -161,17 +181,30 @@ def test_in_the_order_of_identifiers_the_last_operation_on_each_is_sent_last(wor
 
 
 def test_only_the_strict_order_parts_requests_of_two_operations_that_share_nobody() -> None:
-    add, remove = (target("lane", operation, "g", Limits(), key=operation) for operation in ("add", "remove"))
+    add, remove = (
+        target("lane", operation, "g", Limits(), key=operation) for operation in ("add", "remove")
+    )
     records = [record(remove if n % 2 else add, [("email", str(n))], n) for n in range(100)]
-    sent = {strict: [*(b := Batcher(strict=strict)).take(records), *b.flush()] for strict in (True, False)}
+    sent = {
+        strict: [*(b := Batcher(strict=strict)).take(records), *b.flush()]
+        for strict in (True, False)
+    }
     assert {strict: len(batches) for strict, batches in sent.items()} == {True: 100, False: 2}
     assert all(len(batch.groups()) <= 2 for batch in sent[False])
 
 
 def test_a_shared_request_does_not_overtake_one_of_another_kind() -> None:
-    mixed_add, mixed_remove = (target("lane", operation, "g", Limits(), key="mixed") for operation in ("add", "remove"))
+    mixed_add, mixed_remove = (
+        target("lane", operation, "g", Limits(), key="mixed") for operation in ("add", "remove")
+    )
     bulk = target("lane", "remove", "g", Limits(), key="bulk")
-    rows = [(mixed_add, "a"), (mixed_remove, "c"), (bulk, "e"), (mixed_remove, "f"), (mixed_add, "b")]
+    rows = [
+        (mixed_add, "a"),
+        (mixed_remove, "c"),
+        (bulk, "e"),
+        (mixed_remove, "f"),
+        (mixed_add, "b"),
+    ]
     records = [record(where, [("email", name)], n) for n, (where, name) in enumerate(rows)]
     batcher = Batcher()
     batches = [*batcher.take(records), *batcher.flush()]
@@ -185,7 +218,10 @@ def test_an_addition_that_brings_less_does_not_supersede() -> None:
     named = named._replace(companions=frozenset({"first_name"}))
     for rows, sent in (([named, bare], [0, 1]), ([bare, named], [0])):
         batcher = Batcher()
-        batches = [*batcher.take([one._replace(event_id=n) for n, one in enumerate(rows)]), *batcher.flush()]
+        batches = [
+            *batcher.take([one._replace(event_id=n) for n, one in enumerate(rows)]),
+            *batcher.flush(),
+        ]
         left = [one.event_id for batch in batches for one in batch.records]
         assert left == (sent if rows[0] is named else [1])
 
@@ -210,7 +246,9 @@ def test_no_batch_is_over_its_limits_unless_one_record_is(world: World) -> None:
 
 def test_limits_are_used_up() -> None:
     where = target("lane", "add", "g", Limits(records=3, bytes=24))
-    rows = [record(where, [("email", str(n))], n, item=b"x" * (1 if n < 3 else 5)) for n in range(9)]
+    rows = [
+        record(where, [("email", str(n))], n, item=b"x" * (1 if n < 3 else 5)) for n in range(9)
+    ]
     batcher = Batcher()
     sizes = [len(batch.records) for batch in [*batcher.take(rows), *batcher.flush()]]
     # three by number; then 2 + 10 + 2 * 6 = 24 bytes
@@ -224,7 +262,12 @@ def test_batches_end_as_one_record_after_the_other_does(world: World, data: st.D
     result = run(world)
     for lane in ("lane0", "lane1"):
         expected = applied(before, of_lane(world.records, lane))
-        bodies = [one for batch in of_lane(result.batches, lane) for _, group in batch.groups() for one in group]
+        bodies = [
+            one
+            for batch in of_lane(result.batches, lane)
+            for _, group in batch.groups()
+            for one in group
+        ]
         assert applied(before, bodies) == expected
 
 
@@ -258,8 +301,12 @@ def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World
         assert all(len(numbers) == 1 for numbers in runs)
         assert all(a <= b for (a,), (b,) in pairwise(runs))
         for where, group in groups:
-            assert {(one.target.group, one.target.operation) for one in group} == {(where.group, where.operation)}
-        assert len({(*numbers, where.group) for numbers, (where, _) in zip(runs, groups, strict=True)}) == len(groups)
+            assert {(one.target.group, one.target.operation) for one in group} == {
+                (where.group, where.operation)
+            }
+        assert len(
+            {(*numbers, where.group) for numbers, (where, _) in zip(runs, groups, strict=True)}
+        ) == len(groups)
 
 
 @given(worlds())
@@ -279,21 +326,29 @@ def test_nothing_waits_longer_than_its_age(world: World) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=12), st.integers(0, 8), st.integers(1, 9)
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=12),
+    st.integers(0, 8),
+    st.integers(1, 9),
 )
 @settings(LAW, max_examples=80)
 def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
     rows: list[tuple[str, int]], later: int, age: int
 ) -> None:
-    targets: dict[str, Target] = {lane: target(lane, "add", "g", Limits(age=float(age))) for lane in "abc"}
+    targets: dict[str, Target] = {
+        lane: target(lane, "add", "g", Limits(age=float(age))) for lane in "abc"
+    }
     batcher, now, first = Batcher(), 0.0, dict[str, float]()
     for number, (lane, passed) in enumerate(rows):
         now += passed
         first.setdefault(lane, now)
-        assert not list(batcher.take([record(targets[lane], [("email", str(number))], number, now)]))
+        assert not list(
+            batcher.take([record(targets[lane], [("email", str(number))], number, now)])
+        )
     moment = now + later
     due = batcher.due(moment)
-    assert {batch.lane for batch in due} == {lane for lane, at in first.items() if moment - at >= age}
+    assert {batch.lane for batch in due} == {
+        lane for lane, at in first.items() if moment - at >= age
+    }
     assert all(a.records[0].at <= b.records[0].at for a, b in pairwise(due))
     assert not batcher.due(moment)
     assert {batch.lane for batch in batcher.flush()} == set(first) - {batch.lane for batch in due}
@@ -317,7 +372,11 @@ def test_a_full_batcher_gives_until_it_holds_what_it_may() -> None:
 
 def test_groups_of_superseded_records_count_no_more() -> None:
     g, h = (target("lane", "add", group, Limits(groups=1)) for group in "gh")
-    rows = [record(g, [("email", "1")], 0), record(h, [("email", "1")], 1), record(g, [("email", "2")], 2)]
+    rows = [
+        record(g, [("email", "1")], 0),
+        record(h, [("email", "1")], 1),
+        record(g, [("email", "2")], 2),
+    ]
     batcher = Batcher()
     assert [len(batch.groups()) for batch in [*batcher.take(rows), *batcher.flush()]] == [1, 1]
 
@@ -340,21 +399,45 @@ TABLE = [
     ("a removal covers an add", [(ADD, "g", "1"), (REMOVE, "g", "12")], [[1]], [0]),
     ("a removal by a part seals", [(ADD, "g", "12"), (REMOVE, "g", "1")], [[0], [1]], []),
     ("an add after a removal seals", [(REMOVE, "g", "1"), (ADD, "g", "1")], [[0], [1]], []),
-    ("strangers share a request", [(ADD, "g", "1"), (REMOVE, "g", "2"), (ADD, "g", "3")], [[0, 1, 2]], []),
-    ("past another run nothing is superseded", [(ADD, "g", "1"), (REMOVE, "g", "2"), (ADD, "g", "1")], [[0, 1, 2]], []),
-    ("a removal covers removals", [(REMOVE, "g", "1"), (REMOVE, "g", "2"), (REMOVE, "g", "12")], [[2]], [0, 1]),
+    (
+        "strangers share a request",
+        [(ADD, "g", "1"), (REMOVE, "g", "2"), (ADD, "g", "3")],
+        [[0, 1, 2]],
+        [],
+    ),
+    (
+        "past another run nothing is superseded",
+        [(ADD, "g", "1"), (REMOVE, "g", "2"), (ADD, "g", "1")],
+        [[0, 1, 2]],
+        [],
+    ),
+    (
+        "a removal covers removals",
+        [(REMOVE, "g", "1"), (REMOVE, "g", "2"), (REMOVE, "g", "12")],
+        [[2]],
+        [0, 1],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("rows", "batches", "superseded"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_supersede_and_seal(rows: list[tuple[str, str, str]], batches: list[list[int]], superseded: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("rows", "batches", "superseded"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_supersede_and_seal(
+    rows: list[tuple[str, str, str]], batches: list[list[int]], superseded: list[int]
+) -> None:
     gone: list[Record] = []
     batcher = Batcher(lambda older, newer: gone.append(older))
     records = [
-        record(target("lane", operation, group, Limits()), [("email", value) for value in ids], number)
+        record(
+            target("lane", operation, group, Limits()), [("email", value) for value in ids], number
+        )
         for number, (operation, group, ids) in enumerate(rows)
     ]
-    found = [[one.event_id for one in batch.records] for batch in [*batcher.take(records), *batcher.flush()]]
+    found = [
+        [one.event_id for one in batch.records]
+        for batch in [*batcher.take(records), *batcher.flush()]
+    ]
     assert found == batches
     assert [one.event_id for one in gone] == superseded
 
@@ -362,14 +445,23 @@ def test_supersede_and_seal(rows: list[tuple[str, str, str]], batches: list[list
 def test_the_same_text_under_another_wire_key_is_another_identifier() -> None:
     add, remove = (target("lane", operation, "g", Limits()) for operation in (ADD, REMOVE))
     batcher = Batcher()
-    assert not list(batcher.take([record(add, [("email", "1")], 0), record(remove, [("phone", "1")], 1)]))
+    assert not list(
+        batcher.take([record(add, [("email", "1")], 0), record(remove, [("phone", "1")], 1)])
+    )
     assert [len(batch.records) for batch in batcher.flush()] == [2]
 
 
 def test_two_batch_keys_of_one_lane_keep_the_order_of_opposite_operations() -> None:
     limits = Limits(records=2)
-    add, remove = target("lane", ADD, "g", limits, key="0"), target("lane", REMOVE, "g", limits, key="1")
-    rows = [record(add, [("email", "1")], 0), record(remove, [("email", "2")], 1), record(add, [("email", "3")], 2)]
+    add, remove = (
+        target("lane", ADD, "g", limits, key="0"),
+        target("lane", REMOVE, "g", limits, key="1"),
+    )
+    rows = [
+        record(add, [("email", "1")], 0),
+        record(remove, [("email", "2")], 1),
+        record(add, [("email", "3")], 2),
+    ]
     before = frozenset({frozenset({("email", "2"), ("email", "3")})})
     batcher = Batcher()
     sent = [one for batch in [*batcher.take(rows), *batcher.flush()] for one in batch.records]
@@ -386,4 +478,7 @@ def test_the_last_of_two_adds_of_one_person_counts() -> None:
     batcher = Batcher()
     batches = [*batcher.take(rows), *batcher.flush()]
     bodies = [one for batch in batches for _, group in batch.groups() for one in group]
-    assert [one.target.group for one in bodies if ("email", "1") in identifiers(one)] == [short.group, long.group]
+    assert [one.target.group for one in bodies if ("email", "1") in identifiers(one)] == [
+        short.group,
+        long.group,
+    ]

@@ -35,7 +35,19 @@ ROUTES = [
     {"name": "in", "action": "add_user_multi", "when": "event.add", "map": MAP},
     {"name": "out", "action": "remove_user_multi", "when": "not event.add", "map": MAP},
 ]
-TRANSIENT = ["429", "reset", "500", "502", "503", "retry-after", "408", "423", "count", "broken", "204"]
+TRANSIENT = [
+    "429",
+    "reset",
+    "500",
+    "502",
+    "503",
+    "retry-after",
+    "408",
+    "423",
+    "count",
+    "broken",
+    "204",
+]
 FINAL = ["401", "403", "404", "301", "501"]
 
 
@@ -50,7 +62,11 @@ class World:
 
     @property
     def offenders(self) -> set[int | str]:
-        return {one.event_id for one in self.sent if any(value.startswith(OFFENDER) for value in one.ids)}
+        return {
+            one.event_id
+            for one in self.sent
+            if any(value.startswith(OFFENDER) for value in one.ids)
+        }
 
     @property
     def sent(self) -> list[Record]:
@@ -59,7 +75,9 @@ class World:
 
 @st.composite
 def events(draw: st.DrawFn, most: int = 14) -> list[dict[str, Any]]:
-    emails = st.lists(st.sampled_from([f"{n}@example.com" for n in range(8)]), min_size=1, max_size=2, unique=True)
+    emails = st.lists(
+        st.sampled_from([f"{n}@example.com" for n in range(8)]), min_size=1, max_size=2, unique=True
+    )
     rows = draw(
         st.lists(
             st.tuples(
@@ -106,8 +124,14 @@ def worlds(draw: st.DrawFn, faults: Iterable[str] = ()) -> World:
     superseded: list[Record] = []
     batcher = Batcher(lambda older, newer: superseded.append(older))
     batches = [*batcher.take(records), *batcher.flush()]
-    names = st.lists(st.sampled_from([*faults, "honest", "honest"]), max_size=6) if faults else st.just(["honest"])
-    return World(records, batches, superseded, {url(audience): draw(names) for audience in AUDIENCES})
+    names = (
+        st.lists(st.sampled_from([*faults, "honest", "honest"]), max_size=6)
+        if faults
+        else st.just(["honest"])
+    )
+    return World(
+        records, batches, superseded, {url(audience): draw(names) for audience in AUDIENCES}
+    )
 
 
 def deliver(
@@ -120,7 +144,9 @@ def deliver(
 ) -> tuple[Book, Vendor, Lanes]:
     clock, book = FakeClock(end_after), Book()
     vendor = Vendor(clock, world.faults, refusal)
-    courier = Courier(vendor, book, clock, Limiter(rates, clock), RetryPolicy(retries=retries), lambda: 0.5)
+    courier = Courier(
+        vendor, book, clock, Limiter(rates, clock), RetryPolicy(retries=retries), lambda: 0.5
+    )
     lanes = Lanes(courier, book, lanes=2)
     for batch in world.batches:
         lanes.submit(batch)
@@ -130,7 +156,9 @@ def deliver(
 
 def conserved(book: Book, world: World) -> None:
     """Every record that was not superseded has one outcome."""
-    assert sorted(int(event_id) for event_id, _, _ in book.outcomes) == sorted(int(one.event_id) for one in world.sent)
+    assert sorted(int(event_id) for event_id, _, _ in book.outcomes) == sorted(
+        int(one.event_id) for one in world.sent
+    )
 
 
 refusals = st.sampled_from(["named", "anonymous"])
@@ -138,7 +166,9 @@ refusals = st.sampled_from(["named", "anonymous"])
 
 @given(worlds(TRANSIENT), refusals)
 @settings(LAW, max_examples=80)
-def test_exactly_the_offenders_are_rejected_and_all_others_delivered(world: World, refusal: str) -> None:
+def test_exactly_the_offenders_are_rejected_and_all_others_delivered(
+    world: World, refusal: str
+) -> None:
     book, vendor, lanes = deliver(world, refusal=refusal)
     conserved(book, world)
     assert book.ids("rejected") == world.offenders
@@ -149,7 +179,9 @@ def test_exactly_the_offenders_are_rejected_and_all_others_delivered(world: Worl
 
 @given(worlds([*TRANSIENT, *FINAL]), refusals, st.integers(0, 3))
 @settings(LAW, max_examples=120)
-def test_every_record_has_one_outcome_whatever_the_answers(world: World, refusal: str, retries: int) -> None:
+def test_every_record_has_one_outcome_whatever_the_answers(
+    world: World, refusal: str, retries: int
+) -> None:
     book, vendor, lanes = deliver(world, refusal=refusal, retries=retries)
     conserved(book, world)
     assert book.ids("rejected") <= world.offenders
@@ -169,11 +201,15 @@ def test_every_record_has_one_outcome_whatever_the_answers(world: World, refusal
 
 @given(worlds(TRANSIENT), refusals)
 @settings(LAW, max_examples=60)
-def test_a_retry_sends_the_same_bytes_and_a_lane_has_one_request_in_flight(world: World, refusal: str) -> None:
+def test_a_retry_sends_the_same_bytes_and_a_lane_has_one_request_in_flight(
+    world: World, refusal: str
+) -> None:
     _, vendor, _ = deliver(world, refusal=refusal)
     assert all(most == 1 for most in vendor.most_in_flight.values())
     for audience in AUDIENCES:
-        of_lane = [(body, said) for requested, body, said in vendor.requests if requested == url(audience)]
+        of_lane = [
+            (body, said) for requested, body, said in vendor.requests if requested == url(audience)
+        ]
         for (body, said), (following, _) in pairwise(of_lane):
             assert said == "honest" or following == body
 
@@ -193,7 +229,9 @@ def test_the_audience_ends_as_one_record_after_the_other_would_leave_it(world: W
     _, vendor, _ = deliver(world, refusal="anonymous")
     for audience in AUDIENCES:
         innocent = [
-            one for one in world.sent if one.event_id not in world.offenders and one.target.url == url(audience)
+            one
+            for one in world.sent
+            if one.event_id not in world.offenders and one.target.url == url(audience)
         ]
         assert vendor.people[url(audience)] == applied(frozenset(), innocent)
 
@@ -230,7 +268,9 @@ def test_an_ended_run_keeps_what_it_did_not_send(world: World, sends: int) -> No
 
 @given(events(), st.integers(0, 5), st.integers(1, 4))
 @settings(LAW, max_examples=60)
-def test_the_counts_of_a_run_add_up_also_when_it_is_ended(rows: list[dict[str, Any]], sends: int, size: int) -> None:
+def test_the_counts_of_a_run_add_up_also_when_it_is_ended(
+    rows: list[dict[str, Any]], sends: int, size: int
+) -> None:
     pipeline, _ = prepared([], records=2)
     clock, tally = FakeClock(sends), Tally()
     numbered = [Event(number, row) for number, row in enumerate(rows)]
@@ -245,15 +285,22 @@ def test_the_counts_of_a_run_add_up_also_when_it_is_ended(rows: list[dict[str, A
         assert (s.events, s.undelivered) == (len(rows), 0)
 
 
-RATES = st.builds(Rate, st.integers(1, 4), st.integers(1, 10).map(float), st.sampled_from(["account", "lane"]))
+RATES = st.builds(
+    Rate, st.integers(1, 4), st.integers(1, 10).map(float), st.sampled_from(["account", "lane"])
+)
 
 
 @given(
     st.lists(RATES, min_size=1, max_size=2),
-    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.none() | st.integers(0, 20)), max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.none() | st.integers(0, 20)),
+        max_size=30,
+    ),
 )
 @settings(LAW, max_examples=150)
-def test_no_window_has_more_requests_than_the_rate(rates: list[Rate], rows: list[tuple[str, int, int | None]]) -> None:
+def test_no_window_has_more_requests_than_the_rate(
+    rates: list[Rate], rows: list[tuple[str, int, int | None]]
+) -> None:
     clock = FakeClock()
     limiter = Limiter(rates, clock)
     sent: list[tuple[float, str]] = []
@@ -274,9 +321,15 @@ def test_no_window_has_more_requests_than_the_rate(rates: list[Rate], rows: list
             or any(abs(clock.now() - at - rate.per) < 1e-6 for rate in rates for at, _ in sent)
         )
     for rate in rates:
-        for group in [sent] if rate.scope == "account" else [[row for row in sent if row[1] == lane] for lane in "ab"]:
+        for group in (
+            [sent]
+            if rate.scope == "account"
+            else [[row for row in sent if row[1] == lane] for lane in "ab"]
+        ):
             times = [at for at, _ in group]
-            assert all(b - a >= rate.per for a, b in zip(times, times[rate.requests :], strict=False))
+            assert all(
+                b - a >= rate.per for a, b in zip(times, times[rate.requests :], strict=False)
+            )
 
 
 def test_a_rate_is_used_up() -> None:
@@ -295,7 +348,9 @@ def test_a_delivery_keeps_to_the_rate(world: World, requests: int) -> None:
     # one lane: with several, the fake clock may move between the turn and the request
     only = [batch for batch in world.batches if batch.lane == url("aaa")]
     _, vendor, _ = deliver(
-        World(world.records, only, [], {}), refusal="anonymous", rates=(Rate(requests, 5.0, "account"),)
+        World(world.records, only, [], {}),
+        refusal="anonymous",
+        rates=(Rate(requests, 5.0, "account"),),
     )
     times = [at for at, _ in vendor.times]
     assert all(b - a >= 5.0 for a, b in zip(times, times[requests:], strict=False))
@@ -308,7 +363,9 @@ def test_a_delivery_keeps_to_the_rate(world: World, requests: int) -> None:
     st.floats(0.01, 10),
     st.floats(1, 100),
 )
-def test_a_delay_is_within_its_bounds(retry: int, ahead: float | None, unit: float, base: float, cap: float) -> None:
+def test_a_delay_is_within_its_bounds(
+    retry: int, ahead: float | None, unit: float, base: float, cap: float
+) -> None:
     policy = RetryPolicy(base=base, cap=cap)
     asked = Retry("busy", None if ahead is None else NOW + ahead)
     delay = policy.delay(retry, asked, NOW, lambda: unit)
@@ -332,7 +389,12 @@ def test_a_refused_attempt_waits_as_long_as_it_is_told(said: str) -> None:
 
 def test_after_the_last_retry_the_lane_stops_and_keeps_its_records() -> None:
     _, records = prepared(
-        [{"audience": a, "add": True, "emails": [f"{n}@example.com"]} for n in range(2) for a in AUDIENCES], records=1
+        [
+            {"audience": a, "add": True, "emails": [f"{n}@example.com"]}
+            for n in range(2)
+            for a in AUDIENCES
+        ],
+        records=1,
     )
     batcher = Batcher()
     batches = [*batcher.take(records), *batcher.flush()]
@@ -373,7 +435,10 @@ def test_what_is_refused_before_it_is_a_record_is_no_record() -> None:
 
 
 def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
-    rows = [{"audience": a, "add": True, "emails": [f"{n}@example.com"]} for n, a in enumerate(["aaa", "aaa", "bbb"])]
+    rows = [
+        {"audience": a, "add": True, "emails": [f"{n}@example.com"]}
+        for n, a in enumerate(["aaa", "aaa", "bbb"])
+    ]
     _, records = prepared(rows, records=1)
     batcher = Batcher()
     clock, book, other = FakeClock(), Book(), threading.Event()
@@ -397,7 +462,9 @@ def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
     assert [one.event_id for one in book.order if one.event_id != 2] == [0, 1]
 
 
-@pytest.mark.parametrize(("scope", "expected"), [("lane", [0, 0, 10, 10]), ("account", [0, 10, 20, 30])])
+@pytest.mark.parametrize(
+    ("scope", "expected"), [("lane", [0, 0, 10, 10]), ("account", [0, 10, 20, 30])]
+)
 def test_a_rate_is_counted_for_each_lane_or_for_all(scope: str, expected: list[float]) -> None:
     clock = FakeClock()
     limiter = Limiter([Rate(1, 10.0, scope)], clock)

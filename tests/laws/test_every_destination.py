@@ -59,10 +59,25 @@ def field(word: str, number: int) -> st.SearchStrategy[Any]:
         st.builds("{}{}".format, st.just(word), st.integers(0, 30)),
     )
     long = st.builds(
-        lambda char, end: char * 10_000 + word + end, st.sampled_from(["x", "é", '"', "\U0001f600"]), NASTY
+        lambda char, end: char * 10_000 + word + end,
+        st.sampled_from(["x", "é", '"', "\U0001f600"]),
+        NASTY,
     )
-    value = plausible | words | long | st.integers() | st.none() | st.booleans() | st.floats() | st.just("")
-    return value | st.lists(value, max_size=4) | st.dictionaries(st.text(max_size=3), value, max_size=2)
+    value = (
+        plausible
+        | words
+        | long
+        | st.integers()
+        | st.none()
+        | st.booleans()
+        | st.floats()
+        | st.just("")
+    )
+    return (
+        value
+        | st.lists(value, max_size=4)
+        | st.dictionaries(st.text(max_size=3), value, max_size=2)
+    )
 
 
 # No digest and no text of a definition holds these.
@@ -86,16 +101,25 @@ class Clock:
 def connection(destination: Destination) -> Connection:
     """Return a connection with a route for every action, which takes the events that name it."""
     routes = [
-        Route(action.id, action, f"event.action == '{action.id}'", {name: {"from": name} for name in action.properties})
+        Route(
+            action.id,
+            action,
+            f"event.action == '{action.id}'",
+            {name: {"from": name} for name in action.properties},
+        )
         for action in destination.actions.values()
     ]
     shown = destination.example_settings
-    return Connection("", destination, shown, {}, destination.base_url(shown), Limits(), None, tuple(routes))
+    return Connection(
+        "", destination, shown, {}, destination.base_url(shown), Limits(), None, tuple(routes)
+    )
 
 
 def events(destination: Destination) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Some people for some actions: anything in the identifiers; the other parameters as in an example, or anything."""
-    return st.lists(st.one_of([event(action) for action in destination.actions.values()]), max_size=30)
+    return st.lists(
+        st.one_of([event(action) for action in destination.actions.values()]), max_size=30
+    )
 
 
 def event(action: Action) -> st.SearchStrategy[dict[str, Any]]:
@@ -155,17 +179,26 @@ def test_a_body_keeps_its_shape_whatever_the_values(name: str) -> None:
 
     made = []
 
-    @given(st.sampled_from([*destination.actions.values()]), st.lists(NASTY, min_size=1, max_size=6))
+    @given(
+        st.sampled_from([*destination.actions.values()]), st.lists(NASTY, min_size=1, max_size=6)
+    )
     @settings(LAW, max_examples=40)
     def law(action: Action, texts: list[str]) -> None:
         params = next(iter(action.schema["examples"]))
-        fixed = {key: value for key, value in params.items() if key not in {i.parameter for i in action.identifiers}}
+        fixed = {
+            key: value
+            for key, value in params.items()
+            if key not in {i.parameter for i in action.identifiers}
+        }
         for identifier in action.identifiers:
             for end in (WORD, f"{WORD}@example.com"):
                 shapes = set()
                 for text in ("harmless", *texts):
                     people = [{**fixed, "action": action.id, identifier.parameter: text + end}]
-                    shapes |= {skeleton(orjson.loads(request.body)) for _, request in sent(pipeline, people, Tally())}
+                    shapes |= {
+                        skeleton(orjson.loads(request.body))
+                        for _, request in sent(pipeline, people, Tally())
+                    }
                 assert len(shapes) <= 1
                 made.extend(shapes)
 

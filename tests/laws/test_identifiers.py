@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from connector.definitions.model import Identifier
 from connector.model import Event, Record
-from connector.pipeline.identifiers import STEPS, Dropped, DroppedError, column, e164, identify, normaliser
+from connector.pipeline.identifiers import (
+    STEPS,
+    Dropped,
+    DroppedError,
+    column,
+    e164,
+    identify,
+    normaliser,
+)
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.expressions import ExpressionError
 
@@ -24,42 +32,94 @@ from .worlds import LAW, NOW, connection, x
 # hypothesis' text has no lone surrogates unless asked
 ANY_TEXT = st.text(st.characters(), max_size=30)
 NOISE = st.sampled_from(["", " ", "\t", "\n", "\u00a0", "\u3000", "@", "@@", " @ ", "+", "00", "-"])
-WORDS = ["", "null", "NULL", "Null", "none", "None", "nil", "undefined", "nan", "NaN", "n/a", "N/A", "(null)"]
+WORDS = [
+    "",
+    "null",
+    "NULL",
+    "Null",
+    "none",
+    "None",
+    "nil",
+    "undefined",
+    "nan",
+    "NaN",
+    "n/a",
+    "N/A",
+    "(null)",
+]
 WORDS += ["<null>", "[object Object]", "Undefined", "NIL", "[object object]"]
 BAD = {sha256(word.encode()).hexdigest() for word in WORDS}
-DIGESTS = st.sampled_from([*WORDS[1:], "ann@example.com", "x"]).map(lambda t: sha256(t.encode()).hexdigest())
+DIGESTS = st.sampled_from([*WORDS[1:], "ann@example.com", "x"]).map(
+    lambda t: sha256(t.encode()).hexdigest()
+)
 PHONES = st.from_regex(r"\+?[0-9 ()./-]{5,18}", fullmatch=True)
-TEXTS = ANY_TEXT | st.sampled_from(WORDS) | DIGESTS | DIGESTS.map(str.upper) | PHONES | st.integers().map(str)
+TEXTS = (
+    ANY_TEXT
+    | st.sampled_from(WORDS)
+    | DIGESTS
+    | DIGESTS.map(str.upper)
+    | PHONES
+    | st.integers().map(str)
+)
 PARTS = st.text("aB.+@ é", max_size=6)
 ADDRESSES = st.builds(
-    "{}@{}".format, PARTS, st.sampled_from(["gmail.com", "GMail.com ", "example.com", "", "a@gmail.com"])
+    "{}@{}".format,
+    PARTS,
+    st.sampled_from(["gmail.com", "GMail.com ", "example.com", "", "a@gmail.com"]),
 )
 MESSY = st.builds("{}{}{}".format, NOISE, TEXTS | ADDRESSES, NOISE)
-SCALARS = MESSY | st.integers(-(10**40), 10**40) | st.booleans() | st.floats() | st.none() | st.just("")
-OTHERS = st.just(ExpressionError("no")) | st.dictionaries(st.text(max_size=2), st.integers(), max_size=2)
-RAWS = SCALARS | st.lists(SCALARS, max_size=4) | st.lists(st.lists(SCALARS, max_size=2), max_size=2) | OTHERS
+SCALARS = (
+    MESSY | st.integers(-(10**40), 10**40) | st.booleans() | st.floats() | st.none() | st.just("")
+)
+OTHERS = st.just(ExpressionError("no")) | st.dictionaries(
+    st.text(max_size=2), st.integers(), max_size=2
+)
+RAWS = (
+    SCALARS
+    | st.lists(SCALARS, max_size=4)
+    | st.lists(st.lists(SCALARS, max_size=2), max_size=2)
+    | OTHERS
+)
 FEW = settings(LAW, max_examples=20)  # for each of many identifiers
 HEX64 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 def _identifiers() -> dict[str, Identifier]:
     """Every different identifier of X, and some of other vendors' kinds."""
-    found = {f"{action.id}.{one.parameter}": one for action in x().actions.values() for one in action.identifiers}
+    found = {
+        f"{action.id}.{one.parameter}": one
+        for action in x().actions.values()
+        for one in action.identifiers
+    }
     different: dict[Any, str] = {}
     for name, one in found.items():
         different.setdefault((one.wire, one.normalize, one.hash, one.prehashed), name)
     kinds = {name: found[name] for name in different.values()}
     odd = Identifier(
-        "odd", "odd", (("digits", ""), ("strip_leading_zeros", "")), "sha256", prehashed="auto", flag=None, source={}
+        "odd",
+        "odd",
+        (("digits", ""), ("strip_leading_zeros", "")),
+        "sha256",
+        prehashed="auto",
+        flag=None,
+        source={},
     )
     kinds["digits, auto"] = odd
-    kinds["upper"] = replace(odd, normalize=(("remove_whitespace", ""), ("uppercase", "")), prehashed=False)
-    folds = (("drop_email_tag", True), ("drop_email_dots", ["gmail.com"]))
-    kinds["folded"] = replace(odd, normalize=(("trim", ""), ("lowercase", ""), *folds), prehashed=False)
-    kinds["name"] = replace(
-        odd, normalize=(("remove_punctuation", ""), ("trim", ""), ("matches", ".{2,}")), prehashed=False
+    kinds["upper"] = replace(
+        odd, normalize=(("remove_whitespace", ""), ("uppercase", "")), prehashed=False
     )
-    kinds["prefix"] = replace(odd, normalize=(("strip_prefix", "tel:"), ("trim", "")), prehashed=False)
+    folds = (("drop_email_tag", True), ("drop_email_dots", ["gmail.com"]))
+    kinds["folded"] = replace(
+        odd, normalize=(("trim", ""), ("lowercase", ""), *folds), prehashed=False
+    )
+    kinds["name"] = replace(
+        odd,
+        normalize=(("remove_punctuation", ""), ("trim", ""), ("matches", ".{2,}")),
+        prehashed=False,
+    )
+    kinds["prefix"] = replace(
+        odd, normalize=(("strip_prefix", "tel:"), ("trim", "")), prehashed=False
+    )
     return kinds
 
 
@@ -121,7 +181,10 @@ def test_normalising_twice_is_normalising_once(identifier: Identifier) -> None:
 def expected(one: Callable[[Any], str], raw: Any) -> Any:
     """Return what a column has to hold for one raw value, told in the plainest way."""
     if isinstance(raw, list):
-        cells = [Dropped("not_text") if isinstance(value, list) else expected(one, value) for value in raw]
+        cells = [
+            Dropped("not_text") if isinstance(value, list) else expected(one, value)
+            for value in raw
+        ]
         return [cell for cell in cells if cell is not None] or None
     if raw is None or raw == "":
         return None
@@ -135,9 +198,15 @@ def expected(one: Callable[[Any], str], raw: Any) -> Any:
 def test_a_column_is_its_values_one_by_one(identifier: Identifier, digest: bool) -> None:
     prehashed = True if digest and identifier.hash != "none" else identifier.prehashed
     one, many = identify(identifier, prehashed=prehashed), column(identifier, prehashed=prehashed)
-    plain = st.builds("{}@example.com".format, st.text(max_size=3)) | PHONES | st.integers(0).map(str)
+    plain = (
+        st.builds("{}@example.com".format, st.text(max_size=3)) | PHONES | st.integers(0).map(str)
+    )
 
-    @given(st.lists(RAWS, max_size=6) | st.lists(st.none() | st.just("") | plain) | st.lists(MESSY, min_size=1))
+    @given(
+        st.lists(RAWS, max_size=6)
+        | st.lists(st.none() | st.just("") | plain)
+        | st.lists(MESSY, min_size=1)
+    )
     @example(["+12025550123", "+442079460123"])
     @example(["1", "\ud800"])
     @example(["null", "ann@example.com"])
@@ -159,7 +228,8 @@ def test_nothing_and_nobody_is_never_sent(identifier: Identifier) -> None:
     many = column(identifier, prehashed=identifier.prehashed)
 
     @given(
-        st.lists(RAWS, min_size=1, max_size=5) | st.lists(st.sampled_from(WORDS).map(lambda w: f" {w} "), min_size=1)
+        st.lists(RAWS, min_size=1, max_size=5)
+        | st.lists(st.sampled_from(WORDS).map(lambda w: f" {w} "), min_size=1)
     )
     @FEW
     def law(raws: list[Any]) -> None:
@@ -290,13 +360,20 @@ VECTORS: list[tuple[str, str, list[Any]]] = [
     ("phone_number", "1fa6b8d986d9b9cd01bf36951815158bbde9f520c0567c835dfe34783d0a4231", ["+11234567890", "+1 123-456-7890", "+1 (123) 456.7890", " +1 123 456 7890 "]),
     ("twitter_id", "c623c7e163984493b46c547088542e95d0aaa529bc52bbecce3ff91eb6b7843b", ["123346", 123346, " 123346 ", "000123346"]),
 ]  # fmt: skip
-SPELLED = [(wire, spelling, digest) for wire, digest, spellings in VECTORS for spelling in spellings]
+SPELLED = [
+    (wire, spelling, digest) for wire, digest, spellings in VECTORS for spelling in spellings
+]
 
 
-@pytest.mark.parametrize("action", ["add_user", "add_user_multi", "remove_user", "remove_user_multi"])
+@pytest.mark.parametrize(
+    "action", ["add_user", "add_user_multi", "remove_user", "remove_user_multi"]
+)
 @pytest.mark.parametrize(("wire", "spelling", "digest"), SPELLED)
 def test_the_vendors_vectors(action: str, wire: str, spelling: Any, digest: str) -> None:
-    route = {"action": action, "map": {"custom_audience_id": {"value": "1nmth"}, wire: {"from": "it"}}}
+    route = {
+        "action": action,
+        "map": {"custom_audience_id": {"value": "1nmth"}, wire: {"from": "it"}},
+    }
     [found] = Pipeline(connection([route])).prepare([Event(1, {"it": spelling})], NOW)
     assert isinstance(found, Record)
     assert (found.wires, found.ids) == ((wire,), (digest,))

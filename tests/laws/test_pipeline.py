@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -21,11 +20,11 @@ from connector.delivery.run import batches
 from connector.model import Event, Record, Rejection, Request, Response, Unreadable
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
+from tests.kit import ROOT
 
 from .vendor import FakeClock
 from .worlds import LAW, NOW, catalog, connection, x
 
-ROOT = Path(__file__).parents[2]
 LAW_60 = settings(LAW, max_examples=60)
 
 # Every identifier holds one of these words or numbers.
@@ -75,8 +74,12 @@ def messy(plain: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-EMAILS = st.sampled_from([f"{word}@example.com" for word in WORDS] + [f" {WORDS[0].upper()}@Example.com"])
-PHONES = st.sampled_from([f"+1{NUMBERS[0]}123", f"+1 415-555-0124 {WORDS[0]}", f"+44{NUMBERS[1]}123", NUMBERS[0]])
+EMAILS = st.sampled_from(
+    [f"{word}@example.com" for word in WORDS] + [f" {WORDS[0].upper()}@Example.com"]
+)
+PHONES = st.sampled_from(
+    [f"+1{NUMBERS[0]}123", f"+1 415-555-0124 {WORDS[0]}", f"+44{NUMBERS[1]}123", NUMBERS[0]]
+)
 TIMES = st.sampled_from(
     [
         "2027-01-01T00:00:00Z",
@@ -95,7 +98,9 @@ TRAITS = st.fixed_dictionaries(
         "mobile": messy(PHONES),
         "phone": messy(PHONES),
         "handle": messy(st.sampled_from([f"@{word}" for word in WORDS])),
-        "devices": st.lists(st.fixed_dictionaries({"id": messy(st.sampled_from(WORDS))}), max_size=2)
+        "devices": st.lists(
+            st.fixed_dictionaries({"id": messy(st.sampled_from(WORDS))}), max_size=2
+        )
         | st.sampled_from(WORDS),
         "number": messy(st.sampled_from([int(NUMBERS[0]), NUMBERS[1]])),
         "age": st.sampled_from([17, 18, None, "18", WORDS[0]]),
@@ -117,7 +122,10 @@ DATA = st.fixed_dictionaries(
 # "secretcleo" also stands for a wrong audience: an id that people can see, so only the other words are looked for
 PRIVATE = (*WORDS[:2], *NUMBERS)
 INPUTS = st.lists(DATA | st.just("unreadable"), max_size=10).map(
-    lambda rows: [Unreadable(n, "not JSON") if isinstance(row, str) else Event(n, row) for n, row in enumerate(rows, 1)]
+    lambda rows: [
+        Unreadable(n, "not JSON") if isinstance(row, str) else Event(n, row)
+        for n, row in enumerate(rows, 1)
+    ]
 )
 each_connection = pytest.mark.parametrize("name", ["example", "whole"])
 Taken = list[str | None]
@@ -137,7 +145,11 @@ def taken(name: str, one: Event | Unreadable) -> Taken:
         traits = data.get("traits")
         age = traits.get("age") if isinstance(traits, dict) else None
         # a text is not greater than 17, and says so: one rejection
-        rows = [("all-in", True), ("some-out", data.get("status") == "exited"), ("odd", age is not None and age != 17)]
+        rows = [
+            ("all-in", True),
+            ("some-out", data.get("status") == "exited"),
+            ("odd", age is not None and age != 17),
+        ]
     return [route for route, takes in rows if takes] or [None]
 
 
@@ -147,7 +159,9 @@ def route_of(found: Record | Rejection | None) -> str | None:
     return found.target.route if isinstance(found, Record) else found.route
 
 
-def chunked(inputs: Sequence[Event | Unreadable], sizes: Sequence[int]) -> list[Sequence[Event | Unreadable]]:
+def chunked(
+    inputs: Sequence[Event | Unreadable], sizes: Sequence[int]
+) -> list[Sequence[Event | Unreadable]]:
     chunks, start = [], 0
     for size in sizes:
         chunks.append(inputs[start : start + size])
@@ -161,11 +175,15 @@ def test_each_event_on_each_route_is_one_record_or_one_rejection(name: str) -> N
     @given(INPUTS)
     def law(inputs: list[Event | Unreadable]) -> None:
         found = list(pipelines()[name].prepare(inputs, NOW)) if inputs else []
-        assert [route_of(one) for one in found] == [route for one in inputs for route in taken(name, one)]
+        assert [route_of(one) for one in found] == [
+            route for one in inputs for route in taken(name, one)
+        ]
         for one in found:
             if isinstance(one, Record):
                 assert one.ids
-                assert len(one.ids) == len(one.wires) == len(set(zip(one.wires, one.ids, strict=True)))
+                assert (
+                    len(one.ids) == len(one.wires) == len(set(zip(one.wires, one.ids, strict=True)))
+                )
             elif one is not None:
                 assert one.code
                 assert one.reason
@@ -194,8 +212,13 @@ def test_how_events_are_cut_into_chunks_changes_nothing(name: str) -> None:
 
 @cache
 def validators() -> Mapping[bool, Any]:
-    schemas = {"do_not_reach" in name: action.raw["accepts"] for name, action in x().actions.items()}
-    return {key: jsonschema_rs.validator_for(schema, validate_formats=True) for key, schema in schemas.items()}
+    schemas = {
+        "do_not_reach" in name: action.raw["accepts"] for name, action in x().actions.items()
+    }
+    return {
+        key: jsonschema_rs.validator_for(schema, validate_formats=True)
+        for key, schema in schemas.items()
+    }
 
 
 @each_connection
@@ -207,7 +230,9 @@ def test_every_body_is_what_the_action_accepts(name: str) -> None:
         for request, batch in zip(made, found, strict=True):
             body = json.loads(request.body)
             assert validators()["do_not_reach" in request.url].is_valid(body)
-            assert sum(len(operation["params"]["users"]) for operation in body) == len(batch.records)
+            assert sum(len(operation["params"]["users"]) for operation in body) == len(
+                batch.records
+            )
         s = tally.summary
         assert s.records == s.rejected + s.superseded + sum(len(batch.records) for batch in found)
 
@@ -237,17 +262,27 @@ def test_no_plain_text_of_a_hashed_identifier_comes_out(name: str) -> None:
     law()
 
 
-def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, ref in example().credentials.items():
         monkeypatch.setenv(ref.place, f"{WORDS[0]} {name}")
     secrets = example().secrets()
     scheme = OAuth1({}, secrets)
     with HttpSender(scheme, 1) as sender:
-        shown = [example(), scheme, sender, example().credentials, Response(200, {}, {"it": WORDS[0]})]
+        shown = [
+            example(),
+            scheme,
+            sender,
+            example().credentials,
+            Response(200, {}, {"it": WORDS[0]}),
+        ]
         assert not [one for one in map(repr, shown) if leaked(one)]
     assert all(WORDS[0] in secret for secret in secrets.values())
     pipeline = pipelines()["example"]
-    event = Event(1, {"type": "audience", "status": "entered", "traits": {"email": f"{WORDS[0]}@example.com"}})
+    event = Event(
+        1, {"type": "audience", "status": "entered", "traits": {"email": f"{WORDS[0]}@example.com"}}
+    )
     [record] = pipeline.prepare([event], NOW)
     assert isinstance(record, Record)
     batch = Batch((record,), (0,))
@@ -257,13 +292,27 @@ def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(monke
             assert not any(value in shown_as for value in record.ids)
 
 
-DROPS = {("email", "not_text"): 2, ("email", "placeholder"): 1, ("email", "already_hashed"): 1, ("handle", "empty"): 1}
+DROPS = {
+    ("email", "not_text"): 2,
+    ("email", "placeholder"): 1,
+    ("email", "already_hashed"): 1,
+    ("handle", "empty"): 1,
+}
 
 
 def test_dropped_values_are_counted_by_parameter_and_reason() -> None:
-    mapped = {"custom_audience_id": {"value": "aaa"}, "email": {"from": "e"}, "handle": {"from": "h"}}
+    mapped = {
+        "custom_audience_id": {"value": "aaa"},
+        "email": {"from": "e"},
+        "handle": {"from": "h"},
+    }
     pipeline = Pipeline(connection([{"action": "add_user", "map": mapped}]))
-    rows: list[dict[str, Any]] = [{"e": [True, "null", "ann@example.com"]}, {"e": {}, "h": "@"}, {"e": "a" * 64}, {}]
+    rows: list[dict[str, Any]] = [
+        {"e": [True, "null", "ann@example.com"]},
+        {"e": {}, "h": "@"},
+        {"e": "a" * 64},
+        {},
+    ]
     found = list(pipeline.prepare([Event(n, row) for n, row in enumerate(rows)], NOW))
     assert [type(one) for one in found] == [Record, Rejection, Rejection, Rejection]
     assert pipeline.dropped == DROPS
@@ -276,9 +325,15 @@ def test_dropped_values_are_counted_by_parameter_and_reason() -> None:
 
 
 def test_equal_values_of_one_wire_key_stand_once() -> None:
-    mapped = {"custom_audience_id": {"value": "aaa"}, "email": {"from": "e"}, "email_sha256": {"from": "d"}}
+    mapped = {
+        "custom_audience_id": {"value": "aaa"},
+        "email": {"from": "e"},
+        "email_sha256": {"from": "d"},
+    }
     pipeline = Pipeline(connection([{"action": "add_user_multi", "map": mapped}]))
-    [first] = pipeline.prepare([Event(1, {"e": ["ann@example.com", " ANN@example.com", "bob@example.com"]})], NOW)
+    [first] = pipeline.prepare(
+        [Event(1, {"e": ["ann@example.com", " ANN@example.com", "bob@example.com"]})], NOW
+    )
     assert isinstance(first, Record)
     assert len(first.ids) == len(set(first.ids)) == 2
     [second] = pipeline.prepare([Event(1, {"e": "ann@example.com", "d": first.ids[0]})], NOW)

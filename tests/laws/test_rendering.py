@@ -11,7 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector.templating.template import Envelope, ItemRenderer, Items, RenderError, Template, problems
+from connector.templating.template import (
+    Envelope,
+    ItemRenderer,
+    Items,
+    RenderError,
+    Template,
+    problems,
+)
 
 from .worlds import LAW
 
@@ -39,7 +46,13 @@ NASTY = [
     "💥",
 ]
 PLAIN = st.text(max_size=20) | st.sampled_from([*NASTY, "".join(NASTY) * 100])
-PARAMS: Mapping[str, Any] = {"p": '"%s" \x02\n{{ x }}', "n": 7, "no": None, "list": ["x", 'y"'], "%": "%d"}
+PARAMS: Mapping[str, Any] = {
+    "p": '"%s" \x02\n{{ x }}',
+    "n": 7,
+    "no": None,
+    "list": ["x", 'y"'],
+    "%": "%d",
+}
 SETTINGS = {"account": "100%", "deep": {"items": [1, {"get": "%"}]}}
 SHARED = {"operation": "add", "settings": SETTINGS}
 
@@ -159,7 +172,8 @@ def test_no_content_changes_the_structure(it: Any, many: list[Any], key: str) ->
 
 
 @pytest.mark.parametrize(
-    "value", ["\ud800", ["x", "\udc00"], {"\ud800": 1}, float("nan"), float("inf"), {1, 2}, object()]
+    "value",
+    ["\ud800", ["x", "\udc00"], {"\ud800": 1}, float("nan"), float("inf"), {1, 2}, object()],
 )
 def test_what_is_not_json_is_refused_or_null(value: Any) -> None:
     found = attempt(lambda: Template('{"v": {{ it }}}', ["it"]).render({"it": value}))
@@ -188,9 +202,9 @@ def test_an_item_with_a_value_that_is_not_json_is_a_render_error(source: str) ->
 @example(2**64)
 @example(-(10**30))
 def test_a_whole_number_of_any_size_is_exact(number: int) -> None:
-    assert Template("[{{ it }}, {{ text | int }}]", ["it", "text"]).render({"it": number, "text": str(number)}) == (
-        f"[{number},{number}]".encode()
-    )
+    assert Template("[{{ it }}, {{ text | int }}]", ["it", "text"]).render(
+        {"it": number, "text": str(number)}
+    ) == (f"[{number},{number}]".encode())
 
 
 def test_the_template_itself_is_no_known_name() -> None:
@@ -200,10 +214,10 @@ def test_the_template_itself_is_no_known_name() -> None:
 @given(st.lists(st.lists(st.dictionaries(PLAIN, PLAIN, max_size=2), max_size=3), max_size=3))
 @LAW
 def test_an_envelope_puts_items_in_as_they_are(groups: list[list[dict[str, str]]]) -> None:
-    source = (
-        '[{% for g in groups %}{"k": {{ g.k }}, "items": {{ g.items }}}{% if not loop.last %},{% endif %}{% endfor %}]'
-    )
-    given_groups = [{"k": n, "items": [orjson.dumps(item) for item in group]} for n, group in enumerate(groups)]
+    source = '[{% for g in groups %}{"k": {{ g.k }}, "items": {{ g.items }}}{% if not loop.last %},{% endif %}{% endfor %}]'
+    given_groups = [
+        {"k": n, "items": [orjson.dumps(item) for item in group]} for n, group in enumerate(groups)
+    ]
     body = Envelope(Template(source, Envelope.NAMES), {}).render(given_groups, {}, "add")
     assert json.loads(body) == [{"k": n, "items": group} for n, group in enumerate(groups)]
     flat = Envelope(Template('{"n": {{ items | length }}, "all": {{ items }}}', Envelope.NAMES), {})
@@ -293,13 +307,30 @@ def test_what_fails_when_it_is_rendered(source: str, kind: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
-WORDS = ["items", "keys", "values", "get", "pop", "update", "copy", "__class__", "__len__", "first", "length", "append"]
+WORDS = [
+    "items",
+    "keys",
+    "values",
+    "get",
+    "pop",
+    "update",
+    "copy",
+    "__class__",
+    "__len__",
+    "first",
+    "length",
+    "append",
+]
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_member_is_the_fields_never_pythons(word: str) -> None:
     context = {"it": {word: "mine", "in": [{word: "mine"}]}}
-    for source in (f"{{{{ it.{word} }}}}", f"{{{{ it['{word}'] }}}}", f"{{{{ it['in'][0].{word} }}}}"):
+    for source in (
+        f"{{{{ it.{word} }}}}",
+        f"{{{{ it['{word}'] }}}}",
+        f"{{{{ it['in'][0].{word} }}}}",
+    ):
         assert Template(source, ["it"]).render(context) == b'"mine"'
 
 
@@ -314,5 +345,11 @@ def test_a_rendered_text_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_items_are_one_list_as_a_hole_and_one_by_one_in_a_loop() -> None:
     items: Sequence[bytes] = Items([b'{"a":1}', b"2"])
-    one = Template("[{% for x in it %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}]", ["it"])
-    assert one.render({"it": items}) == Template("{{ it }}", ["it"]).render({"it": items}) == b'[{"a":1},2]'
+    one = Template(
+        "[{% for x in it %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}]", ["it"]
+    )
+    assert (
+        one.render({"it": items})
+        == Template("{{ it }}", ["it"]).render({"it": items})
+        == b'[{"a":1},2]'
+    )

@@ -77,7 +77,9 @@ def _family(name: str) -> list[Target]:
 
 
 def _with(one: Target, part: int, family: object) -> Target:
-    return Target(**{name: getattr(one, name) for name in Target.__slots__} | {"part": part, "family": family})
+    return Target(
+        **{name: getattr(one, name) for name in Target.__slots__} | {"part": part, "family": family}
+    )
 
 
 FAMILIES = [_family(name) for name in "xy"]
@@ -88,10 +90,13 @@ def rows(draw: st.DrawFn) -> list[Any]:
     """What routes made of events, each record with a number of its own."""
     found: list[Any] = []
     for number in range(draw(st.integers(0, 8))):
-        kind = draw(st.sampled_from(["list", "list", "list", "one", "rejection", "none", "rejections"]))
+        kind = draw(
+            st.sampled_from(["list", "list", "list", "one", "rejection", "none", "rejections"])
+        )
         family = draw(st.sampled_from(FAMILIES))
         made = [
-            record(draw(st.sampled_from(family)), [("a", "1")], number * 10 + n) for n in range(draw(st.integers(1, 3)))
+            record(draw(st.sampled_from(family)), [("a", "1")], number * 10 + n)
+            for n in range(draw(st.integers(1, 3)))
         ]
         refused = Rejection("r", number * 10 + 9, "too_large", "no")
         by_kind = {"one": made[0], "rejection": refused, "none": None, "rejections": [refused]}
@@ -111,7 +116,8 @@ def test_taking_apart_loses_nobody_and_keeps_the_order_of_each_part(found: list[
     assert Counter(map(id, taken)) == Counter(map(id, flat(found)))
     for one in {one.target for one in flat(found) if isinstance(one, Record)}:
         before, after = (
-            [r.event_id for r in flat(some) if isinstance(r, Record) and r.target is one] for some in (found, taken)
+            [r.event_id for r in flat(some) if isinstance(r, Record) and r.target is one]
+            for some in (found, taken)
         )
         assert before == after
 
@@ -120,14 +126,19 @@ def test_taking_apart_loses_nobody_and_keeps_the_order_of_each_part(found: list[
 @settings(LAW, max_examples=100)
 def test_people_of_another_target_are_never_passed(found: list[Any]) -> None:
     def families(some: list[Any]) -> list[Any]:
-        return [family for family, _ in groupby(r.target.family for r in flat(some) if isinstance(r, Record))]
+        return [
+            family
+            for family, _ in groupby(r.target.family for r in flat(some) if isinstance(r, Record))
+        ]
 
     assert families(list(in_parts(found))) == families(found)
 
 
 def test_the_parts_without_an_identifier_are_left_out_unless_all_are() -> None:
     one = record(FAMILIES[0][0], [("a", "1")], 1)
-    absent = Rejection("r", 1, "no_identifier", "no identifier that can be used: none is present; sought at a, b")
+    absent = Rejection(
+        "r", 1, "no_identifier", "no identifier that can be used: none is present; sought at a, b"
+    )
     dropped = Rejection("r", 1, "no_identifier", "no identifier that can be used: a empty")
     large = Rejection("r", 1, "too_large", "no")
     assert together(absent, one, dropped) == [one]
@@ -151,8 +162,15 @@ SPLITS: dict[str, dict[str, Any]] = {
 VALUES = st.lists(st.sampled_from([f"v{n}" for n in range(6)] + ["v0 ", ""]), max_size=4)
 ROWS = st.lists(
     st.fixed_dictionaries(
-        {"add": st.booleans(), "list": st.sampled_from(["1", "2"]), "until": st.sampled_from([None, "x"])},
-        optional={wire: VALUES if wire != COMPANION else VALUES.map(lambda some: some[:1]) for wire in WIRES},
+        {
+            "add": st.booleans(),
+            "list": st.sampled_from(["1", "2"]),
+            "until": st.sampled_from([None, "x"]),
+        },
+        optional={
+            wire: VALUES if wire != COMPANION else VALUES.map(lambda some: some[:1])
+            for wire in WIRES
+        },
     ),
     max_size=10,
 )
@@ -211,7 +229,9 @@ def test_each_person_is_sent_whole_in_items_that_the_split_allows(split: dict[st
             if mine:
                 assert (
                     companions(mine)
-                    == [value for wire, value in named(row, [COMPANION]) if value][: sent_along(split, row)]
+                    == [value for wire, value in named(row, [COMPANION]) if value][
+                        : sent_along(split, row)
+                    ]
                 )
 
     law()
@@ -221,7 +241,9 @@ def assert_allowed(one: Record, split: Mapping[str, Any]) -> None:
     found = Counter(one.wires)
     assert max(found.values()) <= split.get("values", 99)
     assert len(one.ids) <= split.get("identifiers", 99)
-    parts = [name for name, wires in split.get("parts", {"": WIRES}).items() if set(found) <= set(wires)]
+    parts = [
+        name for name, wires in split.get("parts", {"": WIRES}).items() if set(found) <= set(wires)
+    ]
     assert len(parts) == 1
     if "as" in split:
         assert json.loads(one.item)["part"] == one.target.request["part"] == parts[0]
@@ -250,7 +272,9 @@ PRESENCE = {
 @pytest.mark.parametrize(
     "split", [{"values": 1}, {"identifiers": 1}, {"parts": PARTS}], ids=["values", "alone", "parts"]
 )
-def test_what_has_to_be_there_is_asked_of_the_whole_person(split: dict[str, Any], presence: dict[str, Any]) -> None:
+def test_what_has_to_be_there_is_asked_of_the_whole_person(
+    split: dict[str, Any], presence: dict[str, Any]
+) -> None:
     using = pipeline(catalog({"split": split, "presence": presence}))
     whole = {"add": True, "list": "1", "email": ["a", "b"], "phone": "p", "customer": "c"}
     records, rejections = prepared(using, [whole])
@@ -265,7 +289,9 @@ def test_what_has_to_be_there_is_asked_of_the_whole_person(split: dict[str, Any]
 @pytest.mark.parametrize("split", [None, *SPLITS.values()], ids=["none", *SPLITS])
 def test_who_only_goes_along_is_no_record(split: dict[str, Any] | None, names: list[Any]) -> None:
     using = made(split) if split else cached("{}", "[]", "{}")
-    records, rejections = prepared(using, [{"add": True, "list": "1", "first": name} for name in names])
+    records, rejections = prepared(
+        using, [{"add": True, "list": "1", "first": name} for name in names]
+    )
     assert not records
     assert [one.code for one in rejections] == ["no_identifier"] * len(names)
     assert not any("Ann" in one.reason for one in rejections)

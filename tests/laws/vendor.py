@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from connector.auth.base import SendError
+from connector.errors import SendError
 from connector.model import Record, Request, Response
 
 from .worlds import NOW, Identifier, People
@@ -54,7 +54,9 @@ class Vendor:
     An honest refusal of offenders: "named" gives the positions of their operations, "anonymous" does not.
     """
 
-    def __init__(self, clock: FakeClock, faults: dict[str, list[str]], refusal: str = "named") -> None:
+    def __init__(
+        self, clock: FakeClock, faults: dict[str, list[str]], refusal: str = "named"
+    ) -> None:
         self.people: dict[str, People] = defaultdict(frozenset)
         self.requests: list[tuple[str, bytes, str]] = []
         self.times: list[tuple[float, str]] = []
@@ -76,7 +78,11 @@ class Vendor:
         said = faults.pop(0) if faults else "honest"
         self.requests.append((url, request.body, said))
         try:
-            return self._fault(said) if said not in ("honest", "count") else self._honest(request, said)
+            return (
+                self._fault(said)
+                if said not in ("honest", "count")
+                else self._honest(request, said)
+            )
         finally:
             self._flying[url] -= 1
 
@@ -96,15 +102,21 @@ class Vendor:
             return Response(200, {}, {"data": {"success_count": sent - 1, "total_count": sent}})
         guilty = [[u for u in o["params"]["users"] if is_offender(u)] for o in operations]
         if any(guilty):
-            errors = {"operation_errors": [[{"code": "INVALID"}] if users else [] for users in guilty]}
-            return Response(400, {}, errors if self._refusal == "named" else {"errors": [{"code": "INVALID"}]})
+            errors = {
+                "operation_errors": [[{"code": "INVALID"}] if users else [] for users in guilty]
+            }
+            return Response(
+                400, {}, errors if self._refusal == "named" else {"errors": [{"code": "INVALID"}]}
+            )
         self._apply(request.url, operations)
         return Response(200, {}, {"data": {"success_count": sent, "total_count": sent}})
 
     def _apply(self, url: str, operations: Sequence[Any]) -> None:
         for operation in operations:
             for user in operation["params"]["users"]:
-                named = frozenset((wire, value) for wire, values in user.items() for value in values)
+                named = frozenset(
+                    (wire, value) for wire, values in user.items() for value in values
+                )
                 people = self.people[url]
                 touched = {person for person in people if not person.isdisjoint(named)}
                 people -= touched

@@ -22,7 +22,9 @@ Identifier = tuple[str, str]
 People = frozenset[frozenset[Identifier]]
 
 #: For laws that run much code for each example.
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LAW = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def target(lane: str, operation: str, group: str, limits: Limits, key: str = "") -> Target:
@@ -43,9 +45,13 @@ def target(lane: str, operation: str, group: str, limits: Limits, key: str = "")
     )
 
 
-def record(where: Target, ids: Sequence[Identifier], event_id: int, at: float = 0.0, item: bytes = b"{}") -> Record:
+def record(
+    where: Target, ids: Sequence[Identifier], event_id: int, at: float = 0.0, item: bytes = b"{}"
+) -> Record:
     """Return a record with these identifiers."""
-    return Record(where, tuple(value for _, value in ids), tuple(wire for wire, _ in ids), item, event_id, at)
+    return Record(
+        where, tuple(value for _, value in ids), tuple(wire for wire, _ in ids), item, event_id, at
+    )
 
 
 def identifiers(one: Record) -> frozenset[Identifier]:
@@ -82,5 +88,10 @@ def _x() -> Destination:
 
 def connection(routes: Sequence[Mapping[str, Any]], **more: Any) -> Connection:
     """Return a connection to X."""
-    raw = {"destination": X, "settings": {"account_id": "18ce54d4x5t"}, "routes": list(routes), **more}
+    raw = {
+        "destination": X,
+        "settings": {"account_id": "18ce54d4x5t"},
+        "routes": list(routes),
+        **more,
+    }
     return make_connection(raw, "test", catalog())

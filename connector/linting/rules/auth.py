@@ -12,7 +12,14 @@ from connector.linting.examples import Bench, BenchRule
 from connector.linting.rule import Rule, at
 from connector.validation.explain import pointer
 
-_NOT_A_CREDENTIAL = {"connection", "content-length", "content-type", "cookie", "host", "transfer-encoding"}
+_NOT_A_CREDENTIAL = {
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "transfer-encoding",
+}
 
 
 def _schemes(destination: Destination) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -29,12 +36,19 @@ def credentials(destination: Destination) -> Iterator[Problem]:
         needed, optional = credentials_of(scheme), may_lack(scheme)
         if sorted(scheme.get("credentials", ())) != sorted(needed):
             message = "are not the credentials of this scheme"
-            hint = f"allowed: exactly {', '.join(needed)}" if needed else "allowed: none, leave it out"
+            hint = (
+                f"allowed: exactly {', '.join(needed)}" if needed else "allowed: none, leave it out"
+            )
             yield at(destination.document, f"{place}/credentials", message, hint)
         for index, name in enumerate(scheme.get("optional", ())):
             if name not in optional:
                 message = f"the credential '{name}' cannot be left out"
-                yield at(destination.document, f"{place}/optional/{index}", message, nearest(name, optional))
+                yield at(
+                    destination.document,
+                    f"{place}/optional/{index}",
+                    message,
+                    nearest(name, optional),
+                )
 
 
 def choice(destination: Destination) -> Iterator[Problem]:
@@ -44,10 +58,17 @@ def choice(destination: Destination) -> Iterator[Problem]:
     name, place = destination.auth["setting"], "/destination/auth/setting"
     schema = destination.settings.get(name)
     if schema is None:
-        yield at(destination.document, place, f"unknown setting '{name}'", nearest(name, destination.settings))
+        yield at(
+            destination.document,
+            place,
+            f"unknown setting '{name}'",
+            nearest(name, destination.settings),
+        )
     elif sorted(map(str, schema.get("enum", ()))) != sorted(destination.schemes):
         hint = f"its enum has to be {', '.join(destination.schemes)}"
-        yield at(destination.document, place, f"'{name}' has other values than there are schemes", hint)
+        yield at(
+            destination.document, place, f"'{name}' has other values than there are schemes", hint
+        )
     elif name not in destination.schema.get("required", ()) and "default" not in schema:
         hint = f"add '{name}' to 'required', or give it a default"
         yield at(destination.document, place, f"'{name}' may be absent", hint)
@@ -63,8 +84,15 @@ def token_url(destination: Destination) -> Iterator[Problem]:
                 message, hint = f"{{{name}}} is no setting", nearest(name, destination.settings)
             elif schema.get("type") != "string":
                 message, hint = f"{{{name}}} is not always text", 'let its type be "string"'
-            elif "setting" not in destination.auth and name not in required and "default" not in schema:
-                message, hint = f"{{{name}}} may be absent", f"add '{name}' to 'required', or give it a default"
+            elif (
+                "setting" not in destination.auth
+                and name not in required
+                and "default" not in schema
+            ):
+                message, hint = (
+                    f"{{{name}}} may be absent",
+                    f"add '{name}' to 'required', or give it a default",
+                )
             else:
                 continue
             yield at(destination.document, f"{place}/token_url", message, hint)
@@ -72,7 +100,9 @@ def token_url(destination: Destination) -> Iterator[Problem]:
 
 def set_twice(destination: Destination) -> Iterator[Problem]:
     """Find what `auth` sets and something else sets too, in a header or the query: one would win. Take one out."""
-    queries = {name for action in destination.actions.values() for name in action.raw.get("query", {})}
+    queries = {
+        name for action in destination.actions.values() for name in action.raw.get("query", {})
+    }
     for place, scheme in _schemes(destination):
         yield from _header_twice(destination, place, scheme)
         if scheme.get("in") == "query" and scheme["name"] in queries:
@@ -80,10 +110,14 @@ def set_twice(destination: Destination) -> Iterator[Problem]:
             yield at(destination.document, f"{place}/name", message, "take one of the two out")
 
 
-def _header_twice(destination: Destination, place: str, scheme: Mapping[str, Any]) -> Iterator[Problem]:
+def _header_twice(
+    destination: Destination, place: str, scheme: Mapping[str, Any]
+) -> Iterator[Problem]:
     """Yield the headers of a scheme that are set elsewhere, or are none for a credential."""
     documents = [destination.raw, *(action.raw for action in destination.actions.values())]
-    seen = {name.lower() for raw in documents for name in raw.get("headers", {})} - {"authorization"}
+    seen = {name.lower() for raw in documents for name in raw.get("headers", {})} - {
+        "authorization"
+    }
     seen |= _NOT_A_CREDENTIAL
     for below, name in _headers(scheme):
         if name.lower() in seen:
@@ -113,10 +147,17 @@ def key_in_body(bench: Bench) -> Iterator[Problem]:
         for sample in bench.samples if scheme.get("in") == "body" else ():
             known = isinstance(sample.body, dict) and scheme["name"] not in sample.body
             if not known:
-                what = "has this member already" if isinstance(sample.body, dict) else "is no JSON object"
+                what = (
+                    "has this member already"
+                    if isinstance(sample.body, dict)
+                    else "is no JSON object"
+                )
                 hint = bench.seen_with(sample.action, sample.place)
                 yield at(
-                    bench.destination.document, f"{place}/in", f"the key stands in the body, and a body {what}", hint
+                    bench.destination.document,
+                    f"{place}/in",
+                    f"the key stands in the body, and a body {what}",
+                    hint,
                 )
                 break
 

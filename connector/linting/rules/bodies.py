@@ -43,10 +43,19 @@ def refused_example(bench: Bench) -> Iterator[Problem]:
     for action in bench.destination.actions.values():
         if "examples" not in action.schema:
             hint = 'add "examples": [{parameter: value, …}]'
-            yield at(action.document, "", "the action has no examples: lint cannot see what it renders", hint)
+            yield at(
+                action.document,
+                "",
+                "the action has no examples: lint cannot see what it renders",
+                hint,
+            )
     for tried in bench.tried:
         document = tried.action.document
-        unknown = [name for name in lookup(document.content, tried.place) if name not in tried.action.properties]
+        unknown = [
+            name
+            for name in lookup(document.content, tried.place)
+            if name not in tried.action.properties
+        ]
         for name in unknown:
             hint = nearest(name, tried.action.properties)
             yield at(document, f"{tried.place}/{name}", f"unknown parameter '{name}'", hint)
@@ -64,7 +73,9 @@ def refused_identifier(bench: Bench) -> Iterator[Problem]:
             yield from _refused_identifiers(bench, action, bench.needed(action, good))
 
 
-def _refused_identifiers(bench: Bench, action: Action, needed: Mapping[str, Any]) -> Iterator[Problem]:
+def _refused_identifiers(
+    bench: Bench, action: Action, needed: Mapping[str, Any]
+) -> Iterator[Problem]:
     for identifier in action.identifiers:
         name = identifier.parameter
         for index, example in enumerate(action.properties[name].get("examples", ())):
@@ -82,7 +93,9 @@ def wrong_size(bench: Bench) -> Iterator[Problem]:
     """
     for records in _by_envelope(bench).values():
         measured = (
-            _measured(bench, action, record, layout) for action, record in records for layout in _layouts(action.caps)
+            _measured(bench, action, record, layout)
+            for action, record in records
+            for layout in _layouts(action.caps)
         )
         yield from islice((problem for problem in measured if problem), 1)
 
@@ -93,7 +106,9 @@ def _by_envelope(bench: Bench) -> dict[str, Collection[tuple[Action, Record]]]:
     for tried in bench.tried:
         if tried.record:
             shape = tuple((name, value is None) for name, value in tried.record.target.group)
-            found.setdefault(tried.action.raw.get("envelope", ""), {}).setdefault(shape, (tried.action, tried.record))
+            found.setdefault(tried.action.raw.get("envelope", ""), {}).setdefault(
+                shape, (tried.action, tried.record)
+            )
     return {envelope: records.values() for envelope, records in found.items()}
 
 
@@ -109,7 +124,9 @@ def _layouts(caps: Limits) -> Iterator[tuple[int, ...]]:
 _MANY = 1200
 
 
-def _measured(bench: Bench, action: Action, record: Record, layout: tuple[int, ...]) -> Problem | None:
+def _measured(
+    bench: Bench, action: Action, record: Record, layout: tuple[int, ...]
+) -> Problem | None:
     """Render so many items in so many groups; say what is wrong with the body."""
     items = [b'"probe-%06d"' % index for index in range(sum(layout))]
     runs = tuple(run for run, count in enumerate(layout) for _ in range(count))
@@ -129,12 +146,12 @@ def _measured(bench: Bench, action: Action, record: Record, layout: tuple[int, .
         hint = "each item has to stand in it once: write {{ group.items }} in a loop over groups, or {{ items }}"
         return bench.in_template(action, "envelope", message, hint)
     target = record.target
-    added = target.base_bytes + len(layout) * target.group_bytes + sum(len(item) + 1 for item in items)
+    added = (
+        target.base_bytes + len(layout) * target.group_bytes + sum(len(item) + 1 for item in items)
+    )
     if len(body) > added:
         message = f"{what} has {len(body)} bytes, more than the {added} of its parts"
-        hint = (
-            "sizes are added up: what stands around items and groups has to be of one length, without numbers that grow"
-        )
+        hint = "sizes are added up: what stands around items and groups has to be of one length, without numbers that grow"
         return bench.in_template(action, "envelope", message, hint)
     return None
 

@@ -23,10 +23,17 @@ from connector.validation.explain import pointer
 def flag(destination: Destination) -> Iterator[Problem]:
     """Find a flag that is no boolean parameter: nothing could say that digests come. Name one, or add it."""
     for action, identifier, place in identifiers(destination):
-        booleans = [name for name in parameters(action) if action.properties[name].get("type") == "boolean"]
+        booleans = [
+            name for name in parameters(action) if action.properties[name].get("type") == "boolean"
+        ]
         if identifier.flag and identifier.flag not in booleans:
             hint = nearest(identifier.flag, booleans)
-            yield at(action.document, f"{place}/prehashed/flag", f"'{identifier.flag}' is no boolean parameter", hint)
+            yield at(
+                action.document,
+                f"{place}/prehashed/flag",
+                f"'{identifier.flag}' is no boolean parameter",
+                hint,
+            )
 
 
 def no_identifier(destination: Destination) -> Iterator[Problem]:
@@ -34,7 +41,9 @@ def no_identifier(destination: Destination) -> Iterator[Problem]:
     for action in destination.actions.values():
         if not any(identifier.alone for identifier in action.identifiers):
             message = "no parameter of this action names a person"
-            hint = "give a parameter the keyword 'identifier'" + (', without "alone": false' if action.wires else "")
+            hint = "give a parameter the keyword 'identifier'" + (
+                ', without "alone": false' if action.wires else ""
+            )
             yield at(action.document, "/properties", message, hint)
 
 
@@ -67,9 +76,15 @@ def _unfilled(name: str, action: Action, destination: Destination) -> Iterator[t
     if schema is None:
         schema, required = action.properties.get(name), action.schema.get("required", ())
     if schema is None:
-        yield "is neither a setting nor a parameter", nearest(name, [*destination.settings, *told_names(action)])
+        yield (
+            "is neither a setting nor a parameter",
+            nearest(name, [*destination.settings, *told_names(action)]),
+        )
     elif "identifier" in schema:
-        yield "names a person, and a person's identifier never stands in a URL, a header or an audience", ""
+        yield (
+            "names a person, and a person's identifier never stands in a URL, a header or an audience",
+            "",
+        )
     elif name not in required and "default" not in schema:
         yield (
             "may be absent: it has no default and is not required",
@@ -84,7 +99,10 @@ def _not_text(kinds: str | list[str]) -> Iterator[tuple[str, str]]:
     words = {"array": "a list", "number": "a number with a fraction", "object": "an object"}
     for kind in [kinds] if isinstance(kinds, str) else kinds:
         if kind in words:
-            yield f"may be {words[kind]}, and one text is due here", f"take '{kind}' out of its type"
+            yield (
+                f"may be {words[kind]}, and one text is due here",
+                f"take '{kind}' out of its type",
+            )
 
 
 def group(destination: Destination) -> Iterator[Problem]:
@@ -99,12 +117,21 @@ def _members(action: Action, kind: str) -> Iterator[Problem]:
     for key, raw in action.raw.get(kind, {}).items():
         place = f"/action/{kind}{pointer([key])}"
         if kind == "group" and key == "items":
-            yield at(action.document, place, "a group member cannot be called 'items'", "its records are called so")
+            yield at(
+                action.document,
+                place,
+                "a group member cannot be called 'items'",
+                "its records are called so",
+            )
         if not isinstance(raw, dict):
             continue
         if kind == "request" and isinstance(raw.get("default"), dict):
-            message = "is only known when the request is built, and 'request' says before who shares one"
-            yield at(action.document, f"{place}/default", message, "use 'group', or a fixed default")
+            message = (
+                "is only known when the request is built, and 'request' says before who shares one"
+            )
+            yield at(
+                action.document, f"{place}/default", message, "use 'group', or a fixed default"
+            )
         if raw["param"] not in known:
             message = f"unknown parameter '{raw['param']}'"
             if raw["param"] in action.properties:
@@ -131,9 +158,19 @@ def _parts(action: Action) -> Iterator[Problem]:
         for index, wire in enumerate(wires):
             place = f"/action/split/parts{pointer([part, index])}"
             if wire not in action.wires:
-                yield at(action.document, place, f"unknown wire key '{wire}'", nearest(wire, action.wires))
+                yield at(
+                    action.document,
+                    place,
+                    f"unknown wire key '{wire}'",
+                    nearest(wire, action.wires),
+                )
             elif seen.setdefault(wire, part) != part:
-                yield at(action.document, place, f"'{wire}' stands in {seen[wire]} too", "every wire key has one part")
+                yield at(
+                    action.document,
+                    place,
+                    f"'{wire}' stands in {seen[wire]} too",
+                    "every wire key has one part",
+                )
         if action.companions.issuperset(wires):
             message = "no wire key of this part names a person alone: it would never be sent"
             hint = "put it into the part of an identifier that does"
@@ -154,11 +191,14 @@ def parted_lanes(destination: Destination) -> Iterator[Problem]:
         opposite, undoes = _OPPOSITES[action.operation]
         if (opposite, _lane(action)) not in lanes:
             message = f"no action {undoes} people in the lane of '{action.id}'"
-            hint = (
-                "requests of two lanes overtake each other: let 'audience' name the set, the same text in both actions"
-            )
+            hint = "requests of two lanes overtake each other: let 'audience' name the set, the same text in both actions"
             place = "audience" if "audience" in action.raw else "path"
-            yield at(action.document, f"/action/{place}", message, f"{hint}, or give both the same path and query")
+            yield at(
+                action.document,
+                f"/action/{place}",
+                message,
+                f"{hint}, or give both the same path and query",
+            )
 
 
 #: Operation → the one that undoes it, and what that does.
@@ -167,7 +207,9 @@ _OPPOSITES = {"add": ("remove", "removes"), "remove": ("add", "adds")}
 
 def _lane(action: Action) -> str:
     """Return what a lane is told apart by: two actions with equal texts share lanes."""
-    queries = "&".join(f"{name}={text}" for name, text in sorted(action.raw.get("query", {}).items()))
+    queries = "&".join(
+        f"{name}={text}" for name, text in sorted(action.raw.get("query", {}).items())
+    )
     return str(action.raw.get("audience") or f"{action.raw['path']}?{queries}")
 
 
@@ -179,7 +221,9 @@ def limit_above_cap(destination: Destination) -> Iterator[Problem]:
             document = action.document if own else destination.document
             place = f"/{'action' if own else 'destination'}/limits/defaults/{name}"
             usual, cap = getattr(action.usual, name), getattr(action.caps, name)
-            yield at(document, place, f"{usual} is above the cap of {cap}", f"allowed: at most {cap}")
+            yield at(
+                document, place, f"{usual} is above the cap of {cap}", f"allowed: at most {cap}"
+            )
 
 
 def one_wire_two_ways(destination: Destination) -> Iterator[Problem]:
@@ -191,13 +235,20 @@ def one_wire_two_ways(destination: Destination) -> Iterator[Problem]:
     for action, identifier, place in identifiers(destination):
         ways: dict[str, Any] = {"hash": identifier.hash}
         if identifier.prehashed is not True:
-            ways["normalize"] = action.properties[identifier.parameter]["identifier"].get("normalize", [])
+            ways["normalize"] = action.properties[identifier.parameter]["identifier"].get(
+                "normalize", []
+            )
         for keyword, way in ways.items():
             mine = (f"{action.id}.{identifier.parameter}", way)
             other, theirs = first.setdefault((action.raw["path"], identifier.wire, keyword), mine)
             if way != theirs:
                 message = f"differs from {other}, which sends '{identifier.wire}' too: {json.dumps(theirs)}"
-                yield at(action.document, f"{place}/{keyword}", message, "the same person would become two values")
+                yield at(
+                    action.document,
+                    f"{place}/{keyword}",
+                    message,
+                    "the same person would become two values",
+                )
                 break
 
 
@@ -212,7 +263,10 @@ def unnamed(destination: Destination) -> Iterator[Problem]:
             for member in ("title", "description"):
                 if not schema[member].strip():
                     yield at(
-                        document, f"{place}/{member}", "is blank", "say what it is to the person who fills in a form"
+                        document,
+                        f"{place}/{member}",
+                        "is blank",
+                        "say what it is to the person who fills in a form",
                     )
             other = seen.setdefault(schema["title"], name)
             if other != name and schema["title"].strip():
@@ -225,13 +279,28 @@ def address(destination: Destination) -> Iterator[Problem]:
 
     A connection has a `base_url` of its own for a sandbox or a proxy.
     """
-    text, document, place = destination.raw["base_url"], destination.document, "/destination/base_url"
+    text, document, place = (
+        destination.raw["base_url"],
+        destination.document,
+        "/destination/base_url",
+    )
     for name in placeholders(text):
         found = list(_unfilled_setting(name, destination))
-        if not found and text != f"{{{name}}}" and not {"enum", "pattern"} & destination.settings[name].keys():
-            found.append(("may be any text, and becomes a part of the address", "give it an enum or a pattern"))
+        if (
+            not found
+            and text != f"{{{name}}}"
+            and not {"enum", "pattern"} & destination.settings[name].keys()
+        ):
+            found.append(
+                (
+                    "may be any text, and becomes a part of the address",
+                    "give it an enum or a pattern",
+                )
+            )
         if found:
-            yield from (at(document, place, f"{{{name}}} {message}", hint) for message, hint in found)
+            yield from (
+                at(document, place, f"{{{name}}} {message}", hint) for message, hint in found
+            )
             return
     url = urlsplit(destination.base_url(destination.example_settings))
     host = url.hostname or ""
@@ -248,10 +317,15 @@ def method(destination: Destination) -> Iterator[Problem]:
     for action in destination.actions.values():
         for name in placeholders(action.raw["method"]):
             found = list(_unfilled_setting(name, destination))
-            if not found and not set(_METHODS).issuperset(destination.settings[name].get("enum", (None,))):
+            if not found and not set(_METHODS).issuperset(
+                destination.settings[name].get("enum", (None,))
+            ):
                 hint = f"give the setting an enum of some of {', '.join(_METHODS)}"
                 found.append(("may hold another word than a method", hint))
-            yield from (at(action.document, "/action/method", f"{{{name}}} {text}", hint) for text, hint in found)
+            yield from (
+                at(action.document, "/action/method", f"{{{name}}} {text}", hint)
+                for text, hint in found
+            )
 
 
 def _unfilled_setting(name: str, destination: Destination) -> Iterator[tuple[str, str]]:
@@ -270,14 +344,19 @@ def more_headers(destination: Destination) -> Iterator[Problem]:
     """Find `more_headers` that names no object: headers that a customer sets would not be sent. Name such a setting."""
     name = destination.raw.get("more_headers", "")
     if name and destination.settings.get(name, {}).get("type") != "object":
-        objects = [known for known, about in destination.settings.items() if about["type"] == "object"]
+        objects = [
+            known for known, about in destination.settings.items() if about["type"] == "object"
+        ]
         message, hint = f"'{name}' is no setting of type object", nearest(name, objects)
         yield at(destination.document, "/destination/more_headers", message, hint)
 
 
 def unknown_property(destination: Destination) -> Iterator[Problem]:
     """Find a required property that does not exist: no record would be valid. Mend the name."""
-    documents = [destination.document, *(action.document for action in destination.actions.values())]
+    documents = [
+        destination.document,
+        *(action.document for action in destination.actions.values()),
+    ]
     for document in documents:
         known = document.content.get("properties", {})
         for place, name in _asked_for(document.content):
@@ -288,7 +367,10 @@ def unknown_property(destination: Destination) -> Iterator[Problem]:
 def _asked_for(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     lists = {"/required": schema.get("required", ())}
     for keyword in ("anyOf", "allOf", "oneOf"):
-        lists |= {f"/{keyword}/{i}/required": part["required"] for i, part in enumerate(schema.get(keyword, ()))}
+        lists |= {
+            f"/{keyword}/{i}/required": part["required"]
+            for i, part in enumerate(schema.get(keyword, ()))
+        }
     for name, needed in schema.get("dependentRequired", {}).items():
         yield f"/dependentRequired/{name}", name
         lists[f"/dependentRequired/{name}"] = needed
@@ -301,7 +383,12 @@ def digest_steps(destination: Destination) -> Iterator[Problem]:
     for action, identifier, place in identifiers(destination):
         if identifier.hash == "none" and (identifier.prehashed or identifier.flag):
             message = 'says nothing: with "hash": "none" the value is never hashed'
-            yield at(action.document, f"{place}/prehashed", message, "take 'prehashed' out, or hash the value")
+            yield at(
+                action.document,
+                f"{place}/prehashed",
+                message,
+                "take 'prehashed' out, or hash the value",
+            )
         elif identifier.prehashed is True:
             for index, (step, _) in enumerate(identifier.normalize):
                 if step not in ("trim", "lowercase"):
@@ -310,16 +397,30 @@ def digest_steps(destination: Destination) -> Iterator[Problem]:
                     yield at(action.document, f"{place}/normalize/{index}", message, hint)
 
 
-_SAMPLES = (" Ann.B@Example.com\t", " +1 202-555-0123 ", "+12025550123", " @@AdsAPI ", "@ Ads", " 0042 ", "AB-cd-09")
+_SAMPLES = (
+    " Ann.B@Example.com\t",
+    " +1 202-555-0123 ",
+    "+12025550123",
+    " @@AdsAPI ",
+    "@ Ads",
+    " 0042 ",
+    "AB-cd-09",
+)
 
 
 def unstable_steps(destination: Destination) -> Iterator[Problem]:
     """Find steps that change a value again when taken twice: one person becomes two. Put them in another order."""
     for action, identifier, place in identifiers(destination):
-        sample = next((text for text in _samples(identifier) if _changes_again(identifier, text)), None)
+        sample = next(
+            (text for text in _samples(identifier) if _changes_again(identifier, text)), None
+        )
         if sample is not None and identifier.prehashed is not True:
-            message = f"taken twice, the steps give something else than once, for example for {sample!r}"
-            yield at(action.document, f"{place}/normalize", message, "mostly 'trim' has to come first")
+            message = (
+                f"taken twice, the steps give something else than once, for example for {sample!r}"
+            )
+            yield at(
+                action.document, f"{place}/normalize", message, "mostly 'trim' has to come first"
+            )
 
 
 def _samples(identifier: Identifier) -> Iterator[str]:
@@ -348,13 +449,22 @@ def one_name_twice(destination: Destination) -> Iterator[Problem]:
                 yield at(action.document, f"/properties/{name}", f"'{name}' is a setting too", hint)
 
 
-_OWN_HEADERS = ("authorization", "connection", "content-length", "cookie", "host", "transfer-encoding")
+_OWN_HEADERS = (
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "host",
+    "transfer-encoding",
+)
 
 
 def own_header(destination: Destination) -> Iterator[Problem]:
     """Find a header that the connector sets itself: a credential would stand here, or a request break. Take it out."""
     documents = [(destination.document, "/destination", destination.raw)]
-    documents += [(action.document, "/action", action.raw) for action in destination.actions.values()]
+    documents += [
+        (action.document, "/action", action.raw) for action in destination.actions.values()
+    ]
     for document, place, raw in documents:
         for name in raw.get("headers", {}):
             if name.lower() in _OWN_HEADERS:

@@ -29,10 +29,14 @@ def response_expression(destination: Destination) -> Iterator[Problem]:
     """Find an expression of a response rule that cannot be used: the rule would never hold. Mend it."""
     for expression in _response_expressions(destination):
         yield from _wrong(expression, {})
-        for member in syntax.unknown_members(syntax.expression_tree(expression.source), {"headers": ()}):
+        for member in syntax.unknown_members(
+            syntax.expression_tree(expression.source), {"headers": ()}
+        ):
             if member.name != member.name.lower():
                 message = f"no header is called '{member.name}' here: the names are in lower case"
-                yield at(expression.document, expression.place, message, f"write '{member.name.lower()}'")
+                yield at(
+                    expression.document, expression.place, message, f"write '{member.name.lower()}'"
+                )
 
 
 def check_expression(destination: Destination) -> Iterator[Problem]:
@@ -57,7 +61,9 @@ def duration(destination: Destination) -> Iterator[Problem]:
     for action in destination.actions.values():
         for key, raw in action.raw.get("group", {}).items():
             default = raw.get("default") if isinstance(raw, dict) else None
-            for message in syntax.wrong_duration(default["now"]) if isinstance(default, dict) else ():
+            for message in (
+                syntax.wrong_duration(default["now"]) if isinstance(default, dict) else ()
+            ):
                 yield at(action.document, f"/action/group{pointer([key])}/default/now", message)
     for expression in _expressions(destination):
         for message, _ in syntax.wrong_durations(syntax.expression_tree(expression.source)):
@@ -87,7 +93,9 @@ def _expressions(destination: Destination) -> Iterator[_Expression]:
 def _response_expressions(destination: Destination) -> Iterator[_Expression]:
     for document, place, rule in _rules(destination):
         for name in ("when", "at", "each", "detail", "error", "position", "later"):
-            of_entry = name in ("error", "position", "later") or (name == "detail" and "each" in rule)
+            of_entry = name in ("error", "position", "later") or (
+                name == "detail" and "each" in rule
+            )
             if name in rule:
                 names = entries.ENTRY_NAMES if of_entry else entries.NAMES
                 yield _Expression(document, f"{place}/{name}", rule[name], names)
@@ -97,13 +105,21 @@ def _check_expressions(action: Action) -> Iterator[_Expression]:
     for index, check in enumerate(action.raw.get("checks", ())):
         for name in ("require", "if"):
             if name in check:
-                yield _Expression(action.document, f"/action/checks/{index}/{name}", check[name], targets.CHECK_NAMES)
+                yield _Expression(
+                    action.document,
+                    f"/action/checks/{index}/{name}",
+                    check[name],
+                    targets.CHECK_NAMES,
+                )
 
 
 def _rules(destination: Destination) -> Iterator[tuple[Document, str, Mapping[str, Any]]]:
     lists: list[tuple[Document, str, Iterable[Mapping[str, Any]]]] = [
         (destination.document, "/destination/responses", destination.raw.get("responses", ())),
-        *((a.document, "/action/responses", a.raw.get("responses", ())) for a in destination.actions.values()),
+        *(
+            (a.document, "/action/responses", a.raw.get("responses", ()))
+            for a in destination.actions.values()
+        ),
     ]
     for document, place, rules in lists:
         yield from ((document, f"{place}/{index}", rule) for index, rule in enumerate(rules))

@@ -48,7 +48,11 @@ def _shapes(action: Action) -> Iterator[tuple[str, ...]]:
         return
     if not split or split.values != 1:
         yield from ((wire, wire) for wire in naming)
-    yield from (pair for pair in combinations(naming, _SEVERAL) if not split or _part(action, *pair) is not None)
+    yield from (
+        pair
+        for pair in combinations(naming, _SEVERAL)
+        if not split or _part(action, *pair) is not None
+    )
 
 
 _SEVERAL = 2
@@ -57,7 +61,11 @@ _SEVERAL = 2
 def _part(action: Action, *wires: str) -> str | None:
     """Return the name of the part of a split that all of these stand in: "" without parts, None when there is none."""
     parts = action.split.parts if action.split else {}
-    return next((name for name, known in parts.items() if set(wires) <= set(known)), None) if parts else ""
+    return (
+        next((name for name, known in parts.items() if set(wires) <= set(known)), None)
+        if parts
+        else ""
+    )
 
 
 class _Items:
@@ -66,8 +74,12 @@ class _Items:
     def __init__(self, bench: Bench, action: Action, good: Record) -> None:
         self._action = action
         self._params = good.target.params
-        template = read_template(bench.destination.templates, action.raw["item"], "", ItemRenderer.NAMES)
-        self._plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
+        template = read_template(
+            bench.destination.templates, action.raw["item"], "", ItemRenderer.NAMES
+        )
+        self._plain = {
+            identifier.wire for identifier in action.identifiers if identifier.hash == "none"
+        }
         shared = {"operation": action.operation, "settings": bench.settings}
         self._renderer = ItemRenderer(template, action.wires, self._plain, shared)
 
@@ -81,21 +93,35 @@ class _Items:
         except RenderError:
             return ""  # such a record is rejected, and that is told
         text = item.decode().lower()
-        return next((wire for wire, value in zip(wires, values, strict=True) if value not in text), "")
+        return next(
+            (wire for wire, value in zip(wires, values, strict=True) if value not in text), ""
+        )
 
     def _value(self, wire: str, number: int) -> str:
         """Return a made-up value. Digits are text, and what makes a number of a text can take them."""
-        return f"86753{number:03}" if wire in self._plain else sha256(f"{wire} {number}".encode()).hexdigest()
+        return (
+            f"86753{number:03}"
+            if wire in self._plain
+            else sha256(f"{wire} {number}".encode()).hexdigest()
+        )
 
     def _params_of(self, wires: tuple[str, ...]) -> Mapping[str, Any]:
         split = self._action.split
-        return {**self._params, split.name: _part(self._action, *wires)} if split and split.name else self._params
+        return (
+            {**self._params, split.name: _part(self._action, *wires)}
+            if split and split.name
+            else self._params
+        )
 
     def _allowed(self, wires: Sequence[str]) -> bool:
         """Whether a person may have these and nothing else, by whichever parameters."""
         given = [name for name, value in self._params.items() if value is not None]
         people = [
-            {identifier.parameter for identifier in self._action.identifiers if identifier.wire == wire}
+            {
+                identifier.parameter
+                for identifier in self._action.identifiers
+                if identifier.wire == wire
+            }
             for wire in dict.fromkeys(wires)
         ]
         return any(_may_be(self._action, [*given, *names]) for names in _choices(people))
@@ -127,13 +153,22 @@ def _said(lost: str, wires: tuple[str, ...]) -> tuple[str, str]:
     member = f"ids.{lost}" if lost.isidentifier() else f"ids['{lost}']"
     hint = f"write the whole list: {{{{ {member} }}}}"
     if len(wires) == 1:
-        return f"the item does not hold '{lost}' when there is nothing else: nobody would be named", hint
+        return (
+            f"the item does not hold '{lost}' when there is nothing else: nobody would be named",
+            hint,
+        )
     if len(set(wires)) == 1:
         message = f"the item does not hold every value of '{lost}': one of two would be lost without a word"
-        return message, f'{hint}; or let further values be items of their own: "split": {{"values": 1}}'
+        return (
+            message,
+            f'{hint}; or let further values be items of their own: "split": {{"values": 1}}',
+        )
     other = next(wire for wire in wires if wire != lost)
     message = f"the item does not hold '{lost}' when there is '{other}' too: it would be lost without a word"
-    return message, f'{hint}; or let each value be an item of its own: "split": {{"identifiers": 1}}'
+    return (
+        message,
+        f'{hint}; or let each value be an item of its own: "split": {{"identifiers": 1}}',
+    )
 
 
 #: Code and rule.

@@ -36,7 +36,11 @@ def sandbox(bench: Bench) -> Iterator[Problem]:
 
     Cases and `send --sandbox` would show something else than the vendor does. Mend its templates, or the rules.
     """
-    lossy = {action.id for action in bench.destination.actions.values() if next(losses(bench, action), None)}
+    lossy = {
+        action.id
+        for action in bench.destination.actions.values()
+        if next(losses(bench, action), None)
+    }
     for sample in bench.samples:
         if sample.action.sandbox and not sample.refused:
             trial = _Trial(bench, sample)
@@ -48,7 +52,9 @@ def sandbox(bench: Bench) -> Iterator[Problem]:
                     yield from part()
                 except RenderError as error:
                     yield trial.problem(
-                        name, f"cannot be rendered: {error}", bench.seen_with(sample.action, sample.place)
+                        name,
+                        f"cannot be rendered: {error}",
+                        bench.seen_with(sample.action, sample.place),
                     )
 
 
@@ -63,7 +69,11 @@ class _Trial:
         self._path = {name: str(values[name]) for name in placeholders(sample.action.raw["path"])}
         audience = sample.batch.lane if "audience" in sample.action.raw else None
         self._groups = [
-            (target.operation, [frozenset(zip(record.wires, record.ids, strict=True)) for record in records], audience)
+            (
+                target.operation,
+                [frozenset(zip(record.wires, record.ids, strict=True)) for record in records],
+                audience,
+            )
             for target, records in sample.batch.groups()
         ]
         self._sent = len(sample.batch.records)
@@ -74,7 +84,12 @@ class _Trial:
             return
         request = self._sample.request
         headers = {name.lower(): text for name, text in request.headers.items()}
-        context = {"body": self._sample.body, "path": self._path, "method": request.method, "headers": headers}
+        context = {
+            "body": self._sample.body,
+            "path": self._path,
+            "method": request.method,
+            "headers": headers,
+        }
         read, sent = _as_read(self._rendered("reads", context)), self._groups
         apart = self._sample.action.caps.groups is None
         if apart:
@@ -91,7 +106,10 @@ class _Trial:
         """Yield when success is not taken for a delivery, or fewer people than were sent are."""
         answers: list[Any] = []
         for missing in (0, 1):
-            groups = [{"operation": op, "sent": len(people), "accepted": len(people)} for op, people, _ in self._groups]
+            groups = [
+                {"operation": op, "sent": len(people), "accepted": len(people)}
+                for op, people, _ in self._groups
+            ]
             groups[0]["accepted"] = len(self._groups[0][1]) - missing
             context = {"groups": groups, "sent": self._sent, "accepted": self._sent - missing}
             answers.append(self._rendered("success", {**context, **self._shared()}))
@@ -105,9 +123,13 @@ class _Trial:
 
     def refusal(self) -> Iterator[Problem]:
         """Yield when a refusal cannot be rendered, or is taken for a delivery."""
-        errors: list[list[dict[str, Any]]] = [[{"message": "is not allowed", "parameter": None}] for _ in self._groups]
+        errors: list[list[dict[str, Any]]] = [
+            [{"message": "is not allowed", "parameter": None}] for _ in self._groups
+        ]
         shared = {"message": "is not allowed", "errors": [], **self._shared()}
-        contexts = [{**shared, "status": status, "code": code} for code, status in _REFUSALS.items()]
+        contexts = [
+            {**shared, "status": status, "code": code} for code, status in _REFUSALS.items()
+        ]
         contexts += [{**contexts[-1], "errors": errors}, {**contexts[0], "path": {}, "body": None}]
         fixed = self._sample.action.sandbox.get("refusal_status")
         believed = [
@@ -116,7 +138,9 @@ class _Trial:
             if self._delivered(fixed or context["status"], self._rendered("refusal", context))
         ]
         if believed:
-            words = ", ".join(dict.fromkeys(f"{context['code']} ({context['status']})" for context in believed))
+            words = ", ".join(
+                dict.fromkeys(f"{context['code']} ({context['status']})" for context in believed)
+            )
             message = f"is taken for a delivery by the response rules: {words}"
             yield self.problem("refusal", message, "let the rules look at 'status'")
 
@@ -158,10 +182,16 @@ def _as_read(groups: Any) -> Any:
 
 def _one_by_one(groups: Any) -> Any:
     """Return a group for each person: where groups have no cap, a vendor need not tell them apart."""
-    return groups and [(operation, [person], audience) for operation, people, audience in groups for person in people]
+    return groups and [
+        (operation, [person], audience)
+        for operation, people, audience in groups
+        for person in people
+    ]
 
 
-def _difference(sent: list[_Group], read: list[_Group] | None, wires: Collection[str], entries: str) -> str:
+def _difference(
+    sent: list[_Group], read: list[_Group] | None, wires: Collection[str], entries: str
+) -> str:
     """Return what the first entries that differ hold, without any value."""
     if read is None:
         return "what it gives is not of that form"
@@ -178,8 +208,13 @@ def _difference(sent: list[_Group], read: list[_Group] | None, wires: Collection
 def _without_values(group: _Group, wires: Collection[str]) -> str:
     """Return a group in words that hold no value, though a template may have put one where a word is due."""
     operation, people, audience = group
-    counts = [Counter(wire if wire in wires else "unknown key" for wire, _ in person) for person in people]
-    shown = [", ".join(f"{wire} {count}" for wire, count in sorted(one.items())) for one in counts[:_MOST_SHOWN]]
+    counts = [
+        Counter(wire if wire in wires else "unknown key" for wire, _ in person) for person in people
+    ]
+    shown = [
+        ", ".join(f"{wire} {count}" for wire, count in sorted(one.items()))
+        for one in counts[:_MOST_SHOWN]
+    ]
     more = ["…"] if len(counts) > _MOST_SHOWN else []
     known = operation if operation in ("add", "remove") else "unknown operation"
     named = "no audience" if audience is None else "an audience"

@@ -52,7 +52,10 @@ def missing_template(destination: Destination) -> Iterator[Problem]:
         if role.source is None:
             message, hint = f"'{role.path.name}' is not UTF-8 text", "save it as UTF-8"
             if not role.path.is_file():
-                message, hint = f"there is no template '{role.path.name}'", nearest(role.path.name, there)
+                message, hint = (
+                    f"there is no template '{role.path.name}'",
+                    nearest(role.path.name, there),
+                )
             yield at(role.document, role.place, message, hint)
 
 
@@ -78,7 +81,9 @@ def unknown_name(destination: Destination) -> Iterator[Problem]:
         source = role.source or ""
         for member in syntax.unknown_members(syntax.template_tree(source), role.members):
             message = f"'{member.root}' has no member '{member.name}'"
-            yield _in_template(role, member.line, message, nearest(member.name, role.known(member.root)))
+            yield _in_template(
+                role, member.line, message, nearest(member.name, role.known(member.root))
+            )
 
 
 def template_duration(destination: Destination) -> Iterator[Problem]:
@@ -93,13 +98,23 @@ def unused_file(destination: Destination) -> Iterator[Problem]:
     used = {role.path.name for role in roles(destination)}
     for path in sorted(destination.templates.glob("*.j2")):
         if path.name not in used:
-            yield Problem("", str(path), "", "no action uses this template", "name it in an action, or take it away")
+            yield Problem(
+                "",
+                str(path),
+                "",
+                "no action uses this template",
+                "name it in an action, or take it away",
+            )
     schemas = Path(destination.document.origin("")[0]).parent
     reached = _reached(schemas)
     for path in sorted(schemas.glob("*.json")):
         if path.name not in reached:
             yield Problem(
-                "", str(path), "", "no action refers to this file", 'refer to it with "$ref", or take it away'
+                "",
+                str(path),
+                "",
+                "no action refers to this file",
+                'refer to it with "$ref", or take it away',
             )
 
 
@@ -108,7 +123,11 @@ def _reached(schemas: Path) -> set[str]:
     todo = [path for path in schemas.glob("*.json") if kind_of(path) in ("action", "destination")]
     reached = {path.name for path in todo}
     while todo:
-        named = {reference.partition("#")[0] for reference in references(read_json(todo.pop()))} - reached - {""}
+        named = (
+            {reference.partition("#")[0] for reference in references(read_json(todo.pop()))}
+            - reached
+            - {""}
+        )
         reached |= named
         todo += [schemas / name for name in named]
     return reached
@@ -137,7 +156,9 @@ def roles(destination: Destination) -> Iterator[Role]:
         yield from _action_roles(action, destination)
     for name, file in _sandbox_files(destination.raw):
         place = f"/destination/sandbox/{name}"
-        yield Role(destination.document, place, destination.templates / file, TEMPLATE_NAMES[name], _GROUPS)
+        yield Role(
+            destination.document, place, destination.templates / file, TEMPLATE_NAMES[name], _GROUPS
+        )
 
 
 def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
@@ -153,7 +174,12 @@ def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
         ),
         "envelope": (
             rendering.Envelope.NAMES,
-            {"groups[]": group, "params": shared, "request": list(action.raw.get("request", {})), "settings": settings},
+            {
+                "groups[]": group,
+                "params": shared,
+                "request": list(action.raw.get("request", {})),
+                "settings": settings,
+            },
         ),
     }
     for name, (names, known) in members.items():

@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 
+from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Destination
 from connector.definitions.resolve import Document
 from connector.errors import Problem, nearest
 from connector.linting.rule import Rule, at, parameters
-from connector.pipeline.targets import ParameterError, compile_parameter
 from connector.validation.explain import pointer
 
 
@@ -35,7 +35,9 @@ def refused_settings(destination: Destination) -> Iterator[Problem]:
                 yield at(destination.document, place, f"the required setting '{name}' is missing")
         for name, value in example.items():
             if name in destination.settings:
-                yield from _refused(destination.document, f"{place}/{name}", name, destination.settings[name], value)
+                yield from _refused(
+                    destination.document, f"{place}/{name}", name, destination.settings[name], value
+                )
             else:
                 hint = nearest(name, destination.settings)
                 yield at(destination.document, f"{place}/{name}", f"unknown setting '{name}'", hint)
@@ -45,10 +47,16 @@ def no_setting(destination: Destination) -> Iterator[Problem]:
     """Find a required setting without a value for trying: the examples could not be run. Add an example."""
     if "examples" not in destination.schema:
         for name in destination.schema.get("required", ()):
-            if not {"default", "examples"} & destination.settings.get(name, {"examples": []}).keys():
+            if (
+                not {"default", "examples"}
+                & destination.settings.get(name, {"examples": []}).keys()
+            ):
                 hint = f'add "examples": [{{"{name}": …}}] at the top of the file'
                 yield at(
-                    destination.document, f"/properties/{name}", "has no example: lint cannot render anything", hint
+                    destination.document,
+                    f"/properties/{name}",
+                    "has no example: lint cannot render anything",
+                    hint,
                 )
 
 
@@ -56,11 +64,19 @@ def _refused_values(document: Document, name: str, schema: Mapping[str, Any]) ->
     for index, example in enumerate(schema.get("examples", ())):
         yield from _refused(document, f"/properties/{name}/examples/{index}", name, schema, example)
     if "default" in schema:
-        yield from _refused(document, f"/properties/{name}/default", name, schema, schema["default"], exact=True)
+        yield from _refused(
+            document, f"/properties/{name}/default", name, schema, schema["default"], exact=True
+        )
 
 
 def _refused(
-    document: Document, place: str, name: str, schema: Mapping[str, Any], value: Any, *, exact: bool = False
+    document: Document,
+    place: str,
+    name: str,
+    schema: Mapping[str, Any],
+    value: Any,
+    *,
+    exact: bool = False,
 ) -> Iterator[Problem]:
     """Yield why a value is refused; an `exact` one is taken as it stands, without what a mapped one is made first."""
     try:
@@ -72,12 +88,17 @@ def _refused(
         return  # a pattern that is none: another rule says so
     else:
         if exact and (taken != value or type(taken) is not type(value)):
-            yield at(document, place, "a default is taken as it stands", f"write {json.dumps(taken)}")
+            yield at(
+                document, place, "a default is taken as it stands", f"write {json.dumps(taken)}"
+            )
 
 
 def pattern(destination: Destination) -> Iterator[Problem]:
     """Find a pattern that is no regular expression: nothing could be checked with it. Mend the pattern."""
-    for document in (destination.document, *(action.document for action in destination.actions.values())):
+    for document in (
+        destination.document,
+        *(action.document for action in destination.actions.values()),
+    ):
         for place, text in _patterns(document.content, ""):
             if not _is_pattern(text):
                 hint = "allowed: what ECMA 262 and Python have in common, for example ^[0-9a-z]+$"

@@ -1,0 +1,52 @@
+"""A connection as typed values: one customer's settings, references to secrets, and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from connector.connection.secrets import SecretRef, find_secrets
+from connector.connection.urls import is_local
+from connector.definitions.model import Action, Destination, Limits
+from connector.errors import ConfigError, Problem
+
+
+class Route(NamedTuple):
+    """One route of a connection: which events it takes, for which action, and how it maps them."""
+
+    name: str
+    action: Action
+    when: str | None
+    map: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A checked connection. `limits` are those of the file; `file` names it in messages."""
+
+    file: str
+    destination: Destination
+    settings: Mapping[str, Any]
+    credentials: Mapping[str, SecretRef]
+    base_url: str
+    limits: Limits
+    event_id: str | None
+    routes: tuple[Route, ...]
+    order: str = "strict"
+    token_url: str = ""
+
+    def auth(self) -> Mapping[str, Any]:
+        """Return the auth of these settings. Raises ConfigError (C217) when secrets would go to an unexpected host."""
+        auth = self.destination.auth_of(self.settings)
+        if self.token_url:
+            return {**auth, "token_url": self.token_url}
+        if "token_url" in auth and is_local(self.base_url) and not is_local(auth["token_url"]):
+            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth['token_url']}"
+            hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
+            raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
+        return auth
+
+    def secrets(self) -> dict[str, str]:
+        """Return the secrets. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
+        return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)

@@ -1,0 +1,211 @@
+"""Mapping: paths, the first value that is there, and what counts as absent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.connection.mapping import (
+    compile_column,
+    compile_path,
+    compile_source,
+    compile_when,
+    is_absent,
+    parse_path,
+)
+from connector.templating.expressions import ExpressionError
+
+EVENT: dict[str, Any] = {
+    "a": 1, "b": {"c": {"d": "deep"}, "l": [1, 2], "n": None}, "l": ["x", "y"], "odd.name": 5, "[0]": 6, "sp ace": 7,
+    "rows": [{"v": 1, "w": [3, 4]}, {"v": None}, {"v": 2, "w": [5]}, "no"], "nested": [[1, 2], [3]], "empty": "",
+    "none": [], "null": None, "zero": 0, "false": False, "b.c": "flat", "é": "accent", "items": "I", "0": "zero",
+}  # fmt: skip
+
+PATHS: list[tuple[str, Any]] = [
+    ("a", 1),
+    ("b.c.d", "deep"),
+    ("b.c", {"d": "deep"}),
+    ("b.l", [1, 2]),
+    ("b.l[1]", 2),
+    ("l[0]", "x"),
+    ("l[2]", None),
+    ("l[*]", ["x", "y"]),
+    ("rows[*].v", [1, 2]),
+    ("rows[*].w", [3, 4, 5]),
+    ("rows[*].w[*]", [3, 4, 5]),
+    ("rows[*].w[0]", [3, 5]),
+    ("rows[0].v", 1),
+    ("rows[1].v", None),
+    ("rows[3].v", None),
+    ("rows[*].missing", None),
+    ("nested[*]", [1, 2, 3]),
+    ("nested[0][1]", 2),
+    ("nested[*][0]", [1, 3]),
+    ('["odd.name"]', 5),
+    ("['odd.name']", 5),
+    ('["[0]"]', 6),
+    ("sp ace", 7),
+    ("é", "accent"),
+    ('["b.c"]', "flat"),
+    ('b["c"].d', "deep"),
+    ('b["c"]["d"]', "deep"),
+    ("items", "I"),
+    ("0", "zero"),
+    ("zero", 0),
+    ("false", False),
+    ("empty", ""),
+    ("missing", None),
+    ("missing.deeper", None),
+    ("missing[0]", None),
+    ("missing[*]", None),
+    ("a.b", None),
+    ("a[0]", None),
+    ("a[*]", None),
+    ("l.x", None),
+    ("b[0]", None),
+    ("b[*]", None),
+    ("b.n.x", None),
+    ("none[*]", None),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), PATHS)
+def test_a_path(path: str, expected: Any) -> None:
+    found = compile_path(path)(EVENT)
+    assert (found, type(found)) == (expected, type(expected))
+    assert compile_column({"from": path}, {})([EVENT, {}]) == [expected, None]
+    assert compile_source({"from": [path, "missing"]}, {})(EVENT) == (
+        None if expected == "" else expected
+    )
+
+
+NO_PATHS = [
+    "",
+    ".a",
+    "a.",
+    "a..b",
+    "a[",
+    "a]",
+    "a[x]",
+    "a[-1]",
+    "a[1.5]",
+    "[*",
+    "a[0]b",
+    'a["x]',
+    "a[]",
+    'a[""]',
+    "a.[0]x",
+]
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_what_is_no_path(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        parse_path(path)
+
+
+KEYS = st.text(st.characters(exclude_characters="\"'\n", codec="utf-8"), min_size=1, max_size=5)
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(0, 2)), min_size=1, max_size=4), st.sampled_from("\"'"))
+def test_a_quoted_path_finds_what_was_put_there(parts: list[tuple[str, int]], quote: str) -> None:
+    data: Any = "found"
+    for key, index in reversed(parts):
+        data = {key: [None] * index + [data]}
+    path = "".join(f"[{quote}{key}{quote}][{index}]" for key, index in parts)
+    assert parse_path(path) == [part for pair in parts for part in pair]
+    assert compile_path(path)(data) == "found"
+
+
+PLAIN_KEYS = st.text(
+    st.characters(exclude_characters="$.[]\"'", codec="utf-8"), min_size=1, max_size=5
+)
+
+
+@given(st.lists(PLAIN_KEYS, min_size=1, max_size=4))
+def test_a_dotted_path_finds_what_was_put_there(keys: list[str]) -> None:
+    data: Any = "found"
+    for key in reversed(keys):
+        data = {key: data}
+    assert compile_path(".".join(keys))(data) == "found"
+    assert compile_column({"from": ".".join(keys)}, {})([data, {}, {keys[0]: 5}])[:2] == [
+        "found",
+        None,
+    ]
+
+
+FIRST: list[tuple[list[str], Any]] = [
+    (["missing", "a"], 1),
+    (["null", "empty", "none", "a"], 1),
+    (["zero", "a"], 0),
+    (["false", "a"], False),
+    (["rows[*].missing", "l[*]", "a"], ["x", "y"]),
+    (["missing", "null"], None),
+    (["a"], 1),
+]
+
+
+@pytest.mark.parametrize(("paths", "expected"), FIRST)
+def test_the_first_that_is_present(paths: list[str], expected: Any) -> None:
+    assert compile_source({"from": paths}, {})(EVENT) == expected
+    assert compile_column({"from": paths}, {})([EVENT, {}]) == [expected, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "absent"),
+    [
+        (None, True),
+        ("", True),
+        ([], True),
+        (0, False),
+        (False, False),
+        (" ", False),
+        ({}, False),
+        ([None], False),
+    ],
+)
+def test_what_counts_as_absent(value: Any, absent: bool) -> None:
+    assert is_absent(value) is absent
+
+
+def test_a_value_and_an_expression() -> None:
+    assert compile_column({"value": 5}, {})([EVENT, {}]) == [5, 5]
+    assert compile_source({"value": "v"}, {})({}) == "v"
+    assert compile_column({"expr": "event.b.c.d ~ settings.s"}, {"s": "!"})([EVENT, {}]) == [
+        "deep!",
+        None,
+    ]
+    good, bad = compile_column({"expr": "event.a + 1"}, {})([EVENT, {"a": "x"}])
+    assert good == 2
+    assert isinstance(bad, ExpressionError)
+
+
+WHEN: list[tuple[str | None, dict[str, Any], bool]] = [
+    ("event.a == 1", EVENT, True),
+    ("event.a == 1", {}, False),
+    ("event.missing > 5", EVENT, False),
+    ("not event.missing", EVENT, True),
+    ("event.empty", EVENT, False),
+    ("event.l", EVENT, True),
+]
+
+
+@pytest.mark.parametrize(("source", "data", "expected"), WHEN)
+def test_when(source: str, data: dict[str, Any], expected: bool) -> None:
+    when = compile_when(source, {})
+    assert when is not None
+    assert when(data) is expected
+
+
+def test_without_when_every_event_matches() -> None:
+    assert compile_when(None, {}) is None
+
+
+def test_a_when_that_does_not_fit_says_so() -> None:
+    when = compile_when("event.a > 'x'", {})
+    assert when is not None
+    with pytest.raises(ExpressionError):
+        when({"a": 5})

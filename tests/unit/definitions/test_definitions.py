@@ -1,0 +1,228 @@
+"""Definitions of one's own, as their users have them: in a folder, or in an installed package."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connector.connection.secrets import SecretRef, find_secrets
+from connector.definitions.catalog import ENTRY_POINTS
+from connector.errors import ConfigError
+from connector.scaffold.scaffold import Wanted, scaffold, write
+from tests.kit import ROOT
+
+EXAMPLE = Wanted(
+    "acme", "https://api.acme.example", "api-key-header", ("email",), "/lists/{list_id}/members"
+)
+
+
+def run(
+    *arguments: str | Path, cwd: Path, installed: Path | None = None, module: str = "connector"
+) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, filter(None, (ROOT, installed))))}
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, env=env, input="", capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def ok(
+    *arguments: str | Path, cwd: Path, installed: Path | None = None, module: str = "connector"
+) -> str:
+    done = run(*arguments, cwd=cwd, installed=installed, module=module)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def destination(folder: Path, title: str = "Acme") -> Path:
+    write(folder, scaffold(EXAMPLE))
+    path = folder / "schemas" / "acme" / "destination.json"
+    path.write_text(
+        path.read_text("utf-8").replace('"title": "Acme"', f'"title": "{title}"'), "utf-8"
+    )
+    return folder
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A customer's folder with a connection, events and cases, and no definitions."""
+    folder = tmp_path / "customer"
+    write(
+        folder,
+        {
+            path: text
+            for path, text in scaffold(EXAMPLE).items()
+            if path.parts[0] not in ("schemas", "templates")
+        },
+    )
+    return folder
+
+
+def everything(cwd: Path, *more: str | Path, installed: Path | None = None) -> None:
+    """Run every command about the destination."""
+
+    def said(*arguments: str) -> str:
+        return ok(*arguments, *more, cwd=cwd, installed=installed)
+
+    names = [one["destination"] for one in json.loads(said("list", "--format", "json"))]
+    assert {"acme", "x_custom_audiences"} <= set(names)
+    assert "Add Person to List" in said("show", "acme.add_person")
+    assert "ACME_API_KEY" in said("docs", "acme")
+    assert said("lint", ".") == "no problems\n"
+    assert "POST https://api.acme.example/lists/42/members" in said("preview", *EVENTS)
+    assert "2 people" in said("send", "--sandbox", *EVENTS)
+    assert "2 passed" in said("test")
+
+
+EVENTS = ("acme.connection.yaml", "acme.events.ndjson")
+
+
+# --definitions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_definitions(tmp_path: Path, elsewhere: Path) -> None:
+    folder = destination(tmp_path / "ours")
+    everything(elsewhere, "--definitions", "../ours")
+    assert "2 passed" in ok("test", elsewhere / "cases", "--definitions", folder, cwd=tmp_path)
+
+
+def test_plain_pytest_finds_a_folder_of_definitions(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
+    )  # named below, whether the package is installed or not
+    destination(tmp_path / "ours")
+    plugins = ("-p", "syrupy", "-p", "connector.testing.plugin", "-p", "no:cacheprovider")
+    options = (*plugins, "-q", "--definitions", "../ours")
+    assert "2 passed" in ok(*options, cwd=elsewhere, module="pytest")
+    done = run(*options[:-2], cwd=elsewhere, module="pytest")
+    assert "unknown destination 'acme'" in done.stdout
+
+
+def test_the_first_folder_wins_and_all_count(tmp_path: Path) -> None:
+    first, second = (
+        destination(tmp_path / "first", "First"),
+        destination(tmp_path / "second", "Second"),
+    )
+    write(second, scaffold(EXAMPLE._replace(destination="other")))
+    both = ("--definitions", first, "--definitions", second)
+    assert ok("docs", "acme", *both, cwd=tmp_path).startswith("# First: setup guide")
+    assert ok("docs", "other", *both, cwd=tmp_path).startswith("# Other: setup guide")
+    names = [
+        one["destination"]
+        for one in json.loads(ok("list", "--format", "json", *both, cwd=tmp_path))
+    ]
+    assert names.count("acme") == 1
+
+
+def test_without_the_folder_the_error_says_what_to_do(elsewhere: Path) -> None:
+    done = run("preview", *EVENTS, cwd=elsewhere)
+    assert done.returncode == 2
+    assert "C201 acme.connection.yaml#/destination: unknown destination 'acme'" in done.stderr
+    assert "definitions of your own need --definitions FOLDER" in done.stderr
+
+
+# Installed packages ---------------------------------------------------------------------------------------------------
+
+
+def installed(folder: Path, package: str, title: str = "Acme") -> Path:
+    """Lay out what pip makes of a package whose pyproject.toml names it under the entry point group."""
+    destination(folder / package, title)
+    info = folder / f"{package}-1.0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0.0\n", "utf-8"
+    )
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nacme = {package}\n", "utf-8")
+    return folder
+
+
+def test_an_installed_package(tmp_path: Path, elsewhere: Path) -> None:
+    everything(elsewhere, installed=installed(tmp_path / "site", "acme_destination"))
+
+
+def test_the_python_of_an_installed_package_is_not_run(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    (site / "acme_destination" / "__init__.py").write_text(
+        "raise SystemExit('this was run')\n", "utf-8"
+    )
+    assert ok("docs", "acme", cwd=tmp_path, installed=site).startswith("# Acme: setup guide")
+
+
+def test_a_folder_wins_over_an_installed_package(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme_destination", "Installed")
+    ours = destination(tmp_path / "ours", "Ours")
+    assert ok("docs", "acme", cwd=tmp_path, installed=site).startswith("# Installed: setup guide")
+    assert ok("docs", "acme", "--definitions", ours, cwd=tmp_path, installed=site).startswith(
+        "# Ours: setup guide"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["no_such_package", "no.such.package", "json", "acme:definitions"]
+)
+def test_an_entry_point_that_leads_nowhere_is_named(tmp_path: Path, value: str) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    [file] = site.glob("*.dist-info/entry_points.txt")
+    file.write_text(f"[{ENTRY_POINTS}]\nads = {value}\n", "utf-8")
+    done = run("list", cwd=tmp_path, installed=site)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"C010 the entry point 'ads' of {ENTRY_POINTS}: there is no package '{value}' with"
+    )
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None:
+    raw = "settings: {url: 'https://hooks.example.com/{method}/{tenant}'}\n"
+    raw += "routes: [{action: add_person, map: {email: {from: email}}}]\n"
+    (tmp_path / "connection.yaml").write_text(f"destination: webhook\n{raw}", "utf-8")
+    (tmp_path / "events.ndjson").write_text('{"email": "ann@example.com"}\n', "utf-8")
+    shown = ok("preview", "connection.yaml", "events.ndjson", cwd=tmp_path)
+    assert "POST https://hooks.example.com/{method}/{tenant}\n" in shown
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk_live_51Hx",
+        "eyJhbGciOi.eyJzdWIiOj.SflKxwRJSM",
+        "wJalrXUtnFEMI/K7MDENG+bPx",
+        "sk.live.51hx",
+    ],
+)
+def test_a_secret_in_the_place_of_its_file_is_not_shown(secret: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        find_secrets(
+            {"scheme": "bearer", "credentials": ["access_token"]},
+            {"access_token": SecretRef("file", secret)},
+            "c",
+        )
+    assert secret not in str(error.value)
+    assert "there is no such file" in str(error.value)
+
+
+def test_a_webhook_may_be_a_bare_host(tmp_path: Path) -> None:
+    raw = "settings: {url: 'https://hooks.example.com'}\nroutes: [{action: add_person, map: {email: {from: email}}}]\n"
+    (tmp_path / "connection.yaml").write_text(f"destination: webhook\n{raw}", "utf-8")
+    (tmp_path / "events.ndjson").write_text('{"email": "ann@example.com"}\n', "utf-8")
+    done = json.loads(
+        ok(
+            "send",
+            "--sandbox",
+            "connection.yaml",
+            "events.ndjson",
+            "--format",
+            "json",
+            cwd=tmp_path,
+        )
+    )
+    assert done["delivered"] == done["sandbox"][0]["people"] == 1

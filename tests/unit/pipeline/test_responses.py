@@ -1,0 +1,221 @@
+"""The answers of X: every row of the definition's response rules, and what HTTP says when none of them holds."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Destination
+from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
+from connector.pipeline.responses import Classify, compile_rules
+
+NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
+
+
+@cache
+def x() -> Destination:
+    return Catalog().load("x_custom_audiences")
+
+
+@cache
+def classify(action: str = "add_user") -> Classify:
+    return compile_rules(x().actions[action].responses)
+
+
+def said(code: str) -> str:
+    """Return the words of the definition for a code."""
+    [reason] = {
+        rule["reason"]
+        for rule in x().raw["responses"]
+        if rule.get("code") == code and "body" not in rule["when"]
+    }
+    return str(reason)
+
+
+def counts(success: Any, total: Any, **more: Any) -> dict[str, Any]:
+    return {"data": {"success_count": success, "total_count": total}, **more}
+
+
+def error(code: Any) -> dict[str, Any]:
+    return {"errors": [{"code": code, "message": "ann@example.com is wrong"}]}
+
+
+REFUSED = "X refused the operation this person was part of"
+WHOLE = "X refused the request without naming an operation"
+GATEWAY = "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
+
+TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
+    ("both counts", 200, {}, counts(4, 4), Delivered()),
+    ("counts and no errors", 200, {}, counts(4, 4, operation_errors=[]), Delivered()),
+    ("too few", 200, {}, counts(3, 4), Retry(said("count_mismatch"))),
+    ("too few in all", 200, {}, counts(3, 3), Retry(said("count_mismatch"))),
+    ("too many in all", 200, {}, counts(4, 5), Retry(said("count_mismatch"))),
+    ("counts as text", 200, {}, counts("4", "4"), Retry(said("count_mismatch"))),
+    ("errors in a 200", 200, {}, counts(4, 4, operation_errors=[[{"code": "A"}]]), Retry(said("count_mismatch"))),
+    ("data is a list", 200, {}, {"data": [{"success_count": 4, "total_count": 4}]}, Retry(said("count_mismatch"))),
+    ("no JSON", 200, {}, None, Retry(said("count_mismatch"))),
+    ("an empty object", 200, {}, {}, Retry(said("count_mismatch"))),
+    ("a list", 200, {}, [], Retry(said("count_mismatch"))),
+    ("a number", 200, {}, 4, Retry(said("count_mismatch"))),
+    ("another 2xx with counts", 202, {}, counts(4, 4), Retry(said("count_mismatch"))),
+    ("204", 204, {}, None, Retry(said("count_mismatch"))),
+    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
+    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, Named("group", (0, 2)))),
+    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
+    ("errors that name nobody", 400, {}, {"operation_errors": [[], []]}, Bisect("operation_refused", REFUSED)),
+    ("errors of another form", 400, {}, {"operation_errors": {"0": "A"}}, Bisect("operation_refused", REFUSED)),
+    ("the gateway", 400, {}, error(215), Stop("unauthorized", GATEWAY)),
+    ("the request", 400, {}, error("INVALID_PARAMETER"), Bisect("request_refused", f"{WHOLE} (INVALID_PARAMETER)")),
+    ("a code that quotes", 400, {}, error("ann@example.com"), Bisect("request_refused", WHOLE)),
+    ("a code that is a digest", 400, {}, error("a" * 64), Bisect("request_refused", WHOLE)),
+    ("a code that is a phone number", 400, {}, error("12025550123"), Bisect("request_refused", WHOLE)),
+    ("400 without JSON", 400, {}, None, Bisect("request_refused", WHOLE)),
+    ("401", 401, {}, error("UNAUTHORIZED_ACCESS"), Stop("unauthorized", f"{said('unauthorized')} (UNAUTHORIZED_ACCESS)")),
+    ("401 without JSON", 401, {}, None, Stop("unauthorized", said("unauthorized"))),
+    ("403", 403, {}, error("ACCOUNT_NOT_FOUND"), Stop("forbidden", f"{said('forbidden')} (ACCOUNT_NOT_FOUND)")),
+    ("404", 404, {}, None, Stop("not_found", said("not_found"))),
+    ("404 with a code", 404, {}, error("NOT_FOUND"), Stop("not_found", f"{said('not_found')} (NOT_FOUND)")),
+    ("405", 405, {}, None, Stop("not_understood", said("not_understood"))),
+    ("415", 415, {}, None, Stop("not_understood", said("not_understood"))),
+    ("408", 408, {}, None, Retry(said("busy"))),
+    ("423", 423, {}, None, Retry(said("busy"))),
+    ("429 with a reset", 429, {"x-rate-limit-reset": "1768435260"}, None, Retry(said("rate_limited"), NOW + 60)),
+    ("429 with a reset that is none", 429, {"x-rate-limit-reset": "soon"}, None, Retry(said("rate_limited"))),
+    ("429 without a reset", 429, {}, None, Retry(said("rate_limited"))),
+    ("429 with retry-after only", 429, {"retry-after": "5"}, None, Retry(said("rate_limited"), NOW + 5)),
+    # what HTTP says
+    ("a redirect", 301, {"location": "https://example.com"}, None, Stop("http_301", "HTTP 301: redirects are refused; base_url has to be the final address")),
+    ("304", 304, {}, None, Stop("http_304", "HTTP 304: redirects are refused; base_url has to be the final address")),
+    ("413", 413, {}, None, Bisect("http_413", "HTTP 413")),
+    ("422", 422, {}, None, Bisect("http_422", "HTTP 422")),
+    ("409", 409, {}, counts(4, 4), Rejected("http_409", "HTTP 409")),
+    ("402", 402, {}, None, Rejected("http_402", "HTTP 402")),
+    ("425", 425, {}, None, Retry("HTTP 425")),
+    ("500", 500, {}, None, Retry("HTTP 500")),
+    ("501", 501, {}, None, Stop("http_501", "HTTP 501")),
+    ("503 in seconds", 503, {"retry-after": " 120 "}, None, Retry("HTTP 503", NOW + 120)),
+    ("503 with a date", 503, {"retry-after": "Thu, 15 Jan 2026 00:01:00 GMT"}, None, Retry("HTTP 503", NOW + 60)),
+    ("503 in years", 503, {"retry-after": "99999999999"}, None, Retry("HTTP 503", NOW + 86_400)),
+    ("503 with nonsense", 503, {"retry-after": "soon"}, None, Retry("HTTP 503")),
+    ("504 with counts", 504, {}, counts(4, 4), Retry("HTTP 504")),
+    ("600", 600, {}, None, Retry("HTTP 600")),
+    ("100", 100, {}, None, Retry("HTTP 100")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "outcome"),
+    [row[1:] for row in TABLE],
+    ids=[row[0] for row in TABLE],
+)
+def test_an_answer_for_a_custom_audience(
+    status: int, headers: dict[str, str], body: Any, outcome: Outcome
+) -> None:
+    for action in ("add_user", "add_user_multi", "remove_user", "remove_user_multi"):
+        assert classify(action)(Response(status, headers, body), 4, NOW) == outcome
+
+
+OPERATIONS: list[tuple[str, Any, Outcome]] = [
+    ("one for each operation", [(3, 3), (1, 1)], Delivered()),
+    ("one", [(4, 4)], Delivered()),
+    ("too few", [(3, 3), (0, 1)], Retry(said("count_mismatch"))),
+    ("one is missing", [(3, 3)], Retry(said("count_mismatch"))),
+    ("none", [], Retry(said("count_mismatch"))),
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"), [row[1:] for row in OPERATIONS], ids=[row[0] for row in OPERATIONS]
+)
+def test_an_answer_for_the_do_not_reach_list(rows: list[tuple[int, int]], outcome: Outcome) -> None:
+    body = {"data": [{"success_count": success, "total_count": total} for success, total in rows]}
+    for action in ("add_to_do_not_reach_list", "remove_from_do_not_reach_list"):
+        assert classify(action)(Response(200, {}, body), 4, NOW) == outcome
+
+
+def test_every_rule_of_the_definition_has_a_row() -> None:
+    codes = {
+        rule["code"]
+        for rule in x().raw["responses"]
+        if rule["then"] in ("reject", "bisect", "stop")
+    }
+    assert codes <= {row[4].code for row in TABLE if isinstance(row[4], Rejected | Bisect | Stop)}
+    reasons = {rule["reason"] for rule in x().raw["responses"] if rule["then"] == "retry"}
+    assert reasons <= {row[4].reason for row in TABLE if isinstance(row[4], Retry)}
+
+
+DEFAULTS = compile_rules([])
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_without_rules_2xx_is_delivered(status: int) -> None:
+    assert DEFAULTS(Response(status, {}, None), 1, NOW) == Delivered()
+
+
+def test_without_rules_401_stops() -> None:
+    assert DEFAULTS(Response(401, {}, None), 1, NOW) == Stop(
+        "unauthorized", "HTTP 401: the credentials were not accepted"
+    )
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_without_rules_a_refusal_of_the_body_is_halved(status: int) -> None:
+    assert DEFAULTS(Response(status, {}, None), 1, NOW) == Bisect(
+        f"http_{status}", f"HTTP {status}"
+    )
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["data", "success_count", "total_count", "operation_errors", "errors", "code"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["retry-after", "x-rate-limit-reset"]),
+    st.sampled_from(
+        [
+            "",
+            "nan",
+            "inf",
+            "-1",
+            "1e400",
+            "Thu, 15 Jan 99999 00:00:00 GMT",
+            "Mon, 01 Jan 0001 00:00:00 +2359",
+            "0",
+        ]
+    )
+    | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8),
+)
+
+
+@given(st.integers(100, 999), HEADERS, JSON, st.integers(1, 5))
+def test_every_answer_has_an_outcome_and_only_whole_counts_are_a_delivery(
+    status: int, headers: dict[str, str], body: Any, sent: int
+) -> None:
+    outcome = classify()(Response(status, headers, body), sent, NOW)
+    assert isinstance(outcome, Delivered | Retry | Rejected | Bisect | Stop)
+    if isinstance(outcome, Delivered):
+        assert status == 200
+        assert body["data"]["success_count"] == body["data"]["total_count"] == sent
+
+
+def test_a_superscript_is_no_number_of_seconds() -> None:
+    assert classify()(Response(503, {"retry-after": "²"}, None), 1, NOW) == Retry("HTTP 503")
