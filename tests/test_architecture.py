@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from connector.auth.schemes import GRANTS, SCHEMES, credentials_of
+from connector.definitions.model import AuthConfig
 from tests.kit import ROOT
 
 PACKAGE = ROOT / "connector"
@@ -192,7 +193,7 @@ CREDENTIALS = {
     name
     for scheme in SCHEMES
     for grant in GRANTS
-    for name in credentials_of({"scheme": scheme, "grant": grant})
+    for name in credentials_of(AuthConfig(scheme, grant=grant))
 }
 
 

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+from connector.definitions.model import AuthConfig
 from connector.model import Response
 
 
@@ -39,7 +40,7 @@ class Scheme:
     #: The path of the token endpoint, "" when tokens are not fetched.
     token_path: str = ""
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         """`config`: a definition's `auth`, without placeholders; `secrets` by the names of its credentials."""
 
     def __repr__(self) -> str:

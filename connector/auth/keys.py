@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import orjson
 
 from connector.auth.base import Ask, Message, Scheme, same
+from connector.definitions.model import AuthConfig
 from connector.errors import UnauthorizedError
 
 
@@ -20,7 +21,7 @@ class Bearer(Scheme):
     CREDENTIALS: ClassVar[tuple[str, ...]] = ("access_token",)
     MAY_LACK: ClassVar[tuple[str, ...]] = CREDENTIALS
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         token = secrets.get("access_token")
         self._header = None if token is None else f"Bearer {token}"
 
@@ -43,7 +44,7 @@ class Basic(Scheme):
     CREDENTIALS: ClassVar[tuple[str, ...]] = ("username", "password")
     MAY_LACK: ClassVar[tuple[str, ...]] = ("password",)
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._header = basic(secrets["username"], secrets.get("password", ""))
 
     def sign(self, message: Message, ask: Ask) -> Message:
@@ -68,11 +69,11 @@ class ApiKey(Scheme):
     CREDENTIALS: ClassVar[tuple[str, ...]] = ("api_key",)
     MAY_LACK: ClassVar[tuple[str, ...]] = CREDENTIALS
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        self._place = config["in"]
-        self._name = config["name"]
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
+        self._place = config.key_in
+        self._name = config.key_name
         key = secrets.get("api_key")
-        self._key = None if key is None else config.get("prefix", "") + key
+        self._key = None if key is None else config.key_prefix + key
 
     def sign(self, message: Message, ask: Ask) -> Message:
         """Add the key where it has to stand."""

@@ -13,6 +13,7 @@ from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, Client
 from oauthlib.oauth1.rfc5849 import signature
 
 from connector.auth.base import Ask, Message, Scheme, same
+from connector.definitions.model import AuthConfig
 
 # How far a request's time may be off in the sandbox; vendors do not say how far they let it be.
 _CLOCK_SECONDS = 300
@@ -28,7 +29,7 @@ class OAuth1(Scheme):
         "access_token_secret",
     )
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         """`config` needs nothing; secrets: the four credentials."""
         self._secrets = dict(secrets)
         self._seen: set[tuple[str, str]] = set()

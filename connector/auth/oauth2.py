@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlspli
 
 from connector.auth.base import Ask, Message, Scheme, same
 from connector.auth.keys import basic
+from connector.definitions.model import AuthConfig
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Response
 
@@ -43,11 +44,11 @@ class OAuth2(Scheme):
     CREDENTIALS: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
     MAY_LACK: ClassVar[tuple[str, ...]] = ("client_secret",)
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        self._url: str = config["token_url"]
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
+        self._url = config.token_url
         self.token_path = urlsplit(self._url).path or "/"
-        self._client_in: str = config.get("client", "body")
-        self._scope: str | None = config.get("scope")
+        self._client_in = config.client_in
+        self._scope = config.scope
         self._secrets = {name: secrets[name] for name in self.CREDENTIALS if name in secrets}
         self._lock = threading.Lock()
         self._token: _Token | None = None
@@ -174,7 +175,7 @@ class OAuth2(Scheme):
             return 400, "unsupported_grant_type"
         if any(not same(form.get(name, ""), text) for name, text in self._grant().items()):
             return 400, "invalid_grant"
-        return (0, "") if form.get("scope") == self._scope else (400, "invalid_scope")
+        return (0, "") if form.get("scope", "") == self._scope else (400, "invalid_scope")
 
     def _given_client(self, message: Message, form: Mapping[str, str]) -> tuple[str, str]:
         if self._client_in == "body":

@@ -16,6 +16,7 @@ from connector.auth.base import Ask, Message, Scheme, same
 from connector.auth.keys import ApiKey, Basic, Bearer
 from connector.auth.oauth1 import OAuth1
 from connector.auth.oauth2 import ClientCredentials, RefreshToken
+from connector.definitions.model import AuthConfig, BodySignature
 from connector.model import Response
 
 #: Grant of oauth2 → scheme.
@@ -34,27 +35,19 @@ SCHEMES: dict[str, type[Scheme] | dict[str, type[Scheme]]] = {
 }
 
 
-def scheme_of(config: Mapping[str, Any]) -> type[Scheme]:
+def scheme_of(config: AuthConfig) -> type[Scheme]:
     """Return the scheme that a definition's `auth` names."""
-    found = SCHEMES[config["scheme"]]
-    return found[config["grant"]] if isinstance(found, dict) else found
+    found = SCHEMES[config.scheme]
+    return found[config.grant] if isinstance(found, dict) else found
 
 
-def signatures_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the signatures of the body that a definition's `auth` asks for."""
-    found = config.get("body_signature", [])
-    return found if isinstance(found, list) else [found]
-
-
-def credentials_of(config: Mapping[str, Any]) -> list[str]:
+def credentials_of(config: AuthConfig) -> list[str]:
     """Return the names of all credentials that a definition's `auth` uses, each once."""
-    more = [signature["credential"] for signature in signatures_of(config)]
-    return list(
-        dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.get("headers", {}).values(), *more])
-    )
+    more = [signature.credential for signature in config.body_signatures]
+    return list(dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.headers.values(), *more]))
 
 
-def may_lack(config: Mapping[str, Any]) -> list[str]:
+def may_lack(config: AuthConfig) -> list[str]:
     """Return the credentials that a connection may leave out, if the definition says so."""
     found = scheme_of(config)
     needed = set(found.CREDENTIALS) - set(found.MAY_LACK)
@@ -64,13 +57,13 @@ def may_lack(config: Mapping[str, Any]) -> list[str]:
 class Auth(Scheme):
     """All that a definition's `auth` asks for, with one customer's secrets."""
 
-    def __init__(self, config: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._scheme = scheme_of(config)(config, secrets)
         self.token_path = self._scheme.token_path
-        headers = config.get("headers", {})
+        headers = config.headers
         self._headers = {name: secrets[one] for name, one in headers.items() if one in secrets}
-        known = (one for one in signatures_of(config) if one["credential"] in secrets)
-        self._signatures = [_Signature(one, secrets[one["credential"]]) for one in known]
+        known = (one for one in config.body_signatures if one.credential in secrets)
+        self._signatures = [_Signature(one, secrets[one.credential]) for one in known]
 
     def sign(self, message: Message, ask: Ask) -> Message:
         """Sign with the scheme, then with what is further asked for."""
@@ -112,11 +105,11 @@ class Auth(Scheme):
 class _Signature:
     """An HMAC (RFC 2104) of the body in a header."""
 
-    def __init__(self, config: Mapping[str, Any], secret: str) -> None:
-        self.header: str = config["header"]
-        self._hash = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}[config["hash"]]
-        self._base64 = config["encoding"] == "base64"
-        self._prefix: str = config.get("prefix", "")
+    def __init__(self, config: BodySignature, secret: str) -> None:
+        self.header = config.header
+        self._hash = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}[config.hash]
+        self._base64 = config.encoding == "base64"
+        self._prefix = config.prefix
         self._key = secret.encode()
 
     def sign(self, message: Message) -> Message:

@@ -287,8 +287,8 @@ def sandbox(
     with _listen(box, port) as server:
         try:
             members = {"base_url": server.base_url, "token_url": server.token_url}
-            if "setting" in chosen.auth:
-                members[f"settings.{chosen.auth['setting']}"] = settings[chosen.auth["setting"]]
+            if chosen.auth.setting:
+                members[f"settings.{chosen.auth.setting}"] = settings[chosen.auth.setting]
             print(sandbox_text(destination, members, {} if connection else given), flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
@@ -350,11 +350,7 @@ def _sandbox(
     from connector.sandbox.vendor import Sandbox, parse_fault
 
     auth = destination.auth_of(settings)
-    given = (
-        {name: f"sandbox-{name}" for name in auth.get("credentials", ())}
-        if secrets is None
-        else secrets
-    )
+    given = {name: f"sandbox-{name}" for name in auth.credentials} if secrets is None else secrets
     try:
         parsed = [parse_fault(fault) for fault in faults]
     except ValueError as error:

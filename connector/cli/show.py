@@ -11,7 +11,7 @@ from unicodedata import combining, east_asian_width
 from connector._util.json_file import read_json
 from connector._util.pretty_json import as_written
 from connector.definitions.catalog import Catalog
-from connector.definitions.model import Action, Destination, Limits
+from connector.definitions.model import Action, Destination, Field, Limits
 from connector.errors import ConfigError, Problem, nearest
 
 _WIDTH = 100
@@ -62,19 +62,19 @@ def showing(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def _destination(destination: Destination) -> dict[str, Any]:
-    raw = destination.raw
+    written = destination.document.content["destination"]
     return {
         "destination": destination.id,
         "title": destination.title,
-        "description": destination.schema.get("description", ""),
-        "api": raw.get("api", {}),
-        "docs": raw.get("docs", ""),
-        "base_url": raw["base_url"],
-        "auth": dict(destination.auth),
-        "limits": raw.get("limits", {}),
-        "rate": raw.get("rate", []),
-        "settings": _parameters(destination.settings, destination.schema),
-        "responses": raw.get("responses", []),
+        "description": destination.description,
+        "api": written["api"],
+        "docs": destination.docs,
+        "base_url": destination.base_url_template,
+        "auth": dict(written["auth"]),
+        "limits": written.get("limits", {}),
+        "rate": written.get("rate", []),
+        "settings": _parameters(destination.settings),
+        "responses": written.get("responses", []),
         "actions": {action.id: action.title for action in destination.actions.values()},
     }
 
@@ -82,20 +82,22 @@ def _destination(destination: Destination) -> dict[str, Any]:
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
     from connector.guide.identifier_words import identifier_rules, notes
 
+    written = action.document.content["action"]
+
     return {
         "action": f"{destination.id}.{action.id}",
         "title": action.title,
-        "description": action.schema.get("description", ""),
+        "description": action.description,
         "operation": action.operation,
-        "request": f"{action.raw['method']} {destination.raw['base_url']}{action.raw['path']}",
+        "request": f"{action.method} {destination.base_url_template}{action.path}",
         "caps": _limits(action.caps),
-        "defaults": _limits(action.usual),
-        "source": action.raw.get("source", {}),
-        "parameters": _parameters(action.properties, action.schema),
+        "defaults": _limits(action.default_limits),
+        "source": written.get("source", {}),
+        "parameters": _parameters(action.parameters),
         "identifiers": identifier_rules(action),
         "notes": notes(action.identifiers),
-        "checks": action.raw.get("checks", []),
-        **{name: action.raw[name] for name in ("audience", "split") if name in action.raw},
+        "checks": written.get("checks", []),
+        **{name: written[name] for name in ("audience", "split") if name in written},
     }
 
 
@@ -109,10 +111,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _parameters(
-    properties: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    required = set(schema.get("required", ()))
+def _parameters(fields: Mapping[str, Field]) -> list[dict[str, Any]]:
     keys = (
         "title",
         "description",
@@ -127,11 +126,11 @@ def _parameters(
     )
     return [
         {
-            "name": name,
-            "required": name in required,
-            **{key: about[key] for key in keys if key in about},
+            "name": field.name,
+            "required": field.required,
+            **{key: field.schema[key] for key in keys if key in field.schema},
         }
-        for name, about in properties.items()
+        for field in fields.values()
     ]
 
 

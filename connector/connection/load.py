@@ -18,7 +18,8 @@ from connector.definitions.catalog import Catalog
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.headers import CONTROL, OWN_HEADERS
 from connector.definitions.metaschema import form_problems
-from connector.definitions.model import Action, Destination, limits
+from connector.definitions.model import Action, AuthConfig, Destination, Field
+from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem, nearest
 from connector.templating.expressions import SYNTAX, ExpressionError
@@ -35,14 +36,13 @@ def _said(error: ValueError) -> tuple[str, str]:
     return message, hint
 
 
-def _wanted(schema: Mapping[str, Any]) -> str:
+def _wanted(field: Field) -> str:
     """Return the hint that says which values a parameter or setting takes."""
-    kind, values = (
-        ("known", schema["enum"])
-        if "enum" in schema
-        else ("for example", schema.get("examples", ()))
-    )
-    return f"{kind}: {', '.join(map(str, values))}" if values else ""
+    if field.allowed:
+        return f"known: {', '.join(map(str, field.allowed))}"
+    if field.examples:
+        return f"for example: {', '.join(map(str, field.examples))}"
+    return ""
 
 
 def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
@@ -108,7 +108,7 @@ def make_connection(raw: Mapping[str, Any], file: str, catalog: Catalog) -> Conn
             for name, ref in raw.get("credentials", {}).items()
         },
         base_url=raw.get("base_url") or destination.base_url(checker.settings),
-        limits=limits(raw.get("limits", {})),
+        limits=read_limits(raw.get("limits", {})),
         event_id=raw.get("event_id"),
         order=raw.get("order", "strict"),
         routes=tuple(
@@ -135,11 +135,10 @@ class _Checker:
         self.raw = raw
         self.file = file
         self.destination = destination
-        defaults = {
-            name: schema["default"]
-            for name, schema in destination.settings.items()
-            if "default" in schema
-        }
+        defaults = {}
+        for field in destination.settings.values():
+            if field.has_default:
+                defaults[field.name] = field.default
         self.settings: dict[str, Any] = {**defaults, **raw.get("settings", {})}
 
     def problems(self) -> Iterator[Problem]:
@@ -160,7 +159,7 @@ class _Checker:
         known = self.destination.settings
         for name in self.destination.schema.get("required", ()):
             if name not in self.settings:
-                about = known[name].get("description", "")
+                about = known[name].description if name in known else ""
                 yield self._problem("C202", "/settings", f"missing setting '{name}'", about)
         for name, value in self.settings.items():
             if name not in known:
@@ -168,26 +167,24 @@ class _Checker:
                     "C202", f"/settings/{name}", f"unknown setting '{name}'", nearest(name, known)
                 )
                 continue
-            problems = list(self._value("C202", f"/settings/{name}", name, known[name], value))
+            problems = list(self._value("C202", f"/settings/{name}", known[name], value))
             yield from problems
             if not problems:
-                self.settings[name] = compile_parameter(name, known[name])(value)
-            if not problems and name == self.destination.raw.get("more_headers"):
+                self.settings[name] = compile_parameter(name, known[name].schema)(value)
+            if not problems and name == self.destination.more_headers:
                 yield from self._more_headers(name)
 
-    def _value(
-        self, code: str, pointer: str, name: str, schema: Mapping[str, Any], value: Any
-    ) -> Iterator[Problem]:
+    def _value(self, code: str, pointer: str, field: Field, value: Any) -> Iterator[Problem]:
         try:
-            compile_parameter(name, schema)(value)
+            compile_parameter(field.name, field.schema)(value)
         except ParameterError as error:
-            yield self._problem(code, pointer, str(error), _wanted(schema))
+            yield self._problem(code, pointer, str(error), _wanted(field))
 
     def _credentials(self) -> Iterator[Problem]:
-        auth = self._auth(self.destination.chosen_auth)
+        auth = self._auth(self.destination.auth.chosen)
         if auth is None:
             return
-        wanted = auth.get("credentials", [])
+        wanted = auth.credentials
         given = self.raw.get("credentials", {})
         for name in given:
             if name not in wanted:
@@ -199,9 +196,7 @@ class _Checker:
                 )
         yield from missing(auth, given, self.file) if "credentials" in self.raw else ()
 
-    def _auth(
-        self, of: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    ) -> Mapping[str, Any] | None:
+    def _auth(self, of: Callable[[Mapping[str, Any]], AuthConfig]) -> AuthConfig | None:
         """Return the auth of the settings; None when one of them is wrong, which is said there."""
         try:
             return of(self.settings)
@@ -209,9 +204,9 @@ class _Checker:
             return None
 
     def _token_url(self) -> Iterator[Problem]:
-        auth, given = self._auth(self.destination.chosen_auth), self.raw.get("token_url")
-        named = placeholders((auth or {}).get("token_url", ""))
-        if given and auth and "token_url" not in auth:
+        auth, given = self._auth(self.destination.auth.chosen), self.raw.get("token_url")
+        named = placeholders(auth.token_url if auth else "")
+        if given and auth and not auth.token_url:
             yield self._problem(
                 "C217", "/token_url", "nothing here asks for a token", "take it out"
             )
@@ -222,7 +217,8 @@ class _Checker:
                 yield self._problem(
                     "C202", "/settings", f"missing setting '{name}'", "it is a part of token_url"
                 )
-        url = given or (self._auth(self.destination.auth_of) or {}).get("token_url")
+        filled = self._auth(self.destination.auth_of)
+        url = given or (filled.token_url if filled else "")
         message, hint = (
             wrong_address(url, "the address of a token endpoint", "secrets") if url else ("", "")
         )
@@ -231,7 +227,7 @@ class _Checker:
             yield self._problem("C205", pointer, message, hint)
 
     def _base_url(self) -> Iterator[Problem]:
-        template = self.destination.raw["base_url"]
+        template = self.destination.base_url_template
         named = placeholders(template)
         if "base_url" not in self.raw and not all(
             isinstance(self.settings.get(name), str) for name in named
@@ -272,7 +268,7 @@ class _Checker:
 
     def _limits(self) -> Iterator[Problem]:
         try:
-            wanted = limits(self.raw.get("limits", {}))
+            wanted = read_limits(self.raw.get("limits", {}))
         except ValueError as error:
             yield self._problem("C206", "/limits", f"a limit {error}")
             return
@@ -329,24 +325,24 @@ class _Checker:
     def _map_entry(
         self, pointer: str, action: Action, name: str, source: Mapping[str, Any]
     ) -> Iterator[Problem]:
-        if name not in action.properties:
+        if name not in action.parameters:
             yield self._problem(
-                "C208", pointer, f"unknown parameter '{name}'", nearest(name, action.properties)
+                "C208", pointer, f"unknown parameter '{name}'", nearest(name, action.parameters)
             )
             return
         code = "C212" if "expr" in source else "C211"
         place = f"{pointer}/{next(iter(source))}"
         yield from self._compiles(code, place, lambda: compile_source(source, self.settings))
-        if "value" in source and "identifier" not in action.properties[name]:
-            yield from self._value("C213", place, name, action.properties[name], source["value"])
+        field = action.parameters[name]
+        if "value" in source and field.identifier is None:
+            yield from self._value("C213", place, field, source["value"])
 
     def _needed(self, pointer: str, action: Action, mapped: Mapping[str, Any]) -> Iterator[Problem]:
         for name in action.schema.get("required", ()):
-            if name not in mapped and "default" not in action.properties[name]:
-                about = action.properties[name].get("description", "")
-                yield self._problem(
-                    "C209", pointer, f"the required parameter '{name}' is not mapped", about
-                )
+            field = action.parameters[name]
+            if name not in mapped and not field.has_default:
+                message = f"the required parameter '{name}' is not mapped"
+                yield self._problem("C209", pointer, message, field.description)
         people = [identifier.parameter for identifier in action.identifiers if identifier.alone]
         if people and not set(people) & set(mapped):
             yield self._problem(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from connector.connection.secrets import SecretRef, find_secrets
 from connector.connection.urls import is_local
-from connector.definitions.model import Action, Destination, Limits
+from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
 
 
@@ -36,13 +36,13 @@ class Connection:
     order: str = "strict"
     token_url: str = ""
 
-    def auth(self) -> Mapping[str, Any]:
+    def auth(self) -> AuthConfig:
         """Return the auth of these settings. Raises ConfigError (C217) when secrets would go to an unexpected host."""
         auth = self.destination.auth_of(self.settings)
         if self.token_url:
-            return {**auth, "token_url": self.token_url}
-        if "token_url" in auth and is_local(self.base_url) and not is_local(auth["token_url"]):
-            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth['token_url']}"
+            return replace(auth, token_url=self.token_url)
+        if auth.token_url and is_local(self.base_url) and not is_local(auth.token_url):
+            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth.token_url}"
             hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
             raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
         return auth

@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from connector.definitions.model import KEY_ROOM
+from connector.definitions.model import KEY_ROOM, AuthConfig
 from connector.errors import ConfigError, Problem
 
 
@@ -20,17 +20,15 @@ class SecretRef(NamedTuple):
     place: str
 
 
-def missing(auth: Mapping[str, Any], given: Container[str], file: str) -> Iterator[Problem]:
+def missing(auth: AuthConfig, given: Container[str], file: str) -> Iterator[Problem]:
     """Yield the credentials of an `auth` that are neither given nor optional."""
-    for name in auth.get("credentials", ()):
-        if name not in given and name not in auth.get("optional", ()):
+    for name in auth.credentials:
+        if name not in given and name not in auth.optional:
             hint = "write {env: NAME} or {file: PATH}"
             yield Problem("C204", file, "/credentials", f"missing credential '{name}'", hint)
 
 
-def find_secrets(
-    auth: Mapping[str, Any], given: Mapping[str, SecretRef], file: str
-) -> dict[str, str]:
+def find_secrets(auth: AuthConfig, given: Mapping[str, SecretRef], file: str) -> dict[str, str]:
     """Return the secrets by name. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
     found: dict[str, str] = {}
     problems = list(missing(auth, given, file))
@@ -46,9 +44,9 @@ def find_secrets(
     return found
 
 
-def _check_room(secret: str, auth: Mapping[str, Any]) -> None:
+def _check_room(secret: str, auth: AuthConfig) -> None:
     """Raise ValueError when a key does not fit into the room that is kept free for it in a body."""
-    if auth.get("in") == "body" and len(json.dumps([auth["name"], secret])) > KEY_ROOM:
+    if auth.key_in == "body" and len(json.dumps([auth.key_name, secret])) > KEY_ROOM:
         raise ValueError(
             "the secret is too long to be sent in a body; look whether it is the right one"
         )

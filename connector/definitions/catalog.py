@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.definitions.metaschema import action_files, check_form, form_problems, own_folder
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Destination
+from connector.definitions.read import read_destination
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def load(root: Path, destination: str) -> Destination:
     ]
     if problems:
         raise DefinitionError(problems)
-    defaults = document.content["destination"]
-    actions = {name: Action(name, content, defaults) for name, content in documents.items()}
-    return Destination(destination, document, actions, root / "templates" / destination)
+    return read_destination(destination, document, documents, root / "templates" / destination)
 
 
 def _whole(document: Document, kind: str) -> Iterator[Problem]:

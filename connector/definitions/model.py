@@ -1,35 +1,54 @@
-"""Definitions as frozen values: a destination, its actions, their parameters and identifiers.
+"""Definitions as typed values: what the files of a destination say, read once and never changed.
 
-Nothing here checks: `lint` does, on the same documents, before these are made.
+`definitions/read.py` makes these values of the resolved documents. The JSON Schemas in them stay
+as they are written: they are data for a validator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from connector._util import times
 from connector.definitions.uri_template import expand
 
 if TYPE_CHECKING:
     from connector.definitions.resolve import Document
 
-#: So many bytes of a body are kept free for a key that is added to it when it is sent.
+JsonSchema = Mapping[str, Any]
+
+#: Bytes that a key may take which authentication adds to a body, with its name.
 KEY_ROOM = 1000
 
-_STAGES = ("records", "groups", "bytes", "age")
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a fact comes from: `read` is `vendor`, `peer` or `assumed`."""
+
+    read: str
+    note: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The vendor's API."""
+
+    name: str
+    version: str
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """How one parameter becomes a value of the vendor's key `wire`.
+    """How the values of one parameter become values of the vendor's key `wire`.
 
-    `prehashed` is False (always hash), True (has to be a digest), "auto" (a whole value in the form of a digest is
-    one), or `flag` names the boolean parameter that decides. `alone`: whether it names a person without any other.
-    `normalize`: each step with its argument, "" when it has none.
+    `normalize` holds each step with its argument, "" when it has none. `prehashed` is False (always
+    hash), True (has to be a digest), "auto" (a whole value in the form of a digest is one), or
+    `flag` names the boolean parameter that decides. `alone` says whether it names a person without
+    any other identifier.
     """
 
     parameter: str
@@ -38,13 +57,82 @@ class Identifier:
     hash: str
     prehashed: bool | str
     flag: str | None
-    source: Mapping[str, str]
+    source: Source | None
     alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """A value that a person fills in: a setting of a connection, or a parameter of an action.
+
+    `schema` is its JSON Schema, of which the other members are read. `required` says whether it is
+    listed there; alternatives (`anyOf`, `oneOf`) are in the schema of all fields together.
+    """
+
+    name: str
+    schema: JsonSchema
+    required: bool
+    source: Source | None
+    identifier: Identifier | None = None
+
+    @property
+    def title(self) -> str:
+        """The name that a form shows."""
+        return str(self.schema.get("title", ""))
+
+    @property
+    def description(self) -> str:
+        """What the value is, for the person who fills in a form."""
+        return str(self.schema.get("description", ""))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The JSON types that it takes."""
+        types = self.schema.get("type", ())
+        return (types,) if isinstance(types, str) else tuple(types)
+
+    @property
+    def allowed(self) -> tuple[Any, ...]:
+        """The only values that it takes; empty when there is no such list."""
+        return tuple(self.schema.get("enum", ()))
+
+    @property
+    def examples(self) -> tuple[Any, ...]:
+        """Values as a person would give them."""
+        return tuple(self.schema.get("examples", ()))
+
+    @property
+    def default(self) -> Any:
+        """The value when none is given; None when there is no default."""
+        return self.schema.get("default")
+
+    @property
+    def has_default(self) -> bool:
+        """Whether there is a default."""
+        return "default" in self.schema
+
+    @property
+    def always_present(self) -> bool:
+        """Whether it has a value in every record or connection."""
+        return self.required or self.has_default
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether it is a date with a time."""
+        return self.schema.get("format") == "date-time"
+
+    @property
+    def deprecated(self) -> bool:
+        """Whether new connections should not use it."""
+        return bool(self.schema.get("deprecated"))
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """When a batch is full: records, groups, bytes of body, seconds since its oldest record. None means no limit."""
+    """When a batch is full: records, groups, bytes of body, and seconds since its oldest record.
+
+    None means that there is no limit.
+    """
 
     records: int | None = None
     groups: int | None = None
@@ -54,49 +142,200 @@ class Limits:
     def over(self, other: Limits) -> Limits:
         """Return these limits, and the other's where there is none here."""
         return Limits(
-            *(a if a is not None else b for a, b in zip(self._all(), other._all(), strict=True))
+            records=other.records if self.records is None else self.records,
+            groups=other.groups if self.groups is None else self.groups,
+            bytes=other.bytes if self.bytes is None else self.bytes,
+            age=other.age if self.age is None else self.age,
         )
 
     def within(self, caps: Limits) -> Limits:
         """Return these limits, each at most the cap."""
-        pairs = zip(self._all(), caps._all(), strict=True)
-        return Limits(*(min((x for x in pair if x is not None), default=None) for pair in pairs))
+        return Limits(
+            records=_smaller(self.records, caps.records),
+            groups=_smaller(self.groups, caps.groups),
+            bytes=_smaller(self.bytes, caps.bytes),
+            age=_smaller(self.age, caps.age),
+        )
 
     def above(self, caps: Limits) -> list[str]:
         """Return the names of the limits that are above the cap."""
-        rows = zip(_STAGES, self._all(), caps._all(), strict=True)
-        return [
-            name for name, mine, cap in rows if mine is not None and cap is not None and mine > cap
-        ]
+        names = []
+        for name in ("records", "groups", "bytes", "age"):
+            limit, cap = getattr(self, name), getattr(caps, name)
+            if limit is not None and cap is not None and limit > cap:
+                names.append(name)
+        return names
 
-    def _all(self) -> tuple[Any, ...]:
-        return self.records, self.groups, self.bytes, self.age
+
+def _smaller(limit: Any, cap: Any) -> Any:
+    if limit is None or cap is None:
+        return cap if limit is None else limit
+    return min(limit, cap)
 
 
-def limits(raw: Mapping[str, Any]) -> Limits:
-    """Read limits as they are written in a file. Raises ValueError for a size or span that is none."""
-    return Limits(
-        records=raw.get("records"),
-        groups=raw.get("groups"),
-        bytes=times.size(raw["bytes"]) if "bytes" in raw else None,
-        age=times.span(raw["age"]) if "age" in raw else None,
-    )
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """The vendor's ceilings for one request, and the limits that hold when a connection sets none."""
+
+    caps: Limits = Limits()
+    defaults: Limits = Limits()
+    source: Source | None = None
+
+    def over(self, other: BatchLimits) -> BatchLimits:
+        """Return these limits, and the other's where there is none here."""
+        return BatchLimits(self.caps.over(other.caps), self.defaults.over(other.defaults))
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any `per` seconds, counted for the whole account or for each lane."""
+    """At most `requests` in any `per` seconds, for the whole `account` or for each `lane`."""
 
     requests: int
     per: float
     scope: str
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BodySignature:
+    """An HMAC of the body in a header. `pointer` is its place below that of the scheme."""
+
+    header: str
+    hash: str
+    encoding: str
+    credential: str
+    prefix: str = ""
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """One authentication scheme as a definition configures it; what a scheme does not use is "".
+
+    `credentials` are the names under which a connection refers to its secrets, `optional` those
+    that it may leave out. `headers` maps a header to the credential that it holds.
+    `pointer` is the place of the scheme below `/destination/auth`.
+    """
+
+    scheme: str
+    credentials: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body_signatures: tuple[BodySignature, ...] = ()
+    # api_key
+    key_in: str = ""
+    key_name: str = ""
+    key_prefix: str = ""
+    # oauth2
+    grant: str = ""
+    token_url: str = ""
+    scope: str = ""
+    client_in: str = "body"
+    source: Source | None = None
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthChoice:
+    """The authentication schemes of a destination.
+
+    With `setting`, the value of that setting of a connection is the key in `schemes`; without it
+    there is one scheme, under "".
+    """
+
+    setting: str
+    schemes: Mapping[str, AuthConfig]
+
+    def chosen(self, settings: Mapping[str, Any]) -> AuthConfig:
+        """Return the scheme of a connection with these settings. Raises LookupError."""
+        return self.schemes[str(settings[self.setting]) if self.setting else ""]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRule:
+    """One rule on the vendor's answers: when it holds, and what became of the records.
+
+    `then` is delivered, retry, reject, bisect or stop. The other members are expressions in the
+    definition's words, "" when they are not given, apart from `reason` and `code` (texts) and
+    `after` (seconds).
+    """
+
+    when: str
+    then: str
+    reason: str = ""
+    code: str = ""
+    detail: str = ""
+    at: str = ""
+    after: float | None = None
+    each: str = ""
+    by: str = ""
+    error: str = ""
+    position: str = ""
+    later: str = ""
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition on the parameters of every record: `require` has to hold when `condition` does.
+
+    Without a condition ("") it always has to hold.
+    """
+
+    code: str
+    message: str
+    require: str
+    condition: str
+    source: Source | None = None
+
+
+class FromParameter(NamedTuple):
+    """A value that is taken from a parameter; `default` when it is absent."""
+
+    parameter: str
+    default: Any = None
+    has_default: bool = False
+
+
+class FromNow(NamedTuple):
+    """A moment that is known when the request is built: `duration` (ISO 8601) after it."""
+
+    duration: str
+
+
+#: A member of `group` or `request`: a literal, or where it comes from.
+SharedValue = FromParameter | str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """How the local stand-in for the vendor reads requests and answers them.
+
+    `reads`, `success` and `refusal` are files of templates, "" when there is none. `rate_headers`
+    maps limit, remaining and reset to the headers that carry them.
+    """
+
+    reads: str = ""
+    success: str = ""
+    refusal: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    refusal_status: int | None = None
+    rate_headers: Mapping[str, str] = field(default_factory=dict)
+    source: Source | None = None
+
+    @property
+    def templates(self) -> dict[str, str]:
+        """The files of templates by what they are for, those that there are."""
+        files = {"reads": self.reads, "success": self.success, "refusal": self.refusal}
+        return {purpose: file for purpose, file in files.items() if file}
 
 
 class Split(NamedTuple):
     """How a person becomes several records.
 
-    `parts`: name → the wire keys that may stand together; `name`: the pseudo-parameter that holds a part's name, or "".
-    At most `values` values of one wire key and `identifiers` values together stand in one record.
+    `parts` maps a name to the wire keys that may stand together; `name` is the pseudo-parameter
+    that holds a part's name, or "". At most `values` values of one wire key and `identifiers`
+    values together stand in one record.
     """
 
     name: str
@@ -107,16 +346,43 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Action:
-    """One action: its parameters (a JSON Schema) and how they become a request."""
+    """One action: its parameters and how they become a request.
+
+    `schema` is the JSON Schema of all parameters together. `operation` is `add` or `remove`.
+    `item` and `envelope` are files of templates, "" for the default; `audience` is "" when lanes are
+    told apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those
+    of the destination laid under them; those that begin with `own_` are the action's alone, as
+    written.
+    `accepts` is the vendor's contract for the body, None when there is none.
+    """
 
     id: str
     document: Document
-    defaults: Mapping[str, Any]
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
-        """The resolved JSON Schema of the parameters."""
-        return self.document.content
+    schema: JsonSchema
+    parameters: Mapping[str, Field]
+    operation: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    own_headers: Mapping[str, str]
+    audience: str
+    item: str
+    envelope: str
+    group: Mapping[str, SharedValue]
+    request: Mapping[str, SharedValue]
+    split: Split | None
+    checks: tuple[Check, ...]
+    responses: tuple[ResponseRule, ...]
+    own_responses: tuple[ResponseRule, ...]
+    limits: BatchLimits
+    own_limits: BatchLimits | None
+    sandbox: SandboxConfig
+    own_sandbox: SandboxConfig
+    accepts: JsonSchema | None
+    more_headers: str
+    key_in_body: bool
+    source: Source | None
 
     @property
     def title(self) -> str:
@@ -124,30 +390,15 @@ class Action:
         return str(self.schema.get("title", self.id))
 
     @property
-    def raw(self) -> Mapping[str, Any]:
-        """The `action` keyword as it is written."""
-        raw: Mapping[str, Any] = self.schema["action"]
-        return raw
-
-    @property
-    def operation(self) -> str:
-        """`add` or `remove`."""
-        return str(self.raw["operation"])
-
-    @property
-    def properties(self) -> Mapping[str, Mapping[str, Any]]:
-        """The parameters' schemas by name."""
-        properties: Mapping[str, Mapping[str, Any]] = self.schema.get("properties", {})
-        return properties
+    def description(self) -> str:
+        """What the action does."""
+        return str(self.schema.get("description", ""))
 
     @cached_property
     def identifiers(self) -> tuple[Identifier, ...]:
         """The parameters that name a person, in the order of the file."""
-        return tuple(
-            _identifier(name, schema["identifier"])
-            for name, schema in self.properties.items()
-            if "identifier" in schema
-        )
+        parameters = self.parameters.values()
+        return tuple(one.identifier for one in parameters if one.identifier)
 
     @cached_property
     def wires(self) -> tuple[str, ...]:
@@ -157,94 +408,56 @@ class Action:
     @cached_property
     def companions(self) -> frozenset[str]:
         """The wire keys that name nobody alone."""
-        return frozenset(identifier.wire for identifier in self.identifiers if not identifier.alone)
+        return frozenset(one.wire for one in self.identifiers if not one.alone)
 
     @cached_property
-    def split(self) -> Split | None:
-        """How a person becomes several records; None when every person is one."""
-        raw = self.raw.get("split")
-        if raw is None:
-            return None
-        parts = {name: tuple(wires) for name, wires in raw.get("parts", {}).items()}
-        return Split(raw.get("as", ""), parts, raw.get("values"), raw.get("identifiers"))
+    def shared_parameters(self) -> tuple[str, ...]:
+        """The parameters that name no person."""
+        parameters = self.parameters.values()
+        return tuple(one.name for one in parameters if one.identifier is None)
 
     @property
-    def responses(self) -> list[Mapping[str, Any]]:
-        """The response rules: the action's own, then the destination's."""
-        return [*self.raw.get("responses", ()), *self.defaults.get("responses", ())]
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers by their lower-case names: the destination's, with the action's laid over."""
-        both = {**self.defaults.get("headers", {}), **self.raw.get("headers", {})}
-        return {name.lower(): value for name, value in both.items()}
-
-    @property
-    def sandbox(self) -> Mapping[str, Any]:
-        """How the sandbox reads and answers this action."""
-        return {**self.defaults.get("sandbox", {}), **self.raw.get("sandbox", {})}
-
-    @cached_property
     def caps(self) -> Limits:
         """The vendor's ceilings."""
-        return self._limits("caps")
+        return self.limits.caps
 
     @cached_property
     def body_caps(self) -> Limits:
-        """The ceilings for a body as it is built: the vendor's, with room for a key that is added when it is sent."""
-        auth = self.defaults["auth"]
-        keyed = any(
-            scheme.get("in") == "body" for scheme in auth.get("schemes", {"": auth}).values()
-        )
+        """The ceilings for a body as it is built: room is left for a key that is added to it."""
         size = self.caps.bytes
-        return (
-            replace(self.caps, bytes=max(1, size - KEY_ROOM))
-            if keyed and size is not None
-            else self.caps
-        )
+        if not self.key_in_body or size is None:
+            return self.caps
+        return replace(self.caps, bytes=max(1, size - KEY_ROOM))
 
     @cached_property
-    def usual(self) -> Limits:
+    def default_limits(self) -> Limits:
         """The limits that hold when a connection sets none."""
-        return self._limits("defaults").over(self.caps)
-
-    def _limits(self, kind: str) -> Limits:
-        own, shared = (raw.get("limits", {}).get(kind, {}) for raw in (self.raw, self.defaults))
-        return limits(own).over(limits(shared))
-
-
-def _identifier(name: str, raw: Mapping[str, Any]) -> Identifier:
-    prehashed = raw.get("prehashed", False)
-    flag = prehashed["flag"] if isinstance(prehashed, dict) else None
-    steps = (
-        (step, "") if isinstance(step, str) else next(iter(step.items()))
-        for step in raw.get("normalize", ())
-    )
-    return Identifier(
-        parameter=name,
-        wire=raw.get("wire", name),
-        normalize=tuple(steps),
-        hash=raw["hash"],
-        prehashed=False if flag else prehashed,
-        flag=flag,
-        source=raw.get("source", {}),
-        alone=raw.get("alone", True),
-    )
+        return self.limits.defaults.over(self.caps)
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A vendor's API: settings, auth, limits, rates and actions. `templates` is the folder of its templates."""
+    """A vendor's API: settings, authentication, limits, rates and actions.
+
+    `schema` is the JSON Schema of all settings together. `templates` is the folder of templates.
+    """
 
     id: str
     document: Document
+    schema: JsonSchema
+    settings: Mapping[str, Field]
     actions: Mapping[str, Action]
     templates: Path
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
-        """The resolved JSON Schema of the settings."""
-        return self.document.content
+    api: Api
+    docs: str
+    base_url_template: str
+    auth: AuthChoice
+    headers: Mapping[str, str]
+    more_headers: str
+    limits: BatchLimits
+    rates: tuple[Rate, ...]
+    responses: tuple[ResponseRule, ...]
+    sandbox: SandboxConfig
 
     @property
     def title(self) -> str:
@@ -252,66 +465,45 @@ class Destination:
         return str(self.schema.get("title", self.id))
 
     @property
-    def raw(self) -> Mapping[str, Any]:
-        """The `destination` keyword as it is written."""
-        raw: Mapping[str, Any] = self.schema["destination"]
-        return raw
+    def description(self) -> str:
+        """What the destination does, needs, and what to know before using it."""
+        return str(self.schema.get("description", ""))
 
-    @property
-    def settings(self) -> Mapping[str, Mapping[str, Any]]:
-        """The settings' schemas by name."""
-        settings: Mapping[str, Mapping[str, Any]] = self.schema.get("properties", {})
-        return settings
+    def auth_of(self, settings: Mapping[str, Any]) -> AuthConfig:
+        """Return the authentication of a connection with these settings, placeholders filled.
 
-    @property
-    def auth(self) -> Mapping[str, Any]:
-        """The scheme and the names of its credentials, or the setting that chooses and the schemes."""
-        auth: Mapping[str, Any] = self.raw["auth"]
-        return auth
+        Raises LookupError when a setting is missing, ValueError when one is no text.
+        """
+        auth = self.auth.chosen(settings)
+        if not auth.token_url:
+            return auth
 
-    @property
-    def schemes(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every auth there is, by the value of the setting that chooses; by "" when nothing is chosen."""
-        schemes: Mapping[str, Mapping[str, Any]] = self.auth.get("schemes") or {"": self.auth}
-        return schemes
-
-    def chosen_auth(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the auth of a connection with these settings, as it is written. Raises LookupError."""
-        return self.schemes[str(settings[self.auth["setting"]]) if "setting" in self.auth else ""]
-
-    def auth_of(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the auth of a connection with these settings, placeholders filled. Raises LookupError, ValueError."""
-        auth = self.chosen_auth(settings)
-        url = auth.get("token_url")
         # a setting may be the whole address; any other is a part of it
-        return (
-            {**auth, "token_url": expand(url, settings, encode=not url.startswith("{"))}
-            if url
-            else auth
-        )
-
-    @cached_property
-    def example_settings(self) -> Mapping[str, Any]:
-        """Settings to show and try the destination with: its example, else the settings' own defaults and examples."""
-        defaults = {
-            name: schema["default"] for name, schema in self.settings.items() if "default" in schema
-        }
-        for example in self.schema.get("examples", ()):
-            return {**defaults, **example}
-        examples = {
-            name: schema["examples"][0]
-            for name, schema in self.settings.items()
-            if "examples" in schema
-        }
-        return {**examples, **defaults}
+        is_part = not auth.token_url.startswith("{")
+        return replace(auth, token_url=expand(auth.token_url, settings, encode=is_part))
 
     def base_url(self, settings: Mapping[str, Any]) -> str:
         """Return the address that all paths start at."""
-        return expand(self.raw["base_url"], settings, encode=False)
+        return expand(self.base_url_template, settings, encode=False)
 
     @cached_property
-    def rates(self) -> tuple[Rate, ...]:
-        """The vendor's rate limits."""
-        return tuple(
-            Rate(r["requests"], times.span(r["per"]), r["scope"]) for r in self.raw.get("rate", ())
-        )
+    def example_settings(self) -> Mapping[str, Any]:
+        """Settings to show and try the destination with.
+
+        They are those of its first example, else the settings' own defaults and examples.
+        """
+        defaults: dict[str, Any] = {}
+        examples: dict[str, Any] = {}
+        for setting in self.settings.values():
+            if setting.has_default:
+                defaults[setting.name] = setting.default
+            if setting.examples:
+                examples[setting.name] = setting.examples[0]
+
+        for example in self.schema.get("examples", ()):
+            return {**defaults, **example}
+        return {**examples, **defaults}
+
+    def schemes(self) -> Iterator[AuthConfig]:
+        """Yield every authentication scheme, in the order of the file."""
+        yield from self.auth.schemes.values()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Action, AuthConfig, Destination
 
 _KINDS = {"add": "entered", "remove": "left"}
 _PERSON = "traits"
@@ -14,8 +14,8 @@ _PERSON = "traits"
 
 def starter_connection(destination: Destination) -> dict[str, Any]:
     """Return a connection with an action that adds and one that removes: of those with the most common address."""
-    paths = Counter(action.raw["path"] for action in destination.actions.values())
-    common = sorted(destination.actions.values(), key=lambda action: -paths[action.raw["path"]])
+    paths = Counter(action.path for action in destination.actions.values())
+    common = sorted(destination.actions.values(), key=lambda action: -paths[action.path])
     first = {action.operation: action for action in reversed(common)}
     given = {
         "settings": starter_settings(destination),
@@ -32,12 +32,12 @@ def starter_connection(destination: Destination) -> dict[str, Any]:
 
 def starter_settings(destination: Destination) -> dict[str, Any]:
     """Return the settings of the example that have to be given, or differ from their defaults."""
-    required, example = destination.schema.get("required", ()), destination.example_settings
-    return {
-        name: example[name]
-        for name, about in destination.settings.items()
-        if name in example and (name in required or example[name] != about.get("default"))
-    }
+    example = destination.example_settings
+    settings = {}
+    for name, field in destination.settings.items():
+        if name in example and (field.required or example[name] != field.default):
+            settings[name] = example[name]
+    return settings
 
 
 def starter_credentials(destination: Destination) -> dict[str, Any]:
@@ -52,18 +52,17 @@ def unused_credentials(destination: Destination) -> dict[str, Any]:
 
 def _references(destination: Destination, *, optional: bool) -> dict[str, Any]:
     scheme = chosen_scheme(destination)
-    names = (
-        name
-        for name in scheme.get("credentials", ())
-        if (name in scheme.get("optional", ())) == optional
-    )
-    return {name: {"env": f"{destination.id}_{name}".upper()} for name in names}
+    references = {}
+    for name in scheme.credentials:
+        if (name in scheme.optional) == optional:
+            references[name] = {"env": f"{destination.id}_{name}".upper()}
+    return references
 
 
-def chosen_scheme(destination: Destination) -> Mapping[str, Any]:
+def chosen_scheme(destination: Destination) -> AuthConfig:
     """Return the authentication that the example's settings choose."""
-    schemes = destination.schemes
-    choice = str(destination.example_settings.get(destination.auth.get("setting", ""), ""))
+    schemes = destination.auth.schemes
+    choice = str(destination.example_settings.get(destination.auth.setting, ""))
     return schemes.get(choice, next(iter(schemes.values())))
 
 
@@ -79,8 +78,8 @@ def starter_route(action: Action, *, kind: str = "", fullest: bool = False) -> d
 
 def _varies(action: Action, name: str) -> bool:
     """Say whether a parameter differs from person to person, or with time."""
-    about = action.properties.get(name, {})
-    return "identifier" in about or about.get("format") == "date-time"
+    field = action.parameters.get(name)
+    return field is not None and (field.identifier is not None or field.is_moment)
 
 
 def starter_event(action: Action, *, kind: str = "", fullest: bool = False) -> dict[str, Any]:
@@ -107,4 +106,8 @@ def example_parameters(action: Action, *, fullest: bool = False) -> dict[str, An
         *action.schema.get("required", ()),
         *(identifier.parameter for identifier in action.identifiers[:1]),
     ]
-    return {name: action.properties.get(name, {}).get("examples", [""])[0] for name in names}
+    parameters = {}
+    for name in names:
+        field = action.parameters.get(name)
+        parameters[name] = field.examples[0] if field and field.examples else ""
+    return parameters

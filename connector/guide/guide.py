@@ -15,7 +15,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from connector._util.pretty_json import as_written
-from connector.definitions.model import Action, Destination, Limits, limits
+from connector.definitions.model import Action, Destination, Field, Limits, ResponseRule
 from connector.guide.example_connection import (
     starter_connection,
     starter_event,
@@ -61,24 +61,23 @@ def guide(destination: Destination) -> str:
 
 def _destination(destination: Destination) -> dict[str, Any]:
     """Return what the template shows."""
-    raw, actions = destination.raw, destination.actions.values()
-    intro, chapters = _chapters(str(destination.schema.get("description", "")))
-    usual, caps = (limits(raw.get("limits", {}).get(kind, {})) for kind in ("defaults", "caps"))
+    actions = destination.actions.values()
+    intro, chapters = _chapters(destination.description)
+    usual, caps = destination.limits.defaults, destination.limits.caps
     found = sources(destination)
     connection, events = starter_connection(destination), list(starter_events(destination))
     return {
         "title": destination.title,
         "intro": intro,
         "chapters": chapters,
-        "api": raw["api"],
-        "base_url": raw["base_url"],
-        "docs": raw.get("docs"),
+        "api": destination.api,
+        "base_url": destination.base_url_template,
+        "docs": destination.docs,
         "limits": limit_table(usual.over(caps), caps, groups=_grouped(actions)),
         "capped": any(action.caps != Limits() for action in actions),
-        "rates": [rate_words(rate) for rate in raw.get("rate", ())],
+        "rates": [rate_words(rate) for rate in destination.rates],
         "settings": [
-            [*_about(name, about, destination.schema)]
-            for name, about in destination.settings.items()
+            [*_about(setting, destination.schema)] for setting in destination.settings.values()
         ],
         "schemes": list(_schemes(destination)),
         "connection": _yaml(connection),
@@ -90,12 +89,10 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "splits": any(action.split for action in actions),
         "apart": apart(destination, connection["routes"], events),
         "moment": MOMENT,
-        "overview": [
-            [code(a.id), a.title, a.operation, a.schema.get("description", "")] for a in actions
-        ],
+        "overview": [[code(a.id), a.title, a.operation, a.description] for a in actions],
         "actions": [_action(destination, action) for action in actions],
         "steps": list(_steps(actions)),
-        "answers": list(_answers(raw.get("responses", ()))),
+        "answers": list(_answers(destination.responses)),
         "otherwise": OTHERWISE,
         "tally": tally(found),
         "sources": found,
@@ -120,35 +117,32 @@ def _chapters(description: str) -> tuple[str, list[tuple[str, list[str]]]]:
 
 def _schemes(destination: Destination) -> Iterator[dict[str, Any]]:
     """Yield the authentication, or each that a setting can choose."""
-    for choice, scheme in destination.schemes.items():
+    for choice, scheme in destination.auth.schemes.items():
         yield {
-            "choice": code(f"{destination.auth['setting']}: {choice}") if choice else "",
+            "choice": code(f"{destination.auth.setting}: {choice}") if choice else "",
             "words": auth_words(scheme),
             "credentials": credential_rows(scheme),
         }
 
 
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    raw, route, event = (
-        action.raw,
-        starter_route(action, fullest=True),
-        starter_event(action, fullest=True),
-    )
+    route = starter_route(action, fullest=True)
+    event = starter_event(action, fullest=True)
     return {
         "id": code(action.id),
         "title": action.title,
-        "description": action.schema.get("description", ""),
+        "description": action.description,
         "operation": action.operation,
-        "request": code(f"{raw['method']} {destination.raw['base_url']}{raw['path']}"),
+        "request": code(f"{action.method} {destination.base_url_template}{action.path}"),
         "remarks": list(_remarks(action)),
         "parameters": [
-            [*_about(name, about, action.schema), sent_words(destination, action, name)]
-            for name, about in action.properties.items()
+            [*_about(parameter, action.schema), sent_words(destination, action, parameter.name)]
+            for parameter in action.parameters.values()
         ],
         "identifiers": list(_identifiers(action)),
-        "checks": [[code(check["code"]), check["message"]] for check in raw.get("checks", ())],
+        "checks": [[code(check.code), check.message] for check in action.checks],
         "limits": _own_limits(destination, action),
-        "answers": list(_answers(raw.get("responses", ()))),
+        "answers": list(_answers(action.own_responses)),
         "route": _yaml({"routes": [route]}),
         "event": block(_json(event), "json"),
         "requests": requests_of(destination, route, event),
@@ -162,8 +156,8 @@ def _remarks(action: Action) -> Iterator[str]:
         ]
         if len(alternatives) > 1:
             yield Markdown(f"{words} of: {', '.join(alternatives)}")
-    if "audience" in action.raw:
-        yield Markdown(f"Audience: {code(action.raw['audience'])}")
+    if action.audience:
+        yield Markdown(f"Audience: {code(action.audience)}")
     if action.split:
         yield from split_words(action.split)
 
@@ -183,33 +177,33 @@ def _required(schema: Mapping[str, Any]) -> set[str]:
 
 def _own_limits(destination: Destination, action: Action) -> Markdown:
     """Return the limits of an action that has some of its own."""
-    if "limits" not in action.raw or destination.raw.get("limits") == action.raw["limits"]:
+    if action.own_limits in (None, destination.limits):
         return Markdown()
-    return limit_table(action.usual, action.caps, groups=_grouped([action]))
+    return limit_table(action.default_limits, action.caps, groups=_grouped([action]))
 
 
 def _grouped(actions: Iterable[Action]) -> bool:
     """Say whether records are grouped in some request."""
-    return any(action.raw.get("group") for action in actions)
+    return any(action.group for action in actions)
 
 
-def _about(name: str, about: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[object]:
+def _about(field: Field, schema: Mapping[str, Any]) -> Iterator[object]:
     """Yield name, title, description, whether it is required, and an example of a setting or parameter."""
-    yield code(name)
-    yield about.get("title", "")
-    yield Markdown(" ".join(_described(about)))
-    yield "yes" if name in _required(schema) else "no"
-    yield codes(map(as_written, about.get("examples", ())[:2]))
+    yield code(field.name)
+    yield field.title
+    yield Markdown(" ".join(_described(field)))
+    yield "yes" if field.name in _required(schema) else "no"
+    yield codes(map(as_written, field.examples[:2]))
 
 
-def _described(about: Mapping[str, Any]) -> Iterator[str]:
-    yield prose(about.get("description", ""))
-    if about.get("deprecated"):
+def _described(field: Field) -> Iterator[str]:
+    yield prose(field.description)
+    if field.deprecated:
         yield "New connections should not use it."
-    if "enum" in about:
-        yield f"Allowed: {codes(map(as_written, about['enum']))}."
-    if "default" in about:
-        yield f"Default: {code(as_written(about['default']))}."
+    if field.allowed:
+        yield f"Allowed: {codes(map(as_written, field.allowed))}."
+    if field.has_default:
+        yield f"Default: {code(as_written(field.default))}."
 
 
 def _identifiers(action: Action) -> Iterator[Row]:
@@ -237,13 +231,13 @@ def _hashed(rule: Mapping[str, Any]) -> str:
     return words[rule["prehashed"]].format(rule["hash"])
 
 
-def _answers(rules: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+def _answers(rules: Iterable[ResponseRule]) -> Iterator[Row]:
     for rule in rules:
         yield [
-            code(rule["when"]),
+            code(rule.when),
             then_words(rule),
-            code(rule.get("code", "")),
-            rule.get("reason", ""),
+            code(rule.code),
+            rule.reason,
         ]
 
 

@@ -37,7 +37,7 @@ def identifier_rules(action: Action) -> list[dict[str, Any]]:
             "prehashed": {"flag": identifier.flag} if identifier.flag else identifier.prehashed,
             "alone": identifier.alone,
             "examples": list(
-                _examples(identifier, action.properties[identifier.parameter].get("examples", ()))
+                _examples(identifier, action.parameters[identifier.parameter].examples)
             ),
         }
         for identifier in action.identifiers

@@ -3,58 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Action, BatchLimits, Destination, ResponseRule, Source
 from connector.guide.markdown import Markdown, code
 
-Fact = tuple[str, Mapping[str, Any]]
+# A fact's name, and its source if it has one.
+Fact = tuple[str, Source | None]
 
 
 def sources(destination: Destination) -> list[Sequence[object]]:
     """Return a row for each source: how it was read, the facts, the note, the page."""
-    facts: dict[tuple[str, str, str], dict[str, None]] = {}
-    for name, holder in _facts(destination):
-        source = holder.get("source")
-        if source:
-            key = (source["read"], source.get("note", ""), source.get("url", ""))
-            facts.setdefault(key, {})[name] = None
-    return [
-        [read, Markdown(", ".join(names)), note, url] for (read, note, url), names in facts.items()
-    ]
+    facts: dict[Source, dict[str, None]] = {}
+    for name, source in _facts(destination):
+        if source is not None:
+            facts.setdefault(source, {})[name] = None
+
+    rows: list[Sequence[object]] = []
+    for source, names in facts.items():
+        rows.append([source.read, Markdown(", ".join(names)), source.note, source.url])
+    return rows
 
 
-def tally(found: list[Sequence[object]]) -> str:
+def tally(rows: list[Sequence[object]]) -> str:
     """Return how many sources were read how."""
-    counts = Counter(str(row[0]) for row in found)
+    counts = Counter(str(row[0]) for row in rows)
     return ", ".join(f"{word}: {counts[word]}" for word in ("vendor", "peer", "assumed")) + "."
 
 
 def _facts(destination: Destination) -> Iterator[Fact]:
     """Yield what can have a source, with a name for it."""
-    raw = destination.raw
-    yield "API", raw["api"]
-    yield from (("authentication scheme", scheme) for scheme in destination.schemes.values())
-    yield from _shared(raw)
-    yield from (("rate limit", rate) for rate in raw.get("rate", ()))
-    yield from ((f"setting {code(name)}", about) for name, about in destination.settings.items())
+    yield "API", destination.api.source
+    for scheme in destination.schemes():
+        yield "authentication scheme", scheme.source
+    yield from _shared(destination.limits, destination.responses)
+    for rate in destination.rates:
+        yield "rate limit", rate.source
+    for setting in destination.settings.values():
+        yield f"setting {code(setting.name)}", setting.source
     for action in destination.actions.values():
         yield from _of_action(action)
-    yield "sandbox", raw.get("sandbox", {})
+    yield "sandbox", destination.sandbox.source
 
 
 def _of_action(action: Action) -> Iterator[Fact]:
-    yield f"action {code(action.id)}", action.raw
-    yield from _shared(action.raw)
-    yield from ((f"check {code(check['code'])}", check) for check in action.raw.get("checks", ()))
-    for name, about in action.properties.items():
-        yield f"parameter {code(name)}", about
-        yield f"identifier {code(name)}", about.get("identifier", {})
+    yield f"action {code(action.id)}", action.source
+    yield from _shared(action.own_limits, action.own_responses)
+    for check in action.checks:
+        yield f"check {code(check.code)}", check.source
+    for parameter in action.parameters.values():
+        yield f"parameter {code(parameter.name)}", parameter.source
+        if parameter.identifier:
+            yield f"identifier {code(parameter.name)}", parameter.identifier.source
 
 
-def _shared(raw: Mapping[str, Any]) -> Iterator[Fact]:
+def _shared(limits: BatchLimits | None, responses: Iterable[ResponseRule]) -> Iterator[Fact]:
     """Yield what a destination and an action can both have."""
-    yield "batch limits", raw.get("limits", {})
-    for rule in raw.get("responses", ()):
-        yield f"answer {code(rule.get('code', rule['then']))}", rule
+    yield "batch limits", limits.source if limits else None
+    for rule in responses:
+        yield f"answer {code(rule.code or rule.then)}", rule.source

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from connector._util import times
-from connector.auth.schemes import signatures_of
-from connector.definitions.model import Action, Destination, Limits, Split
+from connector.definitions.model import (
+    Action,
+    AuthConfig,
+    Destination,
+    FromNow,
+    FromParameter,
+    Limits,
+    Rate,
+    ResponseRule,
+    Split,
+)
 from connector.definitions.uri_template import placeholders
 from connector.guide.identifier_words import rule_in_words
 from connector.guide.markdown import Markdown, code, codes, prose, table
@@ -64,10 +72,10 @@ def _amount(name: str, limits: Limits) -> str:
     return str(written(value))
 
 
-def rate_words(rate: Mapping[str, Any]) -> str:
+def rate_words(rate: Rate) -> str:
     """Return a rate limit as a sentence."""
-    scope = "over all requests of a connection" if rate["scope"] == "account" else "for each URL"
-    return f"At most {rate['requests']:,} requests in {span_words(times.span(rate['per']))}, counted {scope}."
+    scope = "over all requests of a connection" if rate.scope == "account" else "for each URL"
+    return f"At most {rate.requests:,} requests in {span_words(rate.per)}, counted {scope}."
 
 
 _ROTATION = (
@@ -103,75 +111,71 @@ _CREDENTIALS = {
 }
 
 
-def auth_words(scheme: Mapping[str, Any]) -> Markdown:
+def auth_words(scheme: AuthConfig) -> Markdown:
     """Return how requests are authenticated."""
-    said = [prose(_SCHEMES.get(scheme["scheme"], f"The scheme {scheme['scheme']}."))]
-    if "name" in scheme:
-        after = f", after {code(scheme['prefix'])}" if "prefix" in scheme else ""
+    said = [prose(_SCHEMES[scheme.scheme])]
+    if scheme.key_name:
+        after = f", after {code(scheme.key_prefix)}" if scheme.key_prefix else ""
         said.append(
             Markdown(
-                f"The key stands in the {prose(scheme['in'])}, as {code(scheme['name'])}{after}."
+                f"The key stands in the {prose(scheme.key_in)}, as {code(scheme.key_name)}{after}."
             )
         )
-    if "grant" in scheme:
-        said.append(Markdown(f"The grant is {code(scheme['grant'])}."))
-    if "token_url" in scheme:
-        said.append(Markdown(f"Tokens come from {code(scheme['token_url'])}."))
-    if "scope" in scheme:
-        said.append(Markdown(f"The scope is {code(scheme['scope'])}."))
-    if scheme.get("grant") == "refresh_token":
+    if scheme.grant:
+        said.append(Markdown(f"The grant is {code(scheme.grant)}."))
+    if scheme.token_url:
+        said.append(Markdown(f"Tokens come from {code(scheme.token_url)}."))
+    if scheme.scope:
+        said.append(Markdown(f"The scope is {code(scheme.scope)}."))
+    if scheme.grant == "refresh_token":
         said.append(Markdown(_ROTATION))
-    for signed in signatures_of(scheme):
-        how = f"The body is signed ({prose(signed['hash'])}) in the header {code(signed['header'])}"
-        optional = signed["credential"] in scheme.get("optional", ())
+    for signed in scheme.body_signatures:
+        how = f"The body is signed ({prose(signed.hash)}) in the header {code(signed.header)}"
+        optional = signed.credential in scheme.optional
         said.append(
-            Markdown(
-                how + (f", when there is a {code(signed['credential'])}." if optional else ".")
-            )
+            Markdown(how + (f", when there is a {code(signed.credential)}." if optional else "."))
         )
     return Markdown(" ".join(said))
 
 
-def credential_rows(scheme: Mapping[str, Any]) -> list[Sequence[object]]:
+def credential_rows(scheme: AuthConfig) -> list[Sequence[object]]:
     """Return a row for each credential: its name, whether it is required, what it is for."""
-    use: dict[str, str] = dict(_CREDENTIALS.get(scheme["scheme"], {}))
-    if "name" in scheme:
+    use: dict[str, str] = dict(_CREDENTIALS.get(scheme.scheme, {}))
+    if scheme.key_name:
         use["api_key"] = Markdown(
-            f"the key, in the {prose(scheme['in'])} as {code(scheme['name'])}"
+            f"the key, in the {prose(scheme.key_in)} as {code(scheme.key_name)}"
         )
-    for header, name in scheme.get("headers", {}).items():
+    for header, name in scheme.headers.items():
         use[name] = Markdown(
             "; ".join([*([use[name]] if name in use else []), f"in the header {code(header)}"])
         )
-    use |= {signed["credential"]: Markdown("signs the body") for signed in signatures_of(scheme)}
-    optional = scheme.get("optional", ())
+    use |= {signed.credential: Markdown("signs the body") for signed in scheme.body_signatures}
+    optional = scheme.optional
     return [
         [code(name), "no" if name in optional else "yes", use.get(name, "")]
-        for name in scheme.get("credentials", ())
+        for name in scheme.credentials
     ]
 
 
 _NAMED = {"group": "groups of records", "item": "records", "value": "identifiers"}
 
 
-def then_words(rule: Mapping[str, Any]) -> str:
+def then_words(rule: ResponseRule) -> str:
     """Return what an answer leads to."""
-    named = f"the {_NAMED[rule['by']]} that it names" if "each" in rule else ""
-    later = ", or sent again later where it says so" if "later" in rule else ""
-    if rule["then"] == "delivered":
+    named = f"the {_NAMED[rule.by]} that it names" if rule.each else ""
+    later = ", or sent again later where it says so" if rule.later else ""
+    if rule.then == "delivered":
         return f"Delivered, but {named} are rejected{later}." if named else "Delivered."
-    if rule["then"] == "reject":
+    if rule.then == "reject":
         return f"Rejected are {named}{later}; the others are sent again." if named else "Rejected."
-    if rule["then"] == "retry":
+    if rule.then == "retry":
         after = (
-            f", after {span_words(times.span(rule['after']))} unless it says when."
-            if "after" in rule
+            f", after {span_words(rule.after)} unless it says when."
+            if rule.after is not None
             else "."
         )
-        return "Sent again later" + (
-            ", not before the time that it names." if "at" in rule else after
-        )
-    if rule["then"] == "bisect":
+        return "Sent again later" + (", not before the time that it names." if rule.at else after)
+    if rule.then == "bisect":
         return "Halved and sent again, until the records at fault are alone; these are rejected."
     return "Stopped: nothing more is sent to this audience; its records are left undelivered."
 
@@ -203,29 +207,28 @@ def sent_words(destination: Destination, action: Action, name: str) -> Markdown:
 
 
 def _places(destination: Destination, action: Action, name: str) -> Iterator[str]:
-    raw = action.raw
-    if name in placeholders(raw["path"]):
+    if name in placeholders(action.path):
         yield "in the address"
-    for place, texts in (("query, as", raw.get("query", {})), ("header", action.headers)):
+    for place, texts in (("query, as", action.query), ("header", action.headers)):
         yield from (
             f"in the {place} {code(key)}"
             for key, text in texts.items()
             if name in placeholders(text)
         )
-    for value in (*raw.get("request", {}).values(), *raw.get("group", {}).values()):
-        if isinstance(value, dict) and value.get("param") == name:
+    for value in (*action.request.values(), *action.group.values()):
+        if isinstance(value, FromParameter) and value.parameter == name:
             yield "in the body" + (
-                f"; without it: {_otherwise(value['default'])}" if "default" in value else ""
+                f"; without it: {_otherwise(value.default)}" if value.has_default else ""
             )
-    if any(_reads(destination, raw[kind], name) for kind in ("item", "envelope") if kind in raw):
+    if any(_reads(destination, file, name) for file in (action.item, action.envelope) if file):
         yield "in the body"
     if any(identifier.flag == name for identifier in action.identifiers):
         yield "not itself: it says whether identifiers are digests already"
 
 
 def _otherwise(default: Any) -> Markdown:
-    if isinstance(default, dict):
-        return Markdown(f"{code(default['now'])} (ISO 8601) after the request is made")
+    if isinstance(default, FromNow):
+        return Markdown(f"{code(default.duration)} (ISO 8601) after the request is made")
     return code(default)
 
 

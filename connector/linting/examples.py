@@ -77,7 +77,7 @@ class Bench:
 
     def _pipeline(self, action: Action) -> Pipeline:
         """Return a pipeline whose events are examples: each parameter is mapped from a member of its name."""
-        route = Route("lint", action, None, {name: {"from": name} for name in action.properties})
+        route = Route("lint", action, None, {name: {"from": name} for name in action.parameters})
         return Pipeline(
             Connection(
                 file="",
@@ -119,7 +119,7 @@ class Bench:
         }
         for identifier in action.identifiers if good else ():
             name = identifier.parameter
-            examples = action.properties[name].get("examples", ())
+            examples = action.parameters[name].examples
             if good and examples and identifier.alone and {identifier.wire} not in seen:
                 values = {**self.needed(action, good), name: examples[0]}
                 for tried in self.attempt(action, f"/properties/{name}/examples/0", values):
@@ -199,18 +199,19 @@ class Bench:
 
     def in_template(self, action: Action, kind: str, message: str, hint: str = "") -> Problem:
         """Return a problem of an action's template, still without a code."""
-        if kind not in action.raw:
+        file = action.item if kind == "item" else action.envelope
+        if not file:
             return at(action.document, "/action", message, hint)
-        return Problem("", str(self.destination.templates / action.raw[kind]), "", message, hint)
+        return Problem("", str(self.destination.templates / file), "", message, hint)
 
 
 def _refused(action: Action, body: Any) -> list[Failure]:
     """Return why the contract refuses a body; of what is repeated in a list, the first."""
     from jsonschema import Draft202012Validator
 
-    if "accepts" not in action.raw:
+    if action.accepts is None:
         return []
-    found = failures(Draft202012Validator(action.raw["accepts"]), body, quote=False)
+    found = failures(Draft202012Validator(action.accepts), body, quote=False)
     first = {
         (re.sub(r"/\d+", "/0", failure.pointer), failure.message): failure
         for failure in reversed(found)

@@ -21,7 +21,7 @@ def at(document: Document, place: str, message: str, hint: str = "") -> Problem:
 
 def parameters(action: Action) -> list[str]:
     """Return the parameters that name no person: what checks see as `params`."""
-    return [name for name, schema in action.properties.items() if "identifier" not in schema]
+    return list(action.shared_parameters)
 
 
 def told_names(action: Action) -> list[str]:

@@ -49,7 +49,7 @@ class Pipeline:
 
     def _builder(self, connection: Connection, action: Action) -> Builder:
         if action.id not in self._builders:
-            limits = connection.limits.over(action.usual).within(action.body_caps)
+            limits = connection.limits.over(action.default_limits).within(action.body_caps)
             templates = connection.destination.templates
             self._builders[action.id] = Builder(
                 action, templates, connection.base_url, connection.settings, limits

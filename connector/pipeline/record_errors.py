@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from connector.definitions.model import ResponseRule
 from connector.model import Named
 from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
 
@@ -49,17 +50,17 @@ class _Error(NamedTuple):
 class Entries:
     """The `each` of a response rule, compiled."""
 
-    def __init__(self, rule: Mapping[str, Any]) -> None:
+    def __init__(self, rule: ResponseRule) -> None:
         """Raises ExpressionError for what is no expression."""
-        self._each = compile_expression(rule["each"], NAMES)
-        self._by = rule["by"]
-        self._rest_delivered = rule["then"] == "delivered"
+        self._each = compile_expression(rule.each, NAMES)
+        self._by = rule.by
+        self._rest_delivered = rule.then == "delivered"
         self._error, self._position, self._later, self._detail = (
-            compile_expression(rule[name], ENTRY_NAMES) if name in rule else None
+            compile_expression(getattr(rule, name), ENTRY_NAMES) if getattr(rule, name) else None
             for name in ("error", "position", "later", "detail")
         )
         self._of_members = any(
-            _MEMBER_OF_ENTRY.search(rule.get(name, "")) for name in ("error", "position", "later")
+            _MEMBER_OF_ENTRY.search(getattr(rule, name)) for name in ("error", "position", "later")
         )
 
     def find(self, scope: Mapping[str, Any]) -> Named:

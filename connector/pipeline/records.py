@@ -105,7 +105,7 @@ class Preparer:
             [route.map[person.parameter] for person in self._people], settings
         )
         self._flags = tuple({person.flag for person in self._people if person.flag})
-        template = read_template(templates, action.raw.get("item"), "{{ ids }}", ItemRenderer.NAMES)
+        template = read_template(templates, action.item, "{{ ids }}", ItemRenderer.NAMES)
         plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
         shared = {"operation": action.operation, "settings": settings}
         self._renderer = ItemRenderer(template, action.wires, plain, shared)
@@ -418,7 +418,7 @@ def _people(action: Action, mapped: Collection[str]) -> list[_Person]:
 def _person(identifier: Identifier, action: Action) -> _Person:
     def make(*, prehashed: bool | str) -> Column:
         single = identify(identifier, prehashed=prehashed)
-        checked = _checked(single, action.properties[identifier.parameter])
+        checked = _checked(single, action.parameters[identifier.parameter].schema)
         return column(
             identifier, prehashed=prehashed, single=checked if checked is not single else None
         )

@@ -11,7 +11,7 @@ import orjson
 
 from connector._util import times
 from connector.definitions.headers import CONTROL
-from connector.definitions.model import Action, Limits
+from connector.definitions.model import Action, FromNow, Limits
 from connector.definitions.uri_template import expand, placeholders
 from connector.model import Request, Target
 from connector.pipeline.batching import Batch
@@ -19,12 +19,6 @@ from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.template import Envelope, read_template
 
 _OPERATIONS = ("add", "remove", "mixed")
-
-
-class Later(NamedTuple):
-    """A moment that is known when the request is built: `duration` (ISO 8601) after it."""
-
-    duration: str
 
 
 class Builder:
@@ -39,30 +33,29 @@ class Builder:
         limits: Limits,
     ) -> None:
         """Raises RenderError, OSError or ExpressionError for a definition that lint would refuse."""
-        raw = action.raw
         self.limits = limits
         self.caps = action.body_caps
         self.classify: Classify = compile_rules(action.responses)
-        self._method = expand(raw["method"], settings, encode=False)
+        self._method = expand(action.method, settings, encode=False)
         self._base_url = base_url.rstrip("/")
-        self._path: str = raw["path"]
-        self._query: Mapping[str, str] = raw.get("query", {})
+        self._path = action.path
+        self._query = action.query
         self._headers = {
             "content-type": "application/json",
             "accept": "application/json",
             **action.headers,
         }
-        self._more_headers = _lowered(settings.get(action.defaults.get("more_headers", ""), {}))
-        self._audience: str | None = raw.get("audience")
+        self._more_headers = _lowered(settings.get(action.more_headers, {}))
+        self._audience = action.audience
         self._settings = settings
-        self._template = str(raw.get("envelope"))
-        template = read_template(templates, raw.get("envelope"), "{{ items }}", Envelope.NAMES)
+        self._template = action.envelope
+        template = read_template(templates, action.envelope, "{{ items }}", Envelope.NAMES)
         self._envelope = Envelope(template, settings)
         self._uses = template.uses
-        parts = (raw["path"], *self._query.values(), *self._headers.values())
+        parts = (self._path, *self._query.values(), *self._headers.values())
         self._names = tuple(dict.fromkeys(name for part in parts for name in placeholders(part)))
         #: The settings and parameters without which there is no request.
-        self.needed = tuple(dict.fromkeys((*self._names, *placeholders(self._audience or ""))))
+        self.needed = tuple(dict.fromkeys((*self._names, *placeholders(self._audience))))
         self._sizes: dict[tuple[Any, ...], list[int]] = {}
 
     def url(self, params: Mapping[str, Any]) -> str:
@@ -78,7 +71,7 @@ class Builder:
 
     def lane(self, params: Mapping[str, Any], url: str) -> str:
         """Return what is delivered in order: the audience that is changed, the URL where the action names none."""
-        if self._audience is None:
+        if not self._audience:
             return url
         return expand(self._audience, {**params, **self._settings}, encode=False)
 
@@ -147,7 +140,7 @@ class Builder:
     @staticmethod
     def _resolved(group: Sequence[tuple[str, Any]], now: float) -> dict[str, Any]:
         start = times.from_epoch(now)
-        return {k: times.plus(start, v.duration) if isinstance(v, Later) else v for k, v in group}
+        return {k: times.plus(start, v.duration) if isinstance(v, FromNow) else v for k, v in group}
 
 
 def _length(value: Any) -> int | str:

@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from connector._util import times
+from connector.definitions.model import ResponseRule
 from connector.model import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
 from connector.pipeline.record_errors import NAMES, Entries, NobodyError, vendor_words
 from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
@@ -22,9 +22,9 @@ _RETRY = frozenset({408, 425, 429, *range(500, 600)} - {501})
 _BISECT = frozenset({400, 413, 422})
 
 
-def compile_rules(rules: Sequence[Mapping[str, Any]]) -> Classify:
+def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
     """Compile a definition's rules. Raises ExpressionError for a rule that is no expression."""
-    compiled = [(compile_expression(rule["when"], NAMES), _compile_rule(rule)) for rule in rules]
+    compiled = [(compile_expression(rule.when, NAMES), _compile_rule(rule)) for rule in rules]
 
     def classify(response: Response, sent: int, now: float) -> Outcome:
         scope = {
@@ -51,17 +51,13 @@ def _holds(when: Evaluate, scope: Mapping[str, Any]) -> bool:
 Then = Callable[[Response, Mapping[str, Any], float], Outcome]
 
 
-def _compile_rule(rule: Mapping[str, Any]) -> Then:
+def _compile_rule(rule: ResponseRule) -> Then:
     # with `each` the vendor's word is that of an entry
-    detail = (
-        compile_expression(rule["detail"], NAMES)
-        if "detail" in rule and "each" not in rule
-        else None
-    )
-    make = _MAKERS[rule["then"]](rule)
+    detail = compile_expression(rule.detail, NAMES) if rule.detail and not rule.each else None
+    make = _MAKERS[rule.then](rule)
 
     def then(response: Response, scope: Mapping[str, Any], now: float) -> Outcome:
-        reason = rule.get("reason", f"HTTP {response.status}")
+        reason = rule.reason or f"HTTP {response.status}"
         if detail is not None:
             reason += vendor_words(detail, scope)
         return make(response, scope, now, reason)
@@ -72,8 +68,8 @@ def _compile_rule(rule: Mapping[str, Any]) -> Then:
 Make = Callable[[Response, Mapping[str, Any], float, str], Outcome]
 
 
-def _delivered(rule: Mapping[str, Any]) -> Make:
-    if "each" not in rule:
+def _delivered(rule: ResponseRule) -> Make:
+    if not rule.each:
         return lambda response, scope, now, reason: Delivered()
     entries = Entries(rule)
 
@@ -83,9 +79,9 @@ def _delivered(rule: Mapping[str, Any]) -> Make:
     return make
 
 
-def _retry(rule: Mapping[str, Any]) -> Make:
-    at = compile_expression(rule["at"], NAMES) if "at" in rule else None
-    after = times.span(rule["after"]) if "after" in rule else None
+def _retry(rule: ResponseRule) -> Make:
+    at = compile_expression(rule.at, NAMES) if rule.at else None
+    after = rule.after
 
     def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
         moment = _moment(at, scope) or _retry_after(response, now)
@@ -94,11 +90,11 @@ def _retry(rule: Mapping[str, Any]) -> Make:
     return make
 
 
-def _reject(rule: Mapping[str, Any]) -> Make:
-    entries = Entries(rule) if "each" in rule else None
+def _reject(rule: ResponseRule) -> Make:
+    entries = Entries(rule) if rule.each else None
 
     def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
-        code = rule.get("code", f"http_{response.status}")
+        code = rule.code or f"http_{response.status}"
         if entries is None:
             return Rejected(code, reason)
         return _refused(rule, entries, response, scope, reason) or Bisect(code, reason)
@@ -107,14 +103,14 @@ def _reject(rule: Mapping[str, Any]) -> Make:
 
 
 def _refused(
-    rule: Mapping[str, Any],
+    rule: ResponseRule,
     entries: Entries,
     response: Response,
     scope: Mapping[str, Any],
     reason: str,
 ) -> Rejected | Bisect | None:
     """Return the refusal of those whom an answer names, None when it names nobody."""
-    code = rule.get("code", f"http_{response.status}")
+    code = rule.code or f"http_{response.status}"
     try:
         named = entries.find(scope)
     except NobodyError as error:
@@ -122,19 +118,17 @@ def _refused(
     return Rejected(code, reason, named) if named.refused or named.later else None
 
 
-def _bisect(rule: Mapping[str, Any]) -> Make:
+def _bisect(rule: ResponseRule) -> Make:
     return lambda response, scope, now, reason: Bisect(
-        rule.get("code", f"http_{response.status}"), reason
+        rule.code or f"http_{response.status}", reason
     )
 
 
-def _stop(rule: Mapping[str, Any]) -> Make:
-    return lambda response, scope, now, reason: Stop(
-        rule.get("code", f"http_{response.status}"), reason
-    )
+def _stop(rule: ResponseRule) -> Make:
+    return lambda response, scope, now, reason: Stop(rule.code or f"http_{response.status}", reason)
 
 
-_MAKERS: dict[str, Callable[[Mapping[str, Any]], Make]] = {
+_MAKERS: dict[str, Callable[[ResponseRule], Make]] = {
     "delivered": _delivered,
     "retry": _retry,
     "reject": _reject,

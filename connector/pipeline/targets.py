@@ -9,9 +9,9 @@ from typing import Any
 from connector._util import times
 from connector.connection.mapping import compile_column, compile_columns, is_absent
 from connector.definitions.coercion import ParameterError, compile_parameter
-from connector.definitions.model import Action
+from connector.definitions.model import Action, Check, FromParameter, SharedValue
 from connector.model import Target
-from connector.pipeline.request_builder import Builder, Later, Refused, Resolved
+from connector.pipeline.request_builder import Builder, Refused, Resolved
 from connector.templating.expressions import (
     AbsentError,
     Evaluate,
@@ -44,21 +44,21 @@ class Targets:
         self._action = action
         self._builder = builder
         self._settings = settings
-        self._names = [name for name in action.properties if name not in people]
+        self._names = [name for name in action.parameters if name not in people]
         self._coerce = {
-            name: compile_parameter(name, action.properties[name]) for name in self._names
+            name: compile_parameter(name, action.parameters[name].schema) for name in self._names
         }
         mapped = [name for name in self._names if name in sources]
         self._getters = {name: compile_column(sources[name], settings) for name in mapped}
         varying = [sources[name] for name in mapped if "value" not in sources[name]]
         self._varies = bool(varying)
         self._columns = compile_columns(varying, settings)
-        self._required = [name for name in action.schema.get("required", ()) if name not in people]
+        self._required = [name for name in self._names if action.parameters[name].required]
         split = action.split
         self._part_name = split.name if split else ""
         self._part_names = tuple(split.parts) if split and split.name else ()
         self._needed = [name for name in builder.needed if name != self._part_name]
-        self._checks = [_Check(raw) for raw in action.raw.get("checks", ())]
+        self._checks = [_Check(check) for check in action.checks]
         self._known: dict[Any, Resolved] = {}
         self._until = 0.0
 
@@ -112,7 +112,7 @@ class Targets:
             if isinstance(raw, ExpressionError):
                 raise ParameterError(f"{name} cannot be mapped: {raw}")
             if is_absent(raw):
-                params[name] = self._action.properties[name].get("default")
+                params[name] = self._action.parameters[name].default
             else:
                 params[name] = self._coerce[name](raw)
         return params
@@ -126,16 +126,14 @@ class Targets:
         return replace(parts[0], parts=parts)
 
     def _target(self, params: Mapping[str, Any]) -> Target:
-        builder, raw = self._builder, self._action.raw
-        request = {key: _told_value(value, params) for key, value in raw.get("request", {}).items()}
-        group = tuple(
-            (key, _told_value(value, params)) for key, value in raw.get("group", {}).items()
-        )
+        builder, action = self._builder, self._action
+        request = {key: _shared_value(value, params) for key, value in action.request.items()}
+        group = tuple((key, _shared_value(value, params)) for key, value in action.group.items())
         base, more = builder.sizes(params, request, group)
         url = builder.url(params)
         return Target(
             route=self._route,
-            operation=self._action.operation,
+            operation=action.operation,
             url=url,
             lane=builder.lane(params, url),
             key=builder.key(params, request, url),
@@ -160,29 +158,26 @@ def _keys(columns: list[list[Any]]) -> list[Any]:
 _PLAIN = {str, type(None)}
 
 
-def _told_value(raw: Any, params: Mapping[str, Any]) -> Any:
+def _shared_value(value: SharedValue, params: Mapping[str, Any]) -> Any:
     """Return a member of `group` or `request`: a literal, or what it takes from a parameter."""
-    if not isinstance(raw, dict):
-        return raw
-    value = params.get(raw["param"])
-    if value is not None or "default" not in raw:
+    if not isinstance(value, FromParameter):
         return value
-    default = raw["default"]
-    return Later(default["now"]) if isinstance(default, dict) else default
+    given = params.get(value.parameter)
+    return value.default if given is None else given
 
 
 class _Check:
-    """One `checks` entry: `require` has to hold when `if` does."""
+    """A check of the action, compiled."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.code = str(raw["code"])
-        self.message = str(raw["message"])
-        self._require = compile_expression(raw["require"], CHECK_NAMES)
-        self._if: Evaluate = compile_expression(raw.get("if", "true"), CHECK_NAMES)
+    def __init__(self, check: Check) -> None:
+        self.code = check.code
+        self.message = check.message
+        self._require = compile_expression(check.require, CHECK_NAMES)
+        self._condition: Evaluate = compile_expression(check.condition or "true", CHECK_NAMES)
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
         try:
-            return not self._if(scope) or bool(self._require(scope))
+            return not self._condition(scope) or bool(self._require(scope))
         except AbsentError:
             return True
         except ExpressionError:

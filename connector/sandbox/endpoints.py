@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from connector.definitions.model import Action, Destination, Limits
+from connector.definitions.model import Action, Destination, Limits, SandboxConfig
 from connector.definitions.uri_template import expand, placeholders
 from connector.sandbox.contract import Contract
 from connector.templating.template import RenderError, Template, read_template
@@ -45,13 +45,13 @@ def templates_of(folder: Path) -> ReadTemplate:
 class Voice:
     """How the vendor reads and answers: the templates and headers of one `sandbox` object."""
 
-    def __init__(self, raw: Mapping[str, Any], template: ReadTemplate) -> None:
-        self.reads, self.success, self.refusal = (
-            template(kind, raw.get(kind)) for kind in TEMPLATE_NAMES
-        )
-        self.headers = {name.lower(): text for name, text in raw.get("headers", {}).items()}
-        self.refusal_status: int | None = raw.get("refusal_status")
-        self._rate = raw.get("rate_headers", {})
+    def __init__(self, config: SandboxConfig, template: ReadTemplate) -> None:
+        self.reads = template("reads", config.reads)
+        self.success = template("success", config.success)
+        self.refusal = template("refusal", config.refusal)
+        self.headers = config.headers
+        self.refusal_status = config.refusal_status
+        self._rate = config.rate_headers
 
     def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
         """Return the headers for a limit's `limit`, `remaining` and `reset`, those that are known and have a name."""
@@ -66,7 +66,7 @@ class Variant:
     """One way to use an endpoint: a contract, caps, and how to read and answer."""
 
     def __init__(self, action: Action, template: ReadTemplate) -> None:
-        self.contract = Contract(action.raw.get("accepts", True))
+        self.contract = Contract(True if action.accepts is None else action.accepts)
         self.caps: Limits = action.caps
         self.voice = Voice(action.sandbox, template)
 
@@ -105,11 +105,11 @@ def routes(
     found: dict[tuple[str, ...], Route] = {}
     seen: list[tuple[Any, ...]] = []
     for action in destination.actions.values():
-        path = prefix + action.raw["path"]
+        path = prefix + action.path
         route = found.setdefault(tuple(_literals(path)), Route(path))
-        method = expand(action.raw["method"], settings, encode=False)
+        method = expand(action.method, settings, encode=False)
         variants = route.methods.setdefault(method, [])
-        key = (route, method, action.raw.get("accepts"), action.caps, action.sandbox)
+        key = (route, method, action.accepts, action.caps, action.sandbox)
         if key not in seen:
             seen.append(key)
             variants.append(Variant(action, template))

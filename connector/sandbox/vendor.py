@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from connector.auth.base import Message, Scheme
-from connector.definitions.model import Destination
+from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import expand
 from connector.sandbox.audiences import Audience, Identifier, Windows, identifiers_of
 from connector.sandbox.contract import Errors
@@ -159,9 +159,9 @@ class Sandbox:
         self.prefix = urlsplit(destination.base_url(settings)).path.rstrip("/")
         template = templates_of(destination.templates)
         self._routes = routes(destination, self.prefix, settings, template)
-        self._voice = Voice(destination.raw.get("sandbox", {}), template)
+        self._voice = Voice(destination.sandbox, template)
         self._windows = Windows(destination.rates)
-        self._scheme = scheme or Scheme({}, {})
+        self._scheme = scheme or Scheme(AuthConfig("none"), {})
         #: The path of the token endpoint, "" when there is none.
         self.token_path = self._scheme.token_path
         self._clock = clock

@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connector.auth.schemes import Auth, credentials_of
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import KEY_ROOM
@@ -27,6 +27,8 @@ from connector.sandbox.server import SandboxServer
 from connector.sandbox.vendor import Answer, Sandbox, parse_fault
 from connector.sources.files import open_source
 from tests.kit import ROOT
+from tests.kit.auth import auth as auth_with
+from tests.kit.auth import credentials_of
 from tests.unit.auth.tools import NOTE, connect, define, events
 
 SIGNED = {
@@ -116,20 +118,19 @@ def deliver(
     secrets = connection.secrets()
     destination, settings = connection.destination, connection.settings
     tally, clock = Tally(report), SystemClock()
-    issuer = Auth(destination.auth_of(settings), expect or secrets)
+    issuer = auth_with(destination.auth_of(settings), expect or secrets)
     box = Sandbox(
         destination, settings=settings, scheme=issuer, faults=[parse_fault(fail)] if fail else ()
     )
     with SandboxServer(box) as server:
-        auth = {
-            **destination.auth_of(settings),
-            **({"token_url": server.token_url} if server.token_url else {}),
-        }
+        auth = destination.auth_of(settings)
+        if server.token_url:
+            auth = replace(auth, token_url=server.token_url)
         reached = load_connection(
             root / "connection.yaml", Catalog([root]), [f"base_url={server.base_url}"]
         )
         with (
-            HttpSender(Auth(auth, secrets), 8) as sender,
+            HttpSender(auth_with(auth, secrets), 8) as sender,
             open_source(str(events(root, count))) as source,
         ):
             run = Run(Pipeline(reached), (), sender, clock, RetryPolicy(retries=1, base=0.0), tally)

@@ -98,7 +98,7 @@ def test_the_table_of_destinations_is_right() -> None:
 def test_the_readme_names_who_takes_both_operations_in_one_request() -> None:
     def told(action: Action) -> tuple[Any, ...]:
         return tuple(
-            str(action.raw.get(name)) for name in ("method", "path", "envelope", "request")
+            str(getattr(action, name)) for name in ("method", "path", "envelope", "request")
         )
 
     def mixes(name: str) -> bool:

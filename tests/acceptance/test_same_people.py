@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from connector.auth.schemes import Auth
 from connector.connection.load import Connection, load_connection
 from connector.definitions.catalog import Catalog
 from connector.delivery.courier import RetryPolicy, SystemClock
@@ -23,6 +22,7 @@ from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.server import SandboxServer
 from connector.sandbox.vendor import Sandbox
 from connector.sources.files import open_source
+from tests.kit.auth import auth as auth_with
 
 from .cli_tools import run
 
@@ -173,10 +173,10 @@ def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
     destination = connection.destination
     auth = destination.auth_of(connection.settings)
     secrets = {name: f"secret-{name}" for name in auth.get("credentials", ())}
-    box = Sandbox(destination, settings=connection.settings, scheme=Auth(auth, secrets))
+    box = Sandbox(destination, settings=connection.settings, scheme=auth_with(auth, secrets))
     with SandboxServer(box) as server, open_source(str(events)) as source:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
-        with HttpSender(Auth(reached.auth(), secrets), connections=8) as sender:
+        with HttpSender(auth_with(reached.auth(), secrets), connections=8) as sender:
             tally = Tally()
             Run(
                 Pipeline(reached), destination.rates, sender, SystemClock(), RetryPolicy(), tally

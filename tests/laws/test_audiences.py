@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connector.auth.base import Scheme
-from connector.definitions.model import Rate
+from connector.definitions.model import AuthConfig, Rate
 from connector.delivery.courier import Courier, Limiter, RetryPolicy, SystemClock
 from connector.delivery.http import HttpSender
 from connector.delivery.ledger import Tally
@@ -107,7 +107,7 @@ def server() -> Iterator[tuple[str, type[Handler]]]:
 def test_over_http_one_request_for_an_audience_is_in_flight_and_they_arrive_in_order() -> None:
     with server() as (base_url, kept):
         using = pipeline(catalog({}), base_url=base_url)
-        with HttpSender(Scheme({}, {}), 8) as send:
+        with HttpSender(Scheme(AuthConfig("none"), {}), 8) as send:
             tally = run(using, send, rows())
     assert (tally.summary.delivered, tally.summary.requests) == (24, 24 - tally.summary.superseded)
     assert kept.most == {"1": 1, "2": 1}

@@ -105,7 +105,7 @@ def connection(destination: Destination) -> Connection:
             action.id,
             action,
             f"event.action == '{action.id}'",
-            {name: {"from": name} for name in action.properties},
+            {name: {"from": name} for name in action.parameters},
         )
         for action in destination.actions.values()
     ]
@@ -127,7 +127,7 @@ def event(action: Action) -> st.SearchStrategy[dict[str, Any]]:
     example = next(iter(action.schema["examples"]))
     others = {
         name: st.just(example.get(name)) | st.just(example.get(name)) | NASTY
-        for name in set(action.properties) - set(people)
+        for name in set(action.parameters) - set(people)
     }
     return st.fixed_dictionaries({"action": st.just(action.id), **others}, optional=people)
 
@@ -145,7 +145,7 @@ def test_every_request_is_what_the_vendor_takes_and_holds_no_plain_identifier(na
     destination = Catalog(()).load(name)
     pipeline = Pipeline(connection(destination))
     contracts = {
-        action.id: jsonschema_rs.validator_for(action.raw.get("accepts", True))
+        action.id: jsonschema_rs.validator_for(True if action.accepts is None else action.accepts)
         for action in destination.actions.values()
     }
 

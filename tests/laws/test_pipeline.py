@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from connector.auth.schemes import OAuth1
 from connector.connection.load import Connection, load_connection
+from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender
 from connector.delivery.ledger import Tally
 from connector.delivery.run import batches
@@ -212,9 +213,7 @@ def test_how_events_are_cut_into_chunks_changes_nothing(name: str) -> None:
 
 @cache
 def validators() -> Mapping[bool, Any]:
-    schemas = {
-        "do_not_reach" in name: action.raw["accepts"] for name, action in x().actions.items()
-    }
+    schemas = {"do_not_reach" in name: action.accepts for name, action in x().actions.items()}
     return {
         key: jsonschema_rs.validator_for(schema, validate_formats=True)
         for key, schema in schemas.items()
@@ -268,7 +267,7 @@ def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(
     for name, ref in example().credentials.items():
         monkeypatch.setenv(ref.place, f"{WORDS[0]} {name}")
     secrets = example().secrets()
-    scheme = OAuth1({}, secrets)
+    scheme = OAuth1(AuthConfig("oauth1"), secrets)
     with HttpSender(scheme, 1) as sender:
         shown = [
             example(),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from connector.definitions.model import Destination
+from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.linting.examples import Bench, BenchRule
@@ -22,10 +21,10 @@ _NOT_A_CREDENTIAL = {
 }
 
 
-def _schemes(destination: Destination) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _schemes(destination: Destination) -> Iterator[tuple[str, AuthConfig]]:
     """Yield every scheme with its place."""
-    for name, scheme in destination.schemes.items():
-        yield f"/destination/auth/schemes/{name}" if name else "/destination/auth", scheme
+    for scheme in destination.schemes():
+        yield f"/destination/auth{scheme.pointer}", scheme
 
 
 def credentials(destination: Destination) -> Iterator[Problem]:
@@ -34,13 +33,13 @@ def credentials(destination: Destination) -> Iterator[Problem]:
 
     for place, scheme in _schemes(destination):
         needed, optional = credentials_of(scheme), may_lack(scheme)
-        if sorted(scheme.get("credentials", ())) != sorted(needed):
+        if sorted(scheme.credentials) != sorted(needed):
             message = "are not the credentials of this scheme"
             hint = (
                 f"allowed: exactly {', '.join(needed)}" if needed else "allowed: none, leave it out"
             )
             yield at(destination.document, f"{place}/credentials", message, hint)
-        for index, name in enumerate(scheme.get("optional", ())):
+        for index, name in enumerate(scheme.optional):
             if name not in optional:
                 message = f"the credential '{name}' cannot be left out"
                 yield at(
@@ -53,42 +52,37 @@ def credentials(destination: Destination) -> Iterator[Problem]:
 
 def choice(destination: Destination) -> Iterator[Problem]:
     """Find a setting that cannot choose a scheme: a connection would have none. Make it an enum of the schemes."""
-    if "setting" not in destination.auth:
+    if not destination.auth.setting:
         return
-    name, place = destination.auth["setting"], "/destination/auth/setting"
-    schema = destination.settings.get(name)
-    if schema is None:
+    name, place = destination.auth.setting, "/destination/auth/setting"
+    setting = destination.settings.get(name)
+    if setting is None:
         yield at(
             destination.document,
             place,
             f"unknown setting '{name}'",
             nearest(name, destination.settings),
         )
-    elif sorted(map(str, schema.get("enum", ()))) != sorted(destination.schemes):
-        hint = f"its enum has to be {', '.join(destination.schemes)}"
+    elif sorted(map(str, setting.allowed)) != sorted(destination.auth.schemes):
+        hint = f"its enum has to be {', '.join(destination.auth.schemes)}"
         yield at(
             destination.document, place, f"'{name}' has other values than there are schemes", hint
         )
-    elif name not in destination.schema.get("required", ()) and "default" not in schema:
+    elif not setting.always_present:
         hint = f"add '{name}' to 'required', or give it a default"
         yield at(destination.document, place, f"'{name}' may be absent", hint)
 
 
 def token_url(destination: Destination) -> Iterator[Problem]:
     """Find a `{name}` in a token_url that has not always a value: no token could be fetched. Use a required setting."""
-    required = destination.schema.get("required", ())
     for place, scheme in _schemes(destination):
-        for name in placeholders(scheme.get("token_url", "")):
-            schema = destination.settings.get(name)
-            if schema is None:
+        for name in placeholders(scheme.token_url):
+            setting = destination.settings.get(name)
+            if setting is None:
                 message, hint = f"{{{name}}} is no setting", nearest(name, destination.settings)
-            elif schema.get("type") != "string":
+            elif setting.types != ("string",):
                 message, hint = f"{{{name}}} is not always text", 'let its type be "string"'
-            elif (
-                "setting" not in destination.auth
-                and name not in required
-                and "default" not in schema
-            ):
+            elif not destination.auth.setting and not setting.always_present:
                 message, hint = (
                     f"{{{name}}} may be absent",
                     f"add '{name}' to 'required', or give it a default",
@@ -100,24 +94,20 @@ def token_url(destination: Destination) -> Iterator[Problem]:
 
 def set_twice(destination: Destination) -> Iterator[Problem]:
     """Find what `auth` sets and something else sets too, in a header or the query: one would win. Take one out."""
-    queries = {
-        name for action in destination.actions.values() for name in action.raw.get("query", {})
-    }
+    queries = {name for action in destination.actions.values() for name in action.query}
     for place, scheme in _schemes(destination):
         yield from _header_twice(destination, place, scheme)
-        if scheme.get("in") == "query" and scheme["name"] in queries:
-            message = f"the query parameter {scheme['name']} is set by an action's 'query' too"
+        if scheme.key_in == "query" and scheme.key_name in queries:
+            message = f"the query parameter {scheme.key_name} is set by an action's 'query' too"
             yield at(destination.document, f"{place}/name", message, "take one of the two out")
 
 
-def _header_twice(
-    destination: Destination, place: str, scheme: Mapping[str, Any]
-) -> Iterator[Problem]:
+def _header_twice(destination: Destination, place: str, scheme: AuthConfig) -> Iterator[Problem]:
     """Yield the headers of a scheme that are set elsewhere, or are none for a credential."""
-    documents = [destination.raw, *(action.raw for action in destination.actions.values())]
-    seen = {name.lower() for raw in documents for name in raw.get("headers", {})} - {
-        "authorization"
-    }
+    seen = {name.lower() for name in destination.headers}
+    for action in destination.actions.values():
+        seen.update(name.lower() for name in action.own_headers)
+    seen -= {"authorization"}
     seen |= _NOT_A_CREDENTIAL
     for below, name in _headers(scheme):
         if name.lower() in seen:
@@ -126,26 +116,23 @@ def _header_twice(
         seen.add(name.lower())
 
 
-def _headers(scheme: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _headers(scheme: AuthConfig) -> Iterator[tuple[str, str]]:
     """Yield the headers of a scheme with their places."""
-    if scheme.get("in") == "header":
-        yield "/name", scheme["name"]
-    elif scheme["scheme"] not in ("api_key", "none"):
+    if scheme.key_in == "header":
+        yield "/name", scheme.key_name
+    elif scheme.scheme not in ("api_key", "none"):
         yield "/scheme", "Authorization"
-    for name in scheme.get("headers", {}):
+    for name in scheme.headers:
         yield f"/headers{pointer([name])}", name
-    signatures = scheme.get("body_signature", {})
-    for index, signature in enumerate(signatures if isinstance(signatures, list) else ()):
-        yield f"/body_signature/{index}/header", signature["header"]
-    if "header" in signatures:
-        yield "/body_signature/header", signatures["header"]
+    for signature in scheme.body_signatures:
+        yield f"{signature.pointer}/header", signature.header
 
 
 def key_in_body(bench: Bench) -> Iterator[Problem]:
     """Find a body that cannot take the key of `auth`: nothing could be sent. Make it an object without that member."""
     for place, scheme in _schemes(bench.destination):
-        for sample in bench.samples if scheme.get("in") == "body" else ():
-            known = isinstance(sample.body, dict) and scheme["name"] not in sample.body
+        for sample in bench.samples if scheme.key_in == "body" else ():
+            known = isinstance(sample.body, dict) and scheme.key_name not in sample.body
             if not known:
                 what = (
                     "has this member already"

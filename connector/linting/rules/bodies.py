@@ -54,10 +54,10 @@ def refused_example(bench: Bench) -> Iterator[Problem]:
         unknown = [
             name
             for name in lookup(document.content, tried.place)
-            if name not in tried.action.properties
+            if name not in tried.action.parameters
         ]
         for name in unknown:
-            hint = nearest(name, tried.action.properties)
+            hint = nearest(name, tried.action.parameters)
             yield at(document, f"{tried.place}/{name}", f"unknown parameter '{name}'", hint)
         for parameter, reason in tried.dropped:
             yield at(document, f"{tried.place}/{parameter}", f"cannot be used: {REASONS[reason]}")
@@ -78,7 +78,7 @@ def _refused_identifiers(
 ) -> Iterator[Problem]:
     for identifier in action.identifiers:
         name = identifier.parameter
-        for index, example in enumerate(action.properties[name].get("examples", ())):
+        for index, example in enumerate(action.parameters[name].examples):
             place = f"/properties/{name}/examples/{index}"
             tried = bench.attempt(action, place, {**needed, name: example})
             for _, reason in (dropped for one in tried for dropped in one.dropped):
@@ -106,7 +106,7 @@ def _by_envelope(bench: Bench) -> dict[str, Collection[tuple[Action, Record]]]:
     for tried in bench.tried:
         if tried.record:
             shape = tuple((name, value is None) for name, value in tried.record.target.group)
-            found.setdefault(tried.action.raw.get("envelope", ""), {}).setdefault(
+            found.setdefault(tried.action.envelope, {}).setdefault(
                 shape, (tried.action, tried.record)
             )
     return {envelope: records.values() for envelope, records in found.items()}

@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from connector.definitions.model import Action, Destination, Identifier
+from connector.definitions.model import (
+    Action,
+    Destination,
+    FromNow,
+    FromParameter,
+    Identifier,
+    Limits,
+)
 from connector.definitions.resolve import Document
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
@@ -24,7 +31,7 @@ def flag(destination: Destination) -> Iterator[Problem]:
     """Find a flag that is no boolean parameter: nothing could say that digests come. Name one, or add it."""
     for action, identifier, place in identifiers(destination):
         booleans = [
-            name for name in parameters(action) if action.properties[name].get("type") == "boolean"
+            name for name in parameters(action) if action.parameters[name].types == ("boolean",)
         ]
         if identifier.flag and identifier.flag not in booleans:
             hint = nearest(identifier.flag, booleans)
@@ -57,14 +64,15 @@ def placeholder(destination: Destination) -> Iterator[Problem]:
 
 
 def _texts(destination: Destination, action: Action) -> Iterator[tuple[Document, str, str]]:
-    for kind in ("path", "audience"):
-        if kind in action.raw:
-            yield action.document, f"/action/{kind}", action.raw[kind]
-    for kind in ("query", "headers"):
-        for name, text in action.raw.get(kind, {}).items():
-            yield action.document, f"/action/{kind}{pointer([name])}", text
-    for name, text in destination.raw.get("headers", {}).items():
-        if name not in action.raw.get("headers", {}):
+    yield action.document, "/action/path", action.path
+    if action.audience:
+        yield action.document, "/action/audience", action.audience
+    for name, text in action.query.items():
+        yield action.document, f"/action/query{pointer([name])}", text
+    for name, text in action.own_headers.items():
+        yield action.document, f"/action/headers{pointer([name])}", text
+    for name, text in destination.headers.items():
+        if name not in action.own_headers:
             yield destination.document, f"/destination/headers{pointer([name])}", text
 
 
@@ -72,32 +80,30 @@ def _unfilled(name: str, action: Action, destination: Destination) -> Iterator[t
     """Yield why a placeholder may stay without a value."""
     if action.split and name == action.split.name:
         return
-    schema, required = destination.settings.get(name), destination.schema.get("required", ())
-    if schema is None:
-        schema, required = action.properties.get(name), action.schema.get("required", ())
-    if schema is None:
+    field = destination.settings.get(name) or action.parameters.get(name)
+    if field is None:
         yield (
             "is neither a setting nor a parameter",
             nearest(name, [*destination.settings, *told_names(action)]),
         )
-    elif "identifier" in schema:
+    elif field.identifier:
         yield (
             "names a person, and a person's identifier never stands in a URL, a header or an audience",
             "",
         )
-    elif name not in required and "default" not in schema:
+    elif not field.always_present:
         yield (
             "may be absent: it has no default and is not required",
             f"add '{name}' to 'required', or give it a default",
         )
     else:
-        yield from _not_text(schema["type"])
+        yield from _not_text(field.types)
 
 
-def _not_text(kinds: str | list[str]) -> Iterator[tuple[str, str]]:
+def _not_text(types: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield why a value of these types cannot be a part of a text."""
     words = {"array": "a list", "number": "a number with a fraction", "object": "an object"}
-    for kind in [kinds] if isinstance(kinds, str) else kinds:
+    for kind in types:
         if kind in words:
             yield (
                 f"may be {words[kind]}, and one text is due here",
@@ -114,7 +120,7 @@ def group(destination: Destination) -> Iterator[Problem]:
 
 def _members(action: Action, kind: str) -> Iterator[Problem]:
     known = told_names(action)
-    for key, raw in action.raw.get(kind, {}).items():
+    for key, value in (action.group if kind == "group" else action.request).items():
         place = f"/action/{kind}{pointer([key])}"
         if kind == "group" and key == "items":
             yield at(
@@ -123,20 +129,22 @@ def _members(action: Action, kind: str) -> Iterator[Problem]:
                 "a group member cannot be called 'items'",
                 "its records are called so",
             )
-        if not isinstance(raw, dict):
+        if not isinstance(value, FromParameter):
             continue
-        if kind == "request" and isinstance(raw.get("default"), dict):
+        if kind == "request" and isinstance(value.default, FromNow):
             message = (
                 "is only known when the request is built, and 'request' says before who shares one"
             )
             yield at(
                 action.document, f"{place}/default", message, "use 'group', or a fixed default"
             )
-        if raw["param"] not in known:
-            message = f"unknown parameter '{raw['param']}'"
-            if raw["param"] in action.properties:
-                message = f"'{raw['param']}' names a person, and requests are not grouped by person"
-            yield at(action.document, f"{place}/param", message, nearest(raw["param"], known))
+        if value.parameter not in known:
+            message = f"unknown parameter '{value.parameter}'"
+            if value.parameter in action.parameters:
+                message = (
+                    f"'{value.parameter}' names a person, and requests are not grouped by person"
+                )
+            yield at(action.document, f"{place}/param", message, nearest(value.parameter, known))
 
 
 def split(destination: Destination) -> Iterator[Problem]:
@@ -145,16 +153,16 @@ def split(destination: Destination) -> Iterator[Problem]:
     Let every wire key stand in one part, and `as` be a name of its own.
     """
     for action in destination.actions.values():
-        if action.split and action.split.name in {*action.properties, *destination.settings}:
+        if action.split and action.split.name in {*action.parameters, *destination.settings}:
             message = f"'{action.split.name}' is a parameter or a setting already"
             yield at(action.document, "/action/split/as", message, "give it a name of its own")
-        if action.raw.get("split", {}).get("parts"):
+        if action.split and action.split.parts:
             yield from _parts(action)
 
 
 def _parts(action: Action) -> Iterator[Problem]:
     seen: dict[str, str] = {}
-    for part, wires in action.raw["split"]["parts"].items():
+    for part, wires in (action.split.parts if action.split else {}).items():
         for index, wire in enumerate(wires):
             place = f"/action/split/parts{pointer([part, index])}"
             if wire not in action.wires:
@@ -192,7 +200,7 @@ def parted_lanes(destination: Destination) -> Iterator[Problem]:
         if (opposite, _lane(action)) not in lanes:
             message = f"no action {undoes} people in the lane of '{action.id}'"
             hint = "requests of two lanes overtake each other: let 'audience' name the set, the same text in both actions"
-            place = "audience" if "audience" in action.raw else "path"
+            place = "audience" if action.audience else "path"
             yield at(
                 action.document,
                 f"/action/{place}",
@@ -207,20 +215,19 @@ _OPPOSITES = {"add": ("remove", "removes"), "remove": ("add", "adds")}
 
 def _lane(action: Action) -> str:
     """Return what a lane is told apart by: two actions with equal texts share lanes."""
-    queries = "&".join(
-        f"{name}={text}" for name, text in sorted(action.raw.get("query", {}).items())
-    )
-    return str(action.raw.get("audience") or f"{action.raw['path']}?{queries}")
+    queries = "&".join(f"{name}={text}" for name, text in sorted(action.query.items()))
+    return action.audience or f"{action.path}?{queries}"
 
 
 def limit_above_cap(destination: Destination) -> Iterator[Problem]:
     """Find a default limit above the vendor's cap: it would never be reached. Lower it, or mend the cap."""
     for action in destination.actions.values():
-        for name in action.usual.above(action.caps):
-            own = name in action.raw.get("limits", {}).get("defaults", {})
+        for name in action.default_limits.above(action.caps):
+            own_defaults = action.own_limits.defaults if action.own_limits else Limits()
+            own = getattr(own_defaults, name) is not None
             document = action.document if own else destination.document
             place = f"/{'action' if own else 'destination'}/limits/defaults/{name}"
-            usual, cap = getattr(action.usual, name), getattr(action.caps, name)
+            usual, cap = getattr(action.default_limits, name), getattr(action.caps, name)
             yield at(
                 document, place, f"{usual} is above the cap of {cap}", f"allowed: at most {cap}"
             )
@@ -235,12 +242,11 @@ def one_wire_two_ways(destination: Destination) -> Iterator[Problem]:
     for action, identifier, place in identifiers(destination):
         ways: dict[str, Any] = {"hash": identifier.hash}
         if identifier.prehashed is not True:
-            ways["normalize"] = action.properties[identifier.parameter]["identifier"].get(
-                "normalize", []
-            )
+            schema = action.parameters[identifier.parameter].schema
+            ways["normalize"] = schema["identifier"].get("normalize", [])
         for keyword, way in ways.items():
             mine = (f"{action.id}.{identifier.parameter}", way)
-            other, theirs = first.setdefault((action.raw["path"], identifier.wire, keyword), mine)
+            other, theirs = first.setdefault((action.path, identifier.wire, keyword), mine)
             if way != theirs:
                 message = f"differs from {other}, which sends '{identifier.wire}' too: {json.dumps(theirs)}"
                 yield at(
@@ -255,21 +261,21 @@ def one_wire_two_ways(destination: Destination) -> Iterator[Problem]:
 def unnamed(destination: Destination) -> Iterator[Problem]:
     """Find a blank title or description, and equal titles: a person cannot tell what is meant. Write what it is."""
     schemas = [(destination.document, destination.settings)]
-    schemas += [(action.document, action.properties) for action in destination.actions.values()]
-    for document, properties in schemas:
+    schemas += [(action.document, action.parameters) for action in destination.actions.values()]
+    for document, fields in schemas:
         seen: dict[str, str] = {}
-        for name, schema in properties.items():
+        for name, field in fields.items():
             place = f"/properties/{name}"
             for member in ("title", "description"):
-                if not schema[member].strip():
+                if not field.schema[member].strip():
                     yield at(
                         document,
                         f"{place}/{member}",
                         "is blank",
                         "say what it is to the person who fills in a form",
                     )
-            other = seen.setdefault(schema["title"], name)
-            if other != name and schema["title"].strip():
+            other = seen.setdefault(field.title, name)
+            if other != name and field.title.strip():
                 hint = "give them titles that tell them apart"
                 yield at(document, f"{place}/title", f"'{other}' has the same title", hint)
 
@@ -280,7 +286,7 @@ def address(destination: Destination) -> Iterator[Problem]:
     A connection has a `base_url` of its own for a sandbox or a proxy.
     """
     text, document, place = (
-        destination.raw["base_url"],
+        destination.base_url_template,
         destination.document,
         "/destination/base_url",
     )
@@ -289,7 +295,7 @@ def address(destination: Destination) -> Iterator[Problem]:
         if (
             not found
             and text != f"{{{name}}}"
-            and not {"enum", "pattern"} & destination.settings[name].keys()
+            and not {"enum", "pattern"} & destination.settings[name].schema.keys()
         ):
             found.append(
                 (
@@ -315,11 +321,10 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 def method(destination: Destination) -> Iterator[Problem]:
     """Find a `{name}` in a method that is no setting of methods: there would be no request. Make it an enum of them."""
     for action in destination.actions.values():
-        for name in placeholders(action.raw["method"]):
+        for name in placeholders(action.method):
             found = list(_unfilled_setting(name, destination))
-            if not found and not set(_METHODS).issuperset(
-                destination.settings[name].get("enum", (None,))
-            ):
+            allowed = destination.settings[name].allowed if not found else ()
+            if not found and not (allowed and set(_METHODS).issuperset(allowed)):
                 hint = f"give the setting an enum of some of {', '.join(_METHODS)}"
                 found.append(("may hold another word than a method", hint))
             yield from (
@@ -330,22 +335,23 @@ def method(destination: Destination) -> Iterator[Problem]:
 
 def _unfilled_setting(name: str, destination: Destination) -> Iterator[tuple[str, str]]:
     """Yield why a placeholder that only settings fill may stay without a text."""
-    schema = destination.settings.get(name)
-    if schema is None:
+    setting = destination.settings.get(name)
+    if setting is None:
         yield "is no setting", nearest(name, destination.settings)
-    elif name not in destination.schema.get("required", ()) and "default" not in schema:
+    elif not setting.always_present:
         hint = f"add '{name}' to 'required', or give it a default"
         yield "may be absent: it has no default and is not required", hint
-    elif schema["type"] != "string":
+    elif setting.types != ("string",):
         yield "is not text", "let its type be string"
 
 
 def more_headers(destination: Destination) -> Iterator[Problem]:
     """Find `more_headers` that names no object: headers that a customer sets would not be sent. Name such a setting."""
-    name = destination.raw.get("more_headers", "")
-    if name and destination.settings.get(name, {}).get("type") != "object":
+    name = destination.more_headers
+    setting = destination.settings.get(name)
+    if name and not (setting and setting.types == ("object",)):
         objects = [
-            known for known, about in destination.settings.items() if about["type"] == "object"
+            known for known, about in destination.settings.items() if about.types == ("object",)
         ]
         message, hint = f"'{name}' is no setting of type object", nearest(name, objects)
         yield at(destination.document, "/destination/more_headers", message, hint)
@@ -443,7 +449,7 @@ def _changes_again(identifier: Identifier, sample: str) -> bool:
 def one_name_twice(destination: Destination) -> Iterator[Problem]:
     """Find a parameter named like a setting: `{name}` in a path could mean either. Rename one of them."""
     for action in destination.actions.values():
-        for name in action.properties:
+        for name in action.parameters:
             if name in destination.settings:
                 hint = f"rename one of the two: {{{name}}} in a path could mean either"
                 yield at(action.document, f"/properties/{name}", f"'{name}' is a setting too", hint)
@@ -461,12 +467,11 @@ _OWN_HEADERS = (
 
 def own_header(destination: Destination) -> Iterator[Problem]:
     """Find a header that the connector sets itself: a credential would stand here, or a request break. Take it out."""
-    documents = [(destination.document, "/destination", destination.raw)]
-    documents += [
-        (action.document, "/action", action.raw) for action in destination.actions.values()
-    ]
-    for document, place, raw in documents:
-        for name in raw.get("headers", {}):
+    documents = [(destination.document, "/destination", destination.headers)]
+    for action in destination.actions.values():
+        documents.append((action.document, "/action", action.own_headers))
+    for document, place, headers in documents:
+        for name in headers:
             if name.lower() in _OWN_HEADERS:
                 message, hint = (
                     "the connector sets this header itself",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Action, Destination, FromNow, FromParameter, ResponseRule
 from connector.definitions.resolve import Document
 from connector.errors import Problem, nearest
 from connector.linting import syntax
@@ -50,8 +50,8 @@ def check_expression(destination: Destination) -> Iterator[Problem]:
 def unused_member(destination: Destination) -> Iterator[Problem]:
     """Find `each` beside something else than reject or delivered: it says nothing. Take it out, or mend `then`."""
     for document, place, rule in _rules(destination):
-        if "each" in rule and rule["then"] not in ("reject", "delivered"):
-            message = f'\'each\' says nothing beside "then": "{rule["then"]}"'
+        if rule.each and rule.then not in ("reject", "delivered"):
+            message = f'\'each\' says nothing beside "then": "{rule.then}"'
             hint = 'take out \'each\' and \'by\', or write "then": "reject" or "delivered"'
             yield at(document, f"{place}/each", message, hint)
 
@@ -59,12 +59,11 @@ def unused_member(destination: Destination) -> Iterator[Problem]:
 def duration(destination: Destination) -> Iterator[Problem]:
     """Find a duration that is none, or leads out of the calendar: no request could be built. Write it like P12M."""
     for action in destination.actions.values():
-        for key, raw in action.raw.get("group", {}).items():
-            default = raw.get("default") if isinstance(raw, dict) else None
-            for message in (
-                syntax.wrong_duration(default["now"]) if isinstance(default, dict) else ()
-            ):
-                yield at(action.document, f"/action/group{pointer([key])}/default/now", message)
+        for key, value in action.group.items():
+            if isinstance(value, FromParameter) and isinstance(value.default, FromNow):
+                place = f"/action/group{pointer([key])}/default/now"
+                for message in syntax.wrong_duration(value.default.duration):
+                    yield at(action.document, place, message)
     for expression in _expressions(destination):
         for message, _ in syntax.wrong_durations(syntax.expression_tree(expression.source)):
             yield at(expression.document, expression.place, message)
@@ -94,32 +93,27 @@ def _response_expressions(destination: Destination) -> Iterator[_Expression]:
     for document, place, rule in _rules(destination):
         for name in ("when", "at", "each", "detail", "error", "position", "later"):
             of_entry = name in ("error", "position", "later") or (
-                name == "detail" and "each" in rule
+                name == "detail" and rule.each != ""
             )
-            if name in rule:
+            source = getattr(rule, name)
+            if source:
                 names = entries.ENTRY_NAMES if of_entry else entries.NAMES
-                yield _Expression(document, f"{place}/{name}", rule[name], names)
+                yield _Expression(document, f"{place}/{name}", source, names)
 
 
 def _check_expressions(action: Action) -> Iterator[_Expression]:
-    for index, check in enumerate(action.raw.get("checks", ())):
-        for name in ("require", "if"):
-            if name in check:
-                yield _Expression(
-                    action.document,
-                    f"/action/checks/{index}/{name}",
-                    check[name],
-                    targets.CHECK_NAMES,
-                )
+    for index, check in enumerate(action.checks):
+        place = f"/action/checks/{index}"
+        names = targets.CHECK_NAMES
+        yield _Expression(action.document, f"{place}/require", check.require, names)
+        if check.condition:
+            yield _Expression(action.document, f"{place}/if", check.condition, names)
 
 
-def _rules(destination: Destination) -> Iterator[tuple[Document, str, Mapping[str, Any]]]:
-    lists: list[tuple[Document, str, Iterable[Mapping[str, Any]]]] = [
-        (destination.document, "/destination/responses", destination.raw.get("responses", ())),
-        *(
-            (a.document, "/action/responses", a.raw.get("responses", ()))
-            for a in destination.actions.values()
-        ),
+def _rules(destination: Destination) -> Iterator[tuple[Document, str, ResponseRule]]:
+    lists: list[tuple[Document, str, Iterable[ResponseRule]]] = [
+        (destination.document, "/destination/responses", destination.responses),
+        *((a.document, "/action/responses", a.own_responses) for a in destination.actions.values()),
     ]
     for document, place, rules in lists:
         yield from ((document, f"{place}/{index}", rule) for index, rule in enumerate(rules))

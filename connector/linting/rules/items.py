@@ -27,7 +27,7 @@ def lost_identifier(bench: Bench) -> Iterator[Problem]:
 def losses(bench: Bench, action: Action) -> Iterator[tuple[str, str]]:
     """Yield message and hint for each identifier that some item does not hold, once."""
     good = bench.good(action)
-    if good is None or "item" not in action.raw:
+    if good is None or not action.item:
         return
     items = _Items(bench, action, good)
     seen: set[str] = set()
@@ -74,9 +74,7 @@ class _Items:
     def __init__(self, bench: Bench, action: Action, good: Record) -> None:
         self._action = action
         self._params = good.target.params
-        template = read_template(
-            bench.destination.templates, action.raw["item"], "", ItemRenderer.NAMES
-        )
+        template = read_template(bench.destination.templates, action.item, "", ItemRenderer.NAMES)
         self._plain = {
             identifier.wire for identifier in action.identifiers if identifier.hash == "none"
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from connector.definitions.model import SandboxConfig
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem
 from connector.linting.examples import NOW, Bench, BenchRule, Sample
@@ -42,7 +43,7 @@ def sandbox(bench: Bench) -> Iterator[Problem]:
         if next(losses(bench, action), None)
     }
     for sample in bench.samples:
-        if sample.action.sandbox and not sample.refused:
+        if sample.action.sandbox != SandboxConfig() and not sample.refused:
             trial = _Trial(bench, sample)
             parts = {"reads": trial.reads, "success": trial.success, "refusal": trial.refusal}
             if sample.action.id in lossy:  # what is not sent cannot be read
@@ -64,10 +65,10 @@ class _Trial:
     def __init__(self, bench: Bench, sample: Sample) -> None:
         self._bench = bench
         self._sample = sample
-        self._named: Mapping[str, str] = sample.action.sandbox
+        self._named = sample.action.sandbox.templates
         values = {**sample.batch.target.params, **bench.settings}
-        self._path = {name: str(values[name]) for name in placeholders(sample.action.raw["path"])}
-        audience = sample.batch.lane if "audience" in sample.action.raw else None
+        self._path = {name: str(values[name]) for name in placeholders(sample.action.path)}
+        audience = sample.batch.lane if sample.action.audience else None
         self._groups = [
             (
                 target.operation,
@@ -96,7 +97,7 @@ class _Trial:
             read, sent = _one_by_one(read), _one_by_one(sent)
         if read != sent:
             hint = 'it has to give [{"operation": "add", "people": [{wire: [values]}]}], with an entry for each group'
-            if "audience" in self._sample.action.raw:
+            if self._sample.action.audience:
                 hint = hint.replace('"people"', '"audience": …, "people"')
             hint += f"; {_difference(sent, read, self._sample.action.wires, 'people' if apart else 'groups')}"
             hint += f"; {self._bench.seen_with(self._sample.action, self._sample.place)}"
@@ -131,7 +132,7 @@ class _Trial:
             {**shared, "status": status, "code": code} for code, status in _REFUSALS.items()
         ]
         contexts += [{**contexts[-1], "errors": errors}, {**contexts[0], "path": {}, "body": None}]
-        fixed = self._sample.action.sandbox.get("refusal_status")
+        fixed = self._sample.action.sandbox.refusal_status
         believed = [
             context
             for context in contexts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from connector._util.json_file import read_json
 from connector.definitions.metaschema import kind_of
@@ -154,7 +154,7 @@ def roles(destination: Destination) -> Iterator[Role]:
     """Yield every use of a template file."""
     for action in destination.actions.values():
         yield from _action_roles(action, destination)
-    for name, file in _sandbox_files(destination.raw):
+    for name, file in destination.sandbox.templates.items():
         place = f"/destination/sandbox/{name}"
         yield Role(
             destination.document, place, destination.templates / file, TEMPLATE_NAMES[name], _GROUPS
@@ -164,8 +164,8 @@ def roles(destination: Destination) -> Iterator[Role]:
 def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
     document, folder = action.document, destination.templates
     settings = list(destination.settings)
-    group = [*action.raw.get("group", {}), "items"]
-    texts = (action.raw["path"], *action.raw.get("query", {}).values(), *action.headers.values())
+    group = [*action.group, "items"]
+    texts = (action.path, *action.query.values(), *action.headers.values())
     shared = [name for text in texts for name in placeholders(text) if name not in settings]
     members: dict[str, tuple[Collection[str], Mapping[str, Collection[str]]]] = {
         "item": (
@@ -177,25 +177,21 @@ def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
             {
                 "groups[]": group,
                 "params": shared,
-                "request": list(action.raw.get("request", {})),
+                "request": list(action.request),
                 "settings": settings,
             },
         ),
     }
     for name, (names, known) in members.items():
-        if name in action.raw:
-            yield Role(document, f"/action/{name}", folder / action.raw[name], names, known)
-    for name, file in _sandbox_files(action.raw):
-        known = {**_GROUPS, "path": placeholders(action.raw["path"])}
+        file = getattr(action, name)
+        if file:
+            yield Role(document, f"/action/{name}", folder / file, names, known)
+    for name, file in action.own_sandbox.templates.items():
+        known = {**_GROUPS, "path": placeholders(action.path)}
         yield Role(document, f"/action/sandbox/{name}", folder / file, TEMPLATE_NAMES[name], known)
 
 
 _GROUPS = {"groups[]": ("operation", "sent", "accepted")}
-
-
-def _sandbox_files(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    sandbox = raw.get("sandbox", {})
-    return ((name, sandbox[name]) for name in TEMPLATE_NAMES if name in sandbox)
 
 
 #: Code and rule.

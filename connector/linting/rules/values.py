@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 
 from connector.definitions.coercion import ParameterError, compile_parameter
-from connector.definitions.model import Destination
+from connector.definitions.model import Destination, Field
 from connector.definitions.resolve import Document
 from connector.errors import Problem, nearest
 from connector.linting.rule import Rule, at, parameters
@@ -19,11 +19,11 @@ from connector.validation.explain import pointer
 
 def refused_value(destination: Destination) -> Iterator[Problem]:
     """Find an example or default that its own schema refuses: a form would offer it. Mend the value or the schema."""
-    for name, schema in destination.settings.items():
-        yield from _refused_values(destination.document, name, schema)
+    for setting in destination.settings.values():
+        yield from _refused_values(destination.document, setting)
     for action in destination.actions.values():
         for name in parameters(action):
-            yield from _refused_values(action.document, name, action.properties[name])
+            yield from _refused_values(action.document, action.parameters[name])
 
 
 def refused_settings(destination: Destination) -> Iterator[Problem]:
@@ -36,7 +36,7 @@ def refused_settings(destination: Destination) -> Iterator[Problem]:
         for name, value in example.items():
             if name in destination.settings:
                 yield from _refused(
-                    destination.document, f"{place}/{name}", name, destination.settings[name], value
+                    destination.document, f"{place}/{name}", destination.settings[name], value
                 )
             else:
                 hint = nearest(name, destination.settings)
@@ -47,10 +47,8 @@ def no_setting(destination: Destination) -> Iterator[Problem]:
     """Find a required setting without a value for trying: the examples could not be run. Add an example."""
     if "examples" not in destination.schema:
         for name in destination.schema.get("required", ()):
-            if (
-                not {"default", "examples"}
-                & destination.settings.get(name, {"examples": []}).keys()
-            ):
+            setting = destination.settings.get(name)
+            if setting and not setting.has_default and "examples" not in setting.schema:
                 hint = f'add "examples": [{{"{name}": …}}] at the top of the file'
                 yield at(
                     destination.document,
@@ -60,29 +58,27 @@ def no_setting(destination: Destination) -> Iterator[Problem]:
                 )
 
 
-def _refused_values(document: Document, name: str, schema: Mapping[str, Any]) -> Iterator[Problem]:
-    for index, example in enumerate(schema.get("examples", ())):
-        yield from _refused(document, f"/properties/{name}/examples/{index}", name, schema, example)
-    if "default" in schema:
-        yield from _refused(
-            document, f"/properties/{name}/default", name, schema, schema["default"], exact=True
-        )
+def _refused_values(document: Document, field: Field) -> Iterator[Problem]:
+    place = f"/properties/{field.name}"
+    for index, example in enumerate(field.examples):
+        yield from _refused(document, f"{place}/examples/{index}", field, example)
+    if field.has_default:
+        yield from _refused(document, f"{place}/default", field, field.default, exact=True)
 
 
 def _refused(
     document: Document,
     place: str,
-    name: str,
-    schema: Mapping[str, Any],
+    field: Field,
     value: Any,
     *,
     exact: bool = False,
 ) -> Iterator[Problem]:
     """Yield why a value is refused; an `exact` one is taken as it stands, without what a mapped one is made first."""
     try:
-        taken = compile_parameter(name, schema)(value)
+        taken = compile_parameter(field.name, field.schema)(value)
     except ParameterError as error:
-        hint = f"allowed: {', '.join(map(str, schema['enum']))}" if "enum" in schema else ""
+        hint = f"allowed: {', '.join(map(str, field.allowed))}" if field.allowed else ""
         yield at(document, place, str(error), hint)
     except ValueError:
         return  # a pattern that is none: another rule says so

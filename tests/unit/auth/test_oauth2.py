@@ -15,11 +15,11 @@ import pytest
 
 from connector.auth import oauth2 as auth_oauth2
 from connector.auth.base import Message
-from connector.auth.schemes import Auth
 from connector.delivery.courier import Courier, Limiter, SystemClock
 from connector.delivery.http import HttpSender
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Response, Retry, Stop
+from tests.kit.auth import auth as auth_with
 
 from .tools import Reply, Vendor, never, reply
 
@@ -50,7 +50,7 @@ def config(vendor: Vendor, grant: str = "refresh_token", **more: Any) -> dict[st
 
 
 def sender(vendor: Vendor, secrets: dict[str, str] | None = None, **more: Any) -> HttpSender:
-    return HttpSender(Auth(config(vendor, **more), secrets or SECRETS), LANES)
+    return HttpSender(auth_with(config(vendor, **more), secrets or SECRETS), LANES)
 
 
 def form(message: Message) -> dict[str, str]:
@@ -108,7 +108,7 @@ def test_a_token_is_asked_for(
     else:
         assert "authorization" not in asked.headers
     # the sandbox understands the same request, and takes the token that it gave
-    issuer = Auth(config(vendor, grant, **more), SECRETS)
+    issuer = auth_with(config(vendor, grant, **more), SECRETS)
     assert issuer.token_path == "/token"
     answer = issuer.issue(asked)
     assert (answer.status, answer.body["token_type"], answer.body["expires_in"]) == (
@@ -119,7 +119,7 @@ def test_a_token_is_asked_for(
     signed = Message("POST", "/", {"authorization": f"Bearer {answer.body['access_token']}"})
     assert issuer.verify(signed) is None
     assert (
-        Auth(config(vendor, grant, **more), SECRETS).verify(signed)
+        auth_with(config(vendor, grant, **more), SECRETS).verify(signed)
         == "the access token is missing or not known"
     )
 
@@ -129,13 +129,13 @@ def test_a_client_without_a_secret(vendor: Vendor) -> None:
     with sender(vendor, secrets) as send:
         send(vendor.request())
     assert form(vendor.tokens[0]) == {"grant_type": "refresh_token", **secrets}
-    assert Auth(config(vendor), secrets).issue(vendor.tokens[0]).status == 200
+    assert auth_with(config(vendor), secrets).issue(vendor.tokens[0]).status == 200
 
 
 def test_the_body_is_signed_with_a_token_too(vendor: Vendor) -> None:
     signature = {"header": "X-Sign", "hash": "sha256", "encoding": "hex", "credential": "key"}
     more = {"headers": {"Client-Id": "client_id"}, "body_signature": signature}
-    with HttpSender(Auth(config(vendor, **more), {**SECRETS, "key": "Jefe"}), 1) as send:
+    with HttpSender(auth_with(config(vendor, **more), {**SECRETS, "key": "Jefe"}), 1) as send:
         send(vendor.request(body=b"what do ya want for nothing?"))
     headers = vendor.calls[0].headers
     assert headers["x-sign"].startswith("5bdcc146")
@@ -369,7 +369,7 @@ def test_what_may_pass_is_tried_later(vendor: Vendor, status: int) -> None:
 
 
 def test_no_answer_at_all(vendor: Vendor) -> None:
-    auth = Auth({**config(vendor), "token_url": "http://127.0.0.1:9/token"}, SECRETS)
+    auth = auth_with({**config(vendor), "token_url": "http://127.0.0.1:9/token"}, SECRETS)
     with HttpSender(auth, 1) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
     said = (
@@ -435,7 +435,7 @@ def asked(vendor: Vendor, **more: Any) -> Message:
 
 
 def test_what_the_sandbox_refuses(vendor: Vendor) -> None:
-    issuer = Auth(config(vendor, scope="a b"), SECRETS)
+    issuer = auth_with(config(vendor, scope="a b"), SECRETS)
     good = asked(vendor, scope="a b")
     form_type = {"content-type": "application/x-www-form-urlencoded"}
     refused = {
@@ -457,19 +457,19 @@ def test_what_the_sandbox_refuses(vendor: Vendor) -> None:
         for message in messages:
             answer = issuer.issue(message)
             assert (answer.status, answer.body) == (status, {"error": error})
-    basic = Auth(config(vendor, client="basic"), SECRETS)
+    basic = auth_with(config(vendor, client="basic"), SECRETS)
     for header in ("", "Basic", "Basic ???", "Basic /w==", "Bearer x", "Basic b3VyK2NsaWVudDp4"):
         message = asked(vendor, client="basic").with_header("authorization", header)
         assert basic.issue(message).body == {"error": "invalid_client"}
 
 
 def test_the_sandbox_lets_its_tokens_expire(vendor: Vendor, clock: list[float]) -> None:
-    issuer = Auth(config(vendor), SECRETS)
+    issuer = auth_with(config(vendor), SECRETS)
 
     def ask(message: Message) -> Response:
         return issuer.issue(message)
 
-    client = Auth(config(vendor), SECRETS)
+    client = auth_with(config(vendor), SECRETS)
     signed = client.sign(Message("POST", "/people", {}), ask)
     assert issuer.verify(signed) is None
     clock[0] += 3600
@@ -487,7 +487,7 @@ def test_no_repr_and_no_log_shows_a_token(vendor: Vendor, caplog: pytest.LogCapt
         "the-access-token", "the-second-token", refresh_token="the-rotated-token"
     )
     vendor.api = only("the-second-token")
-    auth = Auth(config(vendor), SECRETS)
+    auth = auth_with(config(vendor), SECRETS)
     with HttpSender(auth, 1) as send:
         send(vendor.request())
         inner: Any = auth._scheme
@@ -499,4 +499,4 @@ def test_no_repr_and_no_log_shows_a_token(vendor: Vendor, caplog: pytest.LogCapt
 
 
 def test_nothing_is_fetched_for_what_needs_no_token() -> None:
-    assert Auth({"scheme": "none"}, {}).sign(Message("POST", "/", {}), never).headers == {}
+    assert auth_with({"scheme": "none"}, {}).sign(Message("POST", "/", {}), never).headers == {}

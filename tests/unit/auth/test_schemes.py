@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.auth.base import Message, Scheme
-from connector.auth.schemes import GRANTS, SCHEMES, Auth, credentials_of, may_lack
+from connector.auth.schemes import GRANTS, SCHEMES
+from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Request
+from tests.kit.auth import auth as auth_with
+from tests.kit.auth import credentials_of, may_lack
 
 from .tools import Vendor, never, reply
 
@@ -50,7 +53,7 @@ def sent(
     path: str = "/people",
     body: bytes = b"{}",
 ) -> Message:
-    with HttpSender(Auth(config, secrets), 1) as send:
+    with HttpSender(auth_with(config, secrets), 1) as send:
         assert send(vendor.request(path, body)).status == 200
     return vendor.calls[-1]
 
@@ -82,7 +85,7 @@ def test_a_credential_in_a_header(
         b'{"a": 1}',
         "application/json",
     )
-    assert Auth(config, secrets).verify(seen) is None
+    assert auth_with(config, secrets).verify(seen) is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_a_key_in_the_query(vendor: Vendor, path: str, expected: str) -> None:
     seen = sent(vendor, IN_QUERY, {"api_key": "k 1/&?"}, path)
     assert seen.url == expected
     assert request.url == vendor.base_url + path
-    assert Auth(IN_QUERY, {"api_key": "k 1/&?"}).verify(seen) is None
+    assert auth_with(IN_QUERY, {"api_key": "k 1/&?"}).verify(seen) is None
 
 
 BODIES = [
@@ -119,7 +122,7 @@ def test_a_key_in_the_body_stands_first_and_leaves_the_rest_as_it_is(
     seen = sent(vendor, IN_BODY, secrets, body=body)
     assert seen.body == expected
     assert seen.headers["content-length"] == str(len(expected))
-    assert Auth(IN_BODY, secrets).verify(seen) is None
+    assert auth_with(IN_BODY, secrets).verify(seen) is None
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -141,7 +144,7 @@ VALUES = st.recursive(
 )
 @settings(deadline=None)
 def test_any_object_takes_any_key(body: Config, key: str, indent: int | None) -> None:
-    auth = Auth(IN_BODY, {"api_key": key})
+    auth = auth_with(IN_BODY, {"api_key": key})
     content = json.dumps(body, indent=indent, ensure_ascii=False).encode()
     signed = auth.sign(MESSAGE._replace(body=content), never)
     assert list(json.loads(signed.body).items()) == [("api_key", key), *body.items()]
@@ -168,17 +171,17 @@ def test_what_is_signed_is_authentic_and_with_another_secret_it_is_not(
     }[kind]
     config, secrets = everything(config)
     secrets = {name: text.replace(":", ".") for name, text in zip(secrets, texts, strict=False)}
-    auth = Auth(config, secrets)
+    auth = auth_with(config, secrets)
     signed = auth.sign(MESSAGE, never)
     assert auth.verify(signed) is None
     for name, text in secrets.items():
-        assert Auth(config, {**secrets, name: text + "x"}).verify(signed) is not None
+        assert auth_with(config, {**secrets, name: text + "x"}).verify(signed) is not None
 
 
 @pytest.mark.parametrize("body", [b"[]", b"", b"null", b'"{}"'])
 def test_only_an_object_can_hold_a_key(vendor: Vendor, body: bytes) -> None:
     with (
-        HttpSender(Auth(IN_BODY, {"api_key": "k"}), 1) as send,
+        HttpSender(auth_with(IN_BODY, {"api_key": "k"}), 1) as send,
         pytest.raises(UnauthorizedError) as caught,
     ):
         send(vendor.request(body=body))
@@ -214,13 +217,13 @@ def test_the_signature_is_of_the_bytes_that_are_sent(vendor: Vendor) -> None:
     secrets = {"api_key": "k", "signing_secret": "s"}
     seen = sent(vendor, config, secrets, body=b'{"people": [1]}')
     assert seen.body == b'{"api_key":"k","people": [1]}'
-    auth = Auth(config, secrets)
+    auth = auth_with(config, secrets)
     assert auth.verify(seen) is None
     wrong = "the signature of the body in the header X-Signature is missing or wrong"
     assert auth.verify(seen._replace(body=seen.body + b" ")) == wrong
     assert auth.verify(seen._replace(body=b'{"api_key": "k","people": [1]}')) == wrong
     assert auth.verify(seen.with_header("x-signature", "")) == wrong
-    assert Auth(config, {**secrets, "signing_secret": "t"}).verify(seen) == wrong
+    assert auth_with(config, {**secrets, "signing_secret": "t"}).verify(seen) == wrong
 
 
 def test_several_signatures(vendor: Vendor) -> None:
@@ -236,8 +239,8 @@ def test_several_signatures(vendor: Vendor) -> None:
     seen = sent(vendor, config, secrets, body=b"what do ya want for nothing?")
     assert seen.headers["x-signature"].startswith("5bdcc146")
     assert seen.headers["x-other"] == "7/zfauXrL6LSdBbV8YTfnCWafHk="
-    assert Auth(config, secrets).verify(seen) is None
-    assert Auth(config, {**secrets, "other_secret": "x"}).verify(seen) is not None
+    assert auth_with(config, secrets).verify(seen) is None
+    assert auth_with(config, {**secrets, "other_secret": "x"}).verify(seen) is not None
     assert credentials_of(config) == ["signing_secret", "other_secret"]
 
 
@@ -248,7 +251,7 @@ def test_what_is_not_given_is_left_out(vendor: Vendor) -> None:
         seen = sent(vendor, further, {}, body=b"{}")
         assert (seen.url, seen.body) == ("/people", b"{}")
         assert not {"authorization", "api-key", "x-more", "x-signature"} & seen.headers.keys()
-        assert Auth(further, {}).verify(seen) is None
+        assert auth_with(further, {}).verify(seen) is None
 
 
 def test_what_may_be_left_out() -> None:
@@ -303,11 +306,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("config", "secrets", "reason"), REFUSED)
 def test_why_a_request_is_refused(config: Config, secrets: dict[str, str], reason: str) -> None:
-    auth = Auth(config, secrets)
+    auth = auth_with(config, secrets)
     assert auth.verify(auth.sign(MESSAGE, never)) is None
     assert auth.verify(MESSAGE) == reason
     for changed in secrets:
-        other = Auth(config, {**secrets, changed: "wrong-one"})
+        other = auth_with(config, {**secrets, changed: "wrong-one"})
         assert auth.verify(other.sign(MESSAGE, never)) == reason
     assert not auth.renew(MESSAGE)
     assert auth.token_path == ""
@@ -318,14 +321,14 @@ def test_why_a_request_is_refused(config: Config, secrets: dict[str, str], reaso
 )
 def test_a_body_without_a_key_that_is_text(body: bytes) -> None:
     reason = "the key 'api_key' in the body is missing or wrong"
-    assert Auth(IN_BODY, {"api_key": "1"}).verify(MESSAGE._replace(body=body)) == reason
+    assert auth_with(IN_BODY, {"api_key": "1"}).verify(MESSAGE._replace(body=body)) == reason
 
 
 def test_the_key_is_taken_out_of_the_body() -> None:
-    auth = Auth(IN_BODY, {"api_key": "k"})
+    auth = auth_with(IN_BODY, {"api_key": "k"})
     assert auth.opened({"api_key": "k", "people": [1]}) == {"people": [1]}
     assert auth.opened([1]) == [1]
-    for other in (Auth(IN_BODY, {}), Auth(BEARER, {"access_token": "k"})):
+    for other in (auth_with(IN_BODY, {}), auth_with(BEARER, {"access_token": "k"})):
         assert other.opened({"api_key": "k"}) == {"api_key": "k"}
 
 
@@ -345,7 +348,7 @@ def test_no_repr_and_no_log_shows_a_secret(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     further, secrets = everything(config)
-    auth = Auth(further, secrets)
+    auth = auth_with(further, secrets)
     message = auth.sign(MESSAGE, never)
     with HttpSender(auth, 1) as send:
         send(vendor.request())
@@ -358,7 +361,7 @@ def test_no_repr_and_no_log_shows_a_secret(
 def test_no_error_shows_a_secret() -> None:
     for config in (BEARER, BASIC, IN_HEADER, IN_QUERY, IN_BODY):
         further, secrets = everything(config)
-        with HttpSender(Auth(further, secrets), 1, timeout=0.2) as send:
+        with HttpSender(auth_with(further, secrets), 1, timeout=0.2) as send:
             for url in (
                 "http://127.0.0.1:9/people",
                 "http://127.0.0.1:99999/",
@@ -380,7 +383,7 @@ def test_the_log_of_others_is_left_alone(vendor: Vendor, caplog: pytest.LogCaptu
 def test_an_answer_that_cannot_be_decoded_is_none(vendor: Vendor) -> None:
     vendor.api = lambda _: reply(200, b"not gzip", **{"content-encoding": "gzip"})
     with (
-        HttpSender(Auth(NONE, {}), 1) as send,
+        HttpSender(auth_with(NONE, {}), 1) as send,
         pytest.raises(SendError, match="the answer cannot be decoded"),
     ):
         send(vendor.request())
@@ -388,7 +391,7 @@ def test_an_answer_that_cannot_be_decoded_is_none(vendor: Vendor) -> None:
 
 def test_text_that_is_not_ascii_travels_as_utf_8(vendor: Vendor) -> None:
     request = vendor.request()
-    with HttpSender(Auth(BEARER, {"access_token": "tökén"}), 1) as send:
+    with HttpSender(auth_with(BEARER, {"access_token": "tökén"}), 1) as send:
         send(Request("POST", request.url, {"X-Label": "Zürich"}, b"{}"))
     headers = vendor.calls[-1].headers
     assert headers["authorization"].encode("latin-1").decode() == "Bearer tökén"
@@ -396,7 +399,7 @@ def test_text_that_is_not_ascii_travels_as_utf_8(vendor: Vendor) -> None:
 
 
 def test_a_scheme_that_asks_for_nothing_changes_nothing() -> None:
-    scheme = Scheme({}, {})
+    scheme = Scheme(AuthConfig("none"), {})
     assert scheme.sign(MESSAGE, never) is MESSAGE
     assert scheme.verify(MESSAGE) is None
     with pytest.raises(NotImplementedError):

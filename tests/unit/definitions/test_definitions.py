@@ -12,6 +12,7 @@ import pytest
 
 from connector.connection.secrets import SecretRef, find_secrets
 from connector.definitions.catalog import ENTRY_POINTS
+from connector.definitions.model import AuthConfig
 from connector.errors import ConfigError
 from connector.scaffold.scaffold import Wanted, scaffold, write
 from tests.kit import ROOT
@@ -202,7 +203,7 @@ def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None
 def test_a_secret_in_the_place_of_its_file_is_not_shown(secret: str) -> None:
     with pytest.raises(ConfigError) as error:
         find_secrets(
-            {"scheme": "bearer", "credentials": ["access_token"]},
+            AuthConfig("bearer", ("access_token",)),
             {"access_token": SecretRef("file", secret)},
             "c",
         )

@@ -83,17 +83,14 @@ def test_a_guide_says_everything(name: str) -> None:
     assert set(destination.settings) <= first_cells(chapter(text, "## Settings"))
     assert set(destination.actions) <= first_cells(chapter(text, "## Actions"))
     for action in destination.actions.values():
-        assert set(action.properties) <= first_cells(
+        assert set(action.parameters) <= first_cells(
             chapter(text, f"### Parameters of {code(action.id)}")
         )
         people = first_cells(chapter(text, f"### Identifiers of {code(action.id)}"))
         assert {identifier.parameter for identifier in action.identifiers} <= people
-    for scheme in destination.schemes.values():
-        assert set(scheme.get("credentials", ())) <= first_cells(text)
-    assert (
-        len(destination.raw.get("responses", ()))
-        == len(next(rows(chapter(text, "## Answers")))) - 2
-    )
+    for scheme in destination.schemes():
+        assert set(scheme.credentials) <= first_cells(text)
+    assert len(destination.responses) == len(next(rows(chapter(text, "## Answers")))) - 2
     _, _, *facts = next(rows(chapter(text, "## Where the facts come from")))
     assert {row[0].strip() for row in facts} <= {"vendor", "peer", "assumed"}
 

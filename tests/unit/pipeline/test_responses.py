@@ -30,9 +30,7 @@ def classify(action: str = "add_user") -> Classify:
 def said(code: str) -> str:
     """Return the words of the definition for a code."""
     [reason] = {
-        rule["reason"]
-        for rule in x().raw["responses"]
-        if rule.get("code") == code and "body" not in rule["when"]
+        rule.reason for rule in x().responses if rule.code == code and "body" not in rule.when
     }
     return str(reason)
 
@@ -139,13 +137,9 @@ def test_an_answer_for_the_do_not_reach_list(rows: list[tuple[int, int]], outcom
 
 
 def test_every_rule_of_the_definition_has_a_row() -> None:
-    codes = {
-        rule["code"]
-        for rule in x().raw["responses"]
-        if rule["then"] in ("reject", "bisect", "stop")
-    }
+    codes = {rule.code for rule in x().responses if rule.then in ("reject", "bisect", "stop")}
     assert codes <= {row[4].code for row in TABLE if isinstance(row[4], Rejected | Bisect | Stop)}
-    reasons = {rule["reason"] for rule in x().raw["responses"] if rule["then"] == "retry"}
+    reasons = {rule.reason for rule in x().responses if rule.then == "retry"}
     assert reasons <= {row[4].reason for row in TABLE if isinstance(row[4], Retry)}
 
 

@@ -24,7 +24,7 @@ from connector.auth.base import Message, Scheme
 from connector.auth.schemes import OAuth1
 from connector.definitions.catalog import load
 from connector.definitions.metaschema import own_folder
-from connector.definitions.model import Destination, Rate
+from connector.definitions.model import AuthConfig, Destination, Rate
 from connector.sandbox import server as sandbox_server
 from connector.sandbox.audiences import Audience, Windows
 from connector.sandbox.server import SandboxServer
@@ -376,13 +376,13 @@ def signing(scheme: OAuth1) -> Callable[[httpx.Request], httpx.Request]:
 
 
 def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination) -> None:
-    scheme = OAuth1({}, SECRETS)
+    scheme = OAuth1(AuthConfig("oauth1"), SECRETS)
     sandbox = Sandbox(x, scheme=scheme)
     body = orjson.dumps([operation("Update", {"email": [ANN]})])
     assert post(sandbox, body, "/nowhere").status == 404
     status, answer = read(post(sandbox, b"not JSON", headers={}))
     assert (status, answer["errors"][0]["code"]) == (401, "UNAUTHORIZED_ACCESS")
-    other = OAuth1({}, {**SECRETS, "consumer_secret": "another"})
+    other = OAuth1(AuthConfig("oauth1"), {**SECRETS, "consumer_secret": "another"})
     assert post(sandbox, body, headers=signed(ORIGIN + USERS, other)).status == 401
     assert post(sandbox, body, headers=signed(ORIGIN + DNR, scheme)).status == 401
     headers = signed(ORIGIN + USERS, scheme)
@@ -755,7 +755,7 @@ BODY = [
 
 def test_faults_come_first_and_one_after_the_other(x: Destination) -> None:
     faults = [parse_fault("5xx:5"), parse_fault("403"), parse_fault("drop")]
-    sandbox = Sandbox(x, scheme=OAuth1({}, SECRETS), faults=faults)
+    sandbox = Sandbox(x, scheme=OAuth1(AuthConfig("oauth1"), SECRETS), faults=faults)
     answers = [post(sandbox, b"", "/nowhere") for _ in range(6)]
     assert [answer.status for answer in answers] == [500, 503, 502, 504, 500, 403]
     codes = [orjson.loads(answer.body)["errors"][0]["code"] for answer in answers]
@@ -811,7 +811,7 @@ def serve(x: Destination) -> Iterator[Callable[..., tuple[Sandbox, httpx.Client]
     opened: list[Any] = []
 
     def start(*faults: str, timeout: float = 10.0) -> tuple[Sandbox, httpx.Client]:
-        scheme = OAuth1({}, SECRETS)
+        scheme = OAuth1(AuthConfig("oauth1"), SECRETS)
         sandbox = Sandbox(x, scheme=scheme, faults=[parse_fault(fault) for fault in faults])
         server = SandboxServer(sandbox).__enter__()
         client = httpx.Client(
