@@ -284,7 +284,7 @@ def test_a_setting_chooses(chosen: Path) -> None:
         line, secrets = given(CHOICE["schemes"][name], chosen)
         connection = load_connection(connect(chosen, line, *settings), Catalog([chosen]))
         assert connection.secrets() == secrets
-        assert connection.auth()["scheme"] == CHOICE["schemes"][name]["scheme"]
+        assert connection.auth().scheme == CHOICE["schemes"][name]["scheme"]
         assert deliver(chosen, line, *settings).summary.delivered == 3
         assert (
             command(
@@ -298,14 +298,14 @@ def test_a_setting_chooses(chosen: Path) -> None:
             == 0
         )
     assert (
-        load_connection(connect(chosen), Catalog([chosen])).auth()["scheme"] == "bearer"
+        load_connection(connect(chosen), Catalog([chosen])).auth().scheme == "bearer"
     )  # the default
 
 
 def test_the_whole_address_may_be_a_setting(chosen: Path) -> None:
     line = "settings: {authentication: refresh, login: https://login.example.com/a/b}"
     connection = load_connection(connect(chosen, line), Catalog([chosen]))
-    assert connection.auth()["token_url"] == "https://login.example.com/a/b"
+    assert connection.auth().token_url == "https://login.example.com/a/b"
     for wrong in (
         "http://login.example.com/a",
         "https://u:p@login.example.com",
@@ -328,7 +328,7 @@ def test_a_part_of_the_address_is_encoded(tmp_path: Path) -> None:
         {"tenant": tenant},
     )
     connection = load_connection(connect(tmp_path), Catalog([tmp_path]))
-    assert connection.auth()["token_url"] == "https://login.example.com/a%2F..%2Fb%3Fc/token"
+    assert connection.auth().token_url == "https://login.example.com/a%2F..%2Fb%3Fc/token"
 
 
 def test_secrets_stay_on_this_machine(tmp_path: Path) -> None:
@@ -342,9 +342,9 @@ def test_secrets_stay_on_this_machine(tmp_path: Path) -> None:
         catalog,
         ["token_url=http://127.0.0.1:1/t"],
     )
-    assert local.auth()["token_url"] == "http://127.0.0.1:1/t"
+    assert local.auth().token_url == "http://127.0.0.1:1/t"
     proxied = load_connection(connect(tmp_path, "base_url: https://proxy.example.com"), catalog)
-    assert proxied.auth()["token_url"] == "https://login.example.com/eu/token"
+    assert proxied.auth().token_url == "https://login.example.com/eu/token"
 
 
 def test_optional_credentials_may_be_missing(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
     """Deliver to a sandbox of its own, as `send --sandbox` does; return it to look into."""
     destination = connection.destination
     auth = destination.auth_of(connection.settings)
-    secrets = {name: f"secret-{name}" for name in auth.get("credentials", ())}
+    secrets = {name: f"secret-{name}" for name in auth.credentials}
     box = Sandbox(destination, settings=connection.settings, scheme=auth_with(auth, secrets))
     with SandboxServer(box) as server, open_source(str(events)) as source:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
