@@ -33,7 +33,7 @@ ROOMS = (
 )  # fmt: skip
 #: Rooms that know less than their place allows.
 KNOWS_ONLY = {
-    "auth": {"errors", "model"},
+    "auth": {"errors", "model", "definitions"},
     "sources": {"errors", "model"},
 }
 #: Rooms that have no clock, no network and no environment; time is an argument.
