@@ -1,7 +1,7 @@
 """`$ref` between definition files: one folder, never the network.
 
-Keys beside a `$ref` are laid over what it points to: objects member by member, everything else replaced. The result
-has no `$ref` left, and every place of it remembers the file and pointer it came from.
+Keys beside a `$ref` are laid over what it points to: objects member by member, everything else
+replaced. The result has no `$ref` left, and every value in it remembers where it was written.
 """
 
 from __future__ import annotations
@@ -16,113 +16,160 @@ from referencing.jsonschema import DRAFT202012
 
 from connector._util.json_file import read_json
 from connector.errors import DefinitionError, Problem, nearest
-from connector.validation.explain import pointer
+from connector.validation.explain import pointer as json_pointer
+
+
+class Location(NamedTuple):
+    """A file (its name in the folder, or its whole path in messages) and a JSON pointer in it."""
+
+    file: str
+    pointer: str
+
+    def below(self, key: object) -> Location:
+        """Return the location of a member or an element."""
+        return Location(self.file, self.pointer + json_pointer([key]))
 
 
 class Document(NamedTuple):
-    """A definition without `$ref`s. `origins` maps a JSON pointer in it to (file, pointer) where it was written."""
+    """A definition without `$ref`s.
+
+    `origins` maps a JSON pointer in `content` to the location where it was written.
+    """
 
     content: dict[str, Any]
-    origins: Mapping[str, tuple[str, str]]
+    origins: Mapping[str, Location]
 
-    def origin(self, place: str) -> tuple[str, str]:
-        """Return (file, pointer) of a place; of what surrounds it when the place itself was never written."""
-        rest = ""
-        while place not in self.origins:
-            place, _, last = place.rpartition("/")
-            rest = f"/{last}{rest}"
-        file, start = self.origins[place]
-        return file, start + rest
+    def origin(self, pointer: str) -> Location:
+        """Return where a value was written; if it never was, where it would be."""
+        unwritten = ""
+        while pointer not in self.origins:
+            pointer, _, key = pointer.rpartition("/")
+            unwritten = f"/{key}{unwritten}"
+
+        file, start = self.origins[pointer]
+        return Location(file, start + unwritten)
 
 
 class Folder:
     """The definition files of one folder; each is read once."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
-        self._problems: dict[Problem, None] = {}
 
     def _retrieve(self, uri: str) -> Resource[Any]:
-        if "/" in uri or ":" in uri or not (self.path / uri).is_file():
+        path = self._path / uri
+        if "/" in uri or ":" in uri or not path.is_file():
             raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
-        return DRAFT202012.create_resource(read_json(self.path / uri))
+        return DRAFT202012.create_resource(read_json(path))
 
     def document(self, name: str) -> Document:
-        """Return one file with every `$ref` put in. Raises DefinitionError (D101, or every D108 there is)."""
-        resource = DRAFT202012.create_resource(read_json(self.path / name))
-        self._registry = self._registry.with_resource(name, resource)
-        origins: dict[str, tuple[str, str]] = {}
-        self._problems.clear()
-        content = self._expand(resource.contents, (name, ""), "", origins, ())
-        if self._problems:
-            raise DefinitionError(self._problems)
-        return Document(content, origins)
+        """Return one file with every `$ref` put in.
 
-    def _expand(
-        self, node: Any, at: tuple[str, str], place: str, origins: Any, open_refs: tuple[Any, ...]
+        Raises DefinitionError: D101 when it is no JSON, else every D108.
+        """
+        resource = DRAFT202012.create_resource(read_json(self._path / name))
+        self._registry = self._registry.with_resource(name, resource)
+        expansion = _Expansion(self._path, self._registry)
+
+        content = expansion.expand(resource.contents, Location(name, ""), "", ())
+        if expansion.problems:
+            raise DefinitionError(expansion.problems)
+        return Document(content, expansion.origins)
+
+
+class _Expansion:
+    """One document while its `$ref`s are put in."""
+
+    def __init__(self, folder: Path, registry: Registry[Any]) -> None:
+        self._folder = folder
+        self._registry = registry
+        self.origins: dict[str, Location] = {}
+        # a dict, because two references may lead to one problem
+        self.problems: dict[Problem, None] = {}
+
+    def expand(
+        self, node: Any, location: Location, pointer: str, open_refs: tuple[Location, ...]
     ) -> Any:
-        origins.setdefault(place, self._shown(at))
+        """Return a node without `$ref`s.
+
+        `location` is where the node is written, `pointer` where it is in the result, `open_refs`
+        the references that are being followed.
+        """
+        self.origins.setdefault(pointer, self._in_messages(location))
+
         if isinstance(node, list):
-            return [
-                self._expand(v, _below(at, i), _below(("", place), i)[1], origins, open_refs)
-                for i, v in enumerate(node)
-            ]
+            elements = []
+            for index, element in enumerate(node):
+                below = pointer + json_pointer([index])
+                elements.append(self.expand(element, location.below(index), below, open_refs))
+            return elements
+
         if not isinstance(node, dict):
             return node
-        own = {
-            key: self._expand(
-                value, _below(at, key), _below(("", place), key)[1], origins, open_refs
-            )
-            for key, value in node.items()
-            if key != "$ref"
-        }
-        if not isinstance(node.get("$ref"), str):
-            return own
-        target_at = self._target(node["$ref"], at)
-        if target_at in open_refs:
-            self._refuse(
-                at,
-                f"'{node['$ref']}' leads back to itself",
-                "let one of the two files hold what both need",
-            )
-            return own
-        try:
-            found = self._registry.resolver(target_at[0]).lookup("#".join(target_at)).contents
-        except Unresolvable:
-            self._refuse(at, f"'{node['$ref']}' points to nothing", self._there(*target_at))
-            return own
-        return _over(self._expand(found, target_at, place, origins, (*open_refs, target_at)), own)
 
-    def _target(self, ref: str, at: tuple[str, str]) -> tuple[str, str]:
+        own = {}
+        for key, value in node.items():
+            if key != "$ref":
+                below = pointer + json_pointer([key])
+                own[key] = self.expand(value, location.below(key), below, open_refs)
+
+        ref = node.get("$ref")
+        if not isinstance(ref, str):
+            return own
+        return self._follow(ref, own, location, pointer, open_refs)
+
+    def _follow(
+        self,
+        ref: str,
+        own: dict[str, Any],
+        location: Location,
+        pointer: str,
+        open_refs: tuple[Location, ...],
+    ) -> Any:
+        """Return what a reference points to, with the keys beside it laid over."""
         file, _, fragment = ref.partition("#")
-        return file or at[0], fragment
+        target = Location(file or location.file, fragment)
 
-    def _there(self, file: str, fragment: str) -> str:
-        """Say what there is instead of what a reference points to."""
-        if (self.path / file).is_file():
-            return f"'{file}' has nothing at {fragment}"
-        return nearest(file, (path.name for path in self.path.glob("*.json")))
+        if target in open_refs:
+            hint = "let one of the two files hold what both need"
+            self._report(location, f"'{ref}' leads back to itself", hint)
+            return own
 
-    def _refuse(self, at: tuple[str, str], message: str, hint: str) -> None:
-        file, place = self._shown(at)
-        self._problems[Problem("D108", file, place + "/$ref", message, hint)] = None
+        try:
+            resolver = self._registry.resolver(target.file)
+            node = resolver.lookup(f"{target.file}#{target.pointer}").contents
+        except Unresolvable:
+            self._report(location, f"'{ref}' points to nothing", self._alternatives(target))
+            return own
 
-    def _shown(self, at: tuple[str, str]) -> tuple[str, str]:
-        return str(self.path / at[0]), at[1]
+        return _merged(self.expand(node, target, pointer, (*open_refs, target)), own)
+
+    def _alternatives(self, target: Location) -> str:
+        """Return a hint: what there is instead of what a reference points to."""
+        if (self._folder / target.file).is_file():
+            return f"'{target.file}' has nothing at {target.pointer}"
+        return nearest(target.file, [path.name for path in self._folder.glob("*.json")])
+
+    def _report(self, location: Location, message: str, hint: str) -> None:
+        file, pointer = self._in_messages(location)
+        self.problems[Problem("D108", file, f"{pointer}/$ref", message, hint)] = None
+
+    def _in_messages(self, location: Location) -> Location:
+        return location._replace(file=str(self._folder / location.file))
 
 
-def _below(at: tuple[str, str], key: object) -> tuple[str, str]:
-    return at[0], at[1] + pointer([key])
-
-
-def _over(target: Any, own: dict[str, Any]) -> Any:
+def _merged(target: Any, own: dict[str, Any]) -> Any:
+    """Return the target with own keys laid over: objects member by member."""
     if not isinstance(target, dict):
         return own or target
+
     merged = dict(target)
     for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _over(merged[key], value) if both else value
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
     return merged
 
 
