@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from connector.auth.schemes import GRANTS, SCHEMES, credentials_of
-from connector.definitions.model import AuthConfig
+from connector.auth.schemes import SCHEMES
 from tests.kit import ROOT
 
 PACKAGE = ROOT / "connector"
@@ -189,12 +188,7 @@ GENERIC = {
 
 
 #: The names of the schemes' own credentials are words of RFCs, or our own, and the same for every vendor.
-CREDENTIALS = {
-    name
-    for scheme in SCHEMES
-    for grant in GRANTS
-    for name in credentials_of(AuthConfig(scheme, grant=grant))
-}
+CREDENTIALS = {name for scheme in SCHEMES.values() for name in scheme.CREDENTIALS}
 
 
 def _strings(value: Any) -> Iterator[str]:

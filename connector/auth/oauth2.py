@@ -1,37 +1,35 @@
-"""OAuth 2 (RFC 6749): a token is fetched when it is first needed, shared by all threads, and renewed in time."""
+"""OAuth 2 (RFC 6749): a token is fetched when it is first needed, shared by threads, and renewed."""
 
 from __future__ import annotations
 
 import re
-import secrets as random_secrets
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
-from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
-from connector.auth.base import Ask, Message, Scheme, same
-from connector.auth.keys import basic
+from connector.auth.base import Exchange, Message, Scheme
+from connector.auth.keys import basic_header
 from connector.definitions.model import AuthConfig
 from connector.errors import SendError, UnauthorizedError
-from connector.model import Response
 
-_FORM = "application/x-www-form-urlencoded"
-# So long before its end a token is renewed; at most half of its life.
+FORM = "application/x-www-form-urlencoded"
+
+# A token is renewed so long before its end, but not before half of its life.
 _EARLY_SECONDS = 60.0
-_SANDBOX_SECONDS = 3600
+
 _TOKEN = re.compile(r"[!-~]+")
 # The codes of RFC 6749, 5.2 and others of their kind; a token does not look like that.
-_WORD = re.compile(r"[a-z][a-z_]{2,47}")
-_LATER = frozenset({408, 425, 429, *range(500, 600)})
+_ERROR_CODE = re.compile(r"[a-z][a-z_]{2,47}")
+_RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 
 
 class _Token(NamedTuple):
     """An access token and when it has to be renewed, by `time.monotonic`."""
 
     text: str
-    until: float
+    renew_at: float
 
     def __repr__(self) -> str:
         return "_Token()"
@@ -41,159 +39,124 @@ class OAuth2(Scheme):
     """The base of both grants."""
 
     GRANT: ClassVar[str] = ""
-    CREDENTIALS: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    MAY_LACK: ClassVar[tuple[str, ...]] = ("client_secret",)
+    DESCRIPTION: ClassVar[str] = (
+        "OAuth 2.0: an access token is fetched before the first request, and anew when it ends."
+    )
+    CREDENTIALS: ClassVar[Mapping[str, str]] = {
+        "client_id": "the app's client id",
+        "client_secret": "the app's client secret",
+    }
+    CAN_BE_OPTIONAL: ClassVar[frozenset[str]] = frozenset({"client_secret"})
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
-        self._url = config.token_url
-        self.token_path = urlsplit(self._url).path or "/"
-        self._client_in = config.client_in
-        self._scope = config.scope
+        self._config = config
         self._secrets = {name: secrets[name] for name in self.CREDENTIALS if name in secrets}
         self._lock = threading.Lock()
         self._token: _Token | None = None
-        self._tries = 0
+        self._attempts = 0
         # not the error itself: its traceback would keep a request and its secrets alive
         self._failure: tuple[type[Exception], str] | None = None
-        self._issued: dict[str, float] = {}
 
-    # --- the client ---
-
-    def sign(self, message: Message, ask: Ask) -> Message:
+    def sign(self, message: Message, exchange: Exchange) -> Message:
         """Add the token; fetch it first when there is none that still holds."""
-        return message.with_header("authorization", f"Bearer {self._current(ask).text}")
+        token = self._current_token(exchange)
+        return message.with_header("authorization", f"Bearer {token.text}")
 
     def renew(self, refused: Message) -> bool:
         """Forget the token that was refused; another thread may have done so already."""
         with self._lock:
-            if self._token and refused.headers.get("authorization") == f"Bearer {self._token.text}":
+            current = f"Bearer {self._token.text}" if self._token else None
+            if refused.headers.get("authorization") == current:
                 self._token = None
         return True
 
-    def _current(self, ask: Ask) -> _Token:
-        tries = self._tries
+    def _current_token(self, exchange: Exchange) -> _Token:
+        attempts = self._attempts
         with self._lock:
-            if self._token and time.monotonic() < self._token.until:
+            if self._token and time.monotonic() < self._token.renew_at:
                 return self._token
-            # who waited for another thread's attempt shares its failure; what is refused once is not asked again
-            if self._failure and (self._tries != tries or self._failure[0] is UnauthorizedError):
-                kind, text = self._failure
-                raise kind(text)
+
+            # a thread that waited for another one's attempt shares its failure, and what is
+            # refused once is not asked again
+            if self._failure:
+                error, text = self._failure
+                if self._attempts != attempts or error is UnauthorizedError:
+                    raise error(text)
+
             try:
-                self._token = self._fetch(ask)
+                self._token = self._fetch(exchange)
             except (SendError, UnauthorizedError) as error:
                 self._failure = type(error), str(error)
                 raise
             finally:
-                self._tries += 1
+                self._attempts += 1
             self._failure = None
             return self._token
 
-    def _fetch(self, ask: Ask) -> _Token:
+    def _fetch(self, exchange: Exchange) -> _Token:
         started = time.monotonic()
         try:
-            answer = ask(self._request())
+            answer = exchange(self._request())
         except SendError as error:
             raise SendError(f"the token endpoint gives no answer: {error}") from None
-        if answer.status in _LATER:
+
+        if answer.status in _RETRIED:
             raise SendError(f"the token endpoint answers HTTP {answer.status}")
         body = answer.body if isinstance(answer.body, dict) else {}
         if not 200 <= answer.status < 300:
             raise UnauthorizedError(self._refusal(answer.status, body.get("error")))
-        text = body.get("access_token")
-        if not isinstance(text, str) or not _TOKEN.fullmatch(text):
-            raise UnauthorizedError(
-                "the token endpoint's answer holds no access_token; mend token_url"
-            )
+
+        token = body.get("access_token")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            message = "the token endpoint's answer has no access_token; check token_url"
+            raise UnauthorizedError(message)
+
         rotated = body.get("refresh_token")
         if "refresh_token" in self._secrets and isinstance(rotated, str) and rotated:
             self._secrets["refresh_token"] = rotated
-        return _Token(text, started + _lifetime(body.get("expires_in")))
+        return _Token(token, started + _seconds_of_use(body.get("expires_in")))
 
     def _request(self) -> Message:
+        """Return the request for a token."""
+        headers = {"content-type": FORM, "accept": "application/json"}
         form = {"grant_type": self.GRANT, **self._grant()}
-        if self._scope:
-            form["scope"] = self._scope
-        headers = {"content-type": _FORM, "accept": "application/json"}
-        client = {name: self._secrets[name] for name in OAuth2.CREDENTIALS if name in self._secrets}
-        if self._client_in == "basic":
+        if self._config.scope:
+            form["scope"] = self._config.scope
+
+        client_id = self._secrets.get("client_id", "")
+        client_secret = self._secrets.get("client_secret", "")
+        if self._config.client_in == "basic":
             # RFC 6749, 2.3.1: each part in the encoding of forms
-            headers["authorization"] = basic(
-                *(quote_plus(client.get(name, "")) for name in OAuth2.CREDENTIALS)
-            )
+            credentials = basic_header(quote_plus(client_id), quote_plus(client_secret))
+            headers["authorization"] = credentials
         else:
-            form |= client
-        return Message("POST", self._url, headers, urlencode(form).encode())
+            for name in ("client_id", "client_secret"):
+                if name in self._secrets:
+                    form[name] = self._secrets[name]
+        return Message("POST", self._config.token_url, headers, urlencode(form).encode())
 
     def _grant(self) -> dict[str, str]:
+        """Return the members of the form that only this grant has."""
         return {}
 
     def _refusal(self, status: int, error: Any) -> str:
+        """Return why there is no token; `error` is the vendor's code, or anything else."""
         if 300 <= status < 400:
-            return f"the token endpoint redirects (HTTP {status}); token_url has to be the final address"
-        # the vendor's own word only if it is one: anything else may quote a secret
-        known = (
-            isinstance(error, str)
-            and _WORD.fullmatch(error)
-            and error not in self._secrets.values()
-        )
-        said = f"{error}, HTTP {status}" if known else f"HTTP {status}"
-        return f"the token endpoint refuses ({said}); look at the credentials {', '.join(self._secrets)}"
-
-    # --- the sandbox ---
-
-    def verify(self, message: Message) -> str | None:
-        """Look for a token that was issued here and still holds."""
-        kind, _, text = message.headers.get("authorization", "").partition(" ")
-        known = [until for token, until in self._issued.items() if same(text, token)]
-        if kind.lower() != "bearer" or not known:
-            return "the access token is missing or not known"
-        return None if time.monotonic() < known[0] else "the access token has expired"
-
-    def issue(self, message: Message) -> Response:
-        """Answer a request for a token (RFC 6749, 5)."""
-        form = dict(parse_qsl(message.body.decode("utf-8", "replace"), keep_blank_values=True))
-        status, error = self._refused(message, form)
-        if error:
-            return Response(status, {"content-type": "application/json"}, {"error": error})
-        token, now = random_secrets.token_urlsafe(12), time.monotonic()
-        self._issued = {text: until for text, until in self._issued.items() if now < until}
-        self._issued[token] = now + _SANDBOX_SECONDS
-        body = {"access_token": token, "token_type": "Bearer", "expires_in": _SANDBOX_SECONDS}
-        return Response(
-            200, {"content-type": "application/json", "cache-control": "no-store"}, body
-        )
-
-    def _refused(self, message: Message, form: Mapping[str, str]) -> tuple[int, str]:
-        """Return the status and the error of a refusal, "" when there is none."""
-        kind = message.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if message.method != "POST" or kind != _FORM:
-            return 400, "invalid_request"
-        if not self._is_client(self._given_client(message, form)):
-            return 401, "invalid_client"
-        if form.get("grant_type") != self.GRANT:
-            return 400, "unsupported_grant_type"
-        if any(not same(form.get(name, ""), text) for name, text in self._grant().items()):
-            return 400, "invalid_grant"
-        return (0, "") if form.get("scope", "") == self._scope else (400, "invalid_scope")
-
-    def _given_client(self, message: Message, form: Mapping[str, str]) -> tuple[str, str]:
-        if self._client_in == "body":
-            return form.get("client_id", ""), form.get("client_secret", "")
-        kind, _, text = message.headers.get("authorization", "").partition(" ")
-        try:
-            name, _, secret = (
-                b64decode(text if kind.lower() == "basic" else "").decode().partition(":")
+            return (
+                f"the token endpoint redirects (HTTP {status}); "
+                "token_url has to be the final address"
             )
-        except ValueError:
-            return "", ""
-        return unquote_plus(name), unquote_plus(secret)
+        reason = f"HTTP {status}"
+        if self._is_error_code(error):
+            reason = f"{error}, {reason}"
+        names = ", ".join(self._secrets)
+        return f"the token endpoint refuses ({reason}); check the credentials {names}"
 
-    def _is_client(self, given: tuple[str, str]) -> bool:
-        return all(
-            same(text, self._secrets.get(name, ""))
-            for name, text in zip(OAuth2.CREDENTIALS, given, strict=True)
-        )
+    def _is_error_code(self, error: Any) -> bool:
+        """Return whether an error is a code of the vendor's: anything else may quote a secret."""
+        if not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
+            return False
+        return not any(secret in error for secret in self._secrets.values() if secret)
 
 
 class ClientCredentials(OAuth2):
@@ -203,19 +166,28 @@ class ClientCredentials(OAuth2):
 
 
 class RefreshToken(OAuth2):
-    """A refresh token is the grant (RFC 6749, 6); a new one that comes with an answer takes its place."""
+    """A refresh token is the grant (RFC 6749, 6).
+
+    A new one that comes with an answer takes its place until the run ends; it is not kept.
+    """
 
     GRANT: ClassVar[str] = "refresh_token"
-    CREDENTIALS: ClassVar[tuple[str, ...]] = (*OAuth2.CREDENTIALS, "refresh_token")
+    DESCRIPTION: ClassVar[str] = OAuth2.DESCRIPTION
+    CREDENTIALS: ClassVar[Mapping[str, str]] = {
+        **OAuth2.CREDENTIALS,
+        "refresh_token": "the refresh token, for which access tokens are given",
+    }
 
     def _grant(self) -> dict[str, str]:
         return {"refresh_token": self._secrets["refresh_token"]}
 
 
-def _lifetime(expires_in: Any) -> float:
-    """Return for how many seconds a token is used; one that does not say is used until it is refused."""
+def _seconds_of_use(expires_in: Any) -> float:
+    """Return for how long a token is used; one that does not say is used until it is refused."""
     try:
         seconds = float(expires_in)
     except (TypeError, ValueError):
         return float("inf")
-    return max(seconds - _EARLY_SECONDS, seconds / 2) if seconds > 0 else float("inf")
+    if seconds > 0:
+        return max(seconds - _EARLY_SECONDS, seconds / 2)
+    return float("inf")  # zero, negative or NaN says nothing

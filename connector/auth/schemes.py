@@ -1,6 +1,7 @@
-"""Authentication as a definition says it: a scheme, further credentials in headers, and a signature of the body.
+"""Authentication as a definition asks for it.
 
-Every attempt is signed anew, so a retry never repeats a nonce or a stale time, and the signature of the body is of the
+It is a scheme, further credentials in headers, and signatures of the body. Every attempt is signed
+anew, so that a retry never repeats a nonce or an old time, and a signature of the body is of the
 very bytes that are sent.
 """
 
@@ -9,49 +10,46 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from connector.auth.base import Ask, Message, Scheme, same
+from connector.auth.base import Exchange, Message, Scheme
 from connector.auth.keys import ApiKey, Basic, Bearer
 from connector.auth.oauth1 import OAuth1
 from connector.auth.oauth2 import ClientCredentials, RefreshToken
 from connector.definitions.model import AuthConfig, BodySignature
-from connector.model import Response
 
-#: Grant of oauth2 → scheme.
-GRANTS: dict[str, type[Scheme]] = {
-    grant.GRANT: grant for grant in (ClientCredentials, RefreshToken)
+#: The schemes by their name in a definition and, for oauth2, their grant.
+SCHEMES: dict[tuple[str, str], type[Scheme]] = {
+    ("none", ""): Scheme,
+    ("bearer", ""): Bearer,
+    ("basic", ""): Basic,
+    ("api_key", ""): ApiKey,
+    ("oauth1", ""): OAuth1,
+    ("oauth2", ClientCredentials.GRANT): ClientCredentials,
+    ("oauth2", RefreshToken.GRANT): RefreshToken,
 }
 
-#: Scheme name in a definition → scheme, by grant where there are several.
-SCHEMES: dict[str, type[Scheme] | dict[str, type[Scheme]]] = {
-    "bearer": Bearer,
-    "basic": Basic,
-    "api_key": ApiKey,
-    "oauth1": OAuth1,
-    "oauth2": GRANTS,
-    "none": Scheme,
-}
+_HASHES = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
 
 
 def scheme_of(config: AuthConfig) -> type[Scheme]:
-    """Return the scheme that a definition's `auth` names."""
-    found = SCHEMES[config.scheme]
-    return found[config.grant] if isinstance(found, dict) else found
+    """Return the scheme that a definition asks for."""
+    return SCHEMES[config.scheme, config.grant]
 
 
 def credentials_of(config: AuthConfig) -> list[str]:
-    """Return the names of all credentials that a definition's `auth` uses, each once."""
-    more = [signature.credential for signature in config.body_signatures]
-    return list(dict.fromkeys([*scheme_of(config).CREDENTIALS, *config.headers.values(), *more]))
+    """Return the names of all credentials that are used, each once."""
+    names = [*scheme_of(config).CREDENTIALS, *config.headers.values()]
+    for signature in config.body_signatures:
+        names.append(signature.credential)
+    return list(dict.fromkeys(names))
 
 
-def may_lack(config: AuthConfig) -> list[str]:
-    """Return the credentials that a connection may leave out, if the definition says so."""
-    found = scheme_of(config)
-    needed = set(found.CREDENTIALS) - set(found.MAY_LACK)
-    return [name for name in credentials_of(config) if name not in needed]
+def can_be_optional(config: AuthConfig) -> list[str]:
+    """Return the credentials that a definition may declare optional."""
+    scheme = scheme_of(config)
+    required = scheme.CREDENTIALS.keys() - scheme.CAN_BE_OPTIONAL
+    return [name for name in credentials_of(config) if name not in required]
 
 
 class Auth(Scheme):
@@ -59,67 +57,52 @@ class Auth(Scheme):
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._scheme = scheme_of(config)(config, secrets)
-        self.token_path = self._scheme.token_path
-        headers = config.headers
-        self._headers = {name: secrets[one] for name, one in headers.items() if one in secrets}
-        known = (one for one in config.body_signatures if one.credential in secrets)
-        self._signatures = [_Signature(one, secrets[one.credential]) for one in known]
+        self._headers = secret_headers(config, secrets)
+        self._signatures = signatures(config, secrets)
 
-    def sign(self, message: Message, ask: Ask) -> Message:
-        """Sign with the scheme, then with what is further asked for."""
-        message = self._scheme.sign(message, ask)
-        for name, text in self._headers.items():
-            message = message.with_header(name, text)
+    def sign(self, message: Message, exchange: Exchange) -> Message:
+        """Sign with the scheme, then add headers and signatures of the body."""
+        message = self._scheme.sign(message, exchange)
+        for name, secret in self._headers.items():
+            message = message.with_header(name, secret)
         for signature in self._signatures:
-            message = signature.sign(message)
+            message = message.with_header(signature.header, signature.of(message.body))
         return message
 
     def renew(self, refused: Message) -> bool:
         """Ask the scheme."""
         return self._scheme.renew(refused)
 
-    def verify(self, message: Message) -> str | None:
-        """Return the first reason against a message."""
-        return next(self._reasons(message), None)
 
-    def _reasons(self, message: Message) -> Iterator[str]:
-        reason = self._scheme.verify(message)
-        if reason:
-            yield reason
-        for name, text in self._headers.items():
-            if not same(message.headers.get(name.lower(), ""), text):
-                yield f"the credential in the header {name} is missing or wrong"
-        for signature in self._signatures:
-            if not signature.holds(message):
-                yield f"the signature of the body in the header {signature.header} is missing or wrong"
-
-    def opened(self, body: Any) -> Any:
-        """Return a parsed body without the credentials in it."""
-        return self._scheme.opened(body)
-
-    def issue(self, message: Message) -> Response:
-        """Answer a request to the token endpoint."""
-        return self._scheme.issue(message)
+def secret_headers(config: AuthConfig, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that hold a credential; one without its secret is left out."""
+    headers = {}
+    for header, credential in config.headers.items():
+        if credential in secrets:
+            headers[header] = secrets[credential]
+    return headers
 
 
-class _Signature:
+def signatures(config: AuthConfig, secrets: Mapping[str, str]) -> list[Signature]:
+    """Return the signatures of the body; one without its secret is left out."""
+    found = []
+    for signature in config.body_signatures:
+        if signature.credential in secrets:
+            found.append(Signature(signature, secrets[signature.credential]))
+    return found
+
+
+class Signature:
     """An HMAC (RFC 2104) of the body in a header."""
 
     def __init__(self, config: BodySignature, secret: str) -> None:
         self.header = config.header
-        self._hash = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}[config.hash]
-        self._base64 = config.encoding == "base64"
-        self._prefix = config.prefix
+        self._config = config
         self._key = secret.encode()
 
-    def sign(self, message: Message) -> Message:
-        return message.with_header(self.header, self._of(message.body))
-
-    def holds(self, message: Message) -> bool:
-        return same(message.headers.get(self.header.lower(), ""), self._of(message.body))
-
-    def _of(self, body: bytes) -> str:
-        digest = hmac.new(self._key, body, self._hash)
-        return self._prefix + (
-            b64encode(digest.digest()).decode() if self._base64 else digest.hexdigest()
-        )
+    def of(self, body: bytes) -> str:
+        """Return the header's value for a body."""
+        digest = hmac.new(self._key, body, _HASHES[self._config.hash])
+        if self._config.encoding == "base64":
+            return self._config.prefix + b64encode(digest.digest()).decode()
+        return self._config.prefix + digest.hexdigest()

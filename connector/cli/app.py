@@ -346,8 +346,8 @@ def _sandbox(
     faults: Sequence[str],
 ) -> tuple[Sandbox, dict[str, str]]:
     """Return a sandbox and the secrets that it takes: made-up ones when there are none."""
-    from connector.auth.schemes import Auth
     from connector.sandbox.vendor import Sandbox, parse_fault
+    from connector.sandbox.verify import AuthVerifier
 
     auth = destination.auth_of(settings)
     given = {name: f"sandbox-{name}" for name in auth.credentials} if secrets is None else secrets
@@ -355,7 +355,9 @@ def _sandbox(
         parsed = [parse_fault(fault) for fault in faults]
     except ValueError as error:
         raise ConfigError([Problem("C014", "--fail", "", str(error))]) from None
-    return Sandbox(destination, settings=settings, scheme=Auth(auth, given), faults=parsed), given
+    return Sandbox(
+        destination, settings=settings, verifier=AuthVerifier(auth, given), faults=parsed
+    ), given
 
 
 def _start_sandbox(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from connector.auth.schemes import scheme_of
 from connector.definitions.model import (
     Action,
     AuthConfig,
@@ -82,38 +83,11 @@ _ROTATION = (
     "A new refresh token in an answer (some vendors rotate them) is used until the run ends, and not kept: where the "
     "old one then ends, the next run needs a fresh one."
 )
-_SCHEMES = {
-    "oauth1": "OAuth 1.0a: every request is signed anew, retries too.",
-    "bearer": "A bearer token, in the header Authorization of every request.",
-    "basic": "A user name and a password (HTTP Basic), in the header Authorization of every request.",
-    "api_key": "A key, in every request.",
-    "oauth2": "OAuth 2.0: an access token is fetched before the first request, and anew when it ends.",
-    "none": "Requests carry no credentials of their own.",
-}
-
-
-# What a credential is, by scheme.
-_CREDENTIALS = {
-    "oauth1": {
-        "consumer_key": "the app's consumer key",
-        "consumer_secret": "the app's consumer secret",
-        "access_token": "the access token of the user for whom the app acts",
-        "access_token_secret": "the secret of that access token",
-    },
-    "bearer": {"access_token": "the access token"},
-    "basic": {"username": "the user name", "password": "the password"},
-    "api_key": {"api_key": "the key"},
-    "oauth2": {
-        "client_id": "the app's client id",
-        "client_secret": "the app's client secret",
-        "refresh_token": "the refresh token, for which access tokens are given",
-    },
-}
 
 
 def auth_words(scheme: AuthConfig) -> Markdown:
     """Return how requests are authenticated."""
-    said = [prose(_SCHEMES[scheme.scheme])]
+    said = [prose(scheme_of(scheme).DESCRIPTION)]
     if scheme.key_name:
         after = f", after {code(scheme.key_prefix)}" if scheme.key_prefix else ""
         said.append(
@@ -140,7 +114,7 @@ def auth_words(scheme: AuthConfig) -> Markdown:
 
 def credential_rows(scheme: AuthConfig) -> list[Sequence[object]]:
     """Return a row for each credential: its name, whether it is required, what it is for."""
-    use: dict[str, str] = dict(_CREDENTIALS.get(scheme.scheme, {}))
+    use: dict[str, str] = dict(scheme_of(scheme).CREDENTIALS)
     if scheme.key_name:
         use["api_key"] = Markdown(
             f"the key, in the {prose(scheme.key_in)} as {code(scheme.key_name)}"

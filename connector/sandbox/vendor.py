@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from connector.auth.base import Message, Scheme
+from connector.auth.base import Message
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import expand
 from connector.sandbox.audiences import Audience, Identifier, Windows, identifiers_of
 from connector.sandbox.contract import Errors
 from connector.sandbox.endpoints import PLAIN_REFUSAL, Variant, Voice, routes, templates_of
+from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
 
 _JSON = "application/json"
@@ -144,13 +145,13 @@ class Sandbox:
         destination: Destination,
         *,
         settings: Mapping[str, Any] | None = None,
-        scheme: Scheme | None = None,
+        verifier: Verifier | None = None,
         faults: Sequence[Fault] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the connection's settings, or those of the destination's example.
 
-        `scheme` None: authentication is not checked. `clock`: seconds since the epoch.
+        Without a `verifier` authentication is not checked. `clock`: seconds since the epoch.
 
         Raises RenderError or OSError for a template that lint would refuse.
         """
@@ -161,9 +162,9 @@ class Sandbox:
         self._routes = routes(destination, self.prefix, settings, template)
         self._voice = Voice(destination.sandbox, template)
         self._windows = Windows(destination.rates)
-        self._scheme = scheme or Scheme(AuthConfig("none"), {})
+        self._verifier = verifier or Verifier(AuthConfig("none"), {})
         #: The path of the token endpoint, "" when there is none.
-        self.token_path = self._scheme.token_path
+        self.token_path = self._verifier.token_path
         self._clock = clock
         self._faults = _one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
@@ -178,7 +179,7 @@ class Sandbox:
         lowered = {name.lower(): text for name, text in headers.items()}
         with self._lock:
             if self.token_path and _path(url) == self.token_path:
-                issued = self._scheme.issue(Message(method, url, lowered, body))
+                issued = self._verifier.issue_token(Message(method, url, lowered, body))
                 return Answer(issued.status, dict(issued.headers), orjson.dumps(issued.body))
             call = self._call(method, url, lowered, body)
             fault = next(self._faults, None)
@@ -236,7 +237,7 @@ class Sandbox:
     def _accept(self, call: _Call, *, short: bool) -> bytes:
         """Apply a request and return the body of its answer; raise the first reason against it."""
         self._admit(call)
-        _parse(call, self._scheme)
+        _parse(call, self._verifier)
         satisfied = next(
             (variant for variant in call.variants if variant.contract.holds(call.parsed)), None
         )
@@ -288,7 +289,7 @@ class Sandbox:
     def _unauthentic(self, call: _Call) -> str | None:
         try:
             message = Message(call.method, call.url, call.headers, call.body)
-            return self._scheme.verify(message)
+            return self._verifier.verify(message)
         except ValueError:
             return "the request cannot be verified"
 
@@ -335,9 +336,11 @@ def _fail(status: int) -> NoReturn:
     raise _RefusalError(status, code, "the sandbox was asked to fail")
 
 
-def _parse(call: _Call, scheme: Scheme) -> None:
+def _parse(call: _Call, verifier: Verifier) -> None:
     try:
-        call.parsed = scheme.opened(orjson.loads(call.body)) if call.has_body else None
+        call.parsed = (
+            verifier.without_credentials(orjson.loads(call.body)) if call.has_body else None
+        )
     except orjson.JSONDecodeError:
         raise _RefusalError(400, "malformed", "the body is not JSON") from None
 

@@ -120,7 +120,7 @@ def deliver(
     tally, clock = Tally(report), SystemClock()
     issuer = auth_with(destination.auth_of(settings), expect or secrets)
     box = Sandbox(
-        destination, settings=settings, scheme=issuer, faults=[parse_fault(fail)] if fail else ()
+        destination, settings=settings, verifier=issuer, faults=[parse_fault(fail)] if fail else ()
     )
     with SandboxServer(box) as server:
         auth = destination.auth_of(settings)
@@ -166,7 +166,7 @@ def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
     expect = {**secrets, "refresh_token": "another"}
     assert deliver(tmp_path, line, expect=expect, report=report).summary.undelivered == 3
     told = [json.loads(line) for line in report.getvalue().splitlines()]
-    look = "look at the credentials client_id, client_secret, refresh_token"
+    look = "check the credentials client_id, client_secret, refresh_token"
     reason = f"the token endpoint refuses (invalid_grant, HTTP 400); {look}"
     assert {(one["outcome"], one["code"], one["reason"]) for one in told} == {
         ("undelivered", "unauthorized", reason)

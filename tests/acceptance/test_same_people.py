@@ -173,7 +173,7 @@ def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
     destination = connection.destination
     auth = destination.auth_of(connection.settings)
     secrets = {name: f"secret-{name}" for name in auth.credentials}
-    box = Sandbox(destination, settings=connection.settings, scheme=auth_with(auth, secrets))
+    box = Sandbox(destination, settings=connection.settings, verifier=auth_with(auth, secrets))
     with SandboxServer(box) as server, open_source(str(events)) as source:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
         with HttpSender(auth_with(reached.auth(), secrets), connections=8) as sender:

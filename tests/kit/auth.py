@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.auth import schemes
+from connector.auth.oauth1 import OAuth1
 from connector.definitions.model import AuthConfig
 from connector.definitions.read import read_auth
+from connector.sandbox.verify import AuthVerifier
 
 Written = AuthConfig | Mapping[str, Any]
 
@@ -17,9 +19,30 @@ def auth_config(written: Written) -> AuthConfig:
     return written if isinstance(written, AuthConfig) else read_auth(written).schemes[""]
 
 
-def auth(written: Written, secrets: Mapping[str, str]) -> schemes.Auth:
-    """Return the authentication with these secrets."""
-    return schemes.Auth(auth_config(written), secrets)
+class BothHalves(AuthVerifier):
+    """The client's and the vendor's half of an authentication, with the same secrets."""
+
+    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
+        super().__init__(config, secrets)
+        self._auth = schemes.Auth(config, secrets)
+        self.sign = self._auth.sign
+        self.renew = self._auth.renew
+
+    def __repr__(self) -> str:
+        return repr(self._auth)
+
+
+class OAuth1BothHalves(BothHalves):
+    """Both halves of OAuth 1.0a; a nonce and a time may be given."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        super().__init__(AuthConfig("oauth1"), secrets)
+        self.signed = OAuth1(AuthConfig("oauth1"), secrets).signed
+
+
+def auth(written: Written, secrets: Mapping[str, str]) -> BothHalves:
+    """Return both halves of an authentication with these secrets."""
+    return BothHalves(auth_config(written), secrets)
 
 
 def credentials_of(written: Written) -> list[str]:
@@ -27,6 +50,6 @@ def credentials_of(written: Written) -> list[str]:
     return schemes.credentials_of(auth_config(written))
 
 
-def may_lack(written: Written) -> list[str]:
+def can_be_optional(written: Written) -> list[str]:
     """Return the credentials that a connection may leave out."""
-    return schemes.may_lack(auth_config(written))
+    return schemes.can_be_optional(auth_config(written))

@@ -29,10 +29,10 @@ def _schemes(destination: Destination) -> Iterator[tuple[str, AuthConfig]]:
 
 def credentials(destination: Destination) -> Iterator[Problem]:
     """Find credentials that are not those that are used: nothing could be signed. List exactly these."""
-    from connector.auth.schemes import credentials_of, may_lack
+    from connector.auth.schemes import can_be_optional, credentials_of
 
     for place, scheme in _schemes(destination):
-        needed, optional = credentials_of(scheme), may_lack(scheme)
+        needed, optional = credentials_of(scheme), can_be_optional(scheme)
         if sorted(scheme.credentials) != sorted(needed):
             message = "are not the credentials of this scheme"
             hint = (

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.auth.base import Message
-from connector.auth.schemes import Auth, OAuth1
 from connector.definitions.model import AuthConfig
 from connector.model import Response
+from tests.kit.auth import OAuth1BothHalves
+from tests.kit.auth import auth as auth_with
 
 # Published by X in its documentation, and invalid since.
 SECRETS = {
@@ -49,7 +50,7 @@ def field(message: Message, name: str) -> str:
     return unquote(value)
 
 
-def check(one: OAuth1, message: Message, **altered: Any) -> str | None:
+def check(one: OAuth1BothHalves, message: Message, **altered: Any) -> str | None:
     return one.verify(message._replace(**altered))
 
 
@@ -60,14 +61,14 @@ def test_a_published_signature(method: str, url: str, query: Query, expected: st
     as_httpx_spells_it = str(httpx.URL(url, params=query))
     for address in (as_sent, as_httpx_spells_it):
         before = Message(method, address, {"content-type": "application/json"}, b"[]")
-        after = OAuth1(AuthConfig("oauth1"), SECRETS).signed(before, NONCE, TIMESTAMP)
+        after = OAuth1BothHalves(SECRETS).signed(before, NONCE, TIMESTAMP)
         assert field(after, "oauth_signature") == expected
         assert after == before.with_header("authorization", after.headers["authorization"])
         assert (field(after, "oauth_nonce"), field(after, "oauth_timestamp")) == (NONCE, TIMESTAMP)
 
 
 def test_the_header_has_the_seven_fields_and_the_body_is_not_signed() -> None:
-    one, json = OAuth1(AuthConfig("oauth1"), SECRETS), {"content-type": "application/json"}
+    one, json = OAuth1BothHalves(SECRETS), {"content-type": "application/json"}
     first, second = (
         one.signed(Message("POST", USERS, json, body), NONCE, TIMESTAMP)
         for body in (b"[]", b'{"a": 1}')
@@ -93,7 +94,7 @@ def test_the_header_has_the_seven_fields_and_the_body_is_not_signed() -> None:
 
 
 def test_each_attempt_has_a_new_nonce_and_the_time_of_now() -> None:
-    one = OAuth1(AuthConfig("oauth1"), SECRETS)
+    one = OAuth1BothHalves(SECRETS)
     attempts = [one.signed(Message("POST", USERS, {})) for _ in range(50)]
     assert len({field(attempt, "oauth_nonce") for attempt in attempts}) == len(attempts)
     assert abs(int(field(attempts[0], "oauth_timestamp")) - time.time()) < 60
@@ -110,7 +111,7 @@ QUERIES = st.dictionaries(
 @given(st.sampled_from(["GET", "POST", "DELETE"]), PATHS, QUERIES)
 @settings(deadline=None)
 def test_what_is_signed_here_is_authentic(method: str, path: str, query: dict[str, str]) -> None:
-    one = OAuth1(AuthConfig("oauth1"), SECRETS)
+    one = OAuth1BothHalves(SECRETS)
     request = one.signed(
         Message(method, str(httpx.URL(f"https://ads.example.com/{path}", params=query)), {})
     )
@@ -119,7 +120,7 @@ def test_what_is_signed_here_is_authentic(method: str, path: str, query: dict[st
 
 
 def test_what_is_altered_is_refused() -> None:
-    one = OAuth1(AuthConfig("oauth1"), SECRETS)
+    one = OAuth1BothHalves(SECRETS)
     request = one.signed(Message("POST", f"{USERS}?a=1", {}, b"[]"))
     header = request.headers["authorization"]
     wrong = "the signature is wrong"
@@ -166,7 +167,7 @@ HEADERS = [
     ("change", "expected"), [row[1:] for row in HEADERS], ids=[row[0] for row in HEADERS]
 )
 def test_why_a_request_is_refused(change: str | tuple[str, str], expected: str) -> None:
-    one = OAuth1(AuthConfig("oauth1"), SECRETS)
+    one = OAuth1BothHalves(SECRETS)
     request = one.signed(Message("POST", USERS, {}, b"[]"))
     header = request.headers["authorization"]
     if isinstance(change, tuple):
@@ -185,8 +186,8 @@ def test_why_a_request_is_refused(change: str | tuple[str, str], expected: str) 
 def test_the_time_may_be_off_a_little(
     seconds: int, fine: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.auth.oauth1.time.time", lambda: 1_318_622_958.0 + seconds)
-    one = OAuth1(AuthConfig("oauth1"), SECRETS)
+    monkeypatch.setattr("connector.sandbox.verify.time.time", lambda: 1_318_622_958.0 + seconds)
+    one = OAuth1BothHalves(SECRETS)
     request = one.signed(Message("POST", USERS, {}), NONCE, TIMESTAMP)
     assert check(one, request) == (None if fine else "oauth_timestamp is too far from now")
 
@@ -194,8 +195,8 @@ def test_the_time_may_be_off_a_little(
 @pytest.mark.parametrize("name", list(SECRETS))
 def test_another_secret_makes_another_signature(name: str) -> None:
     one, other = (
-        OAuth1(AuthConfig("oauth1"), SECRETS),
-        Auth(AuthConfig("oauth1"), {**SECRETS, name: "other"}),
+        OAuth1BothHalves(SECRETS),
+        auth_with(AuthConfig("oauth1"), {**SECRETS, name: "other"}),
     )
     request = other.sign(Message("POST", USERS, {}), never)
     assert check(one, request) is not None

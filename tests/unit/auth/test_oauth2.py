@@ -15,11 +15,14 @@ import pytest
 
 from connector.auth import oauth2 as auth_oauth2
 from connector.auth.base import Message
+from connector.auth.schemes import Auth
 from connector.delivery.courier import Courier, Limiter, SystemClock
 from connector.delivery.http import HttpSender
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Response, Retry, Stop
+from connector.sandbox import verify
 from tests.kit.auth import auth as auth_with
+from tests.kit.auth import auth_config
 
 from .tools import Reply, Vendor, never, reply
 
@@ -42,6 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         monotonic = staticmethod(lambda: now[0])
 
     monkeypatch.setattr(auth_oauth2, "time", Time)
+    monkeypatch.setattr(verify, "time", Time)
     return now
 
 
@@ -110,7 +114,7 @@ def test_a_token_is_asked_for(
     # the sandbox understands the same request, and takes the token that it gave
     issuer = auth_with(config(vendor, grant, **more), SECRETS)
     assert issuer.token_path == "/token"
-    answer = issuer.issue(asked)
+    answer = issuer.issue_token(asked)
     assert (answer.status, answer.body["token_type"], answer.body["expires_in"]) == (
         200,
         "Bearer",
@@ -129,7 +133,7 @@ def test_a_client_without_a_secret(vendor: Vendor) -> None:
     with sender(vendor, secrets) as send:
         send(vendor.request())
     assert form(vendor.tokens[0]) == {"grant_type": "refresh_token", **secrets}
-    assert auth_with(config(vendor), secrets).issue(vendor.tokens[0]).status == 200
+    assert auth_with(config(vendor), secrets).issue_token(vendor.tokens[0]).status == 200
 
 
 def test_the_body_is_signed_with_a_token_too(vendor: Vendor) -> None:
@@ -320,7 +324,7 @@ def test_a_retry_asks_again_and_a_refusal_is_final(vendor: Vendor) -> None:
 
 # --- what a token endpoint may answer ---
 
-LOOK = "; look at the credentials client_id, client_secret, refresh_token"
+LOOK = "; check the credentials client_id, client_secret, refresh_token"
 REFUSALS = [
     (reply(400, {"error": "invalid_grant"}), f"the token endpoint refuses (invalid_grant, HTTP 400){LOOK}"),
     (reply(401, {"error": "invalid_client", "error_description": "s/e+c=r&t is wrong"}), f"the token endpoint refuses (invalid_client, HTTP 401){LOOK}"),
@@ -331,11 +335,11 @@ REFUSALS = [
     (reply(400, b"<html>no</html>"), f"the token endpoint refuses (HTTP 400){LOOK}"),
     (reply(404), f"the token endpoint refuses (HTTP 404){LOOK}"),
     (reply(302, location="/elsewhere"), "the token endpoint redirects (HTTP 302); token_url has to be the final address"),
-    (reply(200, {"error": "invalid_grant"}), "the token endpoint's answer holds no access_token; mend token_url"),
-    (reply(200, b"<html>hello</html>"), "the token endpoint's answer holds no access_token; mend token_url"),
-    (reply(200, ["a"]), "the token endpoint's answer holds no access_token; mend token_url"),
-    (reply(200, {"access_token": ""}), "the token endpoint's answer holds no access_token; mend token_url"),
-    (reply(200, {"access_token": "a\r\nX-Evil: 1"}), "the token endpoint's answer holds no access_token; mend token_url"),
+    (reply(200, {"error": "invalid_grant"}), "the token endpoint's answer has no access_token; check token_url"),
+    (reply(200, b"<html>hello</html>"), "the token endpoint's answer has no access_token; check token_url"),
+    (reply(200, ["a"]), "the token endpoint's answer has no access_token; check token_url"),
+    (reply(200, {"access_token": ""}), "the token endpoint's answer has no access_token; check token_url"),
+    (reply(200, {"access_token": "a\r\nX-Evil: 1"}), "the token endpoint's answer has no access_token; check token_url"),
 ]  # fmt: skip
 
 
@@ -452,22 +456,22 @@ def test_what_the_sandbox_refuses(vendor: Vendor) -> None:
         ],
         (400, "invalid_scope"): [asked(vendor), asked(vendor, scope="a")],
     }
-    assert issuer.issue(good).status == 200
+    assert issuer.issue_token(good).status == 200
     for (status, error), messages in refused.items():
         for message in messages:
-            answer = issuer.issue(message)
+            answer = issuer.issue_token(message)
             assert (answer.status, answer.body) == (status, {"error": error})
     basic = auth_with(config(vendor, client="basic"), SECRETS)
     for header in ("", "Basic", "Basic ???", "Basic /w==", "Bearer x", "Basic b3VyK2NsaWVudDp4"):
         message = asked(vendor, client="basic").with_header("authorization", header)
-        assert basic.issue(message).body == {"error": "invalid_client"}
+        assert basic.issue_token(message).body == {"error": "invalid_client"}
 
 
 def test_the_sandbox_lets_its_tokens_expire(vendor: Vendor, clock: list[float]) -> None:
     issuer = auth_with(config(vendor), SECRETS)
 
     def ask(message: Message) -> Response:
-        return issuer.issue(message)
+        return issuer.issue_token(message)
 
     client = auth_with(config(vendor), SECRETS)
     signed = client.sign(Message("POST", "/people", {}), ask)
@@ -487,7 +491,7 @@ def test_no_repr_and_no_log_shows_a_token(vendor: Vendor, caplog: pytest.LogCapt
         "the-access-token", "the-second-token", refresh_token="the-rotated-token"
     )
     vendor.api = only("the-second-token")
-    auth = auth_with(config(vendor), SECRETS)
+    auth = Auth(auth_config(config(vendor)), SECRETS)
     with HttpSender(auth, 1) as send:
         send(vendor.request())
         inner: Any = auth._scheme

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.auth.base import Message, Scheme
-from connector.auth.schemes import OAuth1
+from connector.auth.base import Message
+from connector.auth.oauth1 import OAuth1
 from connector.definitions.catalog import load
 from connector.definitions.metaschema import own_folder
 from connector.definitions.model import AuthConfig, Destination, Rate
@@ -29,7 +29,9 @@ from connector.sandbox import server as sandbox_server
 from connector.sandbox.audiences import Audience, Windows
 from connector.sandbox.server import SandboxServer
 from connector.sandbox.vendor import Answer, Fault, Holding, Sandbox, parse_fault
+from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
+from tests.kit.auth import OAuth1BothHalves
 
 X = "x_custom_audiences"
 ORIGIN = "https://ads.example.com"
@@ -363,11 +365,11 @@ def test_paths_start_with_that_of_the_base_url_and_fixed_ones_win(tmp_path: Path
     assert sandbox.holdings() == []
 
 
-def signed(url: str, scheme: OAuth1, method: str = "POST") -> dict[str, str]:
+def signed(url: str, scheme: OAuth1BothHalves, method: str = "POST") -> dict[str, str]:
     return {**JSON, **scheme.signed(Message(method, url, {})).headers}
 
 
-def signing(scheme: OAuth1) -> Callable[[httpx.Request], httpx.Request]:
+def signing(scheme: OAuth1BothHalves) -> Callable[[httpx.Request], httpx.Request]:
     def sign(request: httpx.Request) -> httpx.Request:
         request.headers.update(scheme.signed(Message(request.method, str(request.url), {})).headers)
         return request
@@ -376,13 +378,13 @@ def signing(scheme: OAuth1) -> Callable[[httpx.Request], httpx.Request]:
 
 
 def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination) -> None:
-    scheme = OAuth1(AuthConfig("oauth1"), SECRETS)
-    sandbox = Sandbox(x, scheme=scheme)
+    scheme = OAuth1BothHalves(SECRETS)
+    sandbox = Sandbox(x, verifier=scheme)
     body = orjson.dumps([operation("Update", {"email": [ANN]})])
     assert post(sandbox, body, "/nowhere").status == 404
     status, answer = read(post(sandbox, b"not JSON", headers={}))
     assert (status, answer["errors"][0]["code"]) == (401, "UNAUTHORIZED_ACCESS")
-    other = OAuth1(AuthConfig("oauth1"), {**SECRETS, "consumer_secret": "another"})
+    other = OAuth1BothHalves({**SECRETS, "consumer_secret": "another"})
     assert post(sandbox, body, headers=signed(ORIGIN + USERS, other)).status == 401
     assert post(sandbox, body, headers=signed(ORIGIN + DNR, scheme)).status == 401
     headers = signed(ORIGIN + USERS, scheme)
@@ -392,11 +394,11 @@ def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination
 
 
 def test_what_a_scheme_cannot_read_is_unauthorized(x: Destination) -> None:
-    class Broken(Scheme):
+    class Broken(Verifier):
         def verify(self, *_: object) -> None:
             raise ValueError("something with a secret")
 
-    status, body = read(post(Sandbox(x, scheme=Broken({}, {})), b""))
+    status, body = read(post(Sandbox(x, verifier=Broken(AuthConfig("none"), {})), b""))
     assert (status, body["errors"][0]["message"]) == (401, "the request cannot be verified")
 
 
@@ -755,7 +757,7 @@ BODY = [
 
 def test_faults_come_first_and_one_after_the_other(x: Destination) -> None:
     faults = [parse_fault("5xx:5"), parse_fault("403"), parse_fault("drop")]
-    sandbox = Sandbox(x, scheme=OAuth1(AuthConfig("oauth1"), SECRETS), faults=faults)
+    sandbox = Sandbox(x, verifier=OAuth1BothHalves(SECRETS), faults=faults)
     answers = [post(sandbox, b"", "/nowhere") for _ in range(6)]
     assert [answer.status for answer in answers] == [500, 503, 502, 504, 500, 403]
     codes = [orjson.loads(answer.body)["errors"][0]["code"] for answer in answers]
@@ -811,8 +813,8 @@ def serve(x: Destination) -> Iterator[Callable[..., tuple[Sandbox, httpx.Client]
     opened: list[Any] = []
 
     def start(*faults: str, timeout: float = 10.0) -> tuple[Sandbox, httpx.Client]:
-        scheme = OAuth1(AuthConfig("oauth1"), SECRETS)
-        sandbox = Sandbox(x, scheme=scheme, faults=[parse_fault(fault) for fault in faults])
+        scheme = OAuth1BothHalves(SECRETS)
+        sandbox = Sandbox(x, verifier=scheme, faults=[parse_fault(fault) for fault in faults])
         server = SandboxServer(sandbox).__enter__()
         client = httpx.Client(
             base_url=server.base_url, auth=signing(scheme), timeout=timeout, trust_env=False
