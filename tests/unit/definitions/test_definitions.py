@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.connection.secrets import SecretRef, find_secrets
-from connector.definitions.catalog import ENTRY_POINTS
+from connector.definitions.installed import ENTRY_POINTS
 from connector.definitions.model import AuthConfig
 from connector.errors import ConfigError
 from connector.scaffold.scaffold import Wanted, scaffold, write
