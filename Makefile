@@ -1,35 +1,46 @@
-# Everything needs only Python 3.11 and make; the rest is installed into .venv.
+# Everything needs only Python 3.11 and make; the rest is installed into .venv, in the versions of constraints.txt.
 PYTHON ?= python3.11
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench constraints clean
 
 help:
 	@echo "make demo   install, then fill a sandbox audience from examples/events.ndjson"
 	@echo "make test   install, then run all tests"
 	@echo "make check  format, lint and types, of the code and of the definitions"
 	@echo "make bench  the benchmarks; figures are ratios taken in one run"
+	@echo "make constraints  the newest versions that pyproject.toml allows, written to constraints.txt"
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	@connector send --sandbox examples/connection.yaml examples/events.ndjson
 
-test: .venv/installed
+test: $(VENV)/installed
 	pytest -n auto --dist loadfile $(ARGS)
 
-check: .venv/installed
+check: $(VENV)/installed
 	ruff format --check .
 	ruff check .
 	mypy
 	connector lint
 
-bench: .venv/installed
+bench: $(VENV)/installed
 	python -m benchmarks $(ARGS)
 
+constraints:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	grep '^#' constraints.txt > .venv-newest/constraints.txt
+	.venv-newest/bin/python -m pip freeze --exclude-editable >> .venv-newest/constraints.txt
+	cp .venv-newest/constraints.txt constraints.txt
+	rm -rf .venv-newest
+
 clean:
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

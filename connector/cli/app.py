@@ -26,7 +26,7 @@ from connector.cli.options import (
     SetOption,
     TimeoutOption,
 )
-from connector.cli.output import print_result, say
+from connector.cli.output import print_result, say, warn
 from connector.errors import ConfigError, ConnectorError, Problem
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def list_(definitions: DefinitionsOption = None, form: FormatOption = Format.TEX
     from connector.cli.show import listing, listing_text
     from connector.definitions.catalog import Catalog
 
-    found = listing(Catalog(definitions or ()))
+    found, problems = listing(Catalog(definitions or ()))
+    warn(problems)
     print_result(found, listing_text, form)
 
 

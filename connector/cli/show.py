@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unicodedata import combining, east_asian_width
 
@@ -12,7 +13,7 @@ from connector._util.json_file import read_json
 from connector._util.pretty_json import as_written
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Field, Limits
-from connector.errors import ConfigError, Problem, nearest
+from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 _WIDTH = 100
 # Examples in a table are cut to the first of these lengths with which it fits.
@@ -20,21 +21,38 @@ _SHORT = (18, 12)
 _TIED = "\u00a0"  # a blank at which no line breaks
 
 
-def listing(catalog: Catalog) -> list[dict[str, Any]]:
-    """Return each destination with its title and its actions; nothing is checked, so that this stays fast."""
-    return [_listed(catalog, name) for name in catalog.ids()]
+def listing(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return each destination with its title and its actions, and what is wrong with installed packages.
+
+    Nothing is checked, so that this stays fast. Raises DefinitionError for a file of this package, or of a given
+    folder, that is not JSON.
+    """
+    listed = []
+    problems = list(catalog.problems)
+    for name in catalog.usable_ids():
+        try:
+            listed.append(_listed(catalog, name))
+        except DefinitionError as error:
+            if not catalog.is_installed(name):
+                raise
+            problems += error.problems
+    return listed, problems
 
 
 def _listed(catalog: Catalog, name: str) -> dict[str, Any]:
     from connector.definitions.metaschema import action_files
 
     folder = catalog.folder(name) / "schemas" / name
-    actions = {path.stem: read_json(path).get("title", "") for path in action_files(folder)}
     return {
         "destination": name,
-        "title": read_json(folder / "destination.json").get("title", ""),
-        "actions": actions,
+        "title": _title(folder / "destination.json"),
+        "actions": {path.stem: _title(path) for path in action_files(folder)},
     }
+
+
+def _title(path: Path) -> Any:
+    document = read_json(path)
+    return document.get("title", "") if isinstance(document, dict) else ""
 
 
 def listing_text(found: list[dict[str, Any]]) -> str:

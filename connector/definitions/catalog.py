@@ -1,6 +1,7 @@
-"""Where definitions are found: packaged, in the checkout, from installed packages, in a given folder.
+"""Where definitions are found: in given folders, in installed packages, and with this package.
 
-A definition folder has `schemas/<destination>/` and `templates/<destination>/`. An earlier folder wins.
+A definition folder has `schemas/<destination>/` and `templates/<destination>/`. A given folder wins over what is
+installed, and an earlier given folder over a later one. No installed package replaces a destination in silence.
 """
 
 from __future__ import annotations
@@ -9,6 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from connector.definitions.installed import (
+    ENTRY_POINTS,
+    DefinitionFolder,
+    has_schemas,
+    installed_folders,
+)
 from connector.definitions.metaschema import action_files, check_form, form_problems, own_folder
 from connector.definitions.model import Destination
 from connector.definitions.read import read_destination
@@ -17,45 +24,107 @@ from connector.errors import ConfigError, DefinitionError, Problem, nearest
 if TYPE_CHECKING:
     from connector.definitions.resolve import Document
 
-ENTRY_POINTS = "connector.destinations"
-
 
 class Catalog:
-    """The destinations of some definition folders, each loaded when it is asked for."""
+    """The destinations of some definition folders, each loaded when it is asked for.
+
+    `problems` holds what is wrong with installed packages: one that cannot be used (C010), or one that brings a
+    destination which is installed already (C022). The other destinations are not affected.
+    """
 
     def __init__(self, extra: Sequence[Path] = ()) -> None:
-        """Raises ConfigError (C010) when an extra folder has no `schemas/`."""
+        """Raise ConfigError (C010) when an extra folder has no `schemas/`."""
         for folder in extra:
-            if not (folder / "schemas").is_dir():
-                hint = (
-                    "a definitions folder holds schemas/<destination>/ and templates/<destination>/"
-                )
-                raise ConfigError(
-                    [Problem("C010", str(folder), "", "has no folder 'schemas'", hint)]
-                )
-        self._folders = [*extra, *_installed(), own_folder()]
+            if not has_schemas(folder):
+                raise ConfigError([_without_schemas(folder)])
+
+        self._given = [DefinitionFolder(folder, "--definitions") for folder in extra]
+        packages, self._broken = installed_folders()
+        self._installed = [*packages, DefinitionFolder(own_folder(), "audience-connector")]
+        self._conflicts = self._find_conflicts()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with installed packages."""
+        return (*self._broken, *self._conflicts.values())
 
     def ids(self) -> list[str]:
         """Return the ids of all destinations, sorted."""
-        return sorted({path.name for root in self._folders for path in _destinations(root)})
+        names: set[str] = set()
+        for root in (*self._given, *self._installed):
+            names.update(_destinations(root.folder))
+        return sorted(names)
+
+    def usable_ids(self) -> list[str]:
+        """Return the ids of the destinations that exactly one package brings, or a given folder decides; sorted."""
+        return [name for name in self.ids() if name not in self._conflicts]
 
     def folder(self, destination: str) -> Path:
-        """Return the definition folder that holds a destination. Raises ConfigError (C201)."""
-        for root in self._folders:
-            if (root / "schemas" / destination / "destination.json").is_file():
-                return root
+        """Return the definition folder that holds a destination.
+
+        Raises ConfigError: C201 for an unknown destination, C022 for one that two packages bring.
+        """
+        if destination in self._conflicts:
+            raise ConfigError([self._conflicts[destination]])
+
+        for root in (*self._given, *self._installed):
+            if _has_destination(root.folder, destination):
+                return root.folder
+
         message = f"unknown destination '{destination}'"
-        raise ConfigError(
-            [Problem("C201", "destination", "", message, nearest(destination, self.ids()))]
-        )
+        hint = nearest(destination, self.ids())
+        unknown = Problem("C201", "destination", "", message, hint)
+        # The destination may be one of a package that cannot be used.
+        raise ConfigError([unknown, *self._broken])
+
+    def is_installed(self, destination: str) -> bool:
+        """Return whether an installed package other than this one brings the destination."""
+        folder = self.folder(destination)
+        return folder != own_folder() and all(folder != root.folder for root in self._given)
 
     def load(self, destination: str) -> Destination:
-        """Return a destination after a check of its files' form. Raises ConfigError (C201) and DefinitionError."""
+        """Return a destination after a check of its files' form.
+
+        Raises ConfigError (C022, C201) and DefinitionError.
+        """
         return load(self.folder(destination), destination)
+
+    def _find_conflicts(self) -> dict[str, Problem]:
+        """Return a problem for each destination that two packages bring and no extra folder decides."""
+        decided: set[str] = set()
+        for root in self._given:
+            decided.update(_destinations(root.folder))
+
+        conflicts = {}
+        first: dict[str, DefinitionFolder] = {}
+        # This package comes first, so that what it ships is named first.
+        for root in reversed(self._installed):
+            for name in _destinations(root.folder):
+                other = first.setdefault(name, root)
+                if other.brought_by != root.brought_by and name not in decided:
+                    conflicts[name] = _conflict(name, other, root)
+        return conflicts
+
+
+def _without_schemas(folder: Path) -> Problem:
+    hint = "a definitions folder holds schemas/<destination>/ and templates/<destination>/"
+    return Problem("C010", str(folder), "", "has no folder 'schemas'", hint)
+
+
+def _conflict(destination: str, first: DefinitionFolder, second: DefinitionFolder) -> Problem:
+    packages = f"'{first.brought_by}' and in '{second.brought_by}'"
+    options = f"--definitions {first.folder} or --definitions {second.folder}"
+    return Problem(
+        "C022",
+        f"the entry points of {ENTRY_POINTS}",
+        "",
+        f"'{destination}' is in {packages}",
+        f"choose with {options}",
+    )
 
 
 def load(root: Path, destination: str) -> Destination:
-    """Load one destination of one definition folder. Raises DefinitionError with every problem of form."""
+    """Load one destination of one definition folder. Raise DefinitionError with every problem of form."""
     schemas = root / "schemas" / destination
     problems = check_form(schemas)
     if problems:
@@ -64,60 +133,34 @@ def load(root: Path, destination: str) -> Destination:
     from connector.definitions.resolve import Folder
 
     folder = Folder(schemas)
-    documents = {path.stem: folder.document(path.name) for path in action_files(schemas)}
+    action_documents = {}
+    for path in action_files(schemas):
+        action_documents[path.stem] = folder.document(path.name)
     document = folder.document("destination.json")
-    problems = [
-        *_whole(document, "destination"),
-        *(p for one in documents.values() for p in _whole(one, "action")),
-    ]
+
+    problems = list(_whole(document, "destination"))
+    for action_document in action_documents.values():
+        problems += _whole(action_document, "action")
     if problems:
         raise DefinitionError(problems)
-    return read_destination(destination, document, documents, root / "templates" / destination)
+
+    templates = root / "templates" / destination
+    return read_destination(destination, document, action_documents, templates)
 
 
 def _whole(document: Document, kind: str) -> Iterator[Problem]:
     """Yield what is wrong, or still missing, once every `$ref` is put in."""
     for problem in form_problems(kind, document.content, "", "D"):
-        file, place = document.origin(problem.pointer)
-        yield problem._replace(file=file, pointer=place)
+        file, pointer = document.origin(problem.pointer)
+        yield problem._replace(file=file, pointer=pointer)
 
 
-def _installed() -> Iterator[Path]:
-    """Yield the folders that installed packages name under the entry point group; their code is not run.
-
-    Raises ConfigError (C010) for a package that is not there, or has no `schemas/`.
-    """
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS):
-        found = [folder for folder in _folders(entry.value) if (folder / "schemas").is_dir()]
-        if not found:
-            place = f"the entry point '{entry.name}' of {ENTRY_POINTS}"
-            message = f"there is no package '{entry.value}' with a folder 'schemas'"
-            raise ConfigError(
-                [
-                    Problem(
-                        "C010",
-                        place,
-                        "",
-                        message,
-                        "mend the package that it comes with, or remove it",
-                    )
-                ]
-            )
-        yield from found
+def _has_destination(folder: Path, destination: str) -> bool:
+    schemas = folder / "schemas" / destination
+    return (schemas / "destination.json").is_file()
 
 
-def _folders(package: str) -> list[Path]:
-    """Return the folders of an installed package; one without Python may have several."""
-    from importlib.util import find_spec
-
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return []
-    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
-
-
-def _destinations(root: Path) -> Iterator[Path]:
-    return (path.parent for path in (root / "schemas").glob("*/destination.json"))
+def _destinations(folder: Path) -> list[str]:
+    """Return the ids of a definition folder's destinations."""
+    files = (folder / "schemas").glob("*/destination.json")
+    return [file.parent.name for file in files]

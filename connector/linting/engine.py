@@ -63,9 +63,12 @@ def lint(paths: Sequence[Path], catalog: Catalog) -> list[Problem]:
     Raises ConfigError (C015) for a path that is nothing lint knows.
     """
     definitions, others = (
-        _chosen(paths) if paths else ({_schemas(catalog, name) for name in catalog.ids()}, set())
+        _chosen(paths)
+        if paths
+        else ({_schemas(catalog, name) for name in catalog.usable_ids()}, set())
     )
-    found = [problem for folder in sorted(definitions) for problem in lint_destination(folder)]
+    found = [] if paths else [*catalog.problems]
+    found += [problem for folder in sorted(definitions) for problem in lint_destination(folder)]
     for path in sorted(others):
         found += _other(path, catalog)
     return _tidy(found)

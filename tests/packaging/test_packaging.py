@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -22,12 +24,58 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+# What lies around in a working folder and must not be published.
+STRAYS = (".env", "key.pem", ".app.py.swp", "#notes.md#", "secrets.yaml", "people.csv")
+PLACES = (
+    "",
+    "connector",
+    "connector/scaffold/files",
+    "schemas",
+    "schemas/webhook",
+    "templates",
+    "tests",
+    "examples",
+)
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkout, without .gitignore, and leave strays in it."""
+    folder = tmp_path_factory.mktemp("source") / "checkout"
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "dist", "build")
+    shutil.copytree(ROOT, folder, ignore=unwanted)
+    for place in PLACES:
+        for name in STRAYS:
+            (folder / place / name).write_text("SECRET=hunter2\n", "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the sdist, and the wheel from that sdist."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
     return folder
+
+
+def wheel_names(built: Path) -> set[str]:
+    [wheel] = built.glob("*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def sdist_names(built: Path) -> set[str]:
+    """Return the names of the sdist's files, without its one folder."""
+    [sdist] = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def files_of(*folders: str) -> set[str]:
+    """Return the files of some folders of the checkout, but for hidden and compiled ones."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("[!.]*")]
+    return {
+        str(path.relative_to(ROOT)) for path in paths if path.is_file() and path.suffix != ".pyc"
+    }
 
 
 def fresh_python(folder: Path) -> Path:
@@ -70,12 +118,20 @@ def test_an_installed_connector_fills_a_sandbox(built: Path, tmp_path: Path, kin
 
 
 def test_the_wheel_holds_definitions_types_and_the_licence(built: Path) -> None:
-    [wheel] = built.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for file in [*ROOT.glob("schemas/**/*.json"), *ROOT.glob("templates/**/*.j2")]:
-        assert f"connector/_data/{file.relative_to(ROOT)}" in names
-    assert {
-        str(file.relative_to(ROOT)) for file in ROOT.glob("connector/scaffold/files/**/*.*")
-    } <= names
+    names = wheel_names(built)
+    assert files_of("connector") <= names
+    assert {f"connector/_data/{name}" for name in files_of("schemas", "templates")} <= names
     assert {"connector/py.typed", "connector/guide/guide.md.j2"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_sdist_holds_what_a_contributor_needs(built: Path) -> None:
+    names = sdist_names(built)
+    folders = ("connector", "schemas", "templates", "tests", "benchmarks", "docs", "examples")
+    assert files_of(*folders) <= names
+    assert {"CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "constraints.txt"} <= names
+
+
+def test_nothing_stray_is_published(built: Path) -> None:
+    for names in (wheel_names(built), sdist_names(built)):
+        assert {name for name in names if name.rpartition("/")[2] in STRAYS} == set()

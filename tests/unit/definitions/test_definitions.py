@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.connection.secrets import SecretRef, find_secrets
-from connector.definitions.catalog import ENTRY_POINTS
+from connector.definitions.installed import ENTRY_POINTS
 from connector.definitions.model import AuthConfig
 from connector.errors import ConfigError
 from connector.scaffold.scaffold import Wanted, scaffold, write
@@ -167,19 +168,137 @@ def test_a_folder_wins_over_an_installed_package(tmp_path: Path) -> None:
     )
 
 
+def shipped_in_a_package(site: Path, package: str, title: str) -> Path:
+    """Lay out an installed package that brings a destination which ships with the connector."""
+    installed(site, package)
+    name = "webhook"
+    for folder in ("schemas", "templates"):
+        shutil.copytree(ROOT / folder / name, site / package / folder / name)
+    path = site / package / "schemas" / name / "destination.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "title": title}), "utf-8")
+    return site / package
+
+
+def test_an_installed_package_never_replaces_a_shipped_destination_in_silence(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    package = shipped_in_a_package(site, "acme_destination", "Foreign")
+    error = (
+        f"C022 the entry points of {ENTRY_POINTS}: 'webhook' is in 'audience-connector' and in "
+        f"'acme_destination'; choose with --definitions {ROOT} or --definitions {package}\n"
+    )
+
+    done = run("show", "webhook", cwd=tmp_path, installed=site)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
+
+    # The others are not affected, and nobody overlooks what is left out.
+    done = run("list", "--format", "json", cwd=tmp_path, installed=site)
+    names = [one["destination"] for one in json.loads(done.stdout)]
+    assert (done.returncode, done.stderr) == (0, error)
+    assert "webhook" not in names
+    assert {"acme", "x_custom_audiences"} <= set(names)
+
+    # A given folder decides, and then there is nothing to warn of.
+    for folder, title in ((package, "Foreign"), (ROOT, "Webhook")):
+        done = run("list", "--definitions", folder, cwd=tmp_path, installed=site)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"webhook  {title}" in done.stdout
+
+
+def test_two_installed_packages_with_one_destination_are_both_named(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    installed(site, "beta_destination")
+    done = run("docs", "acme", cwd=tmp_path, installed=site)
+    assert (done.returncode, done.stdout) == (2, "")
+    for package in ("acme_destination", "beta_destination"):
+        assert f"'{package}'" in done.stderr
+        assert f"--definitions {site / package}" in done.stderr
+
+
+def test_a_package_that_two_entry_points_name_is_no_conflict(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    [file] = site.glob("*.dist-info/entry_points.txt")
+    file.write_text(file.read_text("utf-8") + "again = acme_destination\n", "utf-8")
+    done = run("docs", "acme", cwd=tmp_path, installed=site)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_inside_a_package_is_found_without_running_the_package(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme")
+    (site / "acme" / "destinations").mkdir()
+    for folder in ("schemas", "templates"):
+        (site / "acme" / folder).rename(site / "acme" / "destinations" / folder)
+    (site / "acme" / "__init__.py").write_text("raise SystemExit('this was run')\n", "utf-8")
+    [file] = site.glob("*.dist-info/entry_points.txt")
+    file.write_text(f"[{ENTRY_POINTS}]\nacme = acme.destinations\n", "utf-8")
+    assert ok("docs", "acme", cwd=tmp_path, installed=site).startswith("# Acme: setup guide")
+
+
+def assert_the_others_are_listed(problem: str, cwd: Path, site: Path) -> None:
+    """Check that `list` prints one problem on standard error, and the destinations that ship."""
+    done = run("list", cwd=cwd, installed=site)
+    assert done.returncode == 0
+    assert "x_custom_audiences" in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(problem)
+
+
 @pytest.mark.parametrize(
-    "value", ["no_such_package", "no.such.package", "json", "acme:definitions"]
+    "value", ["no_such_package", "no.such.package", "json", "acme:definitions", "..", "a/../b"]
 )
-def test_an_entry_point_that_leads_nowhere_is_named(tmp_path: Path, value: str) -> None:
+def test_an_entry_point_that_leads_nowhere_is_named_and_breaks_nothing(
+    tmp_path: Path, value: str
+) -> None:
     site = installed(tmp_path / "site", "acme_destination")
     [file] = site.glob("*.dist-info/entry_points.txt")
     file.write_text(f"[{ENTRY_POINTS}]\nads = {value}\n", "utf-8")
-    done = run("list", cwd=tmp_path, installed=site)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        f"C010 the entry point 'ads' of {ENTRY_POINTS}: there is no package '{value}' with"
-    )
-    assert len(done.stderr.splitlines()) == 1
+    problem = f"C010 the entry point 'ads' of {ENTRY_POINTS}: there is no package '{value}' with"
+    assert_the_others_are_listed(problem, tmp_path, site)
+
+    # Whoever asks for its destination learns why it is not there.
+    done = run("show", "ads", cwd=tmp_path, installed=site)
+    assert done.returncode == 2
+    assert "unknown destination 'ads'" in done.stderr
+    assert problem in done.stderr
+
+
+def test_lint_counts_a_package_that_cannot_be_used(tmp_path: Path) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    shutil.rmtree(site / "acme_destination" / "schemas")
+    done = run("lint", cwd=tmp_path, installed=site)
+    assert done.returncode == 1
+    assert done.stdout.startswith("C010 the entry point 'acme'")
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"[{ENTRY_POINTS}]\nno equals sign\n".encode(),
+        f"[{ENTRY_POINTS}]\na = \xff".encode("latin-1"),
+    ],
+    ids=["syntax", "encoding"],
+)
+def test_entry_points_that_cannot_be_read_break_nothing(tmp_path: Path, content: bytes) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    [file] = site.glob("*.dist-info/entry_points.txt")
+    file.write_bytes(content)
+    assert_the_others_are_listed(f"C010 a package in {site}: entry_points.txt", tmp_path, site)
+
+
+@pytest.mark.parametrize(("content", "listed"), [("{", False), ("[]", True)])
+def test_a_broken_destination_of_a_package_breaks_no_other(
+    tmp_path: Path, content: str, listed: bool
+) -> None:
+    site = installed(tmp_path / "site", "acme_destination")
+    path = site / "acme_destination" / "schemas" / "acme" / "destination.json"
+    path.write_text(content, "utf-8")
+    if listed:
+        # Nothing is checked here, and there is no title to show.
+        assert "\nacme" in "\n" + ok("list", cwd=tmp_path, installed=site)
+    else:
+        assert_the_others_are_listed(f"D101 {path}: is not JSON", tmp_path, site)
 
 
 def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None:
