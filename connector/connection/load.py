@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.mapping import compile_path, compile_source, compile_when
-from connector.connection.model import Connection, Route
+from connector.connection.model import Connection, Route, field_mapping, field_mappings
 from connector.connection.secrets import SecretRef, missing
 from connector.connection.urls import wrong_address
 from connector.definitions.catalog import Catalog
@@ -116,7 +116,7 @@ def make_connection(raw: Mapping[str, Any], file: str, catalog: Catalog) -> Conn
                 _route_name(i, route),
                 destination.actions[route["action"]],
                 route.get("when"),
-                route.get("map", {}),
+                field_mappings(route.get("map", {})),
             )
             for i, route in enumerate(raw["routes"])
         ),
@@ -332,7 +332,9 @@ class _Checker:
             return
         code = "C212" if "expr" in source else "C211"
         place = f"{pointer}/{next(iter(source))}"
-        yield from self._compiles(code, place, lambda: compile_source(source, self.settings))
+        yield from self._compiles(
+            code, place, lambda: compile_source(field_mapping(source), self.settings)
+        )
         field = action.parameters[name]
         if "value" in source and field.identifier is None:
             yield from self._value("C213", place, field, source["value"])

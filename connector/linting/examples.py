@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector._util import times
-from connector.connection.model import Connection, Route
+from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import Problem
 from connector.linting.rule import at, parameters, shown
@@ -77,7 +77,9 @@ class Bench:
 
     def _pipeline(self, action: Action) -> Pipeline:
         """Return a pipeline whose events are examples: each parameter is mapped from a member of its name."""
-        route = Route("lint", action, None, {name: {"from": name} for name in action.parameters})
+        route = Route(
+            "lint", action, None, {name: FromPaths((name,)) for name in action.parameters}
+        )
         return Pipeline(
             Connection(
                 file="",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from connector.connection.mapping import compile_columns, compile_when
-from connector.connection.model import Route
+from connector.connection.model import FieldMapping, FromPaths, Route
 from connector.definitions.model import Action, Identifier
 from connector.model import Event, Record, Rejection, Target
 from connector.pipeline.identifiers import (
@@ -390,10 +390,9 @@ def _given(target: Target) -> Iterator[str]:
     return (name for name, value in target.params.items() if value is not None)
 
 
-def _places(source: Mapping[str, Any]) -> str:
+def _places(source: FieldMapping) -> str:
     """Return where an entry of a route's `map` looks."""
-    paths = source.get("from", "an expression")
-    return paths if isinstance(paths, str) else ", ".join(paths)
+    return ", ".join(source.paths) if isinstance(source, FromPaths) else "an expression"
 
 
 def _without_duplicates(
