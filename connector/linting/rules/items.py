@@ -14,7 +14,8 @@ from connector.definitions.model import Action
 from connector.errors import Problem
 from connector.linting.examples import Bench, BenchRule
 from connector.model import Record
-from connector.templating.template import ItemRenderer, RenderError, read_template
+from connector.templating.items import ItemRenderer
+from connector.templating.template import RenderError, read_template
 
 
 def lost_identifier(bench: Bench) -> Iterator[Problem]:
