@@ -24,6 +24,20 @@ _SANDBOX_SECONDS = 3600
 _TOKEN = re.compile(r"[!-~]+")
 # The codes of RFC 6749, 5.2 and others of their kind; a token does not look like that.
 _WORD = re.compile(r"[a-z][a-z_]{2,47}")
+# RFC 6749, 5.2 and 4.1.2.1: shown whatever the secrets are.
+_STANDARD_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "server_error",
+        "temporarily_unavailable",
+    }
+)
 _LATER = frozenset({408, 425, 429, *range(500, 600)})
 
 
@@ -131,14 +145,22 @@ class OAuth2(Scheme):
     def _refusal(self, status: int, error: Any) -> str:
         if 300 <= status < 400:
             return f"the token endpoint redirects (HTTP {status}); token_url has to be the final address"
-        # the vendor's own word only if it is one: anything else may quote a secret
-        known = (
-            isinstance(error, str)
-            and _WORD.fullmatch(error)
-            and error not in self._secrets.values()
-        )
-        said = f"{error}, HTTP {status}" if known else f"HTTP {status}"
+        said = f"{error}, HTTP {status}" if self._may_be_shown(error) else f"HTTP {status}"
         return f"the token endpoint refuses ({said}); look at the credentials {', '.join(self._secrets)}"
+
+    def _may_be_shown(self, error: Any) -> bool:
+        """Return whether an error is a code that quotes no secret, in whatever spelling."""
+        if not isinstance(error, str):
+            return False
+        if error in _STANDARD_ERRORS:
+            return True
+        if not _WORD.fullmatch(error):
+            return False
+        letters = _letters(error)
+        for secret in map(_letters, self._secrets.values()):
+            if secret and (secret in letters or letters in secret):
+                return False
+        return True
 
     # --- the sandbox ---
 
@@ -210,6 +232,11 @@ class RefreshToken(OAuth2):
 
     def _grant(self) -> dict[str, str]:
         return {"refresh_token": self._secrets["refresh_token"]}
+
+
+def _letters(text: str) -> str:
+    """Return what is left of a text when case, separators and digits are ignored."""
+    return "".join(filter(str.isalpha, text)).lower()
 
 
 def _lifetime(expires_in: Any) -> float:

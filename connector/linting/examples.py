@@ -17,7 +17,8 @@ from connector.model import Event, Record, Rejection, Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError, Template, read_template
-from connector.validation.explain import Failure, failures
+from connector.validation.explain import Failure
+from connector.validation.schema import Schema
 
 #: The moment of lint, in seconds since the epoch: what it finds must not depend on the day. Examples have to hold then.
 NOW = times.to_epoch("2026-01-15T00:00:00Z")
@@ -209,11 +210,9 @@ class Bench:
 
 def _refused(action: Action, body: Any) -> list[Failure]:
     """Return why the contract refuses a body; of what is repeated in a list, the first."""
-    from jsonschema import Draft202012Validator
-
     if action.accepts is None:
         return []
-    found = failures(Draft202012Validator(action.accepts), body, quote=False)
+    found = Schema(action.accepts).failures(body)
     first = {
         (re.sub(r"/\d+", "/0", failure.pointer), failure.message): failure
         for failure in reversed(found)
