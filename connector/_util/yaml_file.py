@@ -63,6 +63,8 @@ def read_yaml(path: Path, letter: str) -> Any:
         problem = getattr(error, "problem", None) or "a character is not allowed"
         if "alias" in problem:  # the name may be a secret that was meant as text
             problem = "an alias (*…) stands for nothing; put text that starts with * in quotes"
+        if "tag" in problem:  # so may a tag
+            problem = "tags (!…) are not allowed; put text that starts with ! in quotes"
         message = f"is not YAML: {problem}{place}"
     raise ConfigError([Problem(f"{letter}101", str(path), "", message)])
 

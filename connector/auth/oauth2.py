@@ -22,6 +22,20 @@ _EARLY_SECONDS = 60.0
 _TOKEN = re.compile(r"[!-~]+")
 # The codes of RFC 6749, 5.2 and others of their kind; a token does not look like that.
 _ERROR_CODE = re.compile(r"[a-z][a-z_]{2,47}")
+# Those of RFC 6749, 5.2 and 4.1.2.1 are shown whatever the secrets are.
+_STANDARD_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "server_error",
+        "temporarily_unavailable",
+    }
+)
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 
 
@@ -153,10 +167,24 @@ class OAuth2(Scheme):
         return f"the token endpoint refuses ({reason}); check the credentials {names}"
 
     def _is_error_code(self, error: Any) -> bool:
-        """Return whether an error is a code of the vendor's: anything else may quote a secret."""
-        if not isinstance(error, str) or not _ERROR_CODE.fullmatch(error):
+        """Return whether an error is a code that quotes no secret, in whatever spelling."""
+        if not isinstance(error, str):
             return False
-        return not any(secret in error for secret in self._secrets.values() if secret)
+        if error in _STANDARD_ERRORS:
+            return True
+        if not _ERROR_CODE.fullmatch(error):
+            return False
+
+        letters = _letters(error)
+        for secret in map(_letters, self._secrets.values()):
+            if secret and (secret in letters or letters in secret):
+                return False
+        return True
+
+
+def _letters(text: str) -> str:
+    """Return what is left of a text when case, separators and digits are ignored."""
+    return "".join(filter(str.isalpha, text)).lower()
 
 
 class ClientCredentials(OAuth2):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from connector.connection.model import Constant, FieldMapping, FromExpression, FromPaths
 from connector.templating.expressions import (
     ABSENT,
     AbsentError,
@@ -117,20 +118,23 @@ def is_absent(value: Any) -> bool:
     return value is None or value in ("", []) or value is ABSENT
 
 
-def compile_source(source: Mapping[str, Any], settings: Mapping[str, Any]) -> Get:
-    """Compile one entry of a route's `map`: `{from: …}`, `{value: …}` or `{expr: …}`.
+def compile_source(source: FieldMapping, settings: Mapping[str, Any]) -> Get:
+    """Compile one entry of a route's `map`.
 
     Raises ValueError (a path) or ExpressionError. The function of an `expr` raises ExpressionError.
     """
-    if "value" in source:
-        value = source["value"]
-        return lambda data: value
-    if "from" in source:
-        paths = source["from"]
-        return first_present(
-            [compile_path(path) for path in ([paths] if isinstance(paths, str) else paths)]
-        )
-    evaluate = compile_expression(source["expr"], EVENT_NAMES)
+    match source:
+        case Constant(value):
+            return lambda data: value
+        case FromPaths(paths):
+            return first_present([compile_path(path) for path in paths])
+        case FromExpression(expression):
+            return _compile_source_expression(expression, settings)
+    raise TypeError(f"{type(source).__name__} cannot be compiled")
+
+
+def _compile_source_expression(expression: str, settings: Mapping[str, Any]) -> Get:
+    evaluate = compile_expression(expression, EVENT_NAMES)
 
     def get(data: dict[str, Any]) -> Any:
         try:
@@ -142,21 +146,21 @@ def compile_source(source: Mapping[str, Any], settings: Mapping[str, Any]) -> Ge
     return get
 
 
-def compile_column(source: Mapping[str, Any], settings: Mapping[str, Any]) -> GetAll:
+def compile_column(source: FieldMapping, settings: Mapping[str, Any]) -> GetAll:
     """Compile one entry of a route's `map` for many events at a time: one value for each.
 
     Where an `expr` fails, its ExpressionError stands in the value's place. Raises as `compile_source` does.
     """
     get = compile_source(source, settings)
-    if "value" in source:
-        return lambda events: [source["value"]] * len(events)
-    if "expr" in source:
+    if isinstance(source, Constant):
+        return lambda events: [source.value] * len(events)
+    if isinstance(source, FromExpression):
         return lambda events: [_or_error(get, event) for event in events]
     return lambda events: list(map(get, events))
 
 
 def compile_columns(
-    sources: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+    sources: Sequence[FieldMapping], settings: Mapping[str, Any]
 ) -> Callable[[Sequence[dict[str, Any]]], list[list[Any]]]:
     """Compile several entries together: their columns. What paths of two names have in common is followed once."""
     getters = [compile_column(source, settings) for source in sources]
@@ -180,9 +184,10 @@ def compile_columns(
     return columns
 
 
-def _two_names(source: Mapping[str, Any]) -> tuple[str, str] | None:
-    path = source.get("from")
-    match parse_path(path) if isinstance(path, str) else ():
+def _two_names(source: FieldMapping) -> tuple[str, str] | None:
+    if not isinstance(source, FromPaths) or len(source.paths) != 1:
+        return None
+    match parse_path(source.paths[0]):
         case [str(first), str(second)]:
             return first, second
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from connector.connection.secrets import SecretRef, find_secrets
 from connector.connection.urls import is_local
@@ -12,13 +12,58 @@ from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
 
 
-class Route(NamedTuple):
+@dataclass(frozen=True)
+class FieldMapping:
+    """One entry of a route's `map`: where a parameter's value comes from, one subclass for each way.
+
+    What may stand beside any of them in a file is a member of this class.
+    """
+
+
+@dataclass(frozen=True)
+class FromPaths(FieldMapping):
+    """`{from: …}`: the value at the first of these paths into the event that is present."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Constant(FieldMapping):
+    """`{value: …}`: the same value for every event."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class FromExpression(FieldMapping):
+    """`{expr: …}`: the result of an expression over `event` and `settings`."""
+
+    expression: str
+
+
+def field_mapping(document: Mapping[str, Any]) -> FieldMapping:
+    """Return one entry of a route's `map` as a typed value. The document satisfies the meta-schema."""
+    if "value" in document:
+        return Constant(document["value"])
+    if "expr" in document:
+        return FromExpression(document["expr"])
+    paths = document["from"]
+    return FromPaths((paths,) if isinstance(paths, str) else tuple(paths))
+
+
+def field_mappings(document: Mapping[str, Mapping[str, Any]]) -> dict[str, FieldMapping]:
+    """Return a route's `map` as typed values, by parameter."""
+    return {name: field_mapping(entry) for name, entry in document.items()}
+
+
+@dataclass(frozen=True)
+class Route:
     """One route of a connection: which events it takes, for which action, and how it maps them."""
 
     name: str
     action: Action
     when: str | None
-    map: Mapping[str, Mapping[str, Any]]
+    map: Mapping[str, FieldMapping]
 
 
 @dataclass(frozen=True)

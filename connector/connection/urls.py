@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import re
+from enum import Enum
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_EXAMPLES = "write it like https://host or http://127.0.0.1:8080"
+
+
+class Purpose(Enum):
+    """What an address is for: its name in messages, and what is sent there."""
+
+    BASE = ("the base of a URL", "identifiers")
+    TOKEN = ("the address of a token endpoint", "secrets")
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is on this machine."""
-    return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
+    """Return whether an address is on this machine. Raises ValueError for what is not a URL."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-def wrong_address(
-    url: str, kind: str = "the base of a URL", travels: str = "identifiers"
-) -> tuple[str, str]:
-    """Return what is wrong with an address and how to mend it, two empty texts when nothing is."""
-    hint = "write it like https://host or http://127.0.0.1:8080"
+def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
+    """Return what is wrong with an address, and the fix; two empty texts when nothing is."""
+    name, content = purpose.value
+    invalid = (f"is not {name}", _EXAMPLES)
     try:
         parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
+        host = parts.hostname
+        port = parts.port
     except ValueError:
-        return f"is not {kind}", hint
+        return invalid
+
     if parts.username is not None:
-        return (
-            "holds a user name or password",
-            "take it out; secrets are referred to under 'credentials'",
-        )
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        return f"is not {kind}", hint
+        hint = "remove it; secrets are referred to under 'credentials'"
+        return "contains a user name or password", hint
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        return invalid
+    if parts.query or parts.fragment:
+        return invalid
     if parts.scheme == "http" and not is_local(url):
-        return (
-            f"https is required: {travels} would travel in the clear",
-            "http is allowed on loopback only",
-        )
+        message = f"https is required: {content} would travel in the clear"
+        return message, "http is allowed on loopback only"
     return "", ""

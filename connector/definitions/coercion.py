@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jsonschema_rs
-
 from connector._util import times
+from connector.validation.schema import Schema
 
 # Characters of a number in text that is still read as one: nobody's id has more, and reading takes its square in time.
 _LONGEST_NUMBER = 1000
@@ -22,15 +21,13 @@ Coerce = Callable[[Any], Any]
 
 def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
     """Return the function that makes a raw value the parameter's value. It raises ParameterError."""
-    validator = jsonschema_rs.validator_for(dict(schema))
+    validator = Schema(schema)
 
     def coerce(raw: Any) -> Any:
         value = _coerced(name, raw, schema)
-        try:
-            if not validator.is_valid(value):
-                raise ParameterError(f"{name} {_why(schema, value)}")
-        except UnicodeEncodeError:
-            raise ParameterError(f"{name} holds half of a surrogate pair") from None
+        if not validator.is_valid(value):
+            reason = validator.failures(value)[0].message
+            raise ParameterError(f"{name} {reason}")
         return value
 
     return coerce
@@ -41,7 +38,7 @@ def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(raw, str):
         if kind == "boolean" and raw.strip().lower() not in ("true", "false"):
             raise ParameterError(
-                f"{name} has to be true or false, or one of these words; others need an 'expr'"
+                f"{name} must be true or false; convert other values with an 'expr'"
             )
         if schema.get("format") == "date-time":
             try:
@@ -65,12 +62,3 @@ def _coerced(name: str, raw: Any, schema: Mapping[str, Any]) -> Any:
     ):
         return str(raw)
     return raw
-
-
-def _why(schema: Mapping[str, Any], value: Any) -> str:
-    from jsonschema import Draft202012Validator
-
-    from connector.validation.explain import explained
-
-    first = explained(Draft202012Validator(dict(schema)), value, quote=False)[0]
-    return first.message

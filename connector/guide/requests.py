@@ -8,7 +8,7 @@ from typing import Any
 
 from connector._util import times
 from connector._util.pretty_json import pretty
-from connector.connection.model import Connection, Route
+from connector.connection.model import Connection, Route, field_mappings
 from connector.definitions.model import Destination, Limits
 from connector.errors import DefinitionError
 from connector.guide.markdown import Markdown, block
@@ -68,7 +68,7 @@ def _pipeline(destination: Destination, routes: Sequence[Mapping[str, Any]]) -> 
                 route["action"],
                 destination.actions[route["action"]],
                 route.get("when"),
-                route["map"],
+                field_mappings(route["map"]),
             )
             for route in routes
         ),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector._util import times
-from connector.connection.model import Connection, Route
+from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import Problem
 from connector.linting.rule import at, parameters, shown
@@ -17,7 +17,8 @@ from connector.model import Event, Record, Rejection, Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError, Template, read_template
-from connector.validation.explain import Failure, failures
+from connector.validation.explain import Failure
+from connector.validation.schema import Schema
 
 #: The moment of lint, in seconds since the epoch: what it finds must not depend on the day. Examples have to hold then.
 NOW = times.to_epoch("2026-01-15T00:00:00Z")
@@ -77,7 +78,9 @@ class Bench:
 
     def _pipeline(self, action: Action) -> Pipeline:
         """Return a pipeline whose events are examples: each parameter is mapped from a member of its name."""
-        route = Route("lint", action, None, {name: {"from": name} for name in action.parameters})
+        route = Route(
+            "lint", action, None, {name: FromPaths((name,)) for name in action.parameters}
+        )
         return Pipeline(
             Connection(
                 file="",
@@ -207,11 +210,9 @@ class Bench:
 
 def _refused(action: Action, body: Any) -> list[Failure]:
     """Return why the contract refuses a body; of what is repeated in a list, the first."""
-    from jsonschema import Draft202012Validator
-
     if action.accepts is None:
         return []
-    found = failures(Draft202012Validator(action.accepts), body, quote=False)
+    found = Schema(action.accepts).failures(body)
     first = {
         (re.sub(r"/\d+", "/0", failure.pointer), failure.message): failure
         for failure in reversed(found)

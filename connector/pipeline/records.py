@@ -14,10 +14,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jsonschema_rs
-
 from connector.connection.mapping import compile_columns, compile_when
-from connector.connection.model import Route
+from connector.connection.model import FieldMapping, FromPaths, Route
 from connector.definitions.model import Action, Identifier
 from connector.model import Event, Record, Rejection, Target
 from connector.pipeline.identifiers import (
@@ -33,7 +31,9 @@ from connector.pipeline.request_builder import Builder, Refused, Resolved
 from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, pieces_of, together
 from connector.pipeline.targets import Targets
 from connector.templating.expressions import ExpressionError
-from connector.templating.template import ItemRenderer, RenderError, RenderItems, read_template
+from connector.templating.items import ItemRenderer, RenderItems
+from connector.templating.template import RenderError, read_template
+from connector.validation.schema import Schema
 
 #: What an event became on a route: None when the route does not take it, a list when the action splits people.
 Prepared = Record | Rejection | list[Record | Rejection] | None
@@ -390,10 +390,9 @@ def _given(target: Target) -> Iterator[str]:
     return (name for name, value in target.params.items() if value is not None)
 
 
-def _places(source: Mapping[str, Any]) -> str:
+def _places(source: FieldMapping) -> str:
     """Return where an entry of a route's `map` looks."""
-    paths = source.get("from", "an expression")
-    return paths if isinstance(paths, str) else ", ".join(paths)
+    return ", ".join(source.paths) if isinstance(source, FromPaths) else "an expression"
 
 
 def _without_duplicates(
@@ -449,12 +448,12 @@ def _checked(function: Identify, schema: Mapping[str, Any]) -> Identify:
     """Return the function with a check of the parameter's schema, when that says more than what identifying checks."""
     if _SAYS_NOTHING.issuperset(schema):
         return function
-    validator = jsonschema_rs.validator_for(
-        {key: value for key, value in schema.items() if key not in _SAYS_NOTHING}
-    )
+    validator = Schema({key: value for key, value in schema.items() if key not in _SAYS_NOTHING})
 
     def checked(value: Any) -> str:
-        if not validator.is_valid(as_text(value)):
+        text = as_text(value)
+        if not validator.is_valid(text):
+            text.encode()  # half of a surrogate pair is another reason: UnicodeEncodeError
             raise DroppedError("not_allowed")
         return function(value)
 
@@ -479,15 +478,11 @@ def _presence(action: Action) -> Callable[[tuple[str, ...]], str] | None:
     if not rules:
         return None
 
-    from jsonschema import Draft202012Validator
-
-    from connector.validation.explain import failures
-
-    validator = Draft202012Validator(rules)
+    schema = Schema(rules)
 
     @cache
     def check(present: tuple[str, ...]) -> str:
-        found = failures(validator, dict.fromkeys(present, True))
+        found = schema.failures(dict.fromkeys(present, True))
         return found[0].message if found else ""
 
     return check

@@ -16,7 +16,8 @@ from connector.definitions.uri_template import expand, placeholders
 from connector.model import Request, Target
 from connector.pipeline.batching import Batch
 from connector.pipeline.responses import Classify, compile_rules
-from connector.templating.template import Envelope, read_template
+from connector.templating.envelope import Envelope
+from connector.templating.template import read_template
 
 _OPERATIONS = ("add", "remove", "mixed")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from connector._util import times
 from connector.connection.mapping import compile_column, compile_columns, is_absent
+from connector.connection.model import Constant, FieldMapping
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Action, Check, FromParameter, SharedValue
 from connector.model import Target
@@ -35,7 +36,7 @@ class Targets:
         route: str,
         action: Action,
         builder: Builder,
-        sources: Mapping[str, Mapping[str, Any]],
+        sources: Mapping[str, FieldMapping],
         settings: Mapping[str, Any],
     ) -> None:
         """`sources` is the route's `map`. Raises ExpressionError, ValueError (a path)."""
@@ -50,7 +51,7 @@ class Targets:
         }
         mapped = [name for name in self._names if name in sources]
         self._getters = {name: compile_column(sources[name], settings) for name in mapped}
-        varying = [sources[name] for name in mapped if "value" not in sources[name]]
+        varying = [sources[name] for name in mapped if not isinstance(sources[name], Constant)]
         self._varies = bool(varying)
         self._columns = compile_columns(varying, settings)
         self._required = [name for name in self._names if action.parameters[name].required]

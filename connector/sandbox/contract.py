@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import jsonschema_rs
-
-from connector.validation.explain import Failure, failures
+from connector.validation.explain import Failure
+from connector.validation.schema import Schema
 
 _UNKNOWN_KEY = ("additionalProperties", "unevaluatedProperties", "propertyNames")
 # An answer need not list every failure of a group to say that it has one.
@@ -32,23 +31,18 @@ class Contract:
     def __init__(self, schema: Any) -> None:
         """Compile `schema`: True when there is none. Raises ValueError for what is not a JSON Schema."""
         self.schema = schema
-        self._validator = jsonschema_rs.Draft202012Validator(schema)
+        self._validator = Schema(schema)
 
     def holds(self, body: Any) -> bool:
         """Whether a body satisfies it."""
-        try:
-            return self._validator.is_valid(body)
-        except ValueError:  # nested too deeply to be looked at
-            return False
+        return self._validator.is_valid(body)
 
     def explain(self, body: Any) -> tuple[str, Errors]:
         """Return why a body is refused: in one sentence, and for each entry of the list that holds the failures.
 
         There are no entries when a failure is about the whole body.
         """
-        found = failures(self._explaining, body, quote=False)
-        if not found:
-            return "the body is not of the form that the contract asks for", []
+        found = self._validator.failures(body)
         places = [self._place(failure, body) for failure in found]
         first = places[0]
         if first is None or any(place is None or place.before != first.before for place in places):
@@ -58,12 +52,6 @@ class Contract:
             if place is not None and len(errors[place.at]) < _MOST_ERRORS:
                 errors[place.at].append({"message": _text(failure), "parameter": place.parameter})
         return _text(found[0]), errors
-
-    @cached_property
-    def _explaining(self) -> Any:
-        from jsonschema import Draft202012Validator
-
-        return Draft202012Validator(self.schema)
 
     @cached_property
     def _words(self) -> frozenset[str]:

@@ -305,7 +305,7 @@ class Sandbox:
             body = call.voice.refusal.render({**context, "path": call.path, "body": call.parsed})
             status = call.voice.refusal_status or status
         except RenderError as error:
-            status, message = 500, f"the template of refusals does not fit ({error.kind})"
+            status, message = 500, f"the template of refusals does not fit ({error.category})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
         headers = self._headers(call, exhausted=faulty and code == "rate_limited")
         if faulty and code == "rate_limited" and not call.voice.rate_headers({"reset": 0}):
@@ -397,5 +397,5 @@ def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:
         return call.voice.success.render(context)
     except RenderError as error:
         raise _RefusalError(
-            500, "internal", f"the template of success does not fit ({error.kind})"
+            500, "internal", f"the template of success does not fit ({error.category})"
         ) from None

@@ -1,8 +1,9 @@
 """Expressions: the part of Jinja's expression syntax that reads data and nothing else.
 
-Jinja parses; what is allowed is turned once into nested closures, so nothing but what stands in this file can ever run
-and an expression costs a few calls per event. A member that is missing or null is `ABSENT`: falsy, equal to none, its
-members absent too; using it as text, a number or in `<` raises `AbsentError`.
+Jinja parses; what is allowed is turned once into nested closures. So nothing but what stands in this
+file can ever run, and an expression costs a few calls per event. A member that is missing or null is
+`ABSENT`: falsy, equal to none, its members absent too; using it as text, a number or in `<` raises
+`AbsentError`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from connector.errors import nearest
 
 #: What an expression may hold, for messages.
 SYNTAX = (
-    "allowed: members (event.a, event['odd name']), numbers, 'text', == != < <= > >= in, and or not, "
-    "… if … else …, + - ~, lists, filters"
+    "allowed: members (event.a, event['odd name']), numbers, 'text', "
+    "== != < <= > >= in, and or not, … if … else …, + - ~, lists, filters"
 )
 
 Scope = Mapping[str, Any]
 Evaluate = Callable[[Scope], Any]
+Names = Collection[str]
 
 
 class ExpressionError(ValueError):
@@ -59,11 +61,10 @@ class Absent:
         return "absent"
 
     def _refuse(self, *_: object) -> Any:
-        raise AbsentError("a value that is absent is used")
+        raise AbsentError("an absent value is used")
 
-    __str__ = __add__ = __radd__ = __sub__ = __rsub__ = __lt__ = __le__ = __gt__ = __ge__ = (
-        __neg__
-    ) = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __neg__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __str__ = _refuse
 
 
 ABSENT: Any = Absent()
@@ -71,33 +72,37 @@ ABSENT: Any = Absent()
 
 def member(value: Any, key: Any) -> Any:
     """Return a member of an object or array, `ABSENT` when there is none."""
+    result = None
     if isinstance(value, Mapping):
-        found = value.get(key, ABSENT)
-    elif (
-        isinstance(value, list | tuple) and isinstance(key, int) and -len(value) <= key < len(value)
-    ):
-        found = value[key]
-    else:
-        return ABSENT
-    return ABSENT if found is None else found
+        result = value.get(key)
+    elif isinstance(value, list | tuple) and isinstance(key, int):
+        try:
+            result = value[key]
+        except IndexError:
+            return ABSENT
+    return ABSENT if result is None else result
 
 
 def _default(value: Any, fallback: Any = "") -> Any:
-    missing = (
-        value is None
-        or value is ABSENT
-        or isinstance(value, Undefined)
-        or (isinstance(value, list) and not value)
-    )
-    return fallback if missing else value
+    if value is None or value is ABSENT or isinstance(value, Undefined):
+        return fallback
+    if isinstance(value, list) and not value:
+        return fallback
+    return value
 
 
-def _at(index: int) -> Callable[[Any], Any]:
-    return lambda value: value[index] if value else None
+def _first(values: Any) -> Any:
+    return values[0] if values else None
+
+
+def _last(values: Any) -> Any:
+    return values[-1] if values else None
 
 
 def _sum(values: Iterable[Any], attribute: str | None = None) -> Any:
-    return sum(values if attribute is None else (member(value, attribute) for value in values))
+    if attribute is None:
+        return sum(values)
+    return sum(member(value, attribute) for value in values)
 
 
 def _compact(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +114,15 @@ def _join(values: Iterable[Any], separator: str = "") -> str:
 
 
 def _split(value: Any, separator: str) -> list[str]:
-    return [part.strip() for part in text(value).split(separator) if part.strip()]
+    stripped = map(str.strip, text(value).split(separator))
+    return list(filter(None, stripped))
 
 
 def text(value: Any) -> str:
-    """Return a scalar as text, whole numbers exactly, booleans as true and false. Raises ExpressionError otherwise."""
+    """Return a scalar as text: whole numbers exactly, booleans as true and false.
+
+    Raises ExpressionError for any other value.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -121,7 +130,7 @@ def text(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if value is ABSENT or value is None:
-        raise AbsentError("a value that is absent is used as text")
+        raise AbsentError("an absent value is used as text")
     raise ExpressionError("only text, whole numbers and booleans can be used as text")
 
 
@@ -129,10 +138,10 @@ def text(value: Any) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "compact": _compact,
     "default": _default,
-    "first": _at(0),
+    "first": _first,
     "int": lambda value: int(text(value)),
     "join": _join,
-    "last": _at(-1),
+    "last": _last,
     "length": len,
     "list": list,
     "lower": lambda value: text(value).lower(),
@@ -166,21 +175,20 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _PARSER_ENVIRONMENT = Environment()  # noqa: S701 - it only parses
 
 
-def compile_expression(source: str, names: Collection[str]) -> Evaluate:
+def compile_expression(source: str, names: Names) -> Evaluate:
     """Compile an expression over the given names.
 
-    The result takes a mapping that holds those names. It raises AbsentError or ExpressionError when the data does not
-    fit. Compiling raises ExpressionError with what is wrong and what is allowed.
+    The result takes a mapping that holds those names. It raises AbsentError or ExpressionError when
+    the data does not fit. Compiling raises ExpressionError with what is wrong and what is allowed.
     """
     try:
         parser = Parser(_PARSER_ENVIRONMENT, source, state="variable")
         node = parser.parse_expression()
     except TemplateSyntaxError as error:
-        raise ExpressionError(f"not an expression: {error.message}") from None
+        raise ExpressionError(f"invalid expression: {error.message}") from None
     if not parser.stream.eos:
-        raise ExpressionError(
-            f"not one expression: something follows at '{parser.stream.current.value}'"
-        )
+        rest = parser.stream.current.value
+        raise ExpressionError(f"invalid expression: unexpected '{rest}' after its end")
     return _guard(_compile(node, names))
 
 
@@ -192,50 +200,56 @@ def _guard(evaluate: Evaluate) -> Evaluate:
             raise
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             # the error's own text may quote data
-            raise ExpressionError(
-                f"the values do not fit the expression ({type(error).__name__})"
-            ) from None
+            message = f"the values do not fit the expression ({type(error).__name__})"
+            raise ExpressionError(message) from None
 
     return guarded
 
 
-def _compile(node: nodes.Node, names: Collection[str]) -> Evaluate:
+def _compile(node: nodes.Node, names: Names) -> Evaluate:
     compiler = _COMPILERS.get(type(node))
     if compiler is None:
         raise ExpressionError(f"'{type(node).__name__}' is not allowed in an expression")
     return compiler(node, names)
 
 
-def _name(node: Any, names: Collection[str]) -> Evaluate:
+def _compile_all(some: Iterable[nodes.Node], names: Names) -> list[Evaluate]:
+    return [_compile(node, names) for node in some]
+
+
+def _name(node: Any, names: Names) -> Evaluate:
     if node.name not in names:
         raise ExpressionError(f"unknown name '{node.name}'; {nearest(node.name, names)}")
     return operator.itemgetter(node.name)
 
 
-def _const(node: Any, _names: Collection[str]) -> Evaluate:
+def _const(node: Any, _names: Names) -> Evaluate:
     value = ABSENT if node.value is None else node.value
     return lambda scope: value
 
 
-def _getattr(node: Any, names: Collection[str]) -> Evaluate:
-    inner, key = _compile(node.node, names), node.attr
+def _getattr(node: Any, names: Names) -> Evaluate:
+    inner = _compile(node.node, names)
+    key = node.attr
 
     def get(scope: Scope) -> Any:
         value = inner(scope)
         if type(value) is dict:
-            found = value.get(key)
-            return ABSENT if found is None else found
+            # the common case, without a call of `member`: rules of answers run for every record
+            result = value.get(key)
+            return ABSENT if result is None else result
         return member(value, key)
 
     return get
 
 
-def _getitem(node: Any, names: Collection[str]) -> Evaluate:
-    inner, key = _compile(node.node, names), _compile(node.arg, names)
+def _getitem(node: Any, names: Names) -> Evaluate:
+    inner = _compile(node.node, names)
+    key = _compile(node.arg, names)
     return lambda scope: member(inner(scope), key(scope))
 
 
-def _compare(node: Any, names: Collection[str]) -> Evaluate:
+def _compare(node: Any, names: Names) -> Evaluate:
     first = _compile(node.expr, names)
     rest = [(_COMPARE[operand.op], _compile(operand.expr, names)) for operand in node.ops]
     if len(rest) == 1:
@@ -244,8 +258,8 @@ def _compare(node: Any, names: Collection[str]) -> Evaluate:
 
     def chain(scope: Scope) -> bool:
         left = first(scope)
-        for test, second in rest:
-            right = second(scope)
+        for test, operand in rest:
+            right = operand(scope)
             if not test(left, right):
                 return False
             left = right
@@ -254,68 +268,79 @@ def _compare(node: Any, names: Collection[str]) -> Evaluate:
     return chain
 
 
-def _and(node: Any, names: Collection[str]) -> Evaluate:
-    left, right = _compile(node.left, names), _compile(node.right, names)
+def _and(node: Any, names: Names) -> Evaluate:
+    left = _compile(node.left, names)
+    right = _compile(node.right, names)
     return lambda scope: left(scope) and right(scope)
 
 
-def _or(node: Any, names: Collection[str]) -> Evaluate:
-    left, right = _compile(node.left, names), _compile(node.right, names)
+def _or(node: Any, names: Names) -> Evaluate:
+    left = _compile(node.left, names)
+    right = _compile(node.right, names)
     return lambda scope: left(scope) or right(scope)
 
 
-def _not(node: Any, names: Collection[str]) -> Evaluate:
+def _not(node: Any, names: Names) -> Evaluate:
     inner = _compile(node.node, names)
     return lambda scope: not inner(scope)
 
 
-def _condition(node: Any, names: Collection[str]) -> Evaluate:
-    test, then = _compile(node.test, names), _compile(node.expr1, names)
-    otherwise = _compile(node.expr2, names) if node.expr2 else lambda scope: ABSENT
+def _absent(_scope: Scope) -> Any:
+    return ABSENT
+
+
+def _condition(node: Any, names: Names) -> Evaluate:
+    test = _compile(node.test, names)
+    then = _compile(node.expr1, names)
+    otherwise = _compile(node.expr2, names) if node.expr2 else _absent
     return lambda scope: then(scope) if test(scope) else otherwise(scope)
 
 
-def _concat(node: Any, names: Collection[str]) -> Evaluate:
-    parts = [_compile(part, names) for part in node.nodes]
+def _concat(node: Any, names: Names) -> Evaluate:
+    parts = _compile_all(node.nodes, names)
     return lambda scope: "".join([text(part(scope)) for part in parts])
 
 
-def _add(node: Any, names: Collection[str]) -> Evaluate:
-    left, right = _compile(node.left, names), _compile(node.right, names)
+def _add(node: Any, names: Names) -> Evaluate:
+    left = _compile(node.left, names)
+    right = _compile(node.right, names)
     return lambda scope: left(scope) + right(scope)
 
 
-def _sub(node: Any, names: Collection[str]) -> Evaluate:
-    left, right = _compile(node.left, names), _compile(node.right, names)
+def _sub(node: Any, names: Names) -> Evaluate:
+    left = _compile(node.left, names)
+    right = _compile(node.right, names)
     return lambda scope: left(scope) - right(scope)
 
 
-def _neg(node: Any, names: Collection[str]) -> Evaluate:
+def _neg(node: Any, names: Names) -> Evaluate:
     inner = _compile(node.node, names)
     return lambda scope: -inner(scope)
 
 
-def _list(node: Any, names: Collection[str]) -> Evaluate:
-    parts = [_compile(part, names) for part in node.items]
+def _list(node: Any, names: Names) -> Evaluate:
+    parts = _compile_all(node.items, names)
     return lambda scope: [part(scope) for part in parts]
 
 
-def _dict(node: Any, names: Collection[str]) -> Evaluate:
-    parts = [(_compile(pair.key, names), _compile(pair.value, names)) for pair in node.items]
-    return lambda scope: {key(scope): value(scope) for key, value in parts}
+def _dict(node: Any, names: Names) -> Evaluate:
+    keys = _compile_all([pair.key for pair in node.items], names)
+    values = _compile_all([pair.value for pair in node.items], names)
+    members = list(zip(keys, values, strict=True))
+    return lambda scope: {key(scope): value(scope) for key, value in members}
 
 
-def _filter(node: Any, names: Collection[str]) -> Evaluate:
+def _filter(node: Any, names: Names) -> Evaluate:
     function = FILTERS.get(node.name)
     if function is None:
         raise ExpressionError(f"unknown filter '{node.name}'; {nearest(node.name, FILTERS)}")
     if node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
         raise ExpressionError(f"filter '{node.name}' takes its arguments by position")
-    parts = [_compile(part, names) for part in (node.node, *node.args)]
-    return lambda scope: function(*[part(scope) for part in parts])
+    arguments = _compile_all((node.node, *node.args), names)
+    return lambda scope: function(*[argument(scope) for argument in arguments])
 
 
-def _test(node: Any, names: Collection[str]) -> Evaluate:
+def _test(node: Any, names: Names) -> Evaluate:
     function = TESTS.get(node.name)
     if function is None:
         raise ExpressionError(f"unknown test '{node.name}'; {nearest(node.name, TESTS)}")
@@ -323,7 +348,7 @@ def _test(node: Any, names: Collection[str]) -> Evaluate:
     return lambda scope: function(inner(scope))
 
 
-_COMPILERS: dict[type[nodes.Node], Callable[[Any, Collection[str]], Evaluate]] = {
+_COMPILERS: dict[type[nodes.Node], Callable[[Any, Names], Evaluate]] = {
     nodes.Name: _name,
     nodes.Const: _const,
     nodes.Getattr: _getattr,

@@ -1,13 +1,13 @@
 """JSON Schema failures in our own words.
 
-`jsonschema`'s message quotes the value, which may be an identifier; these texts are made of keyword, path and schema.
+`jsonschema`'s message quotes the value, which may be an identifier; these texts are made of keyword,
+path and schema.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from connector.errors import nearest
@@ -22,27 +22,33 @@ _TYPES = {
     "null": "null",
 }
 _LIMITS = {
-    "minLength": "has to have at least {} characters",
-    "maxLength": "has to have at most {} characters",
-    "minItems": "has to have at least {} entries",
-    "maxItems": "has to have at most {} entries",
-    "minProperties": "has to have at least {} members",
-    "maxProperties": "has to have at most {} members",
-    "minimum": "has to be at least {}",
-    "maximum": "has to be at most {}",
-    "exclusiveMinimum": "has to be more than {}",
-    "exclusiveMaximum": "has to be less than {}",
-    "multipleOf": "has to be a multiple of {}",
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} entries",
+    "maxItems": "must have at most {} entries",
+    "minProperties": "must have at least {} members",
+    "maxProperties": "must have at most {} members",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
 }
-
-# What is said instead when the limit is 1.
-_ONE = dict.fromkeys(("minLength", "minItems", "minProperties"), "is empty")
-_ONE |= {"maxLength": "has more than one character", "maxItems": "has more than one entry"}
-_ONE |= {"maxProperties": "has more than one member"}
+# What reads better when the limit is 1.
+_LIMITS_OF_ONE = {
+    "minLength": "is empty",
+    "minItems": "is empty",
+    "minProperties": "is empty",
+    "maxLength": "has more than one character",
+    "maxItems": "has more than one entry",
+    "maxProperties": "has more than one member",
+}
+# So much of an unknown word is repeated.
+_LONGEST_WORD = 60
 
 
 class Failure(NamedTuple):
-    """One failure: the keyword, a JSON pointer into the checked document, what is wrong and how to mend it.
+    """One failure: the keyword, a JSON pointer into the document, what is wrong, and the fix.
 
     `missing` is the key that is not there.
     """
@@ -54,202 +60,220 @@ class Failure(NamedTuple):
     missing: str = ""
 
 
-def pointer(parts: Any) -> str:
+def pointer(parts: Iterable[Any]) -> str:
     """Return a JSON pointer (RFC 6901) of keys and indexes."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    text = ""
+    for part in parts:
+        text += "/" + str(part).replace("~", "~0").replace("/", "~1")
+    return text
 
 
-def lookup(document: Any, place: str) -> Any:
-    """Return what a JSON pointer leads to. Raises LookupError or ValueError when there is nothing."""
-    for part in place.split("/")[1:]:
-        document = document[
-            int(part) if isinstance(document, list) else part.replace("~1", "/").replace("~0", "~")
-        ]
+def lookup(document: Any, path: str) -> Any:
+    """Return what a JSON pointer leads to. Raises LookupError or ValueError."""
+    for part in path.split("/")[1:]:
+        if isinstance(document, list):
+            document = document[int(part)]
+        else:
+            document = document[part.replace("~1", "/").replace("~0", "~")]
     return document
 
 
-def failures(validator: Any, document: object, *, quote: bool = True) -> list[Failure]:
-    """Return every failure of a document, in the order of the document; `quote` allows single words of it in texts."""
-    found = [item for error in validator.iter_errors(document) for item in _explain(error, quote)]
-    return sorted(dict.fromkeys(found), key=lambda item: item.pointer)
+def failures(validator: Any, document: object, *, quote: bool) -> list[Failure]:
+    """Return every failure that a validator of `jsonschema` finds, in the order of the document.
 
-
-def explained(validator: Any, document: object, *, quote: bool = True) -> list[Failure]:
-    """Return the failures of a document that another validator has refused: never none.
-
-    The two can differ in a corner: Python's `$` lets a final line break pass.
+    `quote` allows single words of the document in the texts.
     """
-    try:
-        found = failures(validator, document, quote=quote)
-    except re.error:  # a pattern that only the other validator can read
-        found = []
-    return found or [Failure("pattern", "", "is not of the right form")]
+    unique: dict[Failure, None] = {}
+    for error in validator.iter_errors(document):
+        unique.update(dict.fromkeys(_explain(error, quote=quote)))
+    return sorted(unique, key=lambda failure: failure.pointer)
 
 
-def _explain(error: Any, quote: bool) -> Iterator[Failure]:
-    if error.validator in ("anyOf", "oneOf") and error.context:
-        yield from _best_branch(error, quote)
-        return
-    if error.validator == "oneOf":
-        yield _one_of_several(error)
-        return
-    if "propertyNames" in error.relative_schema_path:
-        yield _wrong_key(error)
-        return
-    explain = _EXPLAIN.get(error.validator, _form)
-    for said in explain(error, quote):
-        place = pointer([*error.absolute_path, *said.parts])
-        yield Failure(error.validator, place, said.message, said.hint, said.missing)
-
-
-def _wrong_key(error: Any) -> Failure:
-    """Explain a key that may not be called so: what is checked then is the key, not a value."""
-    place = pointer([*error.absolute_path, error.instance])
-    return Failure(
-        "propertyNames",
-        place,
-        f"the key '{error.instance}' is not of the right form",
-        _allowed(error.schema),
-    )
-
-
-def _best_branch(error: Any, quote: bool) -> Iterator[Failure]:
-    """Explain the branch that got furthest; with none better than the others, say what each of them asks."""
-    branches: dict[int, list[Any]] = {}
-    for inner in error.context:
-        branches.setdefault(inner.schema_path[0], []).append(inner)
-    if all(inner.validator == "required" for inner in error.context):
-        names = ", ".join(sorted({key for inner in error.context for key in inner.validator_value}))
-        yield Failure(
-            "required", pointer(error.absolute_path), f"at least one of these is needed: {names}"
-        )
-        return
-    best = min(
-        branches.values(),
-        key=lambda inner: (any(e.validator == "type" and not e.path for e in inner), len(inner)),
-    )
-    if all(any(e.validator == "type" and not e.path for e in inner) for inner in branches.values()):
-        kinds = " or ".join(
-            dict.fromkeys(_kinds(e.validator_value) for inner in branches.values() for e in inner)
-        )
-        message = f"has to be {kinds}, not {_kind_of(error.instance)}"
-        yield Failure("type", pointer(error.absolute_path), message, _allowed(error.schema))
-        return
-    for inner in best:
-        yield from _explain(inner, quote)
-
-
-def _one_of_several(error: Any) -> Failure:
-    """Explain an object that fits several branches where it may fit one."""
-    branches = error.validator_value
-    names = sorted({name for branch in branches for name in branch.get("required", ())})
-    message = (
-        f"exactly one of these is needed: {', '.join(names)}"
-        if names
-        else "fits several forms where one is allowed"
-    )
-    return Failure("oneOf", pointer(error.absolute_path), message)
-
-
-class _Said(NamedTuple):
-    """What one keyword has to say, at the place `parts` below the failing value."""
+class _Explanation(NamedTuple):
+    """What one keyword reports, at the place `below` the failing value."""
 
     message: str
     hint: str = ""
-    parts: tuple[Any, ...] = ()
+    below: tuple[Any, ...] = ()
     missing: str = ""
 
 
-def _unknown_keys(error: Any, _quote: bool) -> Iterator[_Said]:
+def _explain(error: Any, *, quote: bool) -> Iterator[Failure]:
+    keyword = error.validator
+    if keyword in ("anyOf", "oneOf") and error.context:
+        yield from _no_branch(error, quote=quote)
+    elif keyword == "oneOf":
+        yield _several_branches(error)
+    elif "propertyNames" in error.relative_schema_path:
+        yield _invalid_key(error)
+    else:
+        explain = _EXPLAIN.get(keyword, _other)
+        for item in explain(error, quote):
+            path = pointer([*error.absolute_path, *item.below])
+            yield Failure(keyword, path, item.message, item.hint, item.missing)
+
+
+def _invalid_key(error: Any) -> Failure:
+    """Explain a key that may not be called so: the instance is the key, not a value."""
+    key = error.instance
+    path = pointer([*error.absolute_path, key])
+    message = f"the key '{key}' has an invalid format"
+    return Failure("propertyNames", path, message, _allowed(error.schema))
+
+
+def _no_branch(error: Any, *, quote: bool) -> Iterator[Failure]:
+    """Explain the branch that got furthest; when none did, which types all of them expect."""
+    path = pointer(error.absolute_path)
+    if all(inner.validator == "required" for inner in error.context):
+        keys: set[str] = set()
+        for inner in error.context:
+            keys.update(inner.validator_value)
+        message = f"at least one of these is required: {', '.join(sorted(keys))}"
+        yield Failure("required", path, message)
+        return
+
+    branches: dict[int, list[Any]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+
+    if all(map(_is_other_type, branches.values())):
+        types: dict[str, None] = {}
+        for inner in error.context:
+            if inner.validator == "type":
+                types[_type_names(inner.validator_value)] = None
+        message = f"must be {' or '.join(types)}, got {_type_of(error.instance)}"
+        yield Failure("type", path, message, _allowed(error.schema))
+        return
+
+    nearest_branch = min(
+        branches.values(), key=lambda branch: (_is_other_type(branch), len(branch))
+    )
+    for inner in nearest_branch:
+        yield from _explain(inner, quote=quote)
+
+
+def _is_other_type(branch: list[Any]) -> bool:
+    """Whether the value itself, not a part of it, has another type than this branch expects."""
+    return any(inner.validator == "type" and not inner.path for inner in branch)
+
+
+def _several_branches(error: Any) -> Failure:
+    """Explain an object that satisfies several branches where it may satisfy one."""
+    keys: set[str] = set()
+    for branch in error.validator_value:
+        keys.update(branch.get("required", ()))
+
+    message = "matches several alternatives where exactly one is allowed"
+    if keys:
+        message = f"exactly one of these is required: {', '.join(sorted(keys))}"
+    return Failure("oneOf", pointer(error.absolute_path), message)
+
+
+def _unknown_keys(error: Any, _quote: bool) -> Iterator[_Explanation]:
     known = _properties(error.schema)
     for key in error.instance:
         if key not in known:
-            yield _Said(f"unknown key '{key}'", nearest(key, known), (key,))
+            yield _Explanation(f"unknown key '{key}'", nearest(key, known), (key,))
 
 
 def _properties(schema: Any) -> set[str]:
+    """Return the keys that a schema knows, in its alternatives too."""
     known = set(schema.get("properties", ()))
     for part in (*schema.get("allOf", ()), schema.get("then"), schema.get("else")):
-        known |= _properties(part) if isinstance(part, dict) else set()
+        if isinstance(part, dict):
+            known |= _properties(part)
     return known
 
 
-def _missing_key(error: Any, _quote: bool) -> Iterator[_Said]:
+def _missing_key(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    properties = error.schema.get("properties", {})
     for key in error.validator_value:
+        if key in error.instance:
+            continue
+        schema = properties.get(key)
+        hint = schema.get("description", "") if isinstance(schema, dict) else ""
+        yield _Explanation(f"missing key '{key}'", hint, missing=key)
+
+
+def _missing_dependent(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    for key, dependents in error.validator_value.items():
         if key not in error.instance:
-            about = error.schema.get("properties", {}).get(key, {})
-            hint = about.get("description", "") if isinstance(about, dict) else ""
-            yield _Said(f"missing key '{key}'", hint, missing=key)
-
-
-def _missing_dependent(error: Any, _quote: bool) -> Iterator[_Said]:
-    for key, needed in error.validator_value.items():
-        for other in needed if key in error.instance else ():
+            continue
+        for other in dependents:
             if other not in error.instance:
-                yield _Said(f"missing key '{other}'", f"'{key}' needs it", missing=other)
+                yield _Explanation(f"missing key '{other}'", f"'{key}' requires it", missing=other)
 
 
-def _unknown_word(error: Any, quote: bool) -> Iterator[_Said]:
-    words = [str(word) for word in error.validator_value]
+def _not_enumerated(error: Any, quote: bool) -> Iterator[_Explanation]:
+    words = list(map(str, error.validator_value))
+    value = error.instance
     if len(words) == 1:
-        yield _Said(f"has to be '{words[0]}'", _allowed(error.schema))
-    elif quote and isinstance(error.instance, str):
-        yield _Said(f"unknown word '{error.instance[:60]}'", nearest(error.instance, words))
+        yield _Explanation(f"must be '{words[0]}'", _allowed(error.schema))
+    elif quote and isinstance(value, str):
+        yield _Explanation(f"unknown value '{value[:_LONGEST_WORD]}'", nearest(value, words))
     else:
-        yield _Said("is not one of the allowed values", f"known: {', '.join(words)}")
+        yield _Explanation("is not one of the allowed values", f"known: {', '.join(words)}")
 
 
-def _const(error: Any, _quote: bool) -> Iterator[_Said]:
-    yield _Said(f"has to be {json.dumps(error.validator_value)}", _allowed(error.schema))
+def _not_constant(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    yield _Explanation(f"must be {json.dumps(error.validator_value)}", _allowed(error.schema))
 
 
-def _wrong_type(error: Any, _quote: bool) -> Iterator[_Said]:
-    yield _Said(
-        f"has to be {_kinds(error.validator_value)}, not {_kind_of(error.instance)}",
-        _allowed(error.schema),
-    )
+def _wrong_type(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    expected = _type_names(error.validator_value)
+    message = f"must be {expected}, got {_type_of(error.instance)}"
+    yield _Explanation(message, _allowed(error.schema))
 
 
-def _form(error: Any, _quote: bool) -> Iterator[_Said]:
-    limit = _LIMITS.get(error.validator)
-    if error.validator in _ONE and error.validator_value == 1:
-        yield _Said(_ONE[error.validator], _allowed(error.schema))
-    elif limit:
-        yield _Said(limit.format(error.validator_value), _allowed(error.schema))
+def _other(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    keyword = error.validator
+    limit = error.validator_value
+    if keyword in _LIMITS_OF_ONE and limit == 1:
+        message = _LIMITS_OF_ONE[keyword]
+    elif keyword in _LIMITS:
+        message = _LIMITS[keyword].format(limit)
+    elif keyword == "pattern":
+        message = f"has an invalid format (pattern {limit})"
     else:
-        rule = (
-            f"pattern {error.validator_value}"
-            if error.validator == "pattern"
-            else f"'{error.validator}'"
-        )
-        yield _Said(f"is not of the right form ({rule})", _allowed(error.schema))
+        message = f"has an invalid format ('{keyword}')"
+    yield _Explanation(message, _allowed(error.schema))
 
 
-_EXPLAIN: dict[str, Callable[[Any, bool], Iterator[_Said]]] = {
+_EXPLAIN: dict[str, Callable[[Any, bool], Iterator[_Explanation]]] = {
     "additionalProperties": _unknown_keys,
     "unevaluatedProperties": _unknown_keys,
     "required": _missing_key,
     "dependentRequired": _missing_dependent,
-    "enum": _unknown_word,
-    "const": _const,
+    "enum": _not_enumerated,
+    "const": _not_constant,
     "type": _wrong_type,
 }
 
 
-def _kinds(types: Any) -> str:
-    return " or ".join(_TYPES[name] for name in ([types] if isinstance(types, str) else types))
+def _type_names(types: str | list[str]) -> str:
+    names = [types] if isinstance(types, str) else types
+    return " or ".join(map(_TYPES.__getitem__, names))
 
 
-def _kind_of(value: object) -> str:
-    kinds = {bool: "boolean", str: "string", dict: "object", list: "array", int: "integer"}
-    if isinstance(value, float):
-        return "a number with a fraction"
-    return _TYPES[kinds.get(type(value), "null")]
+def _type_of(value: object) -> str:
+    match value:
+        case bool():
+            return _TYPES["boolean"]
+        case float():
+            return "a number with a fraction"
+        case int():
+            return _TYPES["integer"]
+        case str():
+            return _TYPES["string"]
+        case dict():
+            return _TYPES["object"]
+        case list():
+            return _TYPES["array"]
+    return _TYPES["null"]
 
 
 def _allowed(schema: Any) -> str:
-    return (
-        f"allowed: {schema['description']}"
-        if isinstance(schema, dict) and "description" in schema
-        else ""
-    )
+    """Return what a schema says of its own values, as a hint."""
+    if isinstance(schema, dict) and "description" in schema:
+        return f"allowed: {schema['description']}"
+    return ""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.connection.load import Connection
+from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Limits
 from connector.delivery.ledger import Tally
@@ -20,7 +20,6 @@ from connector.delivery.run import batches
 from connector.model import Event, Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.pipeline import Pipeline
-from connector.pipeline.records import Route
 
 from .worlds import LAW, NOW
 
@@ -105,7 +104,7 @@ def connection(destination: Destination) -> Connection:
             action.id,
             action,
             f"event.action == '{action.id}'",
-            {name: {"from": name} for name in action.parameters},
+            {name: FromPaths((name,)) for name in action.parameters},
         )
         for action in destination.actions.values()
     ]

@@ -11,14 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector.templating.template import (
-    Envelope,
-    ItemRenderer,
-    Items,
-    RenderError,
-    Template,
-    problems,
-)
+from connector.templating.envelope import Envelope
+from connector.templating.items import ItemRenderer
+from connector.templating.template import RenderError, Template, problems
+from connector.templating.values import Items
 
 from .worlds import LAW
 
@@ -97,7 +93,7 @@ def attempt(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except RenderError as error:
-        return error.kind, str(error)
+        return error.category, str(error)
 
 
 @st.composite
@@ -120,7 +116,7 @@ def test_a_lifted_template_renders_what_the_slow_way_renders(source: str) -> Non
     def law(shape: tuple[tuple[str, ...], list[tuple[str, ...]]]) -> None:
         wires, values = shape
         fast = attempt(lambda: renderer.shape(wires, PARAMS)(values))
-        assert fast == attempt(lambda: renderer._slow(wires, PARAMS)(values))
+        assert fast == attempt(lambda: renderer._render_each(wires, PARAMS)(values))
         if isinstance(fast, list):
             for item in fast:
                 json.loads(item)
@@ -208,7 +204,7 @@ def test_a_whole_number_of_any_size_is_exact(number: int) -> None:
 
 
 def test_the_template_itself_is_no_known_name() -> None:
-    assert [problem.kind for problem in problems("{{ self }}", ["it"])] == ["name"]
+    assert [problem.category for problem in problems("{{ self }}", ["it"])] == ["name"]
 
 
 @given(st.lists(st.lists(st.dictionaries(PLAIN, PLAIN, max_size=2), max_size=3), max_size=3))
@@ -268,7 +264,7 @@ REFUSED: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("source", "kind"), REFUSED)
 def test_what_a_template_may_not_hold(source: str, kind: str) -> None:
-    assert kind in {problem.kind for problem in problems(source, ["it"])}
+    assert kind in {problem.category for problem in problems(source, ["it"])}
     with pytest.raises(RenderError):
         Template(source, ["it"])
 
@@ -303,7 +299,7 @@ def test_what_fails_when_it_is_rendered(source: str, kind: str) -> None:
     context = {"it": {"a": "SECRET"}, "text": "SECRET", "number": 5, "items": ["SECRET"]}
     with pytest.raises(RenderError) as caught:
         Template(source, list(context)).render(context)
-    assert caught.value.kind == kind
+    assert caught.value.category == kind
     assert "SECRET" not in str(caught.value)
 
 
@@ -340,7 +336,7 @@ def test_a_rendered_text_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Template(source, ["it"]).render({"it": [1] * 9})
     with pytest.raises(RenderError) as caught:
         Template(source, ["it"]).render({"it": [1] * 99})
-    assert caught.value.kind == "size"
+    assert caught.value.category == "size"
 
 
 def test_items_are_one_list_as_a_hole_and_one_by_one_in_a_loop() -> None:

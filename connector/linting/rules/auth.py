@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connector.definitions.headers import NOT_FOR_CREDENTIALS
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.linting.examples import Bench, BenchRule
 from connector.linting.rule import Rule, at
 from connector.validation.explain import pointer
-
-_NOT_A_CREDENTIAL = {
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "transfer-encoding",
-}
 
 
 def _schemes(destination: Destination) -> Iterator[tuple[str, AuthConfig]]:
@@ -108,7 +100,7 @@ def _header_twice(destination: Destination, place: str, scheme: AuthConfig) -> I
     for action in destination.actions.values():
         seen.update(name.lower() for name in action.own_headers)
     seen -= {"authorization"}
-    seen |= _NOT_A_CREDENTIAL
+    seen |= NOT_FOR_CREDENTIALS
     for below, name in _headers(scheme):
         if name.lower() in seen:
             message, hint = f"the header {name} is set elsewhere too", "take one of the two out"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from connector.definitions.headers import NOT_IN_DEFINITIONS
 from connector.definitions.model import (
     Action,
     Destination,
@@ -455,16 +456,6 @@ def one_name_twice(destination: Destination) -> Iterator[Problem]:
                 yield at(action.document, f"/properties/{name}", f"'{name}' is a setting too", hint)
 
 
-_OWN_HEADERS = (
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "host",
-    "transfer-encoding",
-)
-
-
 def own_header(destination: Destination) -> Iterator[Problem]:
     """Find a header that the connector sets itself: a credential would stand here, or a request break. Take it out."""
     documents = [(destination.document, "/destination", destination.headers)]
@@ -472,7 +463,7 @@ def own_header(destination: Destination) -> Iterator[Problem]:
         documents.append((action.document, "/action", action.own_headers))
     for document, place, headers in documents:
         for name in headers:
-            if name.lower() in _OWN_HEADERS:
+            if name.lower() in NOT_IN_DEFINITIONS:
                 message, hint = (
                     "the connector sets this header itself",
                     "take it out; 'auth' says how requests are signed",

@@ -14,7 +14,9 @@ from connector.definitions.model import Action
 from connector.errors import Problem
 from connector.linting.examples import Bench, BenchRule
 from connector.model import Record
-from connector.templating.template import ItemRenderer, RenderError, read_template
+from connector.templating.items import ItemRenderer
+from connector.templating.template import RenderError, read_template
+from connector.validation.schema import Schema
 
 
 def lost_identifier(bench: Bench) -> Iterator[Problem]:
@@ -136,14 +138,12 @@ def _choices(people: Sequence[set[str]]) -> Iterator[tuple[str, ...]]:
 
 def _may_be(action: Action, names: Sequence[str]) -> bool:
     """Whether a record may have exactly these parameters."""
-    from jsonschema import Draft202012Validator
-
     keywords = ("required", "dependentRequired", "oneOf", "allOf", "anyOf")
     rules = {keyword: action.schema[keyword] for keyword in keywords if keyword in action.schema}
     single = {(identifier.parameter,) for identifier in action.identifiers}
     if single.issuperset(tuple(part["required"]) for part in rules.get("anyOf", ())):
         rules.pop("anyOf", None)  # it asks for any identifier, and there is one
-    return Draft202012Validator(rules).is_valid(dict.fromkeys(names, True))
+    return Schema(rules).is_valid(dict.fromkeys(names, True))
 
 
 def _said(lost: str, wires: tuple[str, ...]) -> tuple[str, str]:

@@ -16,7 +16,9 @@ from connector.errors import Problem, nearest
 from connector.linting import syntax
 from connector.linting.rule import Rule, at, said, told_names
 from connector.sandbox.endpoints import TEMPLATE_NAMES
-from connector.templating import template as rendering
+from connector.templating.envelope import Envelope
+from connector.templating.items import ItemRenderer
+from connector.templating.template import RenderError, problems
 
 
 class Role(NamedTuple):
@@ -136,14 +138,14 @@ def _reached(schemas: Path) -> set[str]:
 def _refused(destination: Destination, kind: str) -> Iterator[Problem]:
     for role in roles(destination):
         for problem in _problems(role.source or "", tuple(role.names)):
-            if problem.kind == kind:
+            if problem.category == kind:
                 yield _in_template(role, problem.line, *said(problem))
 
 
 @lru_cache(maxsize=64)
-def _problems(source: str, names: tuple[str, ...]) -> tuple[rendering.RenderError, ...]:
+def _problems(source: str, names: tuple[str, ...]) -> tuple[RenderError, ...]:
     """Return what several rules look at and many actions share."""
-    return tuple(rendering.problems(source, names))
+    return tuple(problems(source, names))
 
 
 def _in_template(role: Role, line: int, message: str, hint: str) -> Problem:
@@ -169,11 +171,11 @@ def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
     shared = [name for text in texts for name in placeholders(text) if name not in settings]
     members: dict[str, tuple[Collection[str], Mapping[str, Collection[str]]]] = {
         "item": (
-            rendering.ItemRenderer.NAMES,
+            ItemRenderer.NAMES,
             {"ids": action.wires, "params": told_names(action), "settings": settings},
         ),
         "envelope": (
-            rendering.Envelope.NAMES,
+            Envelope.NAMES,
             {
                 "groups[]": group,
                 "params": shared,

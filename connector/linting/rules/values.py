@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
-
-import jsonschema_rs
 
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Destination, Field
@@ -15,6 +12,7 @@ from connector.definitions.resolve import Document
 from connector.errors import Problem, nearest
 from connector.linting.rule import Rule, at, parameters
 from connector.validation.explain import pointer
+from connector.validation.schema import is_pattern
 
 
 def refused_value(destination: Destination) -> Iterator[Problem]:
@@ -96,7 +94,7 @@ def pattern(destination: Destination) -> Iterator[Problem]:
         *(action.document for action in destination.actions.values()),
     ):
         for place, text in _patterns(document.content, ""):
-            if not _is_pattern(text):
+            if not is_pattern(text):
                 hint = "allowed: what ECMA 262 and Python have in common, for example ^[0-9a-z]+$"
                 yield at(document, place, "is not a regular expression", hint)
 
@@ -108,16 +106,6 @@ def _patterns(node: Any, place: str) -> Iterator[tuple[str, str]]:
             yield below, part
         elif isinstance(part, dict | list):
             yield from _patterns(part, below)
-
-
-def _is_pattern(text: str) -> bool:
-    """Whether both validators can read a pattern: the fast one, and the one that explains."""
-    try:
-        re.compile(text)
-        jsonschema_rs.Draft202012Validator({"pattern": text})
-    except (re.error, ValueError):
-        return False
-    return True
 
 
 #: Code and rule.

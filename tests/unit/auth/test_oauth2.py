@@ -331,6 +331,8 @@ REFUSALS = [
     (reply(403, {"error": "unauthorized_client"}), f"the token endpoint refuses (unauthorized_client, HTTP 403){LOOK}"),
     (reply(400, {"error": "the refresh token refresh-1 is wrong"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
     (reply(400, {"error": "5f4dcc3b5aa765d61d8327deb882cf99"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
+    (reply(400, {"error": "expired_key"}), f"the token endpoint refuses (expired_key, HTTP 400){LOOK}"),
+    (reply(400, {"error": "invalid_sec_rt"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
     (reply(400, {"error": {"code": 190}}), f"the token endpoint refuses (HTTP 400){LOOK}"),
     (reply(400, b"<html>no</html>"), f"the token endpoint refuses (HTTP 400){LOOK}"),
     (reply(404), f"the token endpoint refuses (HTTP 404){LOOK}"),

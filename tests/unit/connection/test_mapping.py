@@ -16,6 +16,7 @@ from connector.connection.mapping import (
     is_absent,
     parse_path,
 )
+from connector.connection.model import field_mapping
 from connector.templating.expressions import ExpressionError
 
 EVENT: dict[str, Any] = {
@@ -76,8 +77,8 @@ PATHS: list[tuple[str, Any]] = [
 def test_a_path(path: str, expected: Any) -> None:
     found = compile_path(path)(EVENT)
     assert (found, type(found)) == (expected, type(expected))
-    assert compile_column({"from": path}, {})([EVENT, {}]) == [expected, None]
-    assert compile_source({"from": [path, "missing"]}, {})(EVENT) == (
+    assert compile_column(field_mapping({"from": path}), {})([EVENT, {}]) == [expected, None]
+    assert compile_source(field_mapping({"from": [path, "missing"]}), {})(EVENT) == (
         None if expected == "" else expected
     )
 
@@ -131,7 +132,9 @@ def test_a_dotted_path_finds_what_was_put_there(keys: list[str]) -> None:
     for key in reversed(keys):
         data = {key: data}
     assert compile_path(".".join(keys))(data) == "found"
-    assert compile_column({"from": ".".join(keys)}, {})([data, {}, {keys[0]: 5}])[:2] == [
+    assert compile_column(field_mapping({"from": ".".join(keys)}), {})([data, {}, {keys[0]: 5}])[
+        :2
+    ] == [
         "found",
         None,
     ]
@@ -150,8 +153,8 @@ FIRST: list[tuple[list[str], Any]] = [
 
 @pytest.mark.parametrize(("paths", "expected"), FIRST)
 def test_the_first_that_is_present(paths: list[str], expected: Any) -> None:
-    assert compile_source({"from": paths}, {})(EVENT) == expected
-    assert compile_column({"from": paths}, {})([EVENT, {}]) == [expected, None]
+    assert compile_source(field_mapping({"from": paths}), {})(EVENT) == expected
+    assert compile_column(field_mapping({"from": paths}), {})([EVENT, {}]) == [expected, None]
 
 
 @pytest.mark.parametrize(
@@ -172,13 +175,15 @@ def test_what_counts_as_absent(value: Any, absent: bool) -> None:
 
 
 def test_a_value_and_an_expression() -> None:
-    assert compile_column({"value": 5}, {})([EVENT, {}]) == [5, 5]
-    assert compile_source({"value": "v"}, {})({}) == "v"
-    assert compile_column({"expr": "event.b.c.d ~ settings.s"}, {"s": "!"})([EVENT, {}]) == [
+    assert compile_column(field_mapping({"value": 5}), {})([EVENT, {}]) == [5, 5]
+    assert compile_source(field_mapping({"value": "v"}), {})({}) == "v"
+    assert compile_column(field_mapping({"expr": "event.b.c.d ~ settings.s"}), {"s": "!"})(
+        [EVENT, {}]
+    ) == [
         "deep!",
         None,
     ]
-    good, bad = compile_column({"expr": "event.a + 1"}, {})([EVENT, {"a": "x"}])
+    good, bad = compile_column(field_mapping({"expr": "event.a + 1"}), {})([EVENT, {"a": "x"}])
     assert good == 2
     assert isinstance(bad, ExpressionError)
 

@@ -208,7 +208,7 @@ def test_the_tiny_destination_is_clean(folder: Path) -> None:
 
 WRONG = {"op": "set", "pointer": "/action/operation", "value": "ad"}
 FOUND = [
-    "D104 schemas/tiny/add.json#/action/operation: unknown word 'ad'; known: add, remove; did you mean 'add'?"
+    "D104 schemas/tiny/add.json#/action/operation: unknown value 'ad'; known: add, remove; did you mean 'add'?"
 ]
 
 
@@ -326,7 +326,7 @@ def test_a_problem_is_an_object_with_stable_members(folder: Path) -> None:
         "code": "D104",
         "file": "schemas/tiny/add.json",
         "pointer": "/action/operation",
-        "message": "unknown word 'ad'",
+        "message": "unknown value 'ad'",
         "hint": "known: add, remove; did you mean 'add'?",
     }
 

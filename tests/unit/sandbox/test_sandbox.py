@@ -478,12 +478,12 @@ def test_a_refusal_of_the_whole_body_has_no_errors_by_position(x: Destination) -
     for body in bodies:
         status, refusal = read(post(Sandbox(x), body))
         assert (status, list(refusal)) == (400, ["errors", "request"])
-    assert refusal["errors"][0]["message"].startswith("has to be a list")
+    assert refusal["errors"][0]["message"].startswith("must be a list")
 
 
 def test_what_only_the_fast_validator_refuses_is_still_refused(tmp_path: Path) -> None:
     sandbox = Sandbox(tiny(tmp_path, "[]", {"items": {"pattern": "^[a-f]$"}}))
-    message = "the body is not of the form that the contract asks for"
+    message = "has an invalid format"
     assert read(post(sandbox, ["a\n"], LIST)) == (400, {"code": "invalid", "message": message})
 
 
@@ -507,8 +507,8 @@ def test_a_key_that_is_data_is_not_named(tmp_path: Path) -> None:
     assert (status, first) == (400, [])
     assert [error["parameter"] for error in second] == [None] * 3
     assert {error["message"] for error in second} == {
-        "has to be true or false, not a whole number",
-        "has to be true or false, not text",
+        "must be true or false, got a whole number",
+        "must be true or false, got text",
     }
 
 
@@ -527,7 +527,7 @@ def test_failures_in_two_lists_are_about_the_whole_body(tmp_path: Path) -> None:
     contract = {"properties": {name: {"items": {"type": "string"}} for name in ("add", "remove")}}
     sandbox = Sandbox(tiny(tmp_path, "[]", contract, refusal="{{ errors }}"))
     assert read(post(sandbox, {"add": ["a"], "remove": [1]}, LIST))[1] == [
-        [{"message": "has to be text, not a whole number", "parameter": None}]
+        [{"message": "must be text, got a whole number", "parameter": None}]
     ]
     assert read(post(sandbox, {"add": [1], "remove": [1]}, LIST)) == (400, [])
 

@@ -158,13 +158,13 @@ def test_an_error_never_quotes_data(source: str) -> None:
 
 
 COMPILE: list[tuple[str, str]] = [
-    ("", "not an expression"),
-    ("event.", "not an expression"),
-    ("event.type ==", "not an expression"),
-    ("'open", "not an expression"),
-    ("event.type = 5", "not one expression: something follows at '='"),
-    ("event.type event", "not one expression"),
-    ("event.type }} x", "not one expression"),
+    ("", "invalid expression"),
+    ("event.", "invalid expression"),
+    ("event.type ==", "invalid expression"),
+    ("'open", "invalid expression"),
+    ("event.type = 5", "invalid expression: unexpected '=' after its end"),
+    ("event.type event", "unexpected"),
+    ("event.type }} x", "unexpected"),
     ("evnt.type", "unknown name 'evnt'; known: event, settings; did you mean 'event'?"),
     ("params.x", "unknown name 'params'"),
     ("range(9)", "'Call' is not allowed"),

@@ -1,0 +1,105 @@
+"""JSON Schema (2020-12): a fast yes or no, and failures in our own words.
+
+`jsonschema_rs` decides. `jsonschema` is asked only about values that were refused: it finds where and
+why, and `explain` says it without quoting the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import jsonschema_rs
+
+from connector.validation.explain import Failure, failures
+
+# jsonschema_rs resolves relative references against this.
+_BASE = "json-schema:///"
+
+
+class Schema:
+    """A compiled JSON Schema."""
+
+    def __init__(self, schema: Any, resources: Mapping[str, Any] | None = None) -> None:
+        """Compile a schema; `resources` are the files that its `$ref`s name.
+
+        Raises ValueError for what is not JSON Schema.
+        """
+        self._schema = schema
+        self._resources = resources or {}
+        registry = None
+        if self._resources:
+            files = [(_BASE + name, content) for name, content in self._resources.items()]
+            registry = jsonschema_rs.Registry(files)
+        self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
+
+    def is_valid(self, value: Any) -> bool:
+        """Return whether a value satisfies the schema; what no JSON can hold satisfies none."""
+        try:
+            return self._validator.is_valid(value)
+        except ValueError:
+            # half of a surrogate pair, or nested too deeply
+            return False
+
+    def failures(self, value: Any, *, quote: bool = False) -> list[Failure]:
+        """Return why a value is not valid, in the order of the value; empty when it is valid.
+
+        `quote` allows single words of the value in the texts: for files of an author, never for
+        data or for what a customer writes.
+        """
+        if self.is_valid(value):
+            return []
+        try:
+            explained = failures(self._explainer, value, quote=quote)
+        except (re.error, RecursionError):
+            # a pattern that only the other validator can read, or a value that none can look into
+            explained = []
+        # the validators differ in corners: Python's `$` lets a final line break pass
+        return explained or [_unexplained(value)]
+
+    @cached_property
+    def _explainer(self) -> Any:
+        from jsonschema import Draft202012Validator
+        from referencing import Registry
+        from referencing.jsonschema import DRAFT202012
+
+        registry: Any = Registry()
+        for name, content in self._resources.items():
+            registry = registry.with_resource(name, DRAFT202012.create_resource(content))
+        return Draft202012Validator(self._schema, registry=registry)
+
+
+def _unexplained(value: Any) -> Failure:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Failure("", "", "contains half of a surrogate pair")
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return Failure("pattern", "", "has an invalid format")
+
+
+def schema_failures(document: Any) -> list[Failure]:
+    """Return why a document is not JSON Schema; empty when it is."""
+    try:
+        jsonschema_rs.meta.validate(document)
+    except (ValueError, jsonschema_rs.ReferencingError):
+        from jsonschema import Draft202012Validator
+
+        meta_schema = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+        explained = failures(meta_schema, document, quote=True)
+        return explained or [Failure("pattern", "", "has an invalid format")]
+    return []
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether both validators can read a regular expression."""
+    try:
+        re.compile(text)
+        jsonschema_rs.Draft202012Validator({"pattern": text})
+    except (re.error, ValueError):
+        return False
+    return True
