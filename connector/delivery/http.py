@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from types import TracebackType
@@ -14,9 +13,6 @@ import httpx
 from connector.auth.base import Message, Scheme
 from connector.errors import SendError
 from connector.model import Request, Response
-
-#: Sends a request. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
-Send = Callable[[Request], Response]
 
 # Seconds: to connect, for the answer, and to hand over each piece of the body.
 _TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=60.0)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from connector.definitions.model import Limits
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
 from tests.laws.worlds import record, target
 
 ADD = target("lane", "add", "g", Limits())
@@ -22,26 +22,26 @@ def test_a_superseded_event_shares_the_fate_of_the_one_that_stands_for_it(
     end: str, events: list[str]
 ) -> None:
     report = io.BytesIO()
-    tally = Tally(report)
+    ledger = Ledger(report)
     first, second, third, other = (record(ADD, [("email", str(n))], n) for n in range(1, 5))
-    tally.prepared(4)
-    tally.superseded(first, second)
-    tally.superseded(second, third)
-    getattr(tally, end)([third], *(() if end == "delivered" else ("code", "reason")))
-    tally.delivered([other])
+    ledger.prepared(4)
+    ledger.superseded(first, second)
+    ledger.superseded(second, third)
+    getattr(ledger, end)([third], *(() if end == "delivered" else ("code", "reason")))
+    ledger.delivered([other])
 
     lines = [json.loads(line) for line in report.getvalue().splitlines()]
     assert [line["event"] for line in lines] == events
     assert {line["outcome"] for line in lines} <= {end, "superseded"}
-    s = tally.summary
+    s = ledger.counts
     assert s.records == s.delivered + s.superseded + s.rejected + s.undelivered
-    assert tally._covered == {}
+    assert ledger._superseded == {}
 
 
 def test_only_a_long_wait_is_said() -> None:
     said: list[str] = []
-    tally = Tally()
-    tally.say = said.append
-    tally.waiting(0.7, "busy")
-    tally.waiting(300.2, "the rate limit was reached")
+    ledger = Ledger()
+    ledger.notify = said.append
+    ledger.waiting(0.7, "busy")
+    ledger.waiting(300.2, "the rate limit was reached")
     assert said == ["waiting 300 s before a request is sent again: the rate limit was reached"]
