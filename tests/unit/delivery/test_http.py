@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from connector.auth.base import Scheme
-from connector.auth.schemes import Auth
+from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender, tls_context
 from connector.errors import ConfigError, SendError
 from connector.model import Request
+from tests.kit.auth import auth
 from tests.unit.auth.tools import Vendor
 
-NO_AUTH = Scheme({}, {})
+NO_AUTH = Scheme(AuthConfig("none"), {})
 OAUTH1 = {"scheme": "oauth1"}
 OAUTH1_SECRETS = {
     "consumer_key": "consumer-key",
@@ -125,7 +126,7 @@ def test_the_libraries_underneath_log_nothing_of_a_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with Vendor() as vendor, HttpSender(Auth(OAUTH1, OAUTH1_SECRETS), 1) as send:
+    with Vendor() as vendor, HttpSender(auth(OAUTH1, OAUTH1_SECRETS), 1) as send:
         assert send(vendor.request()).status == 200
         assert "oauth_signature" in vendor.calls[0].headers["authorization"]
     assert caplog.records == []
