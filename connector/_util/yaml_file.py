@@ -31,22 +31,23 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        problem = ""
         if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(
-                problem="a key has to be text", problem_mark=key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"duplicate key '{key}'", problem_mark=key_node.start_mark
-            )
+            problem = "a key has to be text"
+        elif key in seen:
+            problem = f"duplicate key '{key}'"
+        if problem:
+            mark = key_node.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         seen.add(key)
     return dict(loader.construct_mapping(node, deep=True))
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+for _name, _pattern, _first in _SCALARS:
+    _tag = f"tag:yaml.org,2002:{_name}"
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
 
 
 def read_yaml(path: Path, letter: str) -> Any:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from connector.delivery.clock import Clock
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.retry import RetryPolicy
+from connector.delivery.retry import RandomUnit, RetryPolicy
 from connector.errors import SendError, UnauthorizedError
 from connector.model import (
     Bisect,
@@ -62,7 +62,7 @@ class Courier:
         clock: Clock,
         limiter: Limiter,
         policy: RetryPolicy | None = None,
-        random_unit: Callable[[], float] = random.random,
+        random_unit: RandomUnit = random.random,
     ) -> None:
         self._transport = transport
         self._ledger = ledger

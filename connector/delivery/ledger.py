@@ -30,6 +30,7 @@ class Ledger:
 
     def __init__(self, report: BinaryIO | None = None, *, keep_failures: bool = False) -> None:
         self.counts = Counts()
+        #: Failed records by (outcome, code, reason).
         self.reasons: Counter[tuple[str, str, str]] = Counter()
         self.failures: list[Failure] = []
         self.report_error = ""
@@ -55,12 +56,14 @@ class Ledger:
 
     def refused(self, rejection: Rejection) -> None:
         """Report an event that cannot become a record. It counts as a rejected record."""
+        code = rejection.code
+        reason = rejection.reason
         with self._lock:
             self.counts.records += 1
             self.counts.rejected += 1
-            self._fail(
-                "rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason
-            )
+            self._count_reason("rejected", code, reason)
+            event_id, route = rejection.event_id, rejection.route
+            self._report_event(event_id, route, "rejected", code, reason)
 
     def superseded(self, older: Record, newer: Record) -> None:
         """Count a record whose place a newer one took: from now on the newer one answers for it."""
@@ -88,17 +91,21 @@ class Ledger:
         with self._lock:
             self.counts.rejected += len(records)
             for record in records:
-                self._fail_record("rejected", record, code, reason)
+                self._fail(record, "rejected", code, reason)
 
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
         """Report records that were not sent, or of which nobody knows whether they arrived."""
         with self._lock:
             self.counts.undelivered += len(records)
             for record in records:
-                self._fail_record("undelivered", record, code, reason)
+                self._fail(record, "undelivered", code, reason)
 
     def attempted(
-        self, batch: Batch, request: Request, response: Response | None, outcome: Outcome
+        self,
+        batch: Batch,
+        request: Request,
+        response: Response | None,
+        outcome: Outcome,
     ) -> None:
         """Count a request that was sent. `response` is None when there was no answer."""
         with self._lock:
@@ -132,22 +139,23 @@ class Ledger:
     def _reports_events(self) -> bool:
         return self._report is not None or self._keep_failures
 
-    def _fail_record(self, outcome: str, record: Record, code: str, reason: str) -> None:
+    def _fail(self, record: Record, outcome: str, code: str, reason: str) -> None:
         """Report a record, and the events that it superseded: they were not delivered either."""
-        self._fail(outcome, record.event_id, record.target.route, code, reason)
+        self._count_reason(outcome, code, reason)
+        route = record.target.route
+        self._report_event(record.event_id, route, outcome, code, reason)
 
-        for event_id, route in self._superseded.pop(id(record), ()):
-            reason_of_older = f"the event after it was {outcome}: {reason}"
-            self._report_event("superseded", event_id, route, code, reason_of_older)
+        older_reason = f"the event after it was {outcome}: {reason}"
+        for event_id, older_route in self._superseded.pop(id(record), ()):
+            self._report_event(event_id, older_route, "superseded", code, older_reason)
 
-    def _fail(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
+    def _count_reason(self, outcome: str, code: str, reason: str) -> None:
         key = (outcome, code, reason)
         if key in self.reasons or len(self.reasons) < MAX_REASONS:
             self.reasons[key] += 1
-        self._report_event(outcome, event_id, route, code, reason)
 
     def _report_event(
-        self, outcome: str, event_id: int | str, route: str, code: str, reason: str
+        self, event_id: int | str, route: str, outcome: str, code: str, reason: str
     ) -> None:
         if not self._reports_events:
             return
@@ -155,12 +163,11 @@ class Ledger:
         failure = Failure(str(event_id), route or None, outcome, code, reason)
         if self._keep_failures:
             self.failures.append(failure)
-        if self._report is not None:
-            self._write(self._report, failure)
+        if self._report is None:
+            return
 
-    def _write(self, report: BinaryIO, failure: Failure) -> None:
         try:
-            report.write(failure.line())
+            self._report.write(failure.line())
         except OSError as error:
             # The run goes on without a report; the summary says so.
             self.report_error = str(error.strerror)
