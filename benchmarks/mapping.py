@@ -13,8 +13,8 @@ import orjson
 
 from connector.connection.load import Connection, load_connection
 from connector.definitions.catalog import Catalog
-from connector.delivery.courier import SystemClock
-from connector.delivery.ledger import Tally
+from connector.delivery.clock import SystemClock
+from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.pipeline.pipeline import Pipeline
 from connector.sources.files import open_source
@@ -72,5 +72,5 @@ def write_connection(folder: Path, more: str = "") -> Path:
 def declarative(pipeline: Pipeline, path: Path) -> Iterator[bytes]:
     """Yield the bodies that the framework makes of a file."""
     with open_source(str(path)) as source:
-        for batch in batches(pipeline, source, Tally(), SystemClock()):
+        for batch in batches(pipeline, source, Ledger(), SystemClock()):
             yield pipeline.build(batch, 0.0).body

@@ -15,11 +15,10 @@ def read_json(path: Path) -> Any:
     try:
         return orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DefinitionError([Problem("D101", str(path), "", "there is no such file")]) from None
+        message = "there is no such file"
     except OSError as error:
-        raise DefinitionError(
-            [Problem("D101", str(path), "", f"cannot be read: {error.strerror}")]
-        ) from None
+        message = f"cannot be read: {error.strerror}"
     except orjson.JSONDecodeError as error:
         message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        raise DefinitionError([Problem("D101", str(path), "", message)]) from None
+    problem = Problem("D101", str(path), "", message)
+    raise DefinitionError([problem])

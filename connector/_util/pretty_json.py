@@ -1,29 +1,29 @@
-"""JSON for people: indented, keys in their order, numbers digit for digit."""
+"""JSON for people: `json.dumps` with indent, but numbers digit for digit, keys that stand twice, and long lists cut."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterator
+from typing import Any
 
 # Lists of so many entries are never cut: the line that says so would be no shorter.
-_UNCUT = 3
+_MAX_UNCUT = 3
+
+# Starts what has to stand in the result without quotes. A lone surrogate, which no UTF-8 text can hold.
+_UNQUOTED = "\ud800"
+_QUOTED_UNQUOTED = re.compile(f'"{_UNQUOTED}([^"]*)"')
 
 
-class _Number(str):
-    """A number, digit for digit as it was sent."""
+class _Members(dict[str, Any]):
+    """An object whose `items` are those of the text, where a key may stand twice."""
 
-    __slots__ = ()
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
 
-
-class _Members(NamedTuple):
-    """An object's members in the order in which they were sent; a key may stand twice."""
-
-    pairs: list[tuple[str, Any]]
-
-
-def _parse(body: bytes) -> Any:
-    return json.loads(body, parse_int=_Number, parse_float=_Number, object_pairs_hook=_Members)
+    def items(self) -> Any:
+        return self._pairs
 
 
 def pretty(body: bytes, *, cut: bool = False) -> str:
@@ -31,35 +31,11 @@ def pretty(body: bytes, *, cut: bool = False) -> str:
 
     `cut`: of longer lists only the first and the last entry are shown.
     """
-    return _pretty(_parse(body), "", cut=cut)
-
-
-def _pretty(value: Any, margin: str, *, cut: bool) -> str:
-    inner = margin + "  "
-    if isinstance(value, _Members):
-        parts = [
-            f"{_quoted(key)}: {_pretty(member, inner, cut=cut)}" for key, member in value.pairs
-        ]
-        return _enclosed("{", parts, "}", margin)
-    if isinstance(value, list):
-        return _enclosed("[", _entries(value, inner, cut=cut), "]", margin)
-    return value if isinstance(value, _Number) else _quoted(value)
-
-
-def _entries(value: list[Any], margin: str, *, cut: bool) -> list[str]:
-    if not cut or len(value) <= _UNCUT:
-        return [_pretty(entry, margin, cut=cut) for entry in value]
-    first, last = _pretty(value[0], margin, cut=cut), _pretty(value[-1], margin, cut=cut)
-    return [first, f"… {len(value) - 2} more …", last]
-
-
-def _enclosed(start: str, parts: list[str], end: str, margin: str) -> str:
-    inner = f"\n{margin}  "
-    return f"{start}{inner}{f',{inner}'.join(parts)}\n{margin}{end}" if parts else start + end
-
-
-def _quoted(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    value = _parse(body)
+    if cut:
+        value = _cut_lists(value)
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _QUOTED_UNQUOTED.sub(r"\1", text)
 
 
 def texts(body: bytes) -> set[str]:
@@ -67,18 +43,43 @@ def texts(body: bytes) -> set[str]:
     return set(_texts(_parse(body))) if body else set()
 
 
-def _texts(value: Any) -> Iterable[str]:
+def as_written(value: Any) -> str:
+    """Return a value as a person writes it: text as it is, anything else as JSON."""
+    if isinstance(value, str) and value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _parse(body: bytes) -> Any:
+    return json.loads(body, parse_int=_number, parse_float=_number, object_pairs_hook=_Members)
+
+
+def _number(digits: str) -> str:
+    return _UNQUOTED + digits
+
+
+def _cut_lists(value: Any) -> Any:
     if isinstance(value, _Members):
-        for key, member in value.pairs:
+        members = []
+        for key, member in value.items():
+            members.append((key, _cut_lists(member)))
+        return _Members(members)
+
+    if isinstance(value, list):
+        if len(value) > _MAX_UNCUT:
+            note = f"{_UNQUOTED}… {len(value) - 2} more …"
+            value = [value[0], note, value[-1]]
+        return [_cut_lists(entry) for entry in value]
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, _Members):
+        for key, member in value.items():
             yield key
             yield from _texts(member)
     elif isinstance(value, list):
         for entry in value:
             yield from _texts(entry)
     elif isinstance(value, str):
-        yield value
-
-
-def as_written(value: Any) -> str:
-    """Return a value as a person writes it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+        yield value.removeprefix(_UNQUOTED)

@@ -9,15 +9,41 @@ import calendar
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)")
-_NAIVE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
+_TIMESTAMP = re.compile(
+    r"""
+    \d{4}-\d\d-\d\d
+    [Tt ]
+    \d\d:\d\d (:\d\d (\.\d+)?)?
+    ([Zz] | [+-]\d\d:\d\d)
+    """,
+    re.VERBOSE,
+)
+_TIMESTAMP_WITHOUT_OFFSET = re.compile(
+    r"""
+    \d{4}-\d\d-\d\d
+    ([Tt ] \d\d:\d\d (:\d\d (\.\d+)?)?)?
+    """,
+    re.VERBOSE,
+)
 _DURATION = re.compile(
-    r"P(?=.)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,4})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?"
+    r"""
+    P (?=.)
+    (?: (\d{1,4}) Y)?
+    (?: (\d{1,5}) M)?
+    (?: (\d{1,4}) W)?
+    (?: (\d{1,6}) D)?
+    (?: T
+        (?: (\d{1,6}) H)?
+        (?: (\d{1,7}) M)?
+        (?: (\d{1,9}) S)?
+    )?
+    """,
+    re.VERBOSE,
 )
 _SPAN = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
+_SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"(\d{1,12})\s*(B|kB|KB|MB|GB)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES = {None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9}
+_SIZE_BYTES = {None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9}
 
 
 def canonical(text: str) -> str:
@@ -27,13 +53,15 @@ def canonical(text: str) -> str:
     """
     text = text.strip()
     if not _TIMESTAMP.fullmatch(text):
-        if _NAIVE.fullmatch(text):
+        if _TIMESTAMP_WITHOUT_OFFSET.fullmatch(text):
             raise ValueError(
                 "is a time without an offset; write it with Z or an offset such as +02:00"
             )
         raise ValueError("is not an RFC 3339 timestamp; write it like 2026-01-15T00:00:00Z")
+
     try:
-        return _text(datetime.fromisoformat(text.upper()).astimezone(UTC))
+        moment = datetime.fromisoformat(text.upper())
+        return _text(moment.astimezone(UTC))
     except (ValueError, OverflowError):
         raise ValueError("is not a moment of the calendar") from None
 
@@ -51,34 +79,35 @@ def to_epoch(text: str) -> float:
 def plus(text: str, duration: str) -> str:
     """Add an ISO 8601 duration (`P12M`, `P30D`, `PT6H`) to a timestamp; a day past a month's end is its last day.
 
-    Raises ValueError when either is not of its form or the result leaves the calendar.
+    Raises ValueError when either has an invalid format or the result leaves the calendar.
     """
     match = _DURATION.fullmatch(duration)
     if not match or duration.endswith("T"):
         raise ValueError(f"'{duration}' is not an ISO 8601 duration such as P12M or P30D")
-    years, months, weeks, days, hours, minutes, seconds = (
-        int(part or 0) for part in match.groups()
-    )
+
+    parts = [int(part or 0) for part in match.groups()]
+    years, months, weeks, days, hours, minutes, seconds = parts
     start = datetime.fromisoformat(canonical(text))
     try:
         moved = _add_months(start, years * 12 + months)
-        return _text(
-            moved + timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        )
+        moved += timedelta(days, seconds, minutes=minutes, hours=hours, weeks=weeks)
     except OverflowError:
         raise ValueError(f"'{duration}' leads out of the calendar") from None
+    return _text(moved)
 
 
 def _add_months(start: datetime, months: int) -> datetime:
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    year, month_index = divmod(start.year * 12 + start.month - 1 + months, 12)
     if year > MAXYEAR:
         raise OverflowError
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
-    return start.replace(year=year, month=month + 1, day=day)
+
+    month = month_index + 1
+    _, last_day = calendar.monthrange(year, month)
+    return start.replace(year=year, month=month, day=min(start.day, last_day))
 
 
 def _text(moment: datetime) -> str:
-    # strftime does not pad years below 1000 on every platform
+    # Not strftime: it does not pad years below 1000 on every platform.
     return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
@@ -86,17 +115,19 @@ def span(value: int | str) -> float:
     """Return a span such as `90s`, `60m`, `8h`, `1d`, or a number of seconds, in seconds. Raises ValueError."""
     if isinstance(value, int) and value > 0:
         return float(value)
+
     match = _SPAN.fullmatch(str(value).strip())
     if not match or not int(match[1]):
         raise ValueError("is not a span of time; write it like 90s, 60m, 8h or 1d")
-    return float(int(match[1]) * _SECONDS[match[2]])
+    return float(int(match[1]) * _SPAN_SECONDS[match[2]])
 
 
 def size(value: int | str) -> int:
     """Return a size such as `2MB` (decimal), or a number of bytes, in bytes. Raises ValueError."""
     if isinstance(value, int) and value > 0:
         return value
+
     match = _SIZE.fullmatch(str(value).strip())
     if not match or not int(match[1]):
         raise ValueError("is not a size; write it in bytes, or like 500kB or 2MB")
-    return int(match[1]) * _BYTES[match[2]]
+    return int(match[1]) * _SIZE_BYTES[match[2]]

@@ -13,38 +13,41 @@ import yaml
 
 from connector.errors import ConfigError, Problem
 
+# What is not text: the tag, the pattern of the whole scalar, and the characters that it may start with.
+_SCALARS = (
+    ("bool", r"^(?:true|false|True|False)$", "tfTF"),
+    ("null", r"^(?:null|Null|~|)$", ["n", "N", "~", ""]),
+    ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
+    ("float", r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$", "-0123456789"),
+)
+
 
 class _Loader(yaml.SafeLoader):
     """The safe loader with JSON's scalars instead of YAML 1.1's."""
 
 
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _form, _first in (
-    ("bool", r"^(?:true|false|True|False)$", "tfTF"),
-    ("null", r"^(?:null|Null|~|)$", ["n", "N", "~", ""]),
-    ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
-    ("float", r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$", "-0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_form), list(_first))
-
-
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
+    """Return a mapping. Raises MarkedYAMLError for a key that is not text or stands twice."""
+    seen: set[str] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        problem = ""
         if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(
-                problem="a key has to be text", problem_mark=key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key '{key}' stands twice", problem_mark=key_node.start_mark
-            )
+            problem = "a key has to be text"
+        elif key in seen:
+            problem = f"duplicate key '{key}'"
+        if problem:
+            mark = key_node.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         seen.add(key)
     return dict(loader.construct_mapping(node, deep=True))
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in _SCALARS:
+    _tag = f"tag:yaml.org,2002:{_name}"
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
 
 
 def read_yaml(path: Path, letter: str) -> Any:
@@ -58,17 +61,28 @@ def read_yaml(path: Path, letter: str) -> Any:
     except RecursionError:
         message = "is nested too deeply"
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or "a character is not allowed"
-        if "alias" in problem:  # the name may be a secret that was meant as text
-            problem = "an alias (*…) stands for nothing; put text that starts with * in quotes"
-        if "tag" in problem:  # so may a tag
-            problem = "tags (!…) are not allowed; put text that starts with ! in quotes"
-        message = f"is not YAML: {problem}{place}"
-    raise ConfigError([Problem(f"{letter}101", str(path), "", message)])
+        message = f"is not YAML: {_explain(error)}"
+    problem = Problem(f"{letter}101", str(path), "", message)
+    raise ConfigError([problem])
 
 
 def parse_yaml(text: str) -> Any:
     """Return the content of YAML text. Raises yaml.YAMLError."""
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+
+
+def _explain(error: yaml.YAMLError) -> str:
+    """Return what is wrong, and where.
+
+    The name of an alias or a tag is never shown: it may be a secret that was meant as text.
+    """
+    problem = getattr(error, "problem", None) or "a character is not allowed"
+    if "alias" in problem:
+        problem = "an alias (*…) has no anchor; put text that starts with * in quotes"
+    if "tag" in problem:
+        problem = "tags (!…) are not allowed; put text that starts with ! in quotes"
+
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return problem
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"

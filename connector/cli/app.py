@@ -32,7 +32,7 @@ from connector.errors import ConfigError, ConnectorError, Problem
 if TYPE_CHECKING:
     from connector.connection.model import Connection
     from connector.definitions.model import Destination
-    from connector.delivery.courier import SystemClock
+    from connector.delivery.clock import SystemClock
     from connector.delivery.http import HttpSender
     from connector.delivery.run import Run
     from connector.sandbox.server import SandboxServer
@@ -210,8 +210,9 @@ def send(
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
     """
     from connector.cli.summary import summary_json, summary_text
-    from connector.delivery.courier import RetryPolicy, SystemClock
-    from connector.delivery.ledger import Tally
+    from connector.delivery.clock import SystemClock
+    from connector.delivery.ledger import Ledger
+    from connector.delivery.retry import RetryPolicy
     from connector.delivery.run import Run, quiet_collector
     from connector.pipeline.pipeline import Pipeline
     from connector.sources.files import open_source
@@ -225,20 +226,20 @@ def send(
         source = stack.enter_context(open_source(events, limit=limit))
         box = _start_sandbox(stack, loaded, fail or ()) if sandbox else None
         reached, sender = _reach(stack, loaded, box, timeout)
-        tally = Tally(
+        ledger = Ledger(
             stack.enter_context(_open_report(report, connection, events)) if report else None
         )
         clock, policy = SystemClock(), RetryPolicy(retries=retries)
-        run = Run(Pipeline(reached), loaded.destination.rates, sender, clock, policy, tally)
+        run = Run(Pipeline(reached), loaded.destination.rates, sender, clock, policy, ledger)
         quiet_collector()
         with _interruptible(clock), _progress(progress, source, run) as watched:
-            watched.deliver(source)
+            finished = watched.deliver(source)
         print_result(
-            summary_json(tally, box[0] if box else None, interrupted=clock.ending),
-            lambda _: summary_text(tally, box[0] if box else None, interrupted=clock.ending),
+            summary_json(finished, box[0] if box else None),
+            lambda _: summary_text(finished, box[0] if box else None),
             form,
         )
-        raise typer.Exit(0 if tally.summary.complete and not clock.ending else 1)
+        raise typer.Exit(0 if finished.complete else 1)
 
 
 @app.command(epilog="Example: connector sandbox DESTINATION --port 8080 --fail 429:3")
@@ -383,8 +384,8 @@ def _reach(
     from dataclasses import replace
 
     from connector.auth.schemes import Auth
-    from connector.delivery.courier import LANES
     from connector.delivery.http import HttpSender
+    from connector.delivery.lanes import LANES
 
     if box:
         _, server, secrets = box

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import orjson
 
 from connector._util.pretty_json import pretty
-from connector.delivery.courier import SystemClock
-from connector.delivery.ledger import Tally
+from connector.delivery.clock import SystemClock
+from connector.delivery.ledger import Ledger
 from connector.delivery.run import Chunk, batches
 from connector.model import Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.identifiers import dropped_lines
 from connector.pipeline.pipeline import Pipeline
-
-
-class _Listing(Tally):
-    """A tally that keeps the lines of its report."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, Any]] = []
-
-    def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
-        self.lines.append(
-            {
-                "event": str(event_id),
-                "route": route or None,
-                "outcome": outcome,
-                "code": code,
-                "reason": reason,
-            }
-        )
 
 
 def show_preview(
@@ -43,14 +23,15 @@ def show_preview(
 
     With `json` each is one object on a line of its own, and there are no counts.
     """
-    tally, clock = _Listing(), SystemClock()
+    ledger, clock = Ledger(keep_failures=True), SystemClock()
     number = 0
-    for number, batch in enumerate(batches(pipeline, chunks, tally, clock), 1):
-        _show_refusals(tally, show, json=json)
+    for number, batch in enumerate(batches(pipeline, chunks, ledger, clock), 1):
+        _show_refusals(ledger, show, json=json)
         request = pipeline.build(batch, clock.now())
+        ledger.delivered(batch.records)  # nobody refuses anything in a preview
         show(_json(request, batch) if json else _text(request, batch, number))
-    _show_refusals(tally, show, json=json)
-    s = tally.summary
+    _show_refusals(ledger, show, json=json)
+    s = ledger.counts
     if not json:
         counts = f"{s.events:,} events, {s.records:,} records, {number:,} requests"
         counts += f", {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped"
@@ -58,14 +39,13 @@ def show_preview(
     return s.complete
 
 
-def _show_refusals(tally: _Listing, show: Callable[[str], None], *, json: bool) -> None:
-    for line in tally.lines:
-        route = f" (route {line['route']})" if line["route"] else ""
-        text = (
-            f"# event {line['event']}{route}: {line['outcome']}, {line['code']}: {line['reason']}\n"
-        )
-        show(orjson.dumps(line).decode() if json else text)
-    tally.lines.clear()
+def _show_refusals(ledger: Ledger, show: Callable[[str], None], *, json: bool) -> None:
+    for failure in ledger.failures:
+        route = f" (route {failure.route})" if failure.route else ""
+        what = f"{failure.outcome}, {failure.code}: {failure.reason}"
+        text = f"# event {failure.event}{route}: {what}\n"
+        show(failure.line().decode().rstrip("\n") if json else text)
+    ledger.failures.clear()
 
 
 def _json(request: Request, batch: Batch) -> str:

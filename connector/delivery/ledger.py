@@ -1,153 +1,174 @@
-"""The tally: what became of every record, as counts and, line by line, as a report of what was not delivered."""
+"""The ledger of a run: told of every record and request, it keeps the counts and reports the failures."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
-import orjson
+from connector.delivery.report import Counts, Failure, Report
+from connector.model import Outcome, Record, Rejection, Request, Response
+from connector.pipeline.batching import Batch
 
-from connector.model import Record, Rejection, Request
-
-# Seconds; shorter waits are nobody's business.
+# Seconds. Shorter waits are not worth a line.
 _LONG_WAIT = 5.0
 
-
-@dataclass(slots=True)
-class Summary:
-    """The counts of a run: `records == delivered + superseded + rejected + undelivered`; seconds are of wall clock."""
-
-    events: int = 0
-    records: int = 0
-    delivered: int = 0
-    superseded: int = 0
-    rejected: int = 0
-    undelivered: int = 0
-    skipped: int = 0
-    identifiers_dropped: int = 0
-    requests: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was rejected or left undelivered."""
-        return not self.rejected and not self.undelivered
+# A reason may hold a vendor's own code: what a vendor can invent must not fill the memory.
+MAX_REASONS = 1_000
 
 
-class Tally:
-    """Counts outcomes, from any thread; writes the report when there is a file for it."""
+class Ledger:
+    """Counts outcomes, from any thread, and reports failures.
 
-    def __init__(self, report: BinaryIO | None = None) -> None:
-        self.summary = Summary()
+    With a `report` each failure is written to it as a line of NDJSON. With `keep_failures` they are kept in
+    `failures`, which grows with every one of them.
+
+    To observe a run, subclass it and extend its public methods.
+    """
+
+    def __init__(self, report: BinaryIO | None = None, *, keep_failures: bool = False) -> None:
+        self.counts = Counts()
+        #: Failed records by (outcome, code, reason).
         self.reasons: Counter[tuple[str, str, str]] = Counter()
-        self.dropped: Counter[tuple[str, str]] = Counter()
+        self.failures: list[Failure] = []
         self.report_error = ""
+        #: Called with a line for whoever watches the run.
+        self.notify: Callable[[str], None] = lambda line: None
         self._report = report
-        #: What to do with a line for whoever watches the run.
-        self.say: Callable[[str], None] = lambda text: None
-        # record → the events that it superseded, as long as it is on its way
-        self._covered: dict[int, list[tuple[int | str, str]]] = {}
+        self._keep_failures = keep_failures
+        # The (event id, route) pairs that a record on its way has superseded, by `id(record)`.
+        self._superseded: dict[int, list[tuple[int | str, str]]] = {}
         self._lock = threading.Lock()
 
     def read(self, events: int) -> None:
-        """So many events were read."""
-        self.summary.events += events
+        """Count events that were read."""
+        self.counts.events += events
 
     def prepared(self, records: int) -> None:
-        """So many records were made."""
-        self.summary.records += records
+        """Count records that were made."""
+        self.counts.records += records
 
     def skipped(self) -> None:
-        """No route took an event."""
-        self.summary.skipped += 1
+        """Count an event that no route takes."""
+        self.counts.skipped += 1
 
     def refused(self, rejection: Rejection) -> None:
-        """An event could not become a record: it counts as a rejected one."""
+        """Report an event that cannot become a record. It counts as a rejected record."""
+        code = rejection.code
+        reason = rejection.reason
         with self._lock:
-            self.summary.records += 1
-            self.summary.rejected += 1
-            self._note(
-                "rejected", rejection.event_id, rejection.route, rejection.code, rejection.reason
-            )
+            self.counts.records += 1
+            self.counts.rejected += 1
+            self._count_reason("rejected", code, reason)
+            event_id, route = rejection.event_id, rejection.route
+            self._report_event(event_id, route, "rejected", code, reason)
 
     def superseded(self, older: Record, newer: Record) -> None:
-        """A newer record took an older one's place, and answers for it from now on."""
+        """Count a record whose place a newer one took: from now on the newer one answers for it."""
         with self._lock:
-            self.summary.superseded += 1
-            if self._report is not None:
-                covered = self._covered.pop(id(older), [])
-                covered.append((older.event_id, older.target.route))
-                mine = self._covered.setdefault(id(newer), covered)
-                if mine is not covered:
-                    mine += covered
+            self.counts.superseded += 1
+            if not self._reports_events:
+                return
+
+            replaced = self._superseded.pop(id(older), [])
+            replaced.append((older.event_id, older.target.route))
+            known = self._superseded.setdefault(id(newer), replaced)
+            if known is not replaced:
+                known += replaced
 
     def delivered(self, records: Sequence[Record]) -> None:
-        """The vendor confirmed these."""
+        """Count records that the vendor confirmed."""
         with self._lock:
-            self.summary.delivered += len(records)
-            for record in records if self._covered else ():
-                self._covered.pop(id(record), None)
+            self.counts.delivered += len(records)
+            if self._superseded:
+                for record in records:
+                    self._superseded.pop(id(record), None)
 
     def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
-        """The vendor refused these for good."""
+        """Report records that the vendor refused for good."""
         with self._lock:
-            self.summary.rejected += len(records)
+            self.counts.rejected += len(records)
             for record in records:
-                self._note_record("rejected", record, code, reason)
+                self._fail(record, "rejected", code, reason)
 
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
-        """These were not sent, or nobody knows that they arrived."""
+        """Report records that were not sent, or of which nobody knows whether they arrived."""
         with self._lock:
-            self.summary.undelivered += len(records)
+            self.counts.undelivered += len(records)
             for record in records:
-                self._note_record("undelivered", record, code, reason)
+                self._fail(record, "undelivered", code, reason)
 
-    def attempted(self, request: Request) -> None:
-        """A request was sent."""
+    def attempted(
+        self,
+        batch: Batch,
+        request: Request,
+        response: Response | None,
+        outcome: Outcome,
+    ) -> None:
+        """Count a request that was sent. `response` is None when there was no answer."""
         with self._lock:
-            self.summary.requests += 1
-            self.summary.bytes += len(request.body)
+            self.counts.requests += 1
+            self.counts.bytes += len(request.body)
 
     def waiting(self, seconds: float, reason: str) -> None:
-        """A request is sent again after some seconds; a long wait is said."""
+        """Note that a request waits before it is sent again."""
         if seconds >= _LONG_WAIT:
-            self.say(f"waiting {seconds:.0f} s before a request is sent again: {reason}")
+            self.notify(f"waiting {seconds:.0f} s before a request is sent again: {reason}")
 
-    def finish(self, dropped: Counter[tuple[str, str]], seconds: float) -> None:
-        """Take the dropped identifier values, by (parameter, reason), and the wall clock time of the run."""
-        self.dropped = dropped
-        self.summary.identifiers_dropped = sum(dropped.values())
-        self.summary.seconds = seconds
+    def close(
+        self, dropped: Mapping[tuple[str, str], int], seconds: float, *, interrupted: bool = False
+    ) -> Report:
+        """Return the report of the finished run.
 
-    def _note_record(self, outcome: str, record: Record, code: str, reason: str) -> None:
-        """Note a record, and in the report the events that it superseded: they were not delivered either."""
-        self._note(outcome, record.event_id, record.target.route, code, reason)
-        for event_id, route in self._covered.pop(id(record), ()):
-            self._write(
-                "superseded", event_id, route, code, f"the event after it was {outcome}: {reason}"
-            )
+        `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time of the run.
+        """
+        self.counts.identifiers_dropped = sum(dropped.values())
+        self.counts.seconds = seconds
+        return Report(
+            replace(self.counts),
+            dict(self.reasons.most_common()),
+            dict(Counter(dropped).most_common()),
+            tuple(self.failures),
+            interrupted,
+            self.report_error,
+        )
 
-    def _note(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
+    @property
+    def _reports_events(self) -> bool:
+        return self._report is not None or self._keep_failures
+
+    def _fail(self, record: Record, outcome: str, code: str, reason: str) -> None:
+        """Report a record, and the events that it superseded: they were not delivered either."""
+        self._count_reason(outcome, code, reason)
+        route = record.target.route
+        self._report_event(record.event_id, route, outcome, code, reason)
+
+        older_reason = f"the event after it was {outcome}: {reason}"
+        for event_id, older_route in self._superseded.pop(id(record), ()):
+            self._report_event(event_id, older_route, "superseded", code, older_reason)
+
+    def _count_reason(self, outcome: str, code: str, reason: str) -> None:
         key = (outcome, code, reason)
-        if key in self.reasons or len(self.reasons) < 1_000:
+        if key in self.reasons or len(self.reasons) < MAX_REASONS:
             self.reasons[key] += 1
-        self._write(outcome, event_id, route, code, reason)
 
-    def _write(self, outcome: str, event_id: int | str, route: str, code: str, reason: str) -> None:
-        if self._report is not None:
-            line = {
-                "event": str(event_id),
-                "route": route or None,
-                "outcome": outcome,
-                "code": code,
-                "reason": reason,
-            }
-            try:
-                self._report.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-            except OSError as error:  # the run goes on, the summary says so
-                self.report_error = str(error.strerror)
-                self._report = None
+    def _report_event(
+        self, event_id: int | str, route: str, outcome: str, code: str, reason: str
+    ) -> None:
+        if not self._reports_events:
+            return
+
+        failure = Failure(str(event_id), route or None, outcome, code, reason)
+        if self._keep_failures:
+            self.failures.append(failure)
+        if self._report is None:
+            return
+
+        try:
+            self._report.write(failure.line())
+        except OSError as error:
+            # The run goes on without a report; the summary says so.
+            self.report_error = str(error.strerror)
+            self._report = None

@@ -6,16 +6,23 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from connector.definitions.model import Rate
-from connector.delivery.courier import Clock, Courier, Lanes, Limiter, RetryPolicy
-from connector.delivery.http import Send
-from connector.delivery.ledger import Tally
+from connector.delivery.clock import Clock
+from connector.delivery.courier import Courier, Transport
+from connector.delivery.lanes import Lanes
+from connector.delivery.ledger import Ledger
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.report import Report
+from connector.delivery.retry import RetryPolicy
 from connector.model import Event, Record, Rejection, Unreadable
 from connector.pipeline.batching import Batch, Batcher
 from connector.pipeline.pipeline import Pipeline
 
 Chunk = Sequence[Event | Unreadable]
+
+_RECORD_TYPE = {Record}
 
 
 def quiet_collector() -> None:
@@ -29,36 +36,50 @@ def quiet_collector() -> None:
 
 
 def batches(
-    pipeline: Pipeline, chunks: Iterable[Chunk], tally: Tally, clock: Clock
+    pipeline: Pipeline, chunks: Iterable[Chunk], ledger: Ledger, clock: Clock
 ) -> Iterator[Batch]:
-    """Yield the batches of a source in the order in which they have to be delivered, each as soon as it is full or old.
+    """Yield the batches of a source in the order in which they have to be delivered, each once it is full or old.
 
     When the clock says that the run is to end, what is still pending is counted as undelivered.
     """
-    batcher = Batcher(tally.superseded, strict=pipeline.strict)
+    batcher = Batcher(ledger.superseded, strict=pipeline.strict)
     for chunk in chunks:
         now = clock.now()
-        tally.read(len(chunk))
-        records = []
-        for prepared in pipeline.prepare(chunk, now):
-            if type(prepared) is Record:
-                records.append(prepared)
-            elif prepared is None:
-                tally.skipped()
-            elif isinstance(prepared, Rejection):
-                tally.refused(prepared)
-        tally.prepared(len(records))
+        ledger.read(len(chunk))
+        prepared = list(pipeline.prepare(chunk, now))
+        records = _count_prepared(prepared, ledger)
+
         yield from batcher.take(records)
         yield from batcher.due(now)
         if clock.ending:
             break
+
     for batch in batcher.flush():
         if clock.ending:
-            tally.undelivered(
-                batch.records, "interrupted", "the run was ended before this was sent"
-            )
+            reason = "the run was ended before this was sent"
+            ledger.undelivered(batch.records, "interrupted", reason)
         else:
             yield batch
+
+
+def _count_prepared(prepared: list[Record | Rejection | None], ledger: Ledger) -> list[Record]:
+    """Return the records; report to the ledger what is none."""
+    if _RECORD_TYPE.issuperset(map(type, prepared)):
+        # Mostly so: without a loop in Python for each record.
+        records = cast(list[Record], prepared)
+        ledger.prepared(len(records))
+        return records
+
+    records = []
+    for entry in prepared:
+        if entry is None:
+            ledger.skipped()
+        elif isinstance(entry, Rejection):
+            ledger.refused(entry)
+        else:
+            records.append(entry)
+    ledger.prepared(len(records))
+    return records
 
 
 @dataclass(frozen=True)
@@ -67,25 +88,27 @@ class Run:
 
     pipeline: Pipeline
     rates: Sequence[Rate]
-    send: Send
+    transport: Transport
     clock: Clock
     policy: RetryPolicy
-    tally: Tally
+    ledger: Ledger
     progress: Callable[[], None] = lambda: None
 
-    def deliver(self, chunks: Iterable[Chunk]) -> None:
-        """Deliver all events; afterwards the tally's summary is whole."""
+    def deliver(self, chunks: Iterable[Chunk]) -> Report:
+        """Deliver all events and return the report."""
         started = time.perf_counter()
-        courier = Courier(
-            self.send, self.tally, self.clock, Limiter(self.rates, self.clock), self.policy
-        )
-        lanes = Lanes(courier, self.tally)
+        limiter = Limiter(self.rates, self.clock)
+        courier = Courier(self.transport, self.ledger, self.clock, limiter, self.policy)
+        lanes = Lanes(courier, self.ledger)
         try:
-            for batch in batches(self.pipeline, self._watched(chunks), self.tally, self.clock):
+            watched = self._watched(chunks)
+            for batch in batches(self.pipeline, watched, self.ledger, self.clock):
                 lanes.submit(batch)
         finally:
             lanes.close()
-        self.tally.finish(self.pipeline.dropped, time.perf_counter() - started)
+
+        seconds = time.perf_counter() - started
+        return self.ledger.close(self.pipeline.dropped, seconds, interrupted=self.clock.ending)
 
     def _watched(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:

@@ -22,6 +22,14 @@ class Verdict(NamedTuple):
     again: list[list[int]]
     words: Mapping[int, str] = {}
 
+    def refused_by_reason(self, reason: str) -> list[tuple[str, list[int]]]:
+        """Return the places that are refused by `reason` with the vendor's words for it, first come first."""
+        places_by_reason: dict[str, list[int]] = {}
+        for place in self.refused:
+            full_reason = reason + self.words.get(place, "")
+            places_by_reason.setdefault(full_reason, []).append(place)
+        return list(places_by_reason.items())
+
 
 def attribute(batch: Batch, named: Named) -> Verdict | None:
     """Return what becomes of each record; None when the answer does not tell them apart."""

@@ -1,4 +1,4 @@
-"""From CSV to events."""
+"""CSV: a header and rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ from connector.sources.reading import (
     split_lines,
 )
 
-ColumnPath = tuple[str, ...]  # a column's name, cut at the dots
+#: A column's name, split at the dots: `traits.email` is the member `email` of the object `traits`.
+ColumnPath = tuple[str, ...]
+
+_OTHER_SEPARATORS = frozenset(";\t|")
+
+# What the csv module says, by how it begins; its own words are meant for programmers.
+_CSV_ERRORS = {
+    "field larger": f"a cell of more than {csv.field_size_limit():,} characters",
+    "unexpected end": "a quoted cell is not closed",
+    "new-line": "a carriage return outside quotes",
+}
 
 
 def csv_rows(read: Input) -> Iterator[Chunk]:
@@ -32,31 +42,29 @@ def csv_rows(read: Input) -> Iterator[Chunk]:
     """
     lines = _Lines(read)
     reader = csv.reader(lines, strict=True)
-    paths = _header(reader, lines)
-    return in_chunks(_rows(reader, lines, paths), read)
+    columns = _read_header(reader, lines)
+    return in_chunks(_rows(reader, lines, columns), read)
 
 
 class _Lines:
-    """The lines of a CSV file as text. `fault` is what is wrong with the row since `begin`."""
+    """The lines of a CSV file as text, for one row after the other. `fault` is what is wrong with the row, or ""."""
 
     def __init__(self, read: Input) -> None:
         self._lines = chain.from_iterable(lines for lines, _ in split_lines(read))
         self._number = 0
-        self.begin()
+        self.start_row()
 
-    def begin(self) -> None:
-        """Begin a row."""
+    def start_row(self) -> None:
+        """Note that the next line starts a row."""
         self.fault = ""
-        self._first = self._number + 1
-        self._bytes = 0
+        self._first_number = self._number + 1
+        self._row_bytes = 0
 
-    def place(self) -> str:
+    def row_lines(self) -> str:
         """Name the lines of the row."""
-        return (
-            f"line {self._first}"
-            if self._number <= self._first
-            else f"lines {self._first} to {self._number}"
-        )
+        if self._number <= self._first_number:
+            return f"line {self._first_number}"
+        return f"lines {self._first_number} to {self._number}"
 
     def __iter__(self) -> _Lines:
         return self
@@ -64,12 +72,13 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self._number += 1
-        self._bytes += len(line)
-        if line is TOO_LONG or self._bytes > MAX_EVENT_BYTES:
+        self._row_bytes += len(line)
+        if line is TOO_LONG or self._row_bytes > MAX_EVENT_BYTES:
             self.fault = TOO_LONG_REASON
-            raise csv.Error  # makes the csv reader begin anew with the next line
+            raise csv.Error  # makes the csv reader start anew with the next line
+
         if b"\0" in line:
-            self.fault = "it holds a NUL byte"
+            self.fault = "contains a NUL byte"
         try:
             return line.decode() + "\n"
         except UnicodeDecodeError as error:
@@ -77,88 +86,114 @@ class _Lines:
             return line.decode(errors="replace") + "\n"
 
 
-def _header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]:
+def _read_header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]:
     """Return the path of each column, none when the file is empty."""
+    names: list[str] = []
     try:
-        names = next((row for row in reader if row), [])
-        paths = [tuple(name.strip().split(".")) for name in names]
-        fault = lines.fault or _contradiction(paths)
-    except (csv.Error, DamagedError) as error:
-        fault = lines.fault or _why(error)
+        for row in reader:
+            if row:
+                names = row
+                break
+        fault = lines.fault
+    except csv.Error as error:
+        fault = lines.fault or _explain(error)
+    except DamagedError as damage:
+        fault = damage.reason
     if fault:
-        raise SourceError(
-            f"the header cannot be used: {fault}; allowed: one line of names, separated by commas, each once; "
-            "mend the first line of the file"
-        )
-    return paths
+        raise SourceError(f"the header cannot be read: {fault}; check the first line")
+
+    columns = []
+    for name in names:
+        path = name.strip().split(".")
+        columns.append(tuple(path))
+    _check_columns(columns)
+    return columns
 
 
-def _contradiction(paths: list[ColumnPath]) -> str:
-    """Say why the columns cannot stand side by side. A header may be a forgotten row of data: no name is quoted."""
-    columns: dict[ColumnPath, int] = {}
-    if len(paths) == 1 and any(sign in name for name in paths[0] for sign in ";\t|"):
-        return "there is one column only, and another separator in its name"
-    for column, path in enumerate(paths, 1):
+def _check_columns(columns: list[ColumnPath]) -> None:
+    """Raise SourceError when columns cannot stand side by side.
+
+    A header may be a forgotten row of data: no name is quoted.
+    """
+    if len(columns) == 1 and _has_other_separator(columns[0]):
+        raise SourceError("the header has one column and no comma; separate columns with commas")
+
+    numbers: dict[ColumnPath, int] = {}
+    for number, path in enumerate(columns, 1):
+        if path == ("",):
+            raise SourceError(f"column {number} has no name; name it in the first line")
         if "" in path:
-            return f"the name of column {column} is empty or has an empty part"
-        if path in columns:
-            return f"columns {columns[path]} and {column} have the same name"
-        columns[path] = column
-    for path, column in columns.items():
-        for end in range(1, len(path)):
-            if path[:end] in columns:
-                return f"column {column} is a part of column {columns[path[:end]]}, which is a text"
-    return ""
+            raise SourceError(
+                f"the name of column {number} has an empty part; remove the extra dot"
+            )
+        if path in numbers:
+            raise SourceError(
+                f"columns {numbers[path]} and {number} have the same name; rename one of them"
+            )
+        numbers[path] = number
+
+    for path, number in numbers.items():
+        for length in range(1, len(path)):
+            parent = numbers.get(path[:length])
+            if parent is not None:
+                raise SourceError(
+                    f"column {number} is a member of column {parent}, which is text;"
+                    " rename one of them"
+                )
 
 
-def _rows(reader: Iterator[list[str]], lines: _Lines, paths: list[ColumnPath]) -> Iterator[Entry]:
-    position, build = 1, _builder(paths)
+def _has_other_separator(path: ColumnPath) -> bool:
+    name = ".".join(path)
+    return not _OTHER_SEPARATORS.isdisjoint(name)
+
+
+def _rows(reader: Iterator[list[str]], lines: _Lines, columns: list[ColumnPath]) -> Iterator[Entry]:
+    position = 1
+    build = _builder(columns)
     while True:
-        lines.begin()
+        lines.start_row()
+        row: list[str] = []
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            row, lines.fault = [], lines.fault or _why(error)
+            lines.fault = lines.fault or _explain(error)
         except DamagedError as damage:
             yield Unreadable(position, damage.reason)
             return
-        if not row and not lines.fault:
-            continue
-        fault = lines.fault or (
-            len(row) != len(paths) and f"{len(row)} cells where the header has {len(paths)}"
-        )
-        yield (
-            Unreadable(position, f"{fault} ({lines.place()})")
-            if fault
-            else Event(position, build(row))
-        )
+
+        fault = lines.fault
+        if not row and not fault:
+            continue  # a blank line
+        if not fault and len(row) != len(columns):
+            fault = f"expected {len(columns)} cells, got {len(row)}"
+
+        if fault:
+            yield Unreadable(position, f"{fault} ({lines.row_lines()})")
+        else:
+            yield Event(position, build(row))
         position += 1
 
 
-def _why(error: csv.Error | DamagedError) -> str:
+def _explain(error: csv.Error) -> str:
     text = str(error)
-    if isinstance(error, DamagedError):
-        return text
-    if text.startswith("field larger"):
-        return f"a cell of more than {csv.field_size_limit():,} characters"
-    if text.startswith("unexpected end"):
-        return "a quoted cell is not closed"
-    if text.startswith("new-line"):
-        return "a carriage return outside quotes"
+    for beginning, reason in _CSV_ERRORS.items():
+        if text.startswith(beginning):
+            return reason
     return "a quoted cell goes on after its closing quote"
 
 
-def _builder(paths: list[ColumnPath]) -> Callable[[list[str]], dict[str, Any]]:
+def _builder(columns: list[ColumnPath]) -> Callable[[list[str]], dict[str, Any]]:
     """Return the function from a row to its event."""
-    if all(len(path) == 1 for path in paths):
-        names = [path[0] for path in paths]
-        return lambda row: {name: cell for name, cell in zip(names, row, strict=True) if cell}
+    names = [path[0] for path in columns]
+
+    def flat(row: list[str]) -> dict[str, Any]:
+        return {name: cell for name, cell in zip(names, row, strict=True) if cell}
 
     def nested(row: list[str]) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        for path, cell in zip(paths, row, strict=True):
+        for path, cell in zip(columns, row, strict=True):
             if cell:
                 inner = data
                 for part in path[:-1]:
@@ -166,4 +201,5 @@ def _builder(paths: list[ColumnPath]) -> Callable[[list[str]], dict[str, Any]]:
                 inner[path[-1]] = cell
         return data
 
-    return nested
+    is_flat = all(len(path) == 1 for path in columns)
+    return flat if is_flat else nested

@@ -22,33 +22,38 @@ import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import NamedTuple, Protocol, Self, cast
 
 from connector.errors import SourceError
 from connector.sources.csv import csv_rows
-from connector.sources.reading import (
-    MAX_EVENT_BYTES,
-    Chunk,
-    DamagedError,
-    Input,
-    json_array,
-    ndjson,
-)
+from connector.sources.json_array import json_array
+from connector.sources.ndjson import ndjson
+from connector.sources.parquet import parquet_rows
+from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError, InputFile
 
 BLOCK_BYTES = 256 * 1024
 QUIET_SECONDS = 1.0
 
-_READERS: dict[str, Callable[[Input], Iterator[Chunk]]] = {
-    ".ndjson": ndjson,
-    ".jsonl": ndjson,
-    ".json": json_array,
-    ".csv": csv_rows,
-}
-_ALLOWED = (
-    f"allowed: {', '.join(_READERS)}, each also with .gz; .parquet; - for NDJSON on standard input"
-)
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _Format(NamedTuple):
+    """How a file of a format is read. `may_be_gzipped`: it is read as a stream of bytes."""
+
+    read: Callable[[InputFile], Iterator[Chunk]]
+    may_be_gzipped: bool = True
+
+
+#: The formats by the ending of a file's name. A further format is one more entry.
+_FORMATS = {
+    ".ndjson": _Format(ndjson),
+    ".jsonl": _Format(ndjson),
+    ".json": _Format(json_array),
+    ".csv": _Format(csv_rows),
+    ".parquet": _Format(parquet_rows, may_be_gzipped=False),
+}
 
 
 class _Origin(Protocol):
@@ -106,9 +111,9 @@ class Source:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -124,8 +129,16 @@ def open_source(path: str, *, limit: int | None = None, block_bytes: int = BLOCK
         if path == "-":
             stdin = _StandardInput(block_bytes)
             return Source(path, stdin, ndjson(stdin), limit)
-        origin, chunks = _open(path, min(block_bytes, MAX_EVENT_BYTES))
-        return Source(path, origin, chunks, limit)
+
+        file_format, gzipped = _format_of(path)
+        file = _File(path, gzipped, min(block_bytes, MAX_EVENT_BYTES))
+        try:
+            empty = file.size == 0
+            chunks = iter(()) if empty else file_format.read(file)
+        except BaseException:
+            file.close()
+            raise
+        return Source(path, file, chunks, limit)
 
 
 @contextmanager
@@ -134,112 +147,101 @@ def _naming(path: str) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        raise SourceError(f"{'standard input' if path == '-' else path}: {error}") from None
+        name = "standard input" if path == "-" else path
+        raise SourceError(f"{name}: {error}") from None
 
 
-def _open(path: str, block_bytes: int) -> tuple[_Origin, Iterator[Chunk]]:
-    name = path.lower()
-    zipped = name.endswith(".gz")
-    reader = next(
-        (reader for end, reader in _READERS.items() if name.removesuffix(".gz").endswith(end)), None
-    )
-    table = name.endswith(".parquet")
-    if not reader and not table:
-        raise SourceError(
-            f"the name does not tell a known format; {_ALLOWED}; rename or convert the file"
-        )
-    file = _File(path, zipped, block_bytes)
-    try:
-        if file.size == 0:
-            return file, iter(())
-        if reader:
-            return file, reader(file)
-    except BaseException:
-        file.close()
-        raise
-    file.close()
-    return _open_parquet(path)
+def _format_of(path: str) -> tuple[_Format, bool]:
+    """Return the format that a file's name tells, and whether it is gzipped."""
+    name = Path(path).name.lower()
+    gzipped = name.endswith(".gz")
+    _, dot, extension = name.removesuffix(".gz").rpartition(".")
+    ending = dot + extension if dot else ""
+    file_format = _FORMATS.get(ending)
+    if file_format is not None and (file_format.may_be_gzipped or not gzipped):
+        return file_format, gzipped
 
-
-def _open_parquet(path: str) -> tuple[_Origin, Iterator[Chunk]]:
-    try:
-        from connector.sources.parquet import ParquetFile
-    except ImportError:
-        raise SourceError(
-            "Parquet needs DuckDB, which is not installed; allowed without it: the other formats; "
-            "run pip install 'audience-connector[parquet]'"
-        ) from None
-    parquet = ParquetFile(path)
-    return parquet, parquet.chunks()
+    if gzipped:
+        ending += ".gz"
+    problem = f"unknown file format '{ending}'" if ending else "the name has no file extension"
+    streams = [known for known, each in _FORMATS.items() if each.may_be_gzipped]
+    others = [known for known, each in _FORMATS.items() if not each.may_be_gzipped]
+    expected = f"{', '.join(streams)} (each optionally .gz) or {', '.join(others)}"
+    raise SourceError(f"{problem}; expected {expected}, or - for NDJSON on standard input")
 
 
 class _File:
     """The bytes of a file, unpacked if it is gzipped."""
 
-    def __init__(self, path: str, zipped: bool, block_bytes: int) -> None:
-        self._raw = _open_raw(path)
-        status = os.fstat(self._raw.fileno())
+    def __init__(self, path: str, gzipped: bool, block_bytes: int) -> None:
+        self.path = path
+        self._file = _open_file(path)
+        status = os.fstat(self._file.fileno())
         self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.position = 0
         self.taken = 0
         self._block_bytes = block_bytes
         self._damaged = False
-        self._zip = gzip.GzipFile(fileobj=self._raw, mode="rb") if zipped else None
-        if zipped and self.size and not self._begins_as_gzip():
-            self.close()
-            raise SourceError(
-                "it is not gzip although its name ends so; allowed: gzip data; rename or pack the file"
-            )
+        self._gzip = gzip.GzipFile(fileobj=self._file, mode="rb") if gzipped else None
 
-    def _begins_as_gzip(self) -> bool:
-        magic = self._raw.read(len(_GZIP_MAGIC))
-        self._raw.seek(0)
+        if gzipped and self.size and not self._starts_as_gzip():
+            self.close()
+            raise SourceError("not gzip data although its name ends in .gz; rename or compress it")
+
+    def _starts_as_gzip(self) -> bool:
+        magic = self._file.read(len(_GZIP_MAGIC))
+        self._file.seek(0)
         return _GZIP_MAGIC.startswith(magic)
 
     def __call__(self) -> bytes:
         try:
-            block = self._unpacked() if self._zip else self._raw.read(self._block_bytes)
+            block = self._unpack() if self._gzip else self._file.read(self._block_bytes)
         except OSError as error:
-            raise SourceError(
-                f"reading failed ({error.strerror}); allowed: a readable file; try again"
-            ) from None
+            raise SourceError(f"reading failed ({error.strerror}); try again") from None
+
         self.taken += len(block)
-        self.position = self._raw.tell() if self._zip and self.size else self.taken
+        # How far a gzipped file was read is not how much was taken out of it.
+        self.position = self._file.tell() if self._gzip and self.size else self.taken
         return block
 
-    def _unpacked(self) -> bytes:
+    def _unpack(self) -> bytes:
         """Return a block, or less where the data is damaged, so that what is before the damage counts."""
-        assert self._zip
-        parts, wanted = [], self._block_bytes
+        assert self._gzip
+        parts = []
+        missing = self._block_bytes
         try:
-            while not self._damaged and wanted > 0 and (part := self._zip.read1(wanted)):
+            while missing > 0 and not self._damaged:
+                part = self._gzip.read1(missing)
+                if not part:
+                    break
                 parts.append(part)
-                wanted -= len(part)
+                missing -= len(part)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             self._damaged = True
+
         if self._damaged and not parts:
             raise DamagedError("the gzip data is cut off or damaged from here on")
         return b"".join(parts)
 
     def close(self) -> None:
-        if self._zip:
-            self._zip.close()
-        self._raw.close()
+        if self._gzip:
+            self._gzip.close()
+        self._file.close()
 
 
-def _open_raw(path: str) -> io.FileIO:
+def _open_file(path: str) -> io.FileIO:
     try:
         return io.FileIO(path)
     except FileNotFoundError:
-        text = "there is no such file; allowed: a file that exists; check the path"
+        message = "no such file; check the path"
     except IsADirectoryError:
-        text = "it is a directory; allowed: one file; name a file in it"
+        message = "is a directory; name a file in it"
     except PermissionError:
-        text = "this user may not read it; allowed: a readable file; change its permissions"
+        message = "permission denied; make the file readable for this user"
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", "a bad name")
-        text = f"it cannot be opened ({why}); allowed: a readable file; check the path"
-    raise SourceError(text)
+        reason = getattr(error, "strerror", "invalid name")
+        message = f"cannot be opened ({reason}); check the path"
+    raise SourceError(message)
 
 
 class _StandardInput:
@@ -250,9 +252,7 @@ class _StandardInput:
     def __init__(self, block_bytes: int) -> None:
         stream = getattr(sys.stdin, "buffer", None)
         if stream is None:
-            raise SourceError(
-                "there is none; allowed: a pipe, a file or a terminal; name a file instead of -"
-            )
+            raise SourceError("not available; name a file instead of -")
         self._stream = cast(io.BufferedReader, stream)
         self._block_bytes = block_bytes
         self._selectable = _is_selectable(self._stream)
@@ -264,15 +264,15 @@ class _StandardInput:
 
     def __call__(self) -> bytes | None:
         try:
-            if self._selectable and not select.select([self._stream], [], [], QUIET_SECONDS)[0]:
-                return None
-            block = self._stream.read1(
-                self._block_bytes
-            )  # at most one read: never waits for a full block
+            if self._selectable:
+                ready, _, _ = select.select([self._stream], [], [], QUIET_SECONDS)
+                if not ready:
+                    return None
+            # At most one read: never waits for a full block.
+            block = self._stream.read1(self._block_bytes)
         except OSError as error:
-            raise SourceError(
-                f"reading failed ({error.strerror}); allowed: a readable input; try again"
-            ) from None
+            raise SourceError(f"reading failed ({error.strerror}); try again") from None
+
         self.taken += len(block)
         return block
 
@@ -281,7 +281,7 @@ class _StandardInput:
 
 
 def _is_selectable(stream: io.BufferedReader) -> bool:
-    """Tell whether `select` can wait for the stream: a real file descriptor, and not on Windows."""
+    """Whether `select` can wait for the stream: a real file descriptor, and not on Windows."""
     try:
         select.select([stream], [], [], 0)
     except (OSError, ValueError):

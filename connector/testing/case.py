@@ -19,8 +19,11 @@ from connector.connection.mapping import compile_path, is_absent
 from connector.connection.model import Connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
-from connector.delivery.courier import Courier, Lanes, Limiter
-from connector.delivery.ledger import Tally
+from connector.delivery.courier import Courier
+from connector.delivery.lanes import Lanes
+from connector.delivery.ledger import Ledger
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.report import Counts
 from connector.delivery.run import batches
 from connector.errors import ConfigError, ConnectorError, DefinitionError, Problem, SendError
 from connector.model import Event, Outcome, Record, Rejection, Request, Response
@@ -182,14 +185,9 @@ def _story(case: Case) -> Story:
         raise CaseError(
             f"case '{case.name}': the definition is wrong, lint says more: {error}"
         ) from None
-    log = _Log()
-    courier = _Courier(
-        vendor,
-        log,
-        clock,
-        Limiter(case.connection.destination.rates, clock),
-        random_unit=lambda: 0.0,
-    )
+    log = _Log(clock)
+    limiter = Limiter(case.connection.destination.rates, clock)
+    courier = Courier(vendor, log, clock, limiter, random_unit=lambda: 0.0)
     lanes = Lanes(courier, log, lanes=1, queue=1)
     try:
         # one lane and a queue of one: one after the other, in this order
@@ -197,15 +195,14 @@ def _story(case: Case) -> Story:
             lanes.submit(batch)
     finally:
         lanes.close()
-    log.finish(pipeline.dropped, 0.0)
-    return Story(courier.attempts, _endings(case, log), log.dropped, _counts(log))
+    report = log.close(pipeline.dropped, 0.0)
+    return Story(log.attempts, _endings(case, log), report.dropped, _counts(report.counts))
 
 
-def _counts(log: _Log) -> dict[str, int]:
+def _counts(counts: Counts) -> dict[str, int]:
     names = ("events", "skipped", "records", "delivered", "superseded", "rejected", "undelivered")
     return {
-        name: getattr(log.summary, name)
-        for name in (*names, "identifiers_dropped", "requests", "bytes")
+        name: getattr(counts, name) for name in (*names, "identifiers_dropped", "requests", "bytes")
     }
 
 
@@ -259,22 +256,19 @@ class _Clock:
 
 
 class _Vendor:
-    """Gives the case's answers one after the other, then the sandbox's. `status` is that of the last answer."""
+    """Gives the case's answers one after the other, then the sandbox's."""
 
     def __init__(self, case: Case, clock: _Clock) -> None:
         self._answers = iter(case.answers)
         self._sandbox = Sandbox(
             case.connection.destination, settings=case.connection.settings, clock=clock.now
         )
-        self.status: int | None = None
 
     def __call__(self, request: Request) -> Response:
-        self.status = None
         response = next(self._answers, self._ask)
         response = response(request) if callable(response) else response
         if response is None:
             raise SendError("no answer in time")
-        self.status = response.status
         return response
 
     def _ask(self, request: Request) -> Response:
@@ -283,36 +277,35 @@ class _Vendor:
         return Response.parsed(answer.status, answer.headers, answer.body)
 
 
-class _Courier(Courier):
-    """A courier that keeps every attempt."""
+class _Log(Ledger):
+    """Keeps every attempt, and what became of each event: by its id, the (route, outcome) pairs."""
 
-    def __init__(
-        self, vendor: _Vendor, log: _Log, clock: _Clock, limiter: Limiter, random_unit: Any
-    ) -> None:
-        super().__init__(vendor, log, clock, limiter, random_unit=random_unit)
-        self.attempts: list[Attempt] = []
-        self._vendor = vendor
-        self._time = clock
-        self._before: tuple[float, Request] | None = None
-
-    def _attempt(self, part: Batch, request: Request) -> Outcome:
-        now = self._time.now()
-        before, last = self._before or (now, None)
-        self._before = (now, request)
-        outcome = super()._attempt(part, request)
-        attempt = Attempt(
-            request, len(part.groups()), len(part.records), self._vendor.status, outcome
-        )
-        self.attempts.append(replace(attempt, waited=now - before, again=last is request))
-        return outcome
-
-
-class _Log(Tally):
-    """A tally that keeps what became of each event: by its id, the (route, outcome) pairs."""
-
-    def __init__(self) -> None:
+    def __init__(self, clock: _Clock) -> None:
         super().__init__()
+        self.attempts: list[Attempt] = []
         self.outcomes: dict[str, list[tuple[str, str]]] = {}
+        self._clock = clock
+        self._last_attempt_at: float | None = None
+
+    def attempted(
+        self, batch: Batch, request: Request, response: Response | None, outcome: Outcome
+    ) -> None:
+        super().attempted(batch, request, response, outcome)
+        now = self._clock.now()
+        previous = self.attempts[-1] if self.attempts else None
+        waited = 0.0 if self._last_attempt_at is None else now - self._last_attempt_at
+        self._last_attempt_at = now
+        self.attempts.append(
+            Attempt(
+                request,
+                groups=len(batch.groups()),
+                records=len(batch.records),
+                status=None if response is None else response.status,
+                outcome=outcome,
+                waited=waited,
+                again=previous is not None and previous.request is request,
+            )
+        )
 
     def _keep(self, records: Sequence[Record | Rejection], outcome: str) -> None:
         for record in records:

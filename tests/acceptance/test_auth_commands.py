@@ -16,9 +16,10 @@ import pytest
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import KEY_ROOM
-from connector.delivery.courier import RetryPolicy, SystemClock
+from connector.delivery.clock import SystemClock
 from connector.delivery.http import HttpSender
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.errors import ConfigError
 from connector.linting.engine import lint
@@ -112,12 +113,12 @@ def deliver(
     expect: dict[str, str] | None = None,
     count: int = 3,
     report: Any = None,
-) -> Tally:
+) -> Ledger:
     """Send events to a sandbox over HTTP, as `connector send` does; `expect`: the secrets that the sandbox takes."""
     connection = load_connection(connect(root, *lines), Catalog([root]))
     secrets = connection.secrets()
     destination, settings = connection.destination, connection.settings
-    tally, clock = Tally(report), SystemClock()
+    ledger, clock = Ledger(report), SystemClock()
     issuer = auth_with(destination.auth_of(settings), expect or secrets)
     box = Sandbox(
         destination, settings=settings, verifier=issuer, faults=[parse_fault(fail)] if fail else ()
@@ -133,9 +134,11 @@ def deliver(
             HttpSender(auth_with(auth, secrets), 8) as sender,
             open_source(str(events(root, count))) as source,
         ):
-            run = Run(Pipeline(reached), (), sender, clock, RetryPolicy(retries=1, base=0.0), tally)
+            run = Run(
+                Pipeline(reached), (), sender, clock, RetryPolicy(retries=1, base=0.0), ledger
+            )
             run.deliver(source)
-    return tally
+    return ledger
 
 
 @each_scheme
@@ -143,9 +146,9 @@ def test_every_scheme_lints_and_is_verified(tmp_path: Path, auth: dict[str, Any]
     catalog = define(tmp_path, whole(auth), {"region": REGION})
     assert lint([tmp_path / "schemas"], catalog) == []
     line, secrets = given(auth, tmp_path)
-    assert deliver(tmp_path, line).summary.delivered == 3
+    assert deliver(tmp_path, line).counts.delivered == 3
     for name in secrets:
-        refused = deliver(tmp_path, line, expect={**secrets, name: "another"}).summary
+        refused = deliver(tmp_path, line, expect={**secrets, name: "another"}).counts
         assert (refused.delivered, refused.undelivered) == (0, 3)
 
 
@@ -155,7 +158,7 @@ def test_a_401_renews_the_token_once(tmp_path: Path, grant: str, fail: str, deli
     auth = {**TOKENS, "grant": grant}
     define(tmp_path, whole(auth), {"region": REGION})
     line, _ = given(auth, tmp_path)
-    assert deliver(tmp_path, line, fail=fail).summary.delivered == delivered
+    assert deliver(tmp_path, line, fail=fail).counts.delivered == delivered
 
 
 def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
     line, secrets = given(auth, tmp_path)
     report = io.BytesIO()
     expect = {**secrets, "refresh_token": "another"}
-    assert deliver(tmp_path, line, expect=expect, report=report).summary.undelivered == 3
+    assert deliver(tmp_path, line, expect=expect, report=report).counts.undelivered == 3
     told = [json.loads(line) for line in report.getvalue().splitlines()]
     look = "check the credentials client_id, client_secret, refresh_token"
     reason = f"the token endpoint refuses (invalid_grant, HTTP 400); {look}"
@@ -285,7 +288,7 @@ def test_a_setting_chooses(chosen: Path) -> None:
         connection = load_connection(connect(chosen, line, *settings), Catalog([chosen]))
         assert connection.secrets() == secrets
         assert connection.auth().scheme == CHOICE["schemes"][name]["scheme"]
-        assert deliver(chosen, line, *settings).summary.delivered == 3
+        assert deliver(chosen, line, *settings).counts.delivered == 3
         assert (
             command(
                 chosen,
@@ -358,7 +361,7 @@ def test_optional_credentials_may_be_missing(tmp_path: Path) -> None:
     assert load_connection(connect(tmp_path, line), Catalog([tmp_path])).secrets() == {
         "username": "key"
     }
-    assert deliver(tmp_path, line).summary.delivered == 3
+    assert deliver(tmp_path, line).counts.delivered == 3
     more = line.replace("{username", "{password: {env: NOWHERE}, username")
     with pytest.raises(ConfigError, match=r"C216 .*#/credentials/password.* NOWHERE is not set"):
         load_connection(connect(tmp_path, more), Catalog([tmp_path])).secrets()
@@ -386,7 +389,7 @@ def test_a_body_with_its_key_is_under_the_cap(
         return said
 
     monkeypatch.setattr(Sandbox, "answer", measured)
-    assert deliver(tmp_path, line, count=500).summary.delivered == 500
+    assert deliver(tmp_path, line, count=500).counts.delivered == 500
     item = len(json.dumps({"email": ["0" * 64]}, separators=(",", ":"))) + 1
     assert cap - item - 10 < max(sizes) <= cap
     (tmp_path / "api_key").write_text(key + "k")

@@ -42,9 +42,9 @@ def event(name: str, **fields: Any) -> dict[str, Any]:
 # (name, event or line, code, what its reason says)
 REJECTED: list[tuple[str, dict[str, Any] | str, str, str]] = [
     ("cut off", '{"id": "cut off", "email": "plain-cut@example.com"', "unreadable", "not JSON: .* at character"),
-    ("a list", '["plain-listed@example.com"]', "unreadable", "an event is a JSON object, this is an array"),
-    ("a text", '"plain-text@example.com"', "unreadable", "an event is a JSON object, this is text"),
-    ("null", "null", "unreadable", "an event is a JSON object, this is null"),
+    ("a list", '["plain-listed@example.com"]', "unreadable", "expected a JSON object, got an array"),
+    ("a text", '"plain-text@example.com"', "unreadable", "expected a JSON object, got text"),
+    ("null", "null", "unreadable", "expected a JSON object, got null"),
     ("two on a line", '{"id": 1} {"id": 2}', "unreadable", "not JSON"),
     ("NaN", '{"id": "NaN", "twitter_id": NaN}', "unreadable", "not JSON"),
     ("half a pair", '{"id": "h", "email": "\\ud800plain-half@example.com"}', "unreadable", "not JSON"),
@@ -177,7 +177,7 @@ def test_the_text_summary_says_why_and_names_nobody(tmp_path: Path) -> None:
     assert done.status == 1
     assert re.search(r"^  delivered +1$", done.out, re.MULTILINE)
     assert re.search(r"^  rejected +12$", done.out, re.MULTILINE)
-    assert "rejected 1 x unreadable: an event is a JSON object, this is an array" in done.out
+    assert "rejected 1 x unreadable: expected a JSON object, got an array" in done.out
     assert re.search(r"^dropped \d+ x email: not_text \(.+\)$", done.out, re.MULTILINE)
     assert "1 people, 1 identifiers" in done.out
     assert not done.err

@@ -238,12 +238,12 @@ def test_a_report_never_overwrites_the_input(made: Path) -> None:
 
 
 UNREADABLE = {
-    "nope.ndjson": "there is no such file",
-    "folder.ndjson": "it is a directory",
-    "events.txt": r"does not tell a known format; allowed: \.ndjson, \.jsonl, \.json, \.csv, each also with \.gz",
-    "events": "does not tell a known format",
-    "not_packed.ndjson.gz": "it is not gzip although its name ends so",
-    "twice.csv": "the header cannot be used: columns 1 and 2 have the same name",
+    "nope.ndjson": "no such file; check the path",
+    "folder.ndjson": "is a directory; name a file in it",
+    "events.txt": r"unknown file format '\.txt'; expected \.ndjson, \.jsonl, \.json, \.csv \(each optionally \.gz\) or \.parquet",
+    "events": "the name has no file extension; expected",
+    "not_packed.ndjson.gz": "not gzip data although its name ends in .gz",
+    "twice.csv": "columns 1 and 2 have the same name; rename one of them",
     "no_table.parquet": "",
 }
 
@@ -263,7 +263,7 @@ def test_events_that_cannot_be_read(made: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_events_that_may_not_be_read(made: Path) -> None:
     (made.parent / "events.ndjson").chmod(0)
-    refused(send(made, "--sandbox"), "this user may not read it")
+    refused(send(made, "--sandbox"), "permission denied; make the file readable for this user")
 
 
 def test_damaged_gzip_keeps_what_is_before_the_damage(made: Path) -> None:

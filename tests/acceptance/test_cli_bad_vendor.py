@@ -72,7 +72,7 @@ def test_a_host_without_certificate(tmp_path: Path) -> None:
             done,
             lines,
             "gave_up",
-            "cannot connect: TLS with the host fails; its certificate may not hold",
+            "cannot connect: TLS with the host fails; check its certificate, or set SSL_CERT_FILE",
         )
         assert not vendor.seen
 

@@ -14,9 +14,10 @@ import yaml
 
 from connector.connection.load import Connection, load_connection
 from connector.definitions.catalog import Catalog
-from connector.delivery.courier import RetryPolicy, SystemClock
+from connector.delivery.clock import SystemClock
 from connector.delivery.http import HttpSender
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.server import SandboxServer
@@ -168,7 +169,7 @@ def connection_file(name: str, order: str, folder: Path) -> Path:
     return file
 
 
-def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
+def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Ledger]:
     """Deliver to a sandbox of its own, as `send --sandbox` does; return it to look into."""
     destination = connection.destination
     auth = destination.auth_of(connection.settings)
@@ -177,11 +178,11 @@ def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Tally]:
     with SandboxServer(box) as server, open_source(str(events)) as source:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
         with HttpSender(auth_with(reached.auth(), secrets), connections=8) as sender:
-            tally = Tally()
+            ledger = Ledger()
             Run(
-                Pipeline(reached), destination.rates, sender, SystemClock(), RetryPolicy(), tally
+                Pipeline(reached), destination.rates, sender, SystemClock(), RetryPolicy(), ledger
             ).deliver(source)
-    return box, tally
+    return box, ledger
 
 
 def forms(field: str, text: str) -> set[str]:
@@ -221,7 +222,7 @@ def test_the_same_people_end_in_the_same_audience(
     name: str, order: str, events: Path, tmp_path: Path
 ) -> None:
     file = connection_file(name, order, tmp_path)
-    box, tally = delivered(load_connection(file, Catalog(())), events)
+    box, ledger = delivered(load_connection(file, Catalog(())), events)
     held = {
         WHOSE[value]
         for holding in box.holdings()
@@ -231,7 +232,7 @@ def test_the_same_people_end_in_the_same_audience(
     taken = {field for _, _, _, people in ROUTES[name] for field in people.values()}
     assert held == {number for number in INSIDE if PEOPLE[number].usable & taken}
 
-    summary = tally.summary
+    summary = ledger.counts
     ends = (summary.delivered, summary.superseded, summary.rejected, summary.undelivered)
     assert summary.records == sum(ends)
     assert summary.undelivered == 0

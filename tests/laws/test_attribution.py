@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits
-from connector.delivery.courier import Courier, Lanes, Limiter, RetryPolicy
+from connector.delivery.courier import Courier
+from connector.delivery.lanes import Lanes
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.retry import RetryPolicy
 from connector.model import Named, Record, Request, Response, Stop
 from connector.pipeline.attribution import Verdict, attribute
 from connector.pipeline.batching import Batch, Batcher

@@ -14,9 +14,12 @@ import pytest
 
 from connector.auth.base import Scheme
 from connector.definitions.model import AuthConfig, Rate
-from connector.delivery.courier import Courier, Limiter, RetryPolicy, SystemClock
+from connector.delivery.clock import SystemClock
+from connector.delivery.courier import Courier
 from connector.delivery.http import HttpSender
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.model import Event, Request, Response
 from connector.pipeline.batching import Batch, Batcher
@@ -33,12 +36,12 @@ def rows(count: int = 24) -> list[dict[str, Any]]:
     return [{"add": n % 4 < 2, "list": str(1 + n % 2), **person} for n, person in enumerate(people)]
 
 
-def run(using: Pipeline, send: Any, some: list[dict[str, Any]]) -> Tally:
-    tally = Tally()
-    Run(using, (), send, SystemClock(), RetryPolicy(), tally).deliver(
+def run(using: Pipeline, send: Any, some: list[dict[str, Any]]) -> Ledger:
+    ledger = Ledger()
+    Run(using, (), send, SystemClock(), RetryPolicy(), ledger).deliver(
         [[Event(n, row) for n, row in enumerate(some)]]
     )
-    return tally
+    return ledger
 
 
 def batches(using: Pipeline, some: list[dict[str, Any]], **how: Any) -> list[Batch]:
@@ -108,8 +111,8 @@ def test_over_http_one_request_for_an_audience_is_in_flight_and_they_arrive_in_o
     with server() as (base_url, kept):
         using = pipeline(catalog({}), base_url=base_url)
         with HttpSender(Scheme(AuthConfig("none"), {}), 8) as send:
-            tally = run(using, send, rows())
-    assert (tally.summary.delivered, tally.summary.requests) == (24, 24 - tally.summary.superseded)
+            ledger = run(using, send, rows())
+    assert (ledger.counts.delivered, ledger.counts.requests) == (24, 24 - ledger.counts.superseded)
     assert kept.most == {"1": 1, "2": 1}
     for name in ("1", "2"):
         assert [action for where, action in kept.seen if where == name] == ["add", "remove"] * 6

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.definitions.model import Rate
-from connector.delivery.courier import Courier, Lanes, Limiter, RetryPolicy
-from connector.delivery.ledger import Tally
+from connector.delivery.courier import Courier
+from connector.delivery.lanes import Lanes
+from connector.delivery.ledger import Ledger
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.model import Event, Record, Rejection, Request, Response, Retry
 from connector.pipeline.batching import Batch, Batcher
@@ -272,12 +275,12 @@ def test_the_counts_of_a_run_add_up_also_when_it_is_ended(
     rows: list[dict[str, Any]], sends: int, size: int
 ) -> None:
     pipeline, _ = prepared([], records=2)
-    clock, tally = FakeClock(sends), Tally()
+    clock, ledger = FakeClock(sends), Ledger()
     numbered = [Event(number, row) for number, row in enumerate(rows)]
     chunks = [numbered[start : start + size] for start in range(0, len(numbered), size)]
     vendor = Vendor(clock, {}, "anonymous")
-    Run(pipeline, (), vendor, clock, RetryPolicy(), tally).deliver(chunks)
-    s = tally.summary
+    Run(pipeline, (), vendor, clock, RetryPolicy(), ledger).deliver(chunks)
+    s = ledger.counts
     assert s.records == s.delivered + s.superseded + s.rejected + s.undelivered
     assert s.requests == len(vendor.requests)
     assert s.events <= len(rows)

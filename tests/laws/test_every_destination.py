@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Limits
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Event, Request
 from connector.pipeline.batching import Batch
@@ -132,10 +132,10 @@ def event(action: Action) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def sent(
-    pipeline: Pipeline, given_events: Sequence[Mapping[str, Any]], tally: Tally
+    pipeline: Pipeline, given_events: Sequence[Mapping[str, Any]], ledger: Ledger
 ) -> Iterator[tuple[Batch, Request]]:
     chunk = [Event(number, dict(data)) for number, data in enumerate(given_events, 1)]
-    for batch in batches(pipeline, [chunk], tally, Clock()):
+    for batch in batches(pipeline, [chunk], ledger, Clock()):
         yield batch, Pipeline.build(batch, NOW)
 
 
@@ -151,9 +151,9 @@ def test_every_request_is_what_the_vendor_takes_and_holds_no_plain_identifier(na
     @given(events(destination))
     @settings(LAW, max_examples=150)
     def law(given_events: list[dict[str, Any]]) -> None:
-        tally = Tally()
+        ledger = Ledger()
         alive = 0
-        for batch, request in sent(pipeline, given_events, tally):
+        for batch, request in sent(pipeline, given_events, ledger):
             alive += len(batch.records)
             action = batch.target.route
             caps = destination.actions[action].caps
@@ -164,7 +164,7 @@ def test_every_request_is_what_the_vendor_takes_and_holds_no_plain_identifier(na
             rest = _DIGEST.sub(b"", request.body).decode().lower()
             assert WORD.lower() not in rest
             assert str(NUMBER) not in rest
-        summary = tally.summary
+        summary = ledger.counts
         assert summary.records == alive + summary.superseded + summary.rejected
 
     law()
@@ -196,7 +196,7 @@ def test_a_body_keeps_its_shape_whatever_the_values(name: str) -> None:
                     people = [{**fixed, "action": action.id, identifier.parameter: text + end}]
                     shapes |= {
                         skeleton(orjson.loads(request.body))
-                        for _, request in sent(pipeline, people, Tally())
+                        for _, request in sent(pipeline, people, Ledger())
                     }
                 assert len(shapes) <= 1
                 made.extend(shapes)

@@ -16,7 +16,7 @@ from connector.auth.schemes import OAuth1
 from connector.connection.load import Connection, load_connection
 from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Event, Record, Rejection, Request, Response, Unreadable
 from connector.pipeline.batching import Batch
@@ -192,10 +192,10 @@ def test_each_event_on_each_route_is_one_record_or_one_rejection(name: str) -> N
     law()
 
 
-def requests(name: str, chunks: Sequence[Any]) -> tuple[list[Request], list[Batch], Tally]:
-    tally = Tally()
-    made = list(batches(pipelines()[name], chunks, tally, FakeClock()))
-    return [Pipeline.build(batch, NOW) for batch in made], made, tally
+def requests(name: str, chunks: Sequence[Any]) -> tuple[list[Request], list[Batch], Ledger]:
+    ledger = Ledger()
+    made = list(batches(pipelines()[name], chunks, ledger, FakeClock()))
+    return [Pipeline.build(batch, NOW) for batch in made], made, ledger
 
 
 @each_connection
@@ -204,9 +204,9 @@ def test_how_events_are_cut_into_chunks_changes_nothing(name: str) -> None:
     @given(INPUTS, st.lists(st.integers(1, 4), max_size=8))
     def law(inputs: list[Event | Unreadable], sizes: list[int]) -> None:
         whole, _, all_of_it = requests(name, [inputs] if inputs else [])
-        parts, _, tally = requests(name, chunked(inputs, sizes))
+        parts, _, ledger = requests(name, chunked(inputs, sizes))
         assert parts == whole
-        assert (tally.summary, tally.reasons) == (all_of_it.summary, all_of_it.reasons)
+        assert (ledger.counts, ledger.reasons) == (all_of_it.counts, all_of_it.reasons)
 
     law()
 
@@ -225,14 +225,14 @@ def test_every_body_is_what_the_action_accepts(name: str) -> None:
     @LAW_60
     @given(INPUTS)
     def law(inputs: list[Event | Unreadable]) -> None:
-        made, found, tally = requests(name, [inputs] if inputs else [])
+        made, found, ledger = requests(name, [inputs] if inputs else [])
         for request, batch in zip(made, found, strict=True):
             body = json.loads(request.body)
             assert validators()["do_not_reach" in request.url].is_valid(body)
             assert sum(len(operation["params"]["users"]) for operation in body) == len(
                 batch.records
             )
-        s = tally.summary
+        s = ledger.counts
         assert s.records == s.rejected + s.superseded + sum(len(batch.records) for batch in found)
 
     law()
@@ -247,12 +247,12 @@ def test_no_plain_text_of_a_hashed_identifier_comes_out(name: str) -> None:
     @LAW_60
     @given(INPUTS)
     def law(inputs: list[Event | Unreadable]) -> None:
-        made, found, tally = requests(name, [inputs] if inputs else [])
+        made, found, ledger = requests(name, [inputs] if inputs else [])
         for request in made:
             assert not leaked(request.body.decode() + request.url)
             assert not leaked(repr(request))
         prepared = list(pipelines()[name].prepare(inputs, NOW)) if inputs else []
-        for one in (*inputs, *prepared, *found, *tally.reasons, tally.summary):
+        for one in (*inputs, *prepared, *found, *ledger.reasons, ledger.counts):
             assert not leaked(repr(one))
         for one in prepared:
             if isinstance(one, Record):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits, Split
-from connector.delivery.courier import RetryPolicy
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import Ledger
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.model import Event, Record, Rejection, Target
 from connector.pipeline.pipeline import Pipeline
@@ -199,12 +199,12 @@ def test_the_vendors_lists_are_those_of_one_event_after_the_other(split: dict[st
     @FEW
     @given(ROWS, st.integers(1, 4), st.integers(1, 5))
     def law(some: list[dict[str, Any]], size: int, chunk: int) -> None:
-        vendor, clock, tally = Keeper(), FakeClock(), Tally()
+        vendor, clock, ledger = Keeper(), FakeClock(), Ledger()
         numbered = [Event(n, row) for n, row in enumerate(some)]
         chunks = [numbered[start : start + chunk] for start in range(0, len(some), chunk)]
-        Run(made(split, records=size), (), vendor, clock, RetryPolicy(), tally).deliver(chunks)
+        Run(made(split, records=size), (), vendor, clock, RetryPolicy(), ledger).deliver(chunks)
         assert {"1": set(), "2": set(), **vendor.lists} == expected(some)
-        s = tally.summary
+        s = ledger.counts
         nobodies = sum(not names_somebody(row) for row in some)
         assert s.records == s.delivered + s.superseded + nobodies
         assert (s.rejected, s.undelivered, s.skipped) == (nobodies, 0, 0)

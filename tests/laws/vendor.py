@@ -151,7 +151,7 @@ class Book:
         with self._lock:
             self.outcomes += [(one.event_id, "undelivered", code) for one in records]
 
-    def attempted(self, request: Request) -> None:
+    def attempted(self, *attempt: object) -> None:
         with self._lock:
             self.attempts += 1
 

@@ -16,8 +16,10 @@ import pytest
 from connector.auth import oauth2 as auth_oauth2
 from connector.auth.base import Message
 from connector.auth.schemes import Auth
-from connector.delivery.courier import Courier, Limiter, SystemClock
+from connector.delivery.clock import SystemClock
+from connector.delivery.courier import Courier
 from connector.delivery.http import HttpSender
+from connector.delivery.rate_limit import Limiter
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Response, Retry, Stop
 from connector.sandbox import verify
@@ -406,7 +408,7 @@ def test_a_proxy_of_the_environment_sees_nothing(
 class _Sending:
     """What a courier needs of the rest, for one attempt."""
 
-    def attempted(self, request: Any) -> None:
+    def attempted(self, *attempt: Any) -> None:
         pass
 
     def waiting(self, seconds: float, reason: str) -> None:

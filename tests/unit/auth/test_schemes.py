@@ -356,8 +356,7 @@ def test_no_repr_and_no_log_shows_a_secret(
         send(vendor.request())
         shown = [auth, auth._scheme, auth._signatures, message, send, vars(send)]
     assert not [one for one in shown if WORD in repr(one) or WORD in str(one)]
-    assert caplog.records  # of the layer below, which tells of no URL
-    assert WORD not in caplog.text
+    assert not caplog.records
 
 
 def test_no_error_shows_a_secret() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,9 +25,9 @@ def reply(status: int = 200, body: Any = None, **headers: str) -> Reply:
 
 
 class Vendor:
-    """Answers with `api`, and with `token` at /token; a context manager."""
+    """Answers with `api`, and with `token` at /token, over HTTPS when it is given a context; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.api: Callable[[Message], Reply] = lambda _: reply()
         self.token: Callable[[Message], Reply] = lambda _: reply(
             200, {"access_token": "first", "expires_in": 3600}
@@ -65,7 +66,10 @@ class Vendor:
                 pass  # the client went away
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self.token_url = f"{self.base_url}/token"
 
     def __enter__(self) -> Self:

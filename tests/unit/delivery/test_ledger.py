@@ -1,47 +1,125 @@
-"""The report has a line for every event that was not delivered, also for those that a later one stood for."""
+"""The ledger counts every record once, and reports every event that was not delivered."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 
 import pytest
 
 from connector.definitions.model import Limits
-from connector.delivery.ledger import Tally
+from connector.delivery.ledger import MAX_REASONS, Ledger
+from connector.delivery.report import Failure
+from connector.model import Rejection
 from tests.laws.worlds import record, target
 
 ADD = target("lane", "add", "g", Limits())
 
 
 @pytest.mark.parametrize(
-    ("end", "events"),
+    ("outcome", "events"),
     [("delivered", []), ("rejected", ["3", "1", "2"]), ("undelivered", ["3", "1", "2"])],
 )
 def test_a_superseded_event_shares_the_fate_of_the_one_that_stands_for_it(
-    end: str, events: list[str]
+    outcome: str, events: list[str]
 ) -> None:
-    report = io.BytesIO()
-    tally = Tally(report)
+    file = io.BytesIO()
+    ledger = Ledger(file, keep_failures=True)
     first, second, third, other = (record(ADD, [("email", str(n))], n) for n in range(1, 5))
-    tally.prepared(4)
-    tally.superseded(first, second)
-    tally.superseded(second, third)
-    getattr(tally, end)([third], *(() if end == "delivered" else ("code", "reason")))
-    tally.delivered([other])
+    ledger.prepared(4)
+    ledger.superseded(first, second)
+    ledger.superseded(second, third)
+    if outcome == "delivered":
+        ledger.delivered([third])
+    else:
+        getattr(ledger, outcome)([third], "code", "reason")
+    ledger.delivered([other])
 
-    lines = [json.loads(line) for line in report.getvalue().splitlines()]
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [line["event"] for line in lines] == events
-    assert {line["outcome"] for line in lines} <= {end, "superseded"}
-    s = tally.summary
-    assert s.records == s.delivered + s.superseded + s.rejected + s.undelivered
-    assert tally._covered == {}
+    assert {line["outcome"] for line in lines} <= {outcome, "superseded"}
+    assert [Failure(**line) for line in lines] == ledger.failures
+    counts = ledger.counts
+    assert counts.records == (
+        counts.delivered + counts.superseded + counts.rejected + counts.undelivered
+    )
+    assert ledger._superseded == {}
 
 
-def test_only_a_long_wait_is_said() -> None:
-    said: list[str] = []
-    tally = Tally()
-    tally.say = said.append
-    tally.waiting(0.7, "busy")
-    tally.waiting(300.2, "the rate limit was reached")
-    assert said == ["waiting 300 s before a request is sent again: the rate limit was reached"]
+def test_a_failure_is_one_line_of_json() -> None:
+    failure = Failure("7", None, "rejected", "unreadable", "not JSON: a “reason”")
+    assert (
+        failure.line()
+        == (
+            '{"event":"7","route":null,"outcome":"rejected","code":"unreadable",'
+            '"reason":"not JSON: a “reason”"}\n'
+        ).encode()
+    )
+
+
+def test_failures_are_kept_only_when_asked_for() -> None:
+    for keep_failures in (False, True):
+        ledger = Ledger(keep_failures=keep_failures)
+        ledger.superseded(record(ADD, [], 1), record(ADD, [], 2))
+        ledger.refused(Rejection("", 3, "unreadable", "not JSON"))
+        assert len(ledger.failures) == len(ledger._superseded) == keep_failures
+
+
+def test_a_finished_run_has_its_counts_and_the_most_frequent_reasons_first() -> None:
+    ledger = Ledger()
+    ledger.refused(Rejection("in", 1, "once", "a"))
+    for number in range(2, 4):
+        ledger.refused(Rejection("in", number, "twice", "b"))
+    report = ledger.close(Counter({("email", "empty"): 1, ("phone", "invalid"): 2}), 1.5)
+    assert list(report.reasons.items()) == [
+        (("rejected", "twice", "b"), 2),
+        (("rejected", "once", "a"), 1),
+    ]
+    assert list(report.dropped) == [("phone", "invalid"), ("email", "empty")]
+    assert (report.counts.rejected, report.counts.identifiers_dropped) == (3, 3)
+    assert report.counts.seconds == 1.5
+    assert not report.complete
+
+    # The report of a finished run stays as it is.
+    ledger.read(5)
+    assert report.counts.events == 0
+
+
+def test_an_interrupted_run_is_not_complete() -> None:
+    assert Ledger().close({}, 0.0).complete
+    assert not Ledger().close({}, 0.0, interrupted=True).complete
+
+
+def test_distinct_reasons_are_capped_and_known_ones_still_counted() -> None:
+    ledger = Ledger()
+    more = MAX_REASONS + 5
+    for number in range(more):
+        ledger.rejected([record(ADD, [], number)], "refused", f"the vendor's word {number}")
+    ledger.rejected([record(ADD, [], more)], "refused", "the vendor's word 0")
+
+    assert len(ledger.reasons) == MAX_REASONS == 1_000
+    assert ledger.reasons["rejected", "refused", "the vendor's word 0"] == 2
+    assert ledger.counts.rejected == more + 1
+
+
+def test_a_report_that_cannot_be_written_does_not_end_the_run() -> None:
+    class Full(io.BytesIO):
+        def write(self, line: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    ledger = Ledger(Full())
+    for number in range(2):
+        ledger.refused(Rejection("in", number, "code", "reason"))
+    report = ledger.close({}, 0.0)
+    assert report.counts.rejected == 2
+    assert report.report_error == "No space left on device"
+
+
+def test_only_a_long_wait_is_told() -> None:
+    lines: list[str] = []
+    ledger = Ledger()
+    ledger.notify = lines.append
+    ledger.waiting(0.7, "busy")
+    ledger.waiting(300.2, "the rate limit was reached")
+    assert lines == ["waiting 300 s before a request is sent again: the rate limit was reached"]

@@ -1,0 +1,73 @@
+"""What a run reports: its counts, why records failed, and one value or NDJSON line for each failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+
+@dataclass(slots=True)
+class Counts:
+    """The counts of a run. `records == delivered + superseded + rejected + undelivered`.
+
+    `bytes` are those of request bodies, `seconds` of wall clock time.
+    """
+
+    events: int = 0
+    records: int = 0
+    delivered: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    undelivered: int = 0
+    skipped: int = 0
+    identifiers_dropped: int = 0
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was rejected or left undelivered."""
+        return not self.rejected and not self.undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event that was not delivered by one route. `route` is None when the event could not be read.
+
+    `outcome`: "rejected" (final), "undelivered" (can be sent again), or "superseded" by a later event that failed.
+    """
+
+    event: str
+    route: str | None
+    outcome: str
+    code: str
+    reason: str
+
+    def line(self) -> bytes:
+        """Return the failure as a line of NDJSON."""
+        return orjson.dumps(self, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a run.
+
+    `reasons` counts failed records by (outcome, code, reason), `dropped` identifier values by (parameter, reason), the
+    most frequent first. `failures` holds every failure if the run was asked to keep them; otherwise it is empty.
+    `interrupted`: the run was ended before its input was. `report_error`: why the report file is cut short, or "".
+    """
+
+    counts: Counts
+    reasons: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    interrupted: bool = False
+    report_error: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was delivered: nothing rejected, left undelivered or interrupted."""
+        return self.counts.complete and not self.interrupted
