@@ -8,104 +8,140 @@ from typing import Any
 
 from connector.definitions.model import Action, AuthConfig, Destination
 
-_KINDS = {"add": "entered", "remove": "left"}
+_EVENT_TYPES = {"add": "entered", "remove": "left"}
 _PERSON = "traits"
 
 
-def starter_connection(destination: Destination) -> dict[str, Any]:
-    """Return a connection with an action that adds and one that removes: of those with the most common address."""
-    paths = Counter(action.path for action in destination.actions.values())
-    common = sorted(destination.actions.values(), key=lambda action: -paths[action.path])
-    first = {action.operation: action for action in reversed(common)}
-    given = {
-        "settings": starter_settings(destination),
-        "credentials": starter_credentials(destination),
-    }
-    return {
-        "destination": destination.id,
-        **{name: values for name, values in given.items() if values},
-        "routes": [
-            starter_route(first[kind], kind=_KINDS[kind]) for kind in _KINDS if kind in first
-        ],
-    }
+def example_connection(destination: Destination) -> dict[str, Any]:
+    """Return a connection with one action that adds and one that removes.
+
+    Both are of those with the most common path.
+    """
+    connection: dict[str, Any] = {"destination": destination.id}
+    settings = example_settings(destination)
+    if settings:
+        connection["settings"] = settings
+    credentials = required_credentials(destination)
+    if credentials:
+        connection["credentials"] = credentials
+
+    routes = []
+    for operation, action in _first_actions(destination).items():
+        routes.append(example_route(action, event_type=_EVENT_TYPES[operation]))
+    connection["routes"] = routes
+    return connection
 
 
-def starter_settings(destination: Destination) -> dict[str, Any]:
-    """Return the settings of the example that have to be given, or differ from their defaults."""
+def _first_actions(destination: Destination) -> dict[str, Action]:
+    """Return the action to show first for each operation."""
+    actions = destination.actions.values()
+    count_of_path = Counter(action.path for action in actions)
+    by_path = sorted(actions, key=lambda action: -count_of_path[action.path])
+
+    first_actions: dict[str, Action] = {}
+    for operation in _EVENT_TYPES:
+        for action in by_path:
+            if action.operation == operation:
+                first_actions[operation] = action
+                break
+    return first_actions
+
+
+def example_settings(destination: Destination) -> dict[str, Any]:
+    """Return the settings of the example that are required, or differ from their defaults."""
     example = destination.example_settings
     settings = {}
-    for name, field in destination.settings.items():
-        if name in example and (field.required or example[name] != field.default):
+    for name, setting in destination.settings.items():
+        if name not in example:
+            continue
+        if setting.required or example[name] != setting.default:
             settings[name] = example[name]
     return settings
 
 
-def starter_credentials(destination: Destination) -> dict[str, Any]:
-    """Return a reference to an environment variable for each credential that is needed."""
-    return _references(destination, optional=False)
+def required_credentials(destination: Destination) -> dict[str, Any]:
+    """Return a reference to an environment variable for each credential that is required."""
+    auth = chosen_auth(destination)
+    return _references(
+        destination, [name for name in auth.credentials if name not in auth.optional]
+    )
 
 
-def unused_credentials(destination: Destination) -> dict[str, Any]:
-    """Return a reference to an environment variable for each credential that may be given too."""
-    return _references(destination, optional=True)
+def optional_credentials(destination: Destination) -> dict[str, Any]:
+    """Return a reference to an environment variable for each credential that may be left out."""
+    auth = chosen_auth(destination)
+    return _references(destination, [name for name in auth.credentials if name in auth.optional])
 
 
-def _references(destination: Destination, *, optional: bool) -> dict[str, Any]:
-    scheme = chosen_scheme(destination)
+def _references(destination: Destination, names: Sequence[str]) -> dict[str, Any]:
     references = {}
-    for name in scheme.credentials:
-        if (name in scheme.optional) == optional:
-            references[name] = {"env": f"{destination.id}_{name}".upper()}
+    for name in names:
+        variable = f"{destination.id}_{name}".upper()
+        references[name] = {"env": variable}
     return references
 
 
-def chosen_scheme(destination: Destination) -> AuthConfig:
+def chosen_auth(destination: Destination) -> AuthConfig:
     """Return the authentication that the example's settings choose."""
     schemes = destination.auth.schemes
     choice = str(destination.example_settings.get(destination.auth.setting, ""))
-    return schemes.get(choice, next(iter(schemes.values())))
+    return schemes.get(choice) or next(iter(schemes.values()))
 
 
-def starter_route(action: Action, *, kind: str = "", fullest: bool = False) -> dict[str, Any]:
-    """Return a route with the parameters of the action's first or fullest example; `kind`: the events that it takes."""
-    when = {"when": f'event.type == "{kind}"'} if kind else {}
-    mapped = {
-        name: {"from": f"{_PERSON}.{name}"} if _varies(action, name) else {"value": value}
-        for name, value in example_parameters(action, fullest=fullest).items()
-    }
-    return {"action": action.id, **when, "map": mapped}
+def example_route(action: Action, *, event_type: str = "", fullest: bool = False) -> dict[str, Any]:
+    """Return a route with the parameters of the action's first or fullest example.
+
+    `event_type`: the events that it takes, "" for all.
+    """
+    sources = {}
+    for name, value in example_parameters(action, fullest=fullest).items():
+        sources[name] = {"from": f"{_PERSON}.{name}"} if _varies(action, name) else {"value": value}
+
+    route: dict[str, Any] = {"action": action.id}
+    if event_type:
+        route["when"] = f'event.type == "{event_type}"'
+    route["map"] = sources
+    return route
 
 
 def _varies(action: Action, name: str) -> bool:
-    """Say whether a parameter differs from person to person, or with time."""
+    """Return whether a parameter differs from person to person, or with time."""
     field = action.parameters.get(name)
     return field is not None and (field.identifier is not None or field.is_moment)
 
 
-def starter_event(action: Action, *, kind: str = "", fullest: bool = False) -> dict[str, Any]:
+def example_event(action: Action, *, event_type: str = "", fullest: bool = False) -> dict[str, Any]:
     """Return an event for the action's route."""
-    found = example_parameters(action, fullest=fullest)
-    person = {name: value for name, value in found.items() if _varies(action, name)}
-    return {**({"type": kind} if kind else {}), _PERSON: person}
+    person = {}
+    for name, value in example_parameters(action, fullest=fullest).items():
+        if _varies(action, name):
+            person[name] = value
+
+    event: dict[str, Any] = {"type": event_type} if event_type else {}
+    event[_PERSON] = person
+    return event
 
 
-def starter_events(destination: Destination) -> Iterator[dict[str, Any]]:
-    """Yield an event for each route of the first connection."""
-    for route in starter_connection(destination)["routes"]:
-        action = destination.actions[route["action"]]
-        yield starter_event(action, kind=_KINDS[action.operation])
+def example_events(destination: Destination) -> Iterator[dict[str, Any]]:
+    """Yield an event for each route of the example connection."""
+    for operation, action in _first_actions(destination).items():
+        yield example_event(action, event_type=_EVENT_TYPES[operation])
 
 
 def example_parameters(action: Action, *, fullest: bool = False) -> dict[str, Any]:
-    """Return the action's first or fullest example, or what is required and an identifier with their own examples."""
+    """Return the action's first or fullest example.
+
+    Without examples it is what is required and the first identifier, with their own examples.
+    """
     examples: Sequence[dict[str, Any]] = action.schema.get("examples", ())
     if examples:
-        chosen = max(examples, key=len) if fullest else examples[0]
-        return dict(chosen)
-    names = [
-        *action.schema.get("required", ()),
-        *(identifier.parameter for identifier in action.identifiers[:1]),
-    ]
+        longest = max(examples, key=len)
+        return dict(longest if fullest else examples[0])
+
+    names = list(action.schema.get("required", ()))
+    if action.identifiers:
+        names.append(action.identifiers[0].parameter)
+
     parameters = {}
     for name in names:
         field = action.parameters.get(name)

@@ -1,6 +1,7 @@
-"""The setup guide of a destination, as Markdown: all that its definition says, for the person who connects it.
+"""The setup guide of a destination, as Markdown: what its definition says, for who connects it.
 
-The layout and the standing texts are in `guide.md.j2`. Every value that goes into it is escaped, unless it is Markdown.
+The layout and the standing texts are in `guide.md.j2`. Every value that goes into it is escaped,
+unless it is Markdown already.
 """
 
 from __future__ import annotations
@@ -15,33 +16,37 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from connector._util.pretty_json import as_written
-from connector.definitions.model import Action, Destination, Field, Limits, ResponseRule
+from connector.definitions.model import (
+    Action,
+    Destination,
+    Field,
+    JsonSchema,
+    Limits,
+    ResponseRule,
+)
+from connector.guide.answer_words import OTHERWISE, then_words
+from connector.guide.auth_words import auth_words, credential_rows
 from connector.guide.example_connection import (
-    starter_connection,
-    starter_event,
-    starter_events,
-    starter_route,
-    unused_credentials,
+    example_connection,
+    example_event,
+    example_events,
+    example_route,
+    optional_credentials,
 )
 from connector.guide.identifier_words import STEP_WORDS, identifier_rules
+from connector.guide.limit_words import limit_table, rate_words
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
-from connector.guide.requests import MOMENT, apart, requests_of
+from connector.guide.parameter_words import sent_words, split_words
+from connector.guide.requests import MOMENT, cannot_share_requests, requests_of
 from connector.guide.sources import sources, tally
-from connector.guide.words import (
-    OTHERWISE,
-    auth_words,
-    credential_rows,
-    limit_table,
-    rate_words,
-    sent_words,
-    split_words,
-    then_words,
-)
 
 Row = Sequence[object]
 
 # A paragraph that says at its beginning what it is about, such as "Before you start: …".
 _HEADED = re.compile(r"([A-Z]\w*(?: \w+){0,3}): (?=\S)")
+
+# YAML is not wrapped.
+_UNBROKEN = 10_000
 
 
 def guide(destination: Destination) -> str:
@@ -63,9 +68,10 @@ def _destination(destination: Destination) -> dict[str, Any]:
     """Return what the template shows."""
     actions = destination.actions.values()
     intro, chapters = _chapters(destination.description)
-    usual, caps = destination.limits.defaults, destination.limits.caps
-    found = sources(destination)
-    connection, events = starter_connection(destination), list(starter_events(destination))
+    connection = example_connection(destination)
+    events = list(example_events(destination))
+    source_rows = sources(destination)
+
     return {
         "title": destination.title,
         "intro": intro,
@@ -73,46 +79,57 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "api": destination.api,
         "base_url": destination.base_url_template,
         "docs": destination.docs,
-        "limits": limit_table(usual.over(caps), caps, groups=_grouped(actions)),
+        "limits": _limits(destination),
         "capped": any(action.caps != Limits() for action in actions),
         "rates": [rate_words(rate) for rate in destination.rates],
-        "settings": [
-            [*_about(setting, destination.schema)] for setting in destination.settings.values()
-        ],
+        "settings": _settings(destination),
         "schemes": list(_schemes(destination)),
         "connection": _yaml(connection),
-        "unused": codes(
-            f"{name}: {{env: {ref['env']}}}"
-            for name, ref in unused_credentials(destination).items()
-        ),
+        "unused": _optional_credentials(destination),
         "events": block("\n".join(map(_json, events)), "json"),
         "splits": any(action.split for action in actions),
-        "apart": apart(destination, connection["routes"], events),
+        "apart": cannot_share_requests(destination, connection["routes"], events),
         "moment": MOMENT,
-        "overview": [[code(a.id), a.title, a.operation, a.description] for a in actions],
+        "overview": _overview(destination),
         "actions": [_action(destination, action) for action in actions],
         "steps": list(_steps(actions)),
         "answers": list(_answers(destination.responses)),
         "otherwise": OTHERWISE,
-        "tally": tally(found),
-        "sources": found,
+        "tally": tally(source_rows),
+        "sources": source_rows,
     }
 
 
 def _chapters(description: str) -> tuple[str, list[tuple[str, list[str]]]]:
     """Return the first paragraph, and the others under their headings."""
-    intro, *rest = [line.strip() for line in description.split("\n") if line.strip()] or [""]
+    lines = [line.strip() for line in description.split("\n") if line.strip()]
+    intro, *paragraphs = lines or [""]
+
     chapters: list[tuple[str, list[str]]] = []
-    for paragraph in rest:
+    for paragraph in paragraphs:
         headed = _HEADED.match(paragraph)
         if headed:
             text = paragraph[headed.end() :]
             chapters.append((headed[1], [text[:1].upper() + text[1:]]))
         elif chapters:
-            chapters[-1][1].append(paragraph)
+            _, texts = chapters[-1]
+            texts.append(paragraph)
         else:
             chapters.append(("How it works", [paragraph]))
     return intro, chapters
+
+
+def _limits(destination: Destination) -> Markdown:
+    caps = destination.limits.caps
+    defaults = destination.limits.defaults.over(caps)
+    return limit_table(defaults, caps, groups=_has_groups(destination.actions.values()))
+
+
+def _settings(destination: Destination) -> list[Row]:
+    rows: list[Row] = []
+    for setting in destination.settings.values():
+        rows.append(_field_cells(setting, destination.schema))
+    return rows
 
 
 def _schemes(destination: Destination) -> Iterator[dict[str, Any]]:
@@ -125,20 +142,30 @@ def _schemes(destination: Destination) -> Iterator[dict[str, Any]]:
         }
 
 
+def _optional_credentials(destination: Destination) -> Markdown:
+    references = optional_credentials(destination).items()
+    return codes(f"{name}: {{env: {reference['env']}}}" for name, reference in references)
+
+
+def _overview(destination: Destination) -> list[Row]:
+    rows: list[Row] = []
+    for action in destination.actions.values():
+        rows.append([code(action.id), action.title, action.operation, action.description])
+    return rows
+
+
 def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    route = starter_route(action, fullest=True)
-    event = starter_event(action, fullest=True)
+    route = example_route(action, fullest=True)
+    event = example_event(action, fullest=True)
+    url = destination.base_url_template + action.path
     return {
         "id": code(action.id),
         "title": action.title,
         "description": action.description,
         "operation": action.operation,
-        "request": code(f"{action.method} {destination.base_url_template}{action.path}"),
+        "request": code(f"{action.method} {url}"),
         "remarks": list(_remarks(action)),
-        "parameters": [
-            [*_about(parameter, action.schema), sent_words(destination, action, parameter.name)]
-            for parameter in action.parameters.values()
-        ],
+        "parameters": _parameters(destination, action),
         "identifiers": list(_identifiers(action)),
         "checks": [[code(check.code), check.message] for check in action.checks],
         "limits": _own_limits(destination, action),
@@ -149,51 +176,63 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
     }
 
 
+def _parameters(destination: Destination, action: Action) -> list[Row]:
+    rows: list[Row] = []
+    for parameter in action.parameters.values():
+        sent = sent_words(destination, action, parameter.name)
+        rows.append([*_field_cells(parameter, action.schema), sent])
+    return rows
+
+
 def _remarks(action: Action) -> Iterator[str]:
     for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
-        alternatives = [
-            codes(one["required"], " and ") for one in _alternatives(action.schema, keyword)
-        ]
+        alternatives = _alternatives(action.schema, keyword)
         if len(alternatives) > 1:
-            yield Markdown(f"{words} of: {', '.join(alternatives)}")
+            sets = [codes(names, " and ") for names in alternatives]
+            yield Markdown(f"{words} of: {', '.join(sets)}")
     if action.audience:
         yield Markdown(f"Audience: {code(action.audience)}")
     if action.split:
         yield from split_words(action.split)
 
 
-def _alternatives(schema: Mapping[str, Any], keyword: str) -> list[Mapping[str, Any]]:
+def _alternatives(schema: JsonSchema, keyword: str) -> list[Sequence[str]]:
     """Return the sets of parameters of which one is needed."""
-    return [one for one in schema.get(keyword, ()) if "required" in one]
+    alternatives = schema.get(keyword, ())
+    return [part["required"] for part in alternatives if "required" in part]
 
 
-def _required(schema: Mapping[str, Any]) -> set[str]:
+def _required(schema: JsonSchema) -> set[str]:
     """Return what is always needed: also what the only alternative names."""
-    only = [
-        found[0] for kind in ("anyOf", "oneOf") if len(found := _alternatives(schema, kind)) == 1
-    ]
-    return {name for one in (schema, *only) for name in one.get("required", ())}
+    names = set(schema.get("required", ()))
+    for keyword in ("anyOf", "oneOf"):
+        alternatives = _alternatives(schema, keyword)
+        if len(alternatives) == 1:
+            names.update(alternatives[0])
+    return names
 
 
 def _own_limits(destination: Destination, action: Action) -> Markdown:
     """Return the limits of an action that has some of its own."""
     if action.own_limits in (None, destination.limits):
         return Markdown()
-    return limit_table(action.default_limits, action.caps, groups=_grouped([action]))
+    return limit_table(action.default_limits, action.caps, groups=_has_groups([action]))
 
 
-def _grouped(actions: Iterable[Action]) -> bool:
-    """Say whether records are grouped in some request."""
+def _has_groups(actions: Iterable[Action]) -> bool:
+    """Return whether records are grouped in some request."""
     return any(action.group for action in actions)
 
 
-def _about(field: Field, schema: Mapping[str, Any]) -> Iterator[object]:
-    """Yield name, title, description, whether it is required, and an example of a setting or parameter."""
-    yield code(field.name)
-    yield field.title
-    yield Markdown(" ".join(_described(field)))
-    yield "yes" if field.name in _required(schema) else "no"
-    yield codes(map(as_written, field.examples[:2]))
+def _field_cells(field: Field, schema: JsonSchema) -> list[object]:
+    """Return name, title, description, whether it is required, and an example."""
+    return [
+        code(field.name),
+        field.title,
+        Markdown(" ".join(_described(field))),
+        "yes" if field.name in _required(schema) else "no",
+        codes(map(as_written, field.examples[:2])),
+    ]
 
 
 def _described(field: Field) -> Iterator[str]:
@@ -207,49 +246,47 @@ def _described(field: Field) -> Iterator[str]:
 
 
 def _identifiers(action: Action) -> Iterator[Row]:
+    """Yield a row for each example of an identifier; only the first one says the rule."""
     for rule in identifier_rules(action):
         steps = codes(rule["steps"], " → ")
-        first: list[object] = [code(rule["parameter"]), steps, _hashed(rule), code(rule["wire"])]
+        cells: list[object] = [code(rule["parameter"]), steps, _hashed(rule), code(rule["wire"])]
         for example in rule["examples"] or [{"in": "", "out": ""}]:
-            becomes = (
-                code(example["out"])
-                if example["out"] is not None
-                else f"dropped: {example['dropped']}"
-            )
-            yield [*first, code(as_written(example["in"])), becomes]
-            first = [""] * len(first)
+            yield [*cells, code(as_written(example["in"])), _becomes(example)]
+            cells = [""] * len(cells)
+
+
+def _becomes(example: Mapping[str, Any]) -> str:
+    if example["out"] is None:
+        return f"dropped: {example['dropped']}"
+    return code(example["out"])
 
 
 def _hashed(rule: Mapping[str, Any]) -> str:
-    if rule["hash"] == "none":
+    name, prehashed = rule["hash"], rule["prehashed"]
+    if name == "none":
         return "not hashed"
-    if isinstance(rule["prehashed"], dict):
-        return Markdown(
-            f"{prose(rule['hash'])}, with {code(rule['prehashed']['flag'])} a digest already"
-        )
-    words = {True: "a {} digest already", "auto": "{}, unless it is a digest already", False: "{}"}
-    return words[rule["prehashed"]].format(rule["hash"])
+    if isinstance(prehashed, dict):
+        return Markdown(f"{prose(name)}, with {code(prehashed['flag'])} a digest already")
+    if prehashed == "auto":
+        return f"{name}, unless it is a digest already"
+    return f"a {name} digest already" if prehashed else str(name)
 
 
 def _answers(rules: Iterable[ResponseRule]) -> Iterator[Row]:
     for rule in rules:
-        yield [
-            code(rule.when),
-            then_words(rule),
-            code(rule.code),
-            rule.reason,
-        ]
+        yield [code(rule.when), then_words(rule), code(rule.code), rule.reason]
 
 
 def _steps(actions: Iterable[Action]) -> Iterator[Row]:
     """Yield the steps that are used, with what they do."""
-    used = {
-        name
-        for action in actions
-        for identifier in action.identifiers
-        for name, _ in identifier.normalize
-    }
-    yield from ([code(name), words] for name, words in STEP_WORDS.items() if name in used)
+    used: set[str] = set()
+    for action in actions:
+        for identifier in action.identifiers:
+            used.update(name for name, _ in identifier.normalize)
+
+    for name, words in STEP_WORDS.items():
+        if name in used:
+            yield [code(name), words]
 
 
 def _yaml(document: Mapping[str, Any]) -> Markdown:
@@ -262,9 +299,6 @@ def _yaml(document: Mapping[str, Any]) -> Markdown:
         indent=2,
     )
     return block(text, "yaml")
-
-
-_UNBROKEN = 10_000
 
 
 def _json(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from connector.definitions.model import Action, Identifier
@@ -27,61 +27,65 @@ STEP_WORDS = {
 
 
 def identifier_rules(action: Action) -> list[dict[str, Any]]:
-    """Return what is done to each identifier of an action, with each example and what it becomes."""
-    return [
-        {
+    """Return what is done to each identifier of an action, with examples and what they become."""
+    rules = []
+    for identifier in action.identifiers:
+        examples = action.parameters[identifier.parameter].examples
+        rule = {
             "parameter": identifier.parameter,
             "wire": identifier.wire,
             "steps": steps(identifier),
             "hash": identifier.hash,
             "prehashed": {"flag": identifier.flag} if identifier.flag else identifier.prehashed,
             "alone": identifier.alone,
-            "examples": list(
-                _examples(identifier, action.parameters[identifier.parameter].examples)
-            ),
+            "examples": list(_examples(identifier, examples)),
         }
-        for identifier in action.identifiers
-    ]
+        rules.append(rule)
+    return rules
 
 
 def steps(identifier: Identifier) -> list[str]:
-    """Return the normalising steps, each with its argument."""
-    return [f"{name} {_argument(argument)}".strip() for name, argument in identifier.normalize]
+    """Return the normaliser steps, each with its argument."""
+    words = []
+    for name, argument in identifier.normalize:
+        words.append(f"{name} {_argument_words(argument)}".strip())
+    return words
 
 
-def _argument(argument: Any) -> str:
+def _argument_words(argument: Any) -> str:
     if isinstance(argument, list | tuple):
         return ", ".join(map(str, argument))
     return "" if argument is True else str(argument)
 
 
-def _examples(identifier: Identifier, examples: Any) -> Iterator[dict[str, Any]]:
+def _examples(identifier: Identifier, examples: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for example in examples:
-        for value in example if isinstance(example, list) else [example]:
-            cell = _identified(identifier, value)
+        values = example if isinstance(example, list) else [example]
+        for value in values:
+            cell = _cell_of(identifier, value)
             if isinstance(cell, Dropped):
                 yield {"in": value, "out": None, "dropped": REASONS[cell.reason]}
             elif cell is not None:
                 yield {"in": value, "out": cell}
 
 
-def _identified(identifier: Identifier, value: Any) -> Cell:
+def _cell_of(identifier: Identifier, value: Any) -> Cell:
+    """Return what an example becomes; it may be the digest that goes with the flag."""
     cell = column(identifier, prehashed=identifier.prehashed)([value])[0]
-    if identifier.flag and isinstance(cell, Dropped):
-        # an example may show the value that goes with the flag
-        given = column(identifier, prehashed=True)([value])[0]
-        return cell if isinstance(given, Dropped) else given
-    return cell
+    if not identifier.flag or not isinstance(cell, Dropped):
+        return cell
+    as_digest = column(identifier, prehashed=True)([value])[0]
+    return cell if isinstance(as_digest, Dropped) else as_digest
 
 
 def rule_in_words(identifier: Identifier) -> str:
     """Return what is done to a value, in order."""
-    done = steps(identifier)
+    stages = steps(identifier)
     if identifier.hash == "none":
-        done.append("not hashed")
+        stages.append("not hashed")
     elif identifier.prehashed is not True:
-        done.append(identifier.hash)
-    return "; ".join([" → ".join(done), *_notes(identifier)])
+        stages.append(identifier.hash)
+    return "; ".join([" → ".join(stages), *_notes(identifier)])
 
 
 def _notes(identifier: Identifier) -> Iterator[str]:
@@ -95,10 +99,10 @@ def _notes(identifier: Identifier) -> Iterator[str]:
         yield "not enough alone"
 
 
-def notes(identifiers: tuple[Identifier, ...]) -> list[str]:
-    """Return what is to be noted of some identifiers, each note once with all whom it concerns."""
-    found: dict[str, list[str]] = {}
+def notes(identifiers: Sequence[Identifier]) -> list[str]:
+    """Return what to note of some identifiers, each note once with all the parameters."""
+    parameters_of: dict[str, list[str]] = {}
     for identifier in identifiers:
         for note in _notes(identifier):
-            found.setdefault(note, []).append(identifier.parameter)
-    return [f"{', '.join(names)}: {note}" for note, names in found.items()]
+            parameters_of.setdefault(note, []).append(identifier.parameter)
+    return [f"{', '.join(names)}: {note}" for note, names in parameters_of.items()]

@@ -15,11 +15,10 @@ class Markdown(str):
     __slots__ = ()
 
 
-# White space and control characters, which would end a line or a cell; halves of surrogate pairs cannot be written.
+# White space and control characters, which would end a line or a cell; halves of surrogate pairs
+# cannot be written.
 _GAP = re.compile("[\x00-\x20\x7f\x85\u2028\u2029\ud800-\udfff]+")
-_ADDRESS = re.compile(
-    r"(https?://[A-Za-z0-9](?:[A-Za-z0-9./_~:?#@!$&'()+,;=%-]*[A-Za-z0-9/_~#=+-])?)"
-)
+_URL = re.compile(r"(https?://[A-Za-z0-9](?:[A-Za-z0-9./_~:?#@!$&'()+,;=%-]*[A-Za-z0-9/_~#=+-])?)")
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*\[\]<|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|&(?=[#A-Za-z]))")
 # What begins a list, a quotation or a heading.
@@ -27,49 +26,70 @@ _BLOCK = re.compile(r"^(?:(?=[-+#>])|(\d{1,9})(?=[.)](?: |$)))")
 
 
 def prose(text: object) -> Markdown:
-    """Return a text that is shown as it is; white space becomes one blank, https addresses become links."""
+    """Return a text that is shown as it is.
+
+    White space becomes one blank, https addresses become links.
+    """
     if isinstance(text, Markdown):
         return text
-    plain, *rest = _ADDRESS.split(_GAP.sub(" ", str(text)).strip())
-    first = _BLOCK.sub(lambda match: (match[1] or "") + "\\", _MARKUP.sub(r"\\\1", plain))
-    links = (
-        f"<{part}>" if place % 2 == 0 else _MARKUP.sub(r"\\\1", part)
-        for place, part in enumerate(rest)
-    )
-    return Markdown("".join([first, *links]))
+
+    # every other part is a URL
+    plain, *rest = _URL.split(_GAP.sub(" ", str(text)).strip())
+    parts = [_BLOCK.sub(_escape_block, _escape(plain))]
+    for index, part in enumerate(rest):
+        is_url = index % 2 == 0
+        parts.append(f"<{part}>" if is_url else _escape(part))
+    return Markdown("".join(parts))
+
+
+def _escape(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def _escape_block(match: re.Match[str]) -> str:
+    number = match[1] or ""
+    return number + "\\"
 
 
 def code(text: object) -> Markdown:
     """Return a text as code; of white space, one blank stays."""
-    shown = _GAP.sub(" ", str(text))
-    if not shown.strip():
+    line = _GAP.sub(" ", str(text))
+    if not line.strip():
         return Markdown()
-    ticks = "`" * (_longest(shown) + 1)
-    edge = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""
-    return Markdown(f"{ticks}{edge}{shown}{edge}{ticks}".replace("|", r"\|"))
+
+    ticks = "`" * (_longest_run_of_ticks(line) + 1)
+    needs_blank = line.startswith(("`", " ")) or line.endswith(("`", " "))
+    edge = " " if needs_blank else ""
+    return Markdown(f"{ticks}{edge}{line}{edge}{ticks}".replace("|", r"\|"))
 
 
-def codes(texts: Iterable[object], joined: str = ", ") -> Markdown:
+def codes(texts: Iterable[object], separator: str = ", ") -> Markdown:
     """Return several texts as code."""
-    return Markdown(joined.join(code(text) for text in texts))
+    return Markdown(separator.join(map(code, texts)))
 
 
 def block(text: str, language: str) -> Markdown:
     """Return lines of code."""
-    fence = "`" * max(3, _longest(text) + 1)
+    fence = "`" * max(3, _longest_run_of_ticks(text) + 1)
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 
 def table(rows: Iterable[Sequence[object]], *head: str) -> Markdown:
-    """Return a table; each row has a cell for each word of its head. What is no Markdown is taken as prose."""
-    lines: list[Sequence[str]] = [head, ["---"] * len(head)]
+    """Return a table; each row has a cell for each word of its head.
+
+    What is no Markdown is taken as prose. Raises ValueError for a row of another length.
+    """
+    lines = [_table_line(head), _table_line(["---"] * len(head))]
     for row in rows:
         if len(row) != len(head):
             raise ValueError(f"a row of {len(row)} cells under a head of {len(head)}")
-        lines.append([prose(cell) for cell in row])
-    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        lines.append(_table_line([prose(cell) for cell in row]))
+    return Markdown("\n".join(lines))
 
 
-def _longest(text: str) -> int:
-    """Return the length of the longest run of backticks."""
+def _table_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _longest_run_of_ticks(text: str) -> int:
     return max(map(len, re.findall("`+", text)), default=0)

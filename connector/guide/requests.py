@@ -26,35 +26,49 @@ _UNUSABLE = (DefinitionError, ValueError, OSError, KeyError)
 def requests_of(
     destination: Destination, route: Mapping[str, Any], event: Mapping[str, Any]
 ) -> list[Markdown]:
-    """Return the requests of an event, each as a block; none when the definition cannot make them (lint says why)."""
+    """Return the requests of an event, each as a block.
+
+    There are none when the definition cannot make them; lint says why.
+    """
+    now = times.to_epoch(MOMENT)
+    batcher = Batcher()
+    blocks = []
     try:
         pipeline = _pipeline(destination, [route])
-        batcher = Batcher()
         batches = [*batcher.take(_records(pipeline, [event])), *batcher.flush()]
-        return [_shown(pipeline.build(batch, times.to_epoch(MOMENT))) for batch in batches]
+        for batch in batches:
+            blocks.append(_request_block(pipeline.build(batch, now)))
     except _UNUSABLE:
         return []
+    return blocks
 
 
-def apart(
+def cannot_share_requests(
     destination: Destination,
     routes: Sequence[Mapping[str, Any]],
     events: Sequence[Mapping[str, Any]],
 ) -> bool:
-    """Say whether events of two operations on one audience cannot share a request."""
+    """Return whether events of two operations on one audience cannot share a request."""
     try:
-        targets = [record.target for record in _records(_pipeline(destination, routes), events)]
+        records = _records(_pipeline(destination, routes), events)
     except _UNUSABLE:
         return False
-    return any(
-        one.operation != other.operation and one.lane == other.lane and one.key != other.key
-        for one, other in combinations(targets, 2)
-    )
+
+    for one, other in combinations([record.target for record in records], 2):
+        if one.lane == other.lane and one.operation != other.operation and one.key != other.key:
+            return True
+    return False
 
 
 def _pipeline(destination: Destination, routes: Sequence[Mapping[str, Any]]) -> Pipeline:
     """Return the pipeline of a connection with the example's settings."""
     settings = destination.example_settings
+    typed_routes = []
+    for route in routes:
+        action = destination.actions[route["action"]]
+        mappings = field_mappings(route["map"])
+        typed_routes.append(Route(action.id, action, route.get("when"), mappings))
+
     connection = Connection(
         file="",
         destination=destination,
@@ -63,26 +77,22 @@ def _pipeline(destination: Destination, routes: Sequence[Mapping[str, Any]]) -> 
         base_url=destination.base_url(settings),
         limits=Limits(),
         event_id=None,
-        routes=tuple(
-            Route(
-                route["action"],
-                destination.actions[route["action"]],
-                route.get("when"),
-                field_mappings(route["map"]),
-            )
-            for route in routes
-        ),
+        routes=tuple(typed_routes),
     )
     return Pipeline(connection)
 
 
 def _records(pipeline: Pipeline, events: Sequence[Mapping[str, Any]]) -> list[Record]:
-    rows = [Event(place, dict(event)) for place, event in enumerate(events, 1)]
-    return [
-        one for one in pipeline.prepare(rows, times.to_epoch(MOMENT)) if isinstance(one, Record)
-    ]
+    chunk = []
+    for position, event in enumerate(events, 1):
+        chunk.append(Event(position, dict(event)))
+    prepared = pipeline.prepare(chunk, times.to_epoch(MOMENT))
+    return [one for one in prepared if isinstance(one, Record)]
 
 
-def _shown(request: Request) -> Markdown:
-    headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
-    return block(f"{request.method} {request.url}\n{headers}\n{pretty(request.body)}", "http")
+def _request_block(request: Request) -> Markdown:
+    lines = [f"{request.method} {request.url}"]
+    for name, value in request.headers.items():
+        lines.append(f"{name}: {value}")
+    lines += ["", pretty(request.body)]
+    return block("\n".join(lines), "http")

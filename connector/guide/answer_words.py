@@ -1,0 +1,55 @@
+"""What becomes of a request, in words, by the vendor's answer."""
+
+from __future__ import annotations
+
+from connector.definitions.model import ResponseRule
+from connector.guide.limit_words import span_words
+
+OTHERWISE = (
+    "An answer that fits no row: 2xx counts as delivered; 401, 3xx and 501 stop; 400, 413 and 422 are halved and sent "
+    "again until the records at fault are alone; 408, 425, 429, other 5xx and a lost connection are sent again later; "
+    "any other 4xx is rejected."
+)
+
+_NAMED = {"group": "groups of records", "item": "records", "value": "identifiers"}
+
+
+def then_words(rule: ResponseRule) -> str:
+    """Return what a rule leads to."""
+    if rule.then == "delivered":
+        return _delivered(rule)
+    if rule.then == "reject":
+        return _rejected(rule)
+    if rule.then == "retry":
+        return _retried(rule)
+    if rule.then == "bisect":
+        return "Halved and sent again, until the records at fault are alone; these are rejected."
+    return "Stopped: nothing more is sent to this audience; its records are left undelivered."
+
+
+def _delivered(rule: ResponseRule) -> str:
+    if not rule.each:
+        return "Delivered."
+    return f"Delivered, but {_named(rule)} are rejected{_later(rule)}."
+
+
+def _rejected(rule: ResponseRule) -> str:
+    if not rule.each:
+        return "Rejected."
+    return f"Rejected are {_named(rule)}{_later(rule)}; the others are sent again."
+
+
+def _named(rule: ResponseRule) -> str:
+    return f"the {_NAMED[rule.by]} that it names"
+
+
+def _later(rule: ResponseRule) -> str:
+    return ", or sent again later where it says so" if rule.later else ""
+
+
+def _retried(rule: ResponseRule) -> str:
+    if rule.at:
+        return "Sent again later, not before the time that it names."
+    if rule.after is not None:
+        return f"Sent again later, after {span_words(rule.after)} unless it says when."
+    return "Sent again later."

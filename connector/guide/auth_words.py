@@ -1,0 +1,62 @@
+"""Authentication in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from connector.auth.schemes import scheme_of
+from connector.definitions.model import AuthConfig, BodySignature
+from connector.guide.markdown import Markdown, code, prose
+
+_ROTATION = (
+    "A new refresh token in an answer (some vendors rotate them) is used until the run ends, "
+    "and not kept: where the old one then ends, the next run needs a fresh one."
+)
+
+
+def auth_words(auth: AuthConfig) -> Markdown:
+    """Return how requests are authenticated."""
+    sentences: list[str] = [prose(scheme_of(auth).DESCRIPTION)]
+    if auth.key_name:
+        after = f", after {code(auth.key_prefix)}" if auth.key_prefix else ""
+        where = f"in the {prose(auth.key_in)}, as {code(auth.key_name)}{after}"
+        sentences.append(f"The key stands {where}.")
+    if auth.grant:
+        sentences.append(f"The grant is {code(auth.grant)}.")
+    if auth.token_url:
+        sentences.append(f"Tokens come from {code(auth.token_url)}.")
+    if auth.scope:
+        sentences.append(f"The scope is {code(auth.scope)}.")
+    if auth.grant == "refresh_token":
+        sentences.append(_ROTATION)
+    for signature in auth.body_signatures:
+        sentences.append(_signature_words(auth, signature))
+    return Markdown(" ".join(sentences))
+
+
+def _signature_words(auth: AuthConfig, signature: BodySignature) -> str:
+    words = f"The body is signed ({prose(signature.hash)}) in the header {code(signature.header)}"
+    if signature.credential in auth.optional:
+        words += f", when there is a {code(signature.credential)}"
+    return words + "."
+
+
+def credential_rows(auth: AuthConfig) -> list[Sequence[object]]:
+    """Return a row for each credential: its name, whether it is required, what it is for."""
+    purposes: dict[str, str] = dict(scheme_of(auth).CREDENTIALS)
+    if auth.key_name:
+        where = f"in the {prose(auth.key_in)} as {code(auth.key_name)}"
+        purposes["api_key"] = Markdown(f"the key, {where}")
+    for header, credential in auth.headers.items():
+        purpose = f"in the header {code(header)}"
+        if credential in purposes:
+            purpose = f"{purposes[credential]}; {purpose}"
+        purposes[credential] = Markdown(purpose)
+    for signature in auth.body_signatures:
+        purposes[signature.credential] = Markdown("signs the body")
+
+    rows: list[Sequence[object]] = []
+    for name in auth.credentials:
+        required = "no" if name in auth.optional else "yes"
+        rows.append([code(name), required, purposes.get(name, "")])
+    return rows
