@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from connector.connection.mapping import compile_path, compile_source, compile_when
 from connector.connection.model import field_mapping
-from connector.connection.secrets import missing
+from connector.connection.secrets import REFERENCE_HINT, missing
 from connector.connection.urls import Purpose, address_problem
 from connector.definitions.coercion import ParameterError, compile_parameter
-from connector.definitions.headers import (
-    NOT_IN_CONNECTIONS,
-    is_header,
-    names_a_secret,
-)
+from connector.definitions.headers import NOT_IN_CONNECTIONS, is_header, names_a_secret
 from connector.definitions.model import Action, AuthConfig, Destination, Field
 from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
@@ -22,6 +18,18 @@ from connector.errors import Problem, nearest
 from connector.templating.expressions import SYNTAX, ExpressionError
 
 Document = Mapping[str, Any]
+
+
+class Finding(NamedTuple):
+    """A problem of the file that is checked."""
+
+    code: str
+    pointer: str
+    message: str
+    hint: str = ""
+
+
+Findings = Iterator[Finding]
 
 
 def route_name(index: int, route: Document) -> str:
@@ -44,7 +52,12 @@ class Rules:
         self.settings.update(document.get("settings", {}))
 
     def problems(self) -> Iterator[Problem]:
-        """Yield every problem; later rules use the settings as the first one leaves them."""
+        """Yield every problem, in the order of the rules."""
+        for finding in self._findings():
+            yield Problem(finding.code, self._file, *finding[1:])
+
+    def _findings(self) -> Findings:
+        # first, as the other rules use the coerced settings
         yield from self._check_settings()
         yield from self._check_credentials()
         yield from self._check_base_url()
@@ -55,17 +68,14 @@ class Rules:
         for index, route in enumerate(self._document["routes"]):
             yield from self._check_route(f"/routes/{index}", route)
 
-    def _problem(self, code: str, pointer: str, message: str, hint: str = "") -> Problem:
-        return Problem(code, self._file, pointer, message, hint)
-
     # --- settings ---
 
-    def _check_settings(self) -> Iterator[Problem]:
+    def _check_settings(self) -> Findings:
         known = self._destination.settings
         for name in self._destination.schema.get("required", ()):
             if name not in self.settings:
                 description = known[name].description if name in known else ""
-                yield self._problem("C202", "/settings", f"missing setting '{name}'", description)
+                yield Finding("C202", "/settings", f"missing setting '{name}'", description)
 
         for name, value in self.settings.items():
             if name in known:
@@ -73,29 +83,29 @@ class Rules:
             else:
                 pointer = f"/settings/{name}"
                 message = f"unknown setting '{name}'"
-                yield self._problem("C202", pointer, message, nearest(name, known))
+                yield Finding("C202", pointer, message, nearest(name, known))
 
-    def _check_setting(self, field: Field, value: Any) -> Iterator[Problem]:
+    def _check_setting(self, field: Field, value: Any) -> Findings:
         try:
             coerced = compile_parameter(field.name, field.schema)(value)
         except ParameterError as error:
             pointer = f"/settings/{field.name}"
-            yield self._problem("C202", pointer, str(error), _allowed_values(field))
+            yield Finding("C202", pointer, str(error), _allowed_values(field))
             return
         self.settings[field.name] = coerced
         if field.name == self._destination.more_headers:
             yield from self._check_headers(field.name)
 
-    def _check_headers(self, setting: str) -> Iterator[Problem]:
+    def _check_headers(self, setting: str) -> Findings:
         """Check the setting whose members are further headers."""
         for name, text in self.settings[setting].items():
             message, hint = _header_problem(name, text)
             if message:
-                yield self._problem("C202", f"/settings/{setting}/{name}", message, hint)
+                yield Finding("C202", f"/settings/{setting}/{name}", message, hint)
 
     # --- credentials and addresses ---
 
-    def _check_credentials(self) -> Iterator[Problem]:
+    def _check_credentials(self) -> Findings:
         auth = self._auth(self._destination.auth.chosen)
         if auth is None or "credentials" not in self._document:
             return
@@ -104,8 +114,10 @@ class Rules:
             if name not in auth.credentials:
                 pointer = f"/credentials/{name}"
                 message = f"unknown credential '{name}'"
-                yield self._problem("C204", pointer, message, nearest(name, auth.credentials))
-        yield from missing(auth, credentials, self._file)
+                yield Finding("C204", pointer, message, nearest(name, auth.credentials))
+        for name in missing(auth, credentials):
+            message = f"missing credential '{name}'"
+            yield Finding("C204", "/credentials", message, REFERENCE_HINT)
 
     def _auth(self, choose: Callable[[Mapping[str, Any]], AuthConfig]) -> AuthConfig | None:
         """Return the auth of these settings, None when one of them is wrong, as reported there."""
@@ -114,11 +126,11 @@ class Rules:
         except (LookupError, ValueError):
             return None
 
-    def _check_base_url(self) -> Iterator[Problem]:
+    def _check_base_url(self) -> Findings:
         if "base_url" in self._document:
             message, hint = address_problem(self._document["base_url"], Purpose.BASE)
             if message:
-                yield self._problem("C205", "/base_url", message, hint)
+                yield Finding("C205", "/base_url", message, hint)
             return
 
         template = self._destination.base_url_template
@@ -132,16 +144,16 @@ class Rules:
         if message and names:
             if template != f"{{{names[0]}}}":
                 hint = f"it becomes a part of {template}"
-            yield self._problem("C205", f"/settings/{names[0]}", message, hint)
+            yield Finding("C205", f"/settings/{names[0]}", message, hint)
         elif message:
-            yield self._problem("C205", "/base_url", message, hint)
+            yield Finding("C205", "/base_url", message, hint)
 
-    def _check_token_url(self) -> Iterator[Problem]:
+    def _check_token_url(self) -> Findings:
         auth = self._auth(self._destination.auth.chosen)
         own_url = self._document.get("token_url")
         if own_url and auth and not auth.token_url:
             message = "no access token is used here"
-            yield self._problem("C217", "/token_url", message, "remove it")
+            yield Finding("C217", "/token_url", message, "remove it")
 
         names = placeholders(auth.token_url if auth else "")
         required = self._destination.schema.get("required", ())
@@ -149,7 +161,7 @@ class Rules:
             # a required one is reported with the settings
             if name not in self.settings and name not in required:
                 message = f"missing setting '{name}'"
-                yield self._problem("C202", "/settings", message, "it is a part of token_url")
+                yield Finding("C202", "/settings", message, "it is a part of token_url")
 
         filled_auth = self._auth(self._destination.auth_of)
         url = own_url or (filled_auth.token_url if filled_auth else "")
@@ -158,15 +170,15 @@ class Rules:
         message, hint = address_problem(url, Purpose.TOKEN)
         if message:
             pointer = f"/settings/{names[0]}" if names and not own_url else "/token_url"
-            yield self._problem("C205", pointer, message, hint)
+            yield Finding("C205", pointer, message, hint)
 
     # --- limits, event ids ---
 
-    def _check_limits(self) -> Iterator[Problem]:
+    def _check_limits(self) -> Findings:
         try:
             limits = read_limits(self._document.get("limits", {}))
         except ValueError as error:
-            yield self._problem("C206", "/limits", f"a limit {error}")
+            yield Finding("C206", "/limits", f"a limit {error}")
             return
 
         # the lowest cap of all actions in use, by limit
@@ -181,31 +193,31 @@ class Rules:
 
         for name, (cap, action_id) in lowest.items():
             message = f"is above the vendor's cap of {cap:,} for {action_id}"
-            yield self._problem("C206", f"/limits/{name}", message, f"allowed: at most {cap}")
+            yield Finding("C206", f"/limits/{name}", message, f"allowed: at most {cap}")
 
-    def _check_event_id(self) -> Iterator[Problem]:
+    def _check_event_id(self) -> Findings:
         if "event_id" in self._document:
             path = self._document["event_id"]
             yield from self._compile("C211", "/event_id", lambda: compile_path(path))
 
     # --- routes ---
 
-    def _check_route_names(self) -> Iterator[Problem]:
+    def _check_route_names(self) -> Findings:
         seen: set[str] = set()
         for index, route in enumerate(self._document["routes"]):
             name = route_name(index, route)
             if name in seen:
                 message = f"duplicate route name '{name}'"
                 hint = "give every route a name of its own"
-                yield self._problem("C214", f"/routes/{index}/name", message, hint)
+                yield Finding("C214", f"/routes/{index}/name", message, hint)
             seen.add(name)
 
-    def _check_route(self, pointer: str, route: Document) -> Iterator[Problem]:
+    def _check_route(self, pointer: str, route: Document) -> Findings:
         actions = self._destination.actions
         name = route["action"]
         if name not in actions:
             hint = nearest(name, actions)
-            yield self._problem("C207", f"{pointer}/action", f"unknown action '{name}'", hint)
+            yield Finding("C207", f"{pointer}/action", f"unknown action '{name}'", hint)
             return
 
         when = route.get("when")
@@ -223,10 +235,10 @@ class Rules:
             else:
                 message = f"unknown parameter '{parameter}'"
                 hint = nearest(parameter, action.parameters)
-                yield self._problem("C208", entry_pointer, message, hint)
+                yield Finding("C208", entry_pointer, message, hint)
         yield from self._check_mapped(f"{pointer}/map", action, mapped)
 
-    def _check_mapping(self, pointer: str, field: Field, entry: Document) -> Iterator[Problem]:
+    def _check_mapping(self, pointer: str, field: Field, entry: Document) -> Findings:
         """Check one entry of a route's `map`, which has one member."""
         (kind,) = entry
         pointer = f"{pointer}/{kind}"
@@ -238,29 +250,29 @@ class Rules:
             try:
                 compile_parameter(field.name, field.schema)(entry["value"])
             except ParameterError as error:
-                yield self._problem("C213", pointer, str(error), _allowed_values(field))
+                yield Finding("C213", pointer, str(error), _allowed_values(field))
 
-    def _check_mapped(self, pointer: str, action: Action, mapped: Document) -> Iterator[Problem]:
+    def _check_mapped(self, pointer: str, action: Action, mapped: Document) -> Findings:
         """Check that nothing is left out that every record needs."""
         for name in action.schema.get("required", ()):
             field = action.parameters.get(name)
             if name in mapped or (field and field.has_default):
                 continue
             message = f"the required parameter '{name}' is not mapped"
-            yield self._problem("C209", pointer, message, field.description if field else "")
+            yield Finding("C209", pointer, message, field.description if field else "")
 
         people = [one.parameter for one in action.identifiers if one.alone]
         if people and mapped.keys().isdisjoint(people):
             message = "no identifier is mapped"
-            yield self._problem("C210", pointer, message, f"at least one of: {', '.join(people)}")
+            yield Finding("C210", pointer, message, f"at least one of: {', '.join(people)}")
 
-    def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Iterator[Problem]:
+    def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Findings:
         """Report what a path or an expression does not compile for."""
         try:
             compile_it()
         except (ExpressionError, ValueError) as error:
             message, _, hint = str(error).partition("; ")
-            yield self._problem(code, pointer, message, hint or SYNTAX)
+            yield Finding(code, pointer, message, hint or SYNTAX)
 
 
 def _allowed_values(field: Field) -> str:

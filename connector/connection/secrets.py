@@ -27,12 +27,11 @@ class SecretRef:
     location: str = field(repr=False)
 
 
-def missing(auth: AuthConfig, given: Container[str], file: str) -> Iterator[Problem]:
-    """Yield a problem for each credential of an `auth` that is neither given nor optional."""
+def missing(auth: AuthConfig, given: Container[str]) -> Iterator[str]:
+    """Yield the credentials of an `auth` that are neither given nor optional."""
     for name in auth.credentials:
         if name not in given and name not in auth.optional:
-            message = f"missing credential '{name}'"
-            yield Problem("C204", file, "/credentials", message, REFERENCE_HINT)
+            yield name
 
 
 def find_secrets(
@@ -40,7 +39,11 @@ def find_secrets(
 ) -> dict[str, str]:
     """Return the secrets by name. Raises ConfigError (C204, C216) for all that cannot be used."""
     secrets: dict[str, str] = {}
-    problems = list(missing(auth, references, file))
+    problems = []
+    for name in missing(auth, references):
+        message = f"missing credential '{name}'"
+        problems.append(Problem("C204", file, "/credentials", message, REFERENCE_HINT))
+
     for name, reference in references.items():
         try:
             secret = _read(reference)
