@@ -23,7 +23,7 @@ from connector.guide.example_connection import (
     starter_route,
     unused_credentials,
 )
-from connector.guide.identifier_words import STEP_WORDS, identifier_rules
+from connector.guide.identifier_words import identifier_rules
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
 from connector.guide.requests import MOMENT, apart, requests_of
 from connector.guide.sources import sources, tally
@@ -37,6 +37,7 @@ from connector.guide.words import (
     split_words,
     then_words,
 )
+from connector.pipeline.normalise import STEPS
 
 Row = Sequence[object]
 
@@ -249,7 +250,7 @@ def _steps(actions: Iterable[Action]) -> Iterator[Row]:
         for identifier in action.identifiers
         for name, _ in identifier.normalize
     }
-    yield from ([code(name), words] for name, words in STEP_WORDS.items() if name in used)
+    yield from ([code(name), step.words] for name, step in STEPS.items() if name in used)
 
 
 def _yaml(document: Mapping[str, Any]) -> Markdown:
