@@ -25,10 +25,14 @@ from connector.pipeline.targets import NoTarget, Resolved, Targets
 from connector.templating.expressions import ExpressionError
 from connector.templating.template import RenderError
 
+_Settled = Record | Rejection
+
 #: What an event became on a route: None when the route does not take it, a list when the action splits people.
-Prepared = Record | Rejection | list[Record | Rejection] | None
+Prepared = _Settled | list[_Settled] | None
 
 _IdentifiedColumn = tuple[IdentifierColumn, Sequence[Cell]]
+_EventIds = Sequence[int | str]
+_Positions = Sequence[int]
 
 _TEXTS = {str}
 _ABSENT = {type(None)}
@@ -46,7 +50,7 @@ class _Rows(NamedTuple):
     """What some records have besides their people. `prepared_at`: seconds since the epoch."""
 
     targets: Sequence[Target]
-    event_ids: Sequence[int | str]
+    event_ids: _EventIds
     prepared_at: float
 
     def one_by_one(self) -> Iterator[_Row]:
@@ -83,9 +87,7 @@ class Preparer:
         presence_of_record = None if action.split else presence
         self._shapes = Shapes(action, templates, settings, presence_of_record)
 
-    def prepare(
-        self, events: Sequence[Event], event_ids: Sequence[int | str], now: float
-    ) -> list[Prepared]:
+    def prepare(self, events: Sequence[Event], event_ids: _EventIds, now: float) -> list[Prepared]:
         """Return for each event its record, why there is none, or None when the route does not take it.
 
         `now`: seconds since the epoch.
@@ -110,8 +112,8 @@ class Preparer:
         return prepared
 
     def _taken(
-        self, data: list[dict[str, Any]], event_ids: Sequence[int | str], prepared: list[Prepared]
-    ) -> Sequence[int]:
+        self, data: list[dict[str, Any]], event_ids: _EventIds, prepared: list[Prepared]
+    ) -> _Positions:
         """Return the positions of the events that `when` takes; reject those on which it fails."""
         when = self._when
         if when is None:
@@ -130,11 +132,11 @@ class Preparer:
 
     def _with_target(
         self,
-        positions: Sequence[int],
+        positions: _Positions,
         resolved: list[Resolved],
-        event_ids: Sequence[int | str],
+        event_ids: _EventIds,
         prepared: list[Prepared],
-    ) -> tuple[Sequence[int], list[Target]]:
+    ) -> tuple[_Positions, list[Target]]:
         """Reject the events that have no target; return the positions and targets of the others."""
         if NoTarget not in set(map(type, resolved)):
             return positions, resolved  # type: ignore[return-value]  # all are targets
@@ -152,8 +154,8 @@ class Preparer:
         return kept, targets
 
     def _by_flags(
-        self, positions: Sequence[int], targets: list[Target]
-    ) -> Iterator[tuple[Sequence[int], list[Target]]]:
+        self, positions: _Positions, targets: list[Target]
+    ) -> Iterator[tuple[_Positions, list[Target]]]:
         """Yield positions and targets of the events whose identifiers are digests, or plain, alike."""
         flags_of = {
             target: tuple(map(target.params.__getitem__, self._flags)) for target in set(targets)
@@ -197,10 +199,10 @@ class Preparer:
 
     def _complete(
         self,
-        person: list[Record | Rejection] | Rejection,
+        person: list[_Settled] | Rejection,
         cells: Sequence[Cell],
         target: Target,
-    ) -> list[Record | Rejection] | Rejection:
+    ) -> list[_Settled] | Rejection:
         """Return the records of a person who is split, or reject them where something is missing that is required."""
         if isinstance(person, Rejection) or self._presence_of_person is None:
             return person
@@ -307,9 +309,7 @@ class Preparer:
             records.append(self._finish_one(ids_of_piece, names_of_piece, row))
         return records
 
-    def _finish_one(
-        self, ids: tuple[str, ...], names: tuple[str, ...], row: _Row
-    ) -> Record | Rejection:
+    def _finish_one(self, ids: tuple[str, ...], names: tuple[str, ...], row: _Row) -> _Settled:
         shape = self._shapes.shape(names, row.target)
         if shape.error:
             return Rejection(self.name, row.event_id, "missing_parameter", shape.error)
