@@ -12,7 +12,7 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.run import Chunk, batches
 from connector.model import Request
 from connector.pipeline.batching import Batch
-from connector.pipeline.identifiers import dropped_lines
+from connector.pipeline.dropped import dropped_lines
 from connector.pipeline.pipeline import Pipeline
 
 

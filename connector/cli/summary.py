@@ -14,7 +14,7 @@ from typing import Any
 from connector.delivery.ledger import Ledger
 from connector.delivery.report import Report
 from connector.delivery.run import Run
-from connector.pipeline.identifiers import dropped_lines
+from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Sandbox
 
 

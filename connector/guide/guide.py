@@ -33,12 +33,13 @@ from connector.guide.example_connection import (
     example_route,
     optional_credentials,
 )
-from connector.guide.identifier_words import STEP_WORDS, identifier_rules
+from connector.guide.identifier_words import identifier_rules
 from connector.guide.limit_words import limit_table, rate_words
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
 from connector.guide.parameter_words import sent_words, split_words
 from connector.guide.requests import MOMENT, cannot_share_requests, requests_of
 from connector.guide.sources import sources, tally
+from connector.pipeline.normalise import STEPS
 
 Row = Sequence[object]
 
@@ -284,9 +285,9 @@ def _steps(actions: Iterable[Action]) -> Iterator[Row]:
         for identifier in action.identifiers:
             used.update(name for name, _ in identifier.normalize)
 
-    for name, words in STEP_WORDS.items():
+    for name, step in STEPS.items():
         if name in used:
-            yield [code(name), words]
+            yield [code(name), step.words]
 
 
 def _yaml(document: Mapping[str, Any]) -> Markdown:

@@ -6,24 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from connector.definitions.model import Action, Identifier
-from connector.pipeline.identifiers import REASONS, Cell, Dropped, column
-
-#: What each normalising step does, for people.
-STEP_WORDS = {
-    "trim": "takes away white space at both ends",
-    "lowercase": "makes capital letters small",
-    "uppercase": "makes small letters capital",
-    "remove_whitespace": "takes away all white space",
-    "digits": "keeps digits only",
-    "strip_leading_zeros": "takes away zeros at the beginning",
-    "strip_prefix": "takes away the text that is named, wherever the value begins with it",
-    "remove_punctuation": "takes away punctuation and symbols",
-    "matches": "changes nothing; a value that is not of the form that is named (a regular expression) is dropped",
-    "drop_email_tag": "takes away what follows a + before the @, of every address or of the domains that are named",
-    "drop_email_dots": "takes away the dots before the @, of every address or of the domains that are named",
-    "e164": "writes a phone number as + and digits (E.164); one without its country code is dropped",
-    "integer": "takes away leading zeros of a whole number; anything else is dropped",
-}
+from connector.pipeline.columns import Cell, column
+from connector.pipeline.dropped import REASONS, Dropped
 
 
 def identifier_rules(action: Action) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from connector.errors import DefinitionError, Problem
 from connector.model import Event, Record, Rejection, Request, Unreadable
 from connector.pipeline.batching import Batch
 from connector.pipeline.records import Prepared, Preparer
-from connector.pipeline.request_builder import Builder
+from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.responses import Classify
 from connector.pipeline.splitting import in_parts
 from connector.templating.template import RenderError
@@ -36,7 +36,7 @@ class Pipeline:
             raise DefinitionError([problem]) from None
 
     def _compile(self, connection: Connection) -> None:
-        self._builders: dict[str, Builder] = {}
+        self._builders: dict[str, RequestBuilder] = {}
         templates = connection.destination.templates
         self._preparers = [
             Preparer(route, self._builder(connection, route.action), templates, connection.settings)
@@ -47,11 +47,11 @@ class Pipeline:
         self._splits = any(route.action.split for route in connection.routes)
         self._event_id = compile_path(connection.event_id) if connection.event_id else None
 
-    def _builder(self, connection: Connection, action: Action) -> Builder:
+    def _builder(self, connection: Connection, action: Action) -> RequestBuilder:
         if action.id not in self._builders:
             limits = connection.limits.over(action.default_limits).within(action.body_caps)
             templates = connection.destination.templates
-            self._builders[action.id] = Builder(
+            self._builders[action.id] = RequestBuilder(
                 action, templates, connection.base_url, connection.settings, limits
             )
         return self._builders[action.id]
@@ -88,13 +88,13 @@ class Pipeline:
     @staticmethod
     def build(batch: Batch, now: float) -> Request:
         """Return a batch's request. Raises RenderError."""
-        builder: Builder = batch.target.builder
+        builder: RequestBuilder = batch.target.builder
         return builder.build(batch, now)
 
     @staticmethod
     def classify(batch: Batch) -> Classify:
         """Return the response rules that hold for a batch."""
-        builder: Builder = batch.target.builder
+        builder: RequestBuilder = batch.target.builder
         return builder.classify
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -13,7 +13,7 @@ from connector._util import times
 from connector.definitions.headers import CONTROL
 from connector.definitions.model import Action, FromNow, Limits
 from connector.definitions.uri_template import expand, placeholders
-from connector.model import Request, Target
+from connector.model import Request
 from connector.pipeline.batching import Batch
 from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.envelope import Envelope
@@ -21,8 +21,12 @@ from connector.templating.template import read_template
 
 _OPERATIONS = ("add", "remove", "mixed")
 
+_KEEP_SIZES = 10_000
 
-class Builder:
+_Group = Sequence[tuple[str, Any]]
+
+
+class RequestBuilder:
     """Builds the requests of one action for one connection."""
 
     def __init__(
@@ -33,10 +37,12 @@ class Builder:
         settings: Mapping[str, Any],
         limits: Limits,
     ) -> None:
-        """Raises RenderError, OSError or ExpressionError for a definition that lint would refuse."""
+        """Raise RenderError, OSError or ExpressionError for a definition that lint would refuse."""
         self.limits = limits
         self.caps = action.body_caps
         self.classify: Classify = compile_rules(action.responses)
+        self._settings = settings
+
         self._method = expand(action.method, settings, encode=False)
         self._base_url = base_url.rstrip("/")
         self._path = action.path
@@ -46,29 +52,30 @@ class Builder:
             "accept": "application/json",
             **action.headers,
         }
-        self._more_headers = _lowered(settings.get(action.more_headers, {}))
+        more_headers = settings.get(action.more_headers, {})
+        self._more_headers = {name.lower(): text for name, text in more_headers.items()}
         self._audience = action.audience
-        self._settings = settings
+
         self._template = action.envelope
         template = read_template(templates, action.envelope, "{{ items }}", Envelope.NAMES)
         self._envelope = Envelope(template, settings)
         self._uses = template.uses
-        parts = (self._path, *self._query.values(), *self._headers.values())
-        self._names = tuple(dict.fromkeys(name for part in parts for name in placeholders(part)))
+
+        self._names = _names_in(self._path, *self._query.values(), *self._headers.values())
         #: The settings and parameters without which there is no request.
-        self.needed = tuple(dict.fromkeys((*self._names, *placeholders(self._audience))))
+        self.needed = tuple(dict.fromkeys((*self._names, *_names_in(self._audience))))
         self._sizes: dict[tuple[Any, ...], list[int]] = {}
 
     def url(self, params: Mapping[str, Any]) -> str:
         """Return the URL for these parameters, each value percent-encoded."""
         values = {**params, **self._settings}
-        filled = ((name, expand(text, values, encode=False)) for name, text in self._query.items())
-        query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in filled)
-        return (
-            self._base_url
-            + expand(self._path, values, encode=True)
-            + (f"?{query}" if query else "")
-        )
+        url = self._base_url + expand(self._path, values, encode=True)
+
+        query = []
+        for name, text in self._query.items():
+            filled = expand(text, values, encode=False)
+            query.append(f"{quote(name, safe='')}={quote(filled, safe='')}")
+        return f"{url}?{'&'.join(query)}" if query else url
 
     def lane(self, params: Mapping[str, Any], url: str) -> str:
         """Return what is delivered in order: the audience that is changed, the URL where the action names none."""
@@ -80,68 +87,92 @@ class Builder:
         self, params: Mapping[str, Any], request: Mapping[str, Any], url: str
     ) -> tuple[str, ...]:
         """Return the batch key: what records have to share to share a request."""
-        headers = (f"{name}: {value}" for name, value in self._filled_headers(params).items())
-        told = (f"{name}= {value!r}" for name, value in request.items())
-        return (self._method, url, self._template, *headers, *told)
+        key = [self._method, url, self._template]
+        for name, text in self._filled_headers(params).items():
+            key.append(f"{name}: {text}")
+        for name, value in request.items():
+            key.append(f"{name}= {value!r}")
+        return tuple(key)
 
     def sizes(
-        self,
-        params: Mapping[str, Any],
-        request: Mapping[str, Any],
-        group: Sequence[tuple[str, Any]],
+        self, params: Mapping[str, Any], request: Mapping[str, Any], group: _Group
     ) -> tuple[int, int]:
         """Return the bytes of a body with no group, and what this group adds without its items."""
         shared = self._shared(params, request)
-        told = repr([shared[name] for name in ("params", "request") if name in self._uses])
-        base = self._size(("base", told), shared, [])
-        lengths = (_length(value) for _, value in group)
-        whole = self._size((told, *lengths), shared, [group])
-        return max(base), max(more - less for more, less in zip(whole, base, strict=True)) + 1
+        used = repr([shared[name] for name in ("params", "request") if name in self._uses])
+        lengths = [_length(value) for _, value in group]
+
+        without_group = self._size(("base", used), shared, [])
+        with_group = self._size((used, *lengths), shared, [group])
+        # and a comma before the next group
+        added = [more - less + 1 for more, less in zip(with_group, without_group, strict=True)]
+        return max(without_group), max(added)
 
     def _size(
-        self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Any]
+        self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[_Group]
     ) -> list[int]:
-        """Return the bytes of a body without items, for each thing that an envelope may see as the operation."""
-        if key not in self._sizes:
-            if len(self._sizes) > 10_000:
-                self._sizes.clear()
-            empty = [{**self._resolved(group, 0.0), "items": []} for group in groups]
-            seen = _OPERATIONS if "operation" in self._uses else _OPERATIONS[:1]
-            self._sizes[key] = [
-                len(self._envelope.render(empty, shared, operation)) for operation in seen
-            ]
-        return self._sizes[key]
+        """Return the bytes of a body without items, for each operation that the envelope may see."""
+        if key in self._sizes:
+            return self._sizes[key]
+        if len(self._sizes) > _KEEP_SIZES:
+            self._sizes.clear()
+
+        empty = [{**_resolved(group, now=0.0), "items": []} for group in groups]
+        operations = _OPERATIONS if "operation" in self._uses else _OPERATIONS[:1]
+        bodies = [self._envelope.render(empty, shared, operation) for operation in operations]
+        sizes = list(map(len, bodies))
+        self._sizes[key] = sizes
+        return sizes
 
     def build(self, batch: Batch, now: float) -> Request:
-        """Return the request for a batch; `now` is in seconds since the epoch. Raises RenderError."""
-        groups, operations = [], set()
+        """Return the request for a batch; `now` is in seconds since the epoch. Raise RenderError."""
+        groups = []
+        operations = set()
         for target, records in batch.groups():
-            groups.append(
-                {**self._resolved(target.group, now), "items": [record.item for record in records]}
-            )
+            items = [record.item for record in records]
+            groups.append({**_resolved(target.group, now), "items": items})
             operations.add(target.operation)
-        params, told = batch.target.params, batch.target.request
+
         operation = operations.pop() if len(operations) == 1 else "mixed"
-        body = self._envelope.render(groups, self._shared(params, told), operation)
-        return Request(self._method, batch.target.url, self._filled_headers(params), body)
+        target = batch.target
+        shared = self._shared(target.params, target.request)
+        body = self._envelope.render(groups, shared, operation)
+        return Request(self._method, target.url, self._filled_headers(target.params), body)
 
     def _shared(
         self, params: Mapping[str, Any], request: Mapping[str, Any]
     ) -> dict[str, Mapping[str, Any]]:
-        return {
-            "params": {name: params[name] for name in self._names if name in params},
-            "request": request,
-        }
+        """Return what an envelope sees of all records of a request."""
+        visible = {name: params[name] for name in self._names if name in params}
+        return {"params": visible, "request": request}
 
     def _filled_headers(self, params: Mapping[str, Any]) -> dict[str, str]:
         values = {**params, **self._settings}
-        filled = {name: expand(text, values, encode=False) for name, text in self._headers.items()}
-        return {name: CONTROL.sub("", text) for name, text in (filled | self._more_headers).items()}
+        headers = {}
+        for name, text in self._headers.items():
+            headers[name] = expand(text, values, encode=False)
+        headers |= self._more_headers
 
-    @staticmethod
-    def _resolved(group: Sequence[tuple[str, Any]], now: float) -> dict[str, Any]:
-        start = times.from_epoch(now)
-        return {k: times.plus(start, v.duration) if isinstance(v, FromNow) else v for k, v in group}
+        # A line break in a value would begin a header of its own.
+        return {name: CONTROL.sub("", text) for name, text in headers.items()}
+
+
+def _names_in(*templates: str) -> tuple[str, ...]:
+    """Return the names of the placeholders in some URI templates, each once."""
+    names: dict[str, None] = {}
+    for template in templates:
+        names |= dict.fromkeys(placeholders(template))
+    return tuple(names)
+
+
+def _resolved(group: _Group, now: float) -> dict[str, Any]:
+    """Return the members of a group as they stand in a request that is built now."""
+    start = times.from_epoch(now)
+    members = {}
+    for name, value in group:
+        is_moment = isinstance(value, FromNow)
+        members[name] = times.plus(start, value.duration) if is_moment else value
+    return members
 
 
 def _length(value: Any) -> int | str:
@@ -150,17 +181,3 @@ def _length(value: Any) -> int | str:
         return len(orjson.dumps(value))
     except TypeError:
         return repr(value)
-
-
-def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): text for name, text in headers.items()}
-
-
-class Refused(NamedTuple):
-    """Why no record with these parameters can be sent."""
-
-    code: str
-    reason: str
-
-
-Resolved = Target | Refused

@@ -10,7 +10,9 @@ from connector.connection.mapping import compile_source
 from connector.connection.model import Route
 from connector.definitions.model import Identifier
 from connector.model import Event
-from connector.pipeline.identifiers import HASHES, DroppedError, normaliser
+from connector.pipeline.dropped import DroppedError
+from connector.pipeline.identifiers import HASHES
+from connector.pipeline.normalise import normaliser
 from connector.templating.expressions import ExpressionError
 
 # Shorter texts stand in every snapshot by chance.
@@ -32,7 +34,7 @@ class _Texts:
     """What is searched: texts without digests, since the digits of a short id can stand in one by chance."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        digits = {digits for _, digits in HASHES.values()}
+        digits = {hashing.digits for hashing in HASHES.values()}
         kept = {
             text.lower() for text in texts if not (len(text) in digits and _DIGEST.fullmatch(text))
         }
@@ -89,7 +91,7 @@ class _Forms:
 
     def __init__(self, identifier: Identifier) -> None:
         self._normalise = normaliser(identifier)
-        self._digits = HASHES[identifier.hash][1]
+        self._digits = HASHES[identifier.hash].digits
         self._phone = "e164" in dict(identifier.normalize)
 
     def stand_in(self, texts: _Texts, value: str) -> bool:

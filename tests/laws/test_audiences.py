@@ -214,6 +214,17 @@ def test_settings_fill_address_method_and_headers() -> None:
     }
 
 
+def test_no_value_of_an_event_begins_a_header_of_its_own() -> None:
+    using = pipeline(catalog({"headers": {"x-tag": "tag {until}"}}))
+    for control in (*map(chr, range(0x20)), "\x7f", "\r\n"):
+        tag = f"a{control}x-admin: yes{control}{control}"
+        [batch] = batches(using, [{"add": True, "list": "1", "email": "e", "until": tag}])
+
+        headers = using.build(batch, NOW).headers
+        assert headers["x-tag"] == "tag ax-admin: yes", ascii(control)
+        assert "x-admin" not in headers
+
+
 def test_a_connections_own_address_goes_before_that_of_settings() -> None:
     built = request({"host": "eu.example.com", "headers": {}}, base_url="http://127.0.0.1:8080")
     assert (built.method, built.url) == ("PUT", "http://127.0.0.1:8080/v1/add")

@@ -319,7 +319,7 @@ def test_dropped_values_are_counted_by_parameter_and_reason() -> None:
     assert reasons == [
         "no identifier that can be used: email not_text, handle empty",
         "no identifier that can be used: email already_hashed",
-        "no identifier that can be used: none is present; sought at e, h",
+        "no identifier that can be used: none is present; looked in e, h",
     ]
 
 

@@ -13,7 +13,7 @@ from connector.linting.examples import NOW, Bench, BenchRule
 from connector.linting.rule import at
 from connector.model import Record
 from connector.pipeline.batching import Batch
-from connector.pipeline.identifiers import REASONS
+from connector.pipeline.dropped import REASONS
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError
 from connector.validation.explain import lookup

@@ -24,7 +24,8 @@ from connector.definitions.resolve import Document
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.linting.rule import Rule, at, identifiers, parameters, told_names
-from connector.pipeline.identifiers import DroppedError, normaliser
+from connector.pipeline.dropped import DroppedError
+from connector.pipeline.normalise import normaliser
 from connector.validation.explain import pointer
 
 

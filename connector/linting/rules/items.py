@@ -14,9 +14,9 @@ from connector.definitions.model import Action
 from connector.errors import Problem
 from connector.linting.examples import Bench, BenchRule
 from connector.model import Record
+from connector.pipeline.presence import compile_presence
 from connector.templating.items import ItemRenderer
 from connector.templating.template import RenderError, read_template
-from connector.validation.schema import Schema
 
 
 def lost_identifier(bench: Bench) -> Iterator[Problem]:
@@ -138,12 +138,8 @@ def _choices(people: Sequence[set[str]]) -> Iterator[tuple[str, ...]]:
 
 def _may_be(action: Action, names: Sequence[str]) -> bool:
     """Whether a record may have exactly these parameters."""
-    keywords = ("required", "dependentRequired", "oneOf", "allOf", "anyOf")
-    rules = {keyword: action.schema[keyword] for keyword in keywords if keyword in action.schema}
-    single = {(identifier.parameter,) for identifier in action.identifiers}
-    if single.issuperset(tuple(part["required"]) for part in rules.get("anyOf", ())):
-        rules.pop("anyOf", None)  # it asks for any identifier, and there is one
-    return Schema(rules).is_valid(dict.fromkeys(names, True))
+    check = compile_presence(action)
+    return check is None or not check(tuple(names))
 
 
 def _said(lost: str, wires: tuple[str, ...]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from connector._util.pretty_json import pretty, texts
 from connector.definitions.catalog import Catalog
 from connector.errors import ConfigError, ConnectorError, DefinitionError
 from connector.model import Bisect, Delivered, Event, Named, Rejected, Request, Retry, Stop
-from connector.pipeline.identifiers import REASONS
+from connector.pipeline.dropped import REASONS
 from connector.testing import plugin as pytest_plugin
 from connector.testing.case import Case, CaseError, load_cases, run_case, slug
 from connector.testing.command import run_cases

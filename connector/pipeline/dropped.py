@@ -1,0 +1,49 @@
+"""Dropped values: why an identifier value cannot be used, and how reports count it.
+
+A dropped value does not end the record: what else names the person is still sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+#: Why a value is dropped: the code that reports use → the reason in words.
+REASONS = {
+    "empty": "nothing left after normalising",
+    "not_text": "expected text or a whole number",
+    "not_exact": "a number with a fraction or an exponent is not an exact id; send ids as text",
+    "not_unicode": "invalid Unicode: half of a surrogate pair",
+    "not_e164": "invalid phone number; write it with + and the country code",
+    "not_of_the_form": "invalid format; 'connector show' prints the pattern that has to match",
+    "not_integer": "expected a whole number in decimal digits",
+    "not_a_digest": "expected a SHA-256 digest; map plain text to the parameter that is hashed here",
+    "already_hashed": "expected plain text, got a digest, which would be hashed twice",
+    "placeholder": "placeholder value such as 'null' or 'undefined'",
+    "not_allowed": "not allowed by the parameter's schema",
+    "expression_failed": "the mapping's expression failed on the event",
+}
+
+_MOST_LINES = 20
+
+
+class DroppedError(ValueError):
+    """A value cannot be used. `reason` is a key of `REASONS`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Dropped(NamedTuple):
+    """Stands in a column for a value that cannot be used. `reason` is a key of `REASONS`."""
+
+    reason: str
+
+
+def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:
+    """Return a line for each (parameter, reason) that values were dropped for, most frequent first."""
+    lines = []
+    for (parameter, reason), count in dropped.most_common(_MOST_LINES):
+        lines.append(f"dropped {count:,} x {parameter}: {reason} ({REASONS[reason]})")
+    return lines

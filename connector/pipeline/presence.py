@@ -1,0 +1,64 @@
+"""Presence: which parameters have to be there, alone or together, by an action's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from connector.definitions.model import Action
+from connector.validation.schema import Schema
+
+#: From the names of the parameters that have a value to what is missing or too many; "" when all is well.
+CheckPresence = Callable[[tuple[str, ...]], str]
+
+_KEYWORDS = ("dependentRequired", "oneOf", "allOf")
+
+
+def names_with_value(params: Mapping[str, Any]) -> list[str]:
+    """Return the parameters that have a value."""
+    return [name for name, value in params.items() if value is not None]
+
+
+def compile_presence(action: Action) -> CheckPresence | None:
+    """Return the check of which parameters have to be there together.
+
+    None when the schema asks for any identifier and no more, which every record has.
+    """
+    rules = _presence_rules(action)
+    if not rules:
+        return None
+
+    schema = Schema(rules)
+
+    @cache
+    def check(present: tuple[str, ...]) -> str:
+        failures = schema.failures(dict.fromkeys(present, True))
+        return failures[0].message if failures else ""
+
+    return check
+
+
+def _presence_rules(action: Action) -> dict[str, Any]:
+    schema = action.schema
+    people = _people(action)
+    rules = {keyword: schema[keyword] for keyword in _KEYWORDS if keyword in schema}
+
+    required = schema.get("required", ())
+    if not people.isdisjoint(required):
+        rules["required"] = required
+
+    alternatives = schema.get("anyOf", ())
+    if not all(_asks_for_one_of(people, alternative) for alternative in alternatives):
+        rules["anyOf"] = alternatives
+    return rules
+
+
+def _asks_for_one_of(people: frozenset[str], alternative: Mapping[str, Any]) -> bool:
+    required = alternative["required"]
+    return len(required) <= 1 and people.issuperset(required)
+
+
+def _people(action: Action) -> frozenset[str]:
+    """Return the parameters that name a person."""
+    return frozenset(identifier.parameter for identifier in action.identifiers)

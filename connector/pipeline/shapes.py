@@ -1,0 +1,110 @@
+"""Shapes: what all records that have values for the same parameters share, found out once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from connector.definitions.model import Action
+from connector.model import Target
+from connector.pipeline.presence import CheckPresence, names_with_value
+from connector.pipeline.splitting import pieces_of
+from connector.templating.items import ItemRenderer, RenderItems
+from connector.templating.template import read_template
+
+# Where items depend on parameters, each target has shapes of its own.
+_KEEP_SHAPES = 10_000
+
+
+class Shape(NamedTuple):
+    """What records share that have values for the same parameters.
+
+    wires: the wire key of each value.
+    single: no wire key has two values, and nothing has to be split.
+    render: renders items, each from the values of one record.
+    naming: the positions of the values that name a person; None when all do.
+    companions: the wire keys of the others.
+    error: why such records cannot be sent; "" when they can.
+    """
+
+    wires: tuple[str, ...]
+    single: bool
+    render: RenderItems
+    naming: tuple[int, ...] | None
+    companions: frozenset[str]
+    error: str
+
+    @property
+    def names_nobody(self) -> bool:
+        """Whether there are companions only."""
+        return self.naming == ()
+
+    def naming_only(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return of one value for each wire key those that name a person."""
+        if self.naming is None:
+            return values
+        return tuple([values[position] for position in self.naming])
+
+
+class Shapes:
+    """The shapes of one action's records."""
+
+    def __init__(
+        self,
+        action: Action,
+        templates: Path,
+        settings: Mapping[str, Any],
+        check_presence: CheckPresence | None,
+    ) -> None:
+        """Raise RenderError or OSError for a template that lint would refuse."""
+        self._wire_of = {one.parameter: one.wire for one in action.identifiers}
+        self._companions = action.companions
+        self._split = action.split
+        self._check_presence = check_presence
+
+        template = read_template(templates, action.item, "{{ ids }}", ItemRenderer.NAMES)
+        plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
+        shared = {"operation": action.operation, "settings": settings}
+        self._renderer = ItemRenderer(template, action.wires, plain, shared)
+
+        #: Whether a shape holds for one target only.
+        self.differ_by_target = self._renderer.uses_params or check_presence is not None
+        self._shapes: dict[Any, Shape] = {}
+
+    def shape(self, names: tuple[str, ...], target: Target) -> Shape:
+        """Return the shape of records with a value for each of these parameters."""
+        key = (names, target) if self.differ_by_target else names
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) > _KEEP_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = self._make(names, target)
+        return shape
+
+    def pieces(self, names: tuple[str, ...]) -> list[list[int]]:
+        """Return the positions of the values of each record that a person with these values becomes."""
+        wires = [self._wire_of[name] for name in names]
+        if self._split is None:
+            return [list(range(len(wires)))]
+        return pieces_of(wires, self._companions, self._split)
+
+    def _make(self, names: tuple[str, ...], target: Target) -> Shape:
+        wires = tuple(self._wire_of[name] for name in names)
+        companions = self._companions.intersection(wires)
+        naming = None
+        if companions:
+            naming = tuple(i for i, wire in enumerate(wires) if wire not in companions)
+
+        has_twins = len(set(wires)) < len(wires)
+        error = ""
+        if self._check_presence is not None:
+            error = self._check_presence((*names, *names_with_value(target.params)))
+        return Shape(
+            wires=wires,
+            single=not has_twins and len(self.pieces(names)) == 1,
+            render=self._renderer.shape(wires, target.params),
+            naming=naming,
+            companions=companions,
+            error=error,
+        )
