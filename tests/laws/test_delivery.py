@@ -279,7 +279,10 @@ def test_the_counts_of_a_run_add_up_also_when_it_is_ended(
     numbered = [Event(number, row) for number, row in enumerate(rows)]
     chunks = [numbered[start : start + size] for start in range(0, len(numbered), size)]
     vendor = Vendor(clock, {}, "anonymous")
-    Run(pipeline, (), vendor, clock, RetryPolicy(), ledger).deliver(chunks)
+    report = Run(pipeline, (), vendor, clock, RetryPolicy(), ledger).deliver(chunks)
+    assert report.counts == ledger.counts
+    assert report.interrupted == clock.ending
+    assert report.complete == (ledger.counts.complete and not clock.ending)
     s = ledger.counts
     assert s.records == s.delivered + s.superseded + s.rejected + s.undelivered
     assert s.requests == len(vendor.requests)
