@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from connector.model import Named
-from connector.pipeline.batching import Batch
+from connector.model import Batch, NamedRecords
 
 
 class Verdict(NamedTuple):
@@ -31,7 +30,7 @@ class Verdict(NamedTuple):
         return list(places_by_reason.items())
 
 
-def attribute(batch: Batch, named: Named) -> Verdict | None:
+def attribute(batch: Batch, named: NamedRecords) -> Verdict | None:
     """Return what becomes of each record; None when the answer does not tell them apart."""
     find = _finder(batch, named)
     refused, unknown = _places(find, named.refused)
@@ -81,7 +80,7 @@ def _behind(batch: Batch, held: set[int]) -> set[int]:
     }
 
 
-def _finder(batch: Batch, named: Named) -> dict[int | str, list[int]]:
+def _finder(batch: Batch, named: NamedRecords) -> dict[int | str, list[int]]:
     if len(batch.records) == 1:
         return {
             key: [0] for key in (*named.refused, *named.later)

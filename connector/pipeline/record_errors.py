@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from connector.definitions.model import ResponseRule
-from connector.model import Named
+from connector.model import NamedRecords
 from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
 
 #: What the expressions of a response rule see, and those about one entry of `each`.
@@ -63,7 +63,7 @@ class Entries:
             _MEMBER_OF_ENTRY.search(getattr(rule, name)) for name in ("error", "position", "later")
         )
 
-    def find(self, scope: Mapping[str, Any]) -> Named:
+    def find(self, scope: Mapping[str, Any]) -> NamedRecords:
         """Return whom an answer names. Raises NobodyError when that cannot be told, and so nobody is safe."""
         try:
             errors = list(self._errors(scope))
@@ -72,7 +72,7 @@ class Entries:
         refused = [error for error in errors if not error.later]
         later = tuple(error.key for error in errors if error.later)
         words = tuple(error.words for error in refused) if self._detail else ()
-        return Named(
+        return NamedRecords(
             self._by, tuple(error.key for error in refused), later, self._rest_delivered, words
         )
 

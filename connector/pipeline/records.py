@@ -28,15 +28,19 @@ from connector.pipeline.identifiers import (
     identify,
 )
 from connector.pipeline.request_builder import Builder, Refused, Resolved
-from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, pieces_of, together
+from connector.pipeline.splitting import (
+    NOBODY,
+    NOBODY_REASON,
+    NONE_PRESENT,
+    Prepared,
+    pieces_of,
+    together,
+)
 from connector.pipeline.targets import Targets
 from connector.templating.expressions import ExpressionError
 from connector.templating.items import ItemRenderer, RenderItems
 from connector.templating.template import RenderError, read_template
 from connector.validation.schema import Schema
-
-#: What an event became on a route: None when the route does not take it, a list when the action splits people.
-Prepared = Record | Rejection | list[Record | Rejection] | None
 
 # Record(...) without a frame of Python for each
 _new_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)

@@ -144,7 +144,7 @@ class Targets:
             base_bytes=base,
             group_bytes=more,
             room=(builder.caps.bytes or float("inf")) - base - more,
-            builder=builder,
+            endpoint=builder,
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.definitions.read import read_response_rule
-from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry
+from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Response, Retry
 from connector.pipeline.responses import compile_rules
 
 NOW = 1_768_435_200.0
@@ -34,7 +34,7 @@ def named(
     *words: str,
     rest: bool = True,
 ) -> Rejected:
-    return Rejected("refused", "no", Named(by, refused, later, rest, words))
+    return Rejected("refused", "no", NamedRecords(by, refused, later, rest, words))
 
 
 BISECT = Bisect("refused", "no")
@@ -118,7 +118,7 @@ def test_the_first_rule_that_holds_decides() -> None:
     both = compile_rules([read_response_rule(rule) for rule in rules])
     assert both(Response(207, {}, {"errors": [{"fatal": True}]}), 1, NOW) == Retry("all")
     assert both(Response(207, {}, {"errors": [{"code": 1}]}), 1, NOW) == Rejected(
-        "http_207", "HTTP 207", Named("item", (0,), rest_delivered=True)
+        "http_207", "HTTP 207", NamedRecords("item", (0,), rest_delivered=True)
     )
 
 

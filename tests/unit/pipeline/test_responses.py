@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Destination
-from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
+from connector.model import (
+    Bisect,
+    Delivered,
+    NamedRecords,
+    Outcome,
+    Rejected,
+    Response,
+    Retry,
+    Stop,
+)
 from connector.pipeline.responses import Classify, compile_rules
 
 NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
@@ -62,9 +71,9 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("a number", 200, {}, 4, Retry(said("count_mismatch"))),
     ("another 2xx with counts", 202, {}, counts(4, 4), Retry(said("count_mismatch"))),
     ("204", 204, {}, None, Retry(said("count_mismatch"))),
-    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
-    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, Named("group", (0, 2)))),
-    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
+    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (1,)))),
+    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (0, 2)))),
+    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (1,)))),
     ("errors that name nobody", 400, {}, {"operation_errors": [[], []]}, Bisect("operation_refused", REFUSED)),
     ("errors of another form", 400, {}, {"operation_errors": {"0": "A"}}, Bisect("operation_refused", REFUSED)),
     ("the gateway", 400, {}, error(215), Stop("unauthorized", GATEWAY)),
