@@ -24,7 +24,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, groupby
+from itertools import accumulate, chain, groupby, repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple, cast
 
@@ -244,7 +244,7 @@ class _Lane:
             return True
 
         expected = len(holders) + len(ids)
-        holders.update(dict.fromkeys(ids, here))
+        holders.update(zip(ids, repeat(here), strict=False))
         # One record may have the same text under two wire keys.
         if len(holders) == expected or len(location.positions) == 1:
             return True
