@@ -35,7 +35,7 @@ class Unreadable(NamedTuple):
 Chunk = Sequence[Event | Unreadable]
 
 
-class BatchLimits(Protocol):
+class RequestLimits(Protocol):
     """When a batch is full. None means no limit."""
 
     @property
@@ -59,11 +59,11 @@ class Endpoint(Protocol):
     """Where the records of a target are sent: builds the requests and reads the responses."""
 
     @property
-    def limits(self) -> BatchLimits:
+    def limits(self) -> RequestLimits:
         """The limits of this connection, none of them above a cap."""
 
     @property
-    def caps(self) -> BatchLimits:
+    def caps(self) -> RequestLimits:
         """The vendor's own ceilings."""
 
     def build(self, batch: Batch, now: float) -> Request:

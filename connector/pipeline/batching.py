@@ -28,7 +28,7 @@ from itertools import accumulate, chain, groupby, repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple, cast
 
-from connector.model import Batch, BatchLimits, Record, Target, target_of
+from connector.model import Batch, RequestLimits, Record, Target, target_of
 
 BatchKey = tuple[str, ...]
 
@@ -48,7 +48,7 @@ _SLICE = 128
 class _OpenBatch:
     """A batch that still takes records. A superseded record leaves None in its place."""
 
-    limits: BatchLimits
+    limits: RequestLimits
     #: The bytes of the body so far.
     size: int
     #: When its first record was prepared, in seconds since the epoch.
