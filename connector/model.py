@@ -158,6 +158,10 @@ class Batch:
 
     records: tuple[Record, ...]
     runs: tuple[int, ...]
+    #: Why it takes no more: "records", "bytes" or "groups" (a limit), "age", "conflict" (an
+    #: identifier in it comes again), "order" (the next record has to come in a later request),
+    #: "memory" (too many records are pending) or "end".
+    closed_by: str = "end"
 
     def __repr__(self) -> str:
         return f"Batch({len(self.records)} records for {self.target.route!r})"
@@ -209,7 +213,7 @@ class Batch:
         kept = list(positions)
         records = map(self.records.__getitem__, kept)
         runs = map(self.runs.__getitem__, kept)
-        return Batch(tuple(records), tuple(runs))
+        return Batch(tuple(records), tuple(runs), self.closed_by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from itertools import accumulate, chain, groupby, repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple, cast
 
-from connector.model import Batch, RequestLimits, Record, Target, target_of
+from connector.model import Batch, Record, RequestLimits, Target, target_of
 
 BatchKey = tuple[str, ...]
 
@@ -107,13 +107,21 @@ class _OpenBatch:
             self.size -= len(record.item) + 1
             self.alive -= 1
 
-    def seal(self) -> Batch | None:
+    def full_by(self, target: Target, run: int) -> str:
+        """Return the limit under which no further record of a target fits."""
+        limit = self.limits.groups
+        opens_group = (run, target.group) not in self.groups
+        if opens_group and limit is not None and len(self.groups) >= limit:
+            return "groups"
+        return "bytes"
+
+    def seal(self, closed_by: str) -> Batch | None:
         """Return the batch; None when all of its records were superseded."""
         if not self.alive:
             return None
         if self.alive == len(self.records):
             records = cast(list[Record], self.records)
-            return Batch(tuple(records), tuple(self.runs))
+            return Batch(tuple(records), tuple(self.runs), closed_by)
 
         kept: list[Record] = []
         runs: list[int] = []
@@ -121,7 +129,7 @@ class _OpenBatch:
             if record is not None:
                 kept.append(record)
                 runs.append(run)
-        return Batch(tuple(kept), tuple(runs))
+        return Batch(tuple(kept), tuple(runs), closed_by)
 
 
 class _Location:
@@ -177,7 +185,8 @@ class _Lane:
         batch = self._open_batch(first)
         count = batch.room_for(target, sizes, self._run)
         if not count:
-            sealed += self.seal(target.key)
+            full_by = batch.full_by(target, self._run)
+            sealed += self.seal(target.key, full_by)
             batch = self._open_batch(first)
             count = batch.room_for(target, sizes, self._run)
 
@@ -191,7 +200,7 @@ class _Lane:
 
         batch.add(records, sum(sizes), self._run)
         if batch.alive == batch.limits.records:
-            sealed += self.seal(target.key)
+            sealed += self.seal(target.key, "records")
         return sealed
 
     def _take_one_by_one(self, records: Sequence[Record]) -> list[Batch]:
@@ -212,7 +221,7 @@ class _Lane:
         sealed: list[Batch] = []
         for key, batch in list(self.open.items()):
             if key != target.key and batch.runs[:1] != [self._run]:
-                sealed += self.seal(key)
+                sealed += self.seal(key, "order")
         return sealed
 
     def _open_batch(self, record: Record) -> _OpenBatch:
@@ -286,7 +295,7 @@ class _Lane:
         sealed: list[Batch] = []
         for key, batch in list(self.open.items()):
             if batch in conflicts:
-                sealed += self.seal(key)
+                sealed += self.seal(key, "conflict")
         return sealed
 
     def _overlapping(self, record: Record) -> list[_Overlap]:
@@ -312,7 +321,7 @@ class _Lane:
             if others:
                 self._holders[identifier] = others
 
-    def seal(self, key: BatchKey) -> list[Batch]:
+    def seal(self, key: BatchKey, closed_by: str) -> list[Batch]:
         """Close an open batch and return it, unless all of it was superseded."""
         closed = self.open.pop(key)
         if not self.open:
@@ -322,7 +331,7 @@ class _Lane:
                 if record is not None:
                     self._release(closed, position, record)
 
-        batch = closed.seal()
+        batch = closed.seal(closed_by)
         return [] if batch is None else [batch]
 
 
@@ -379,7 +388,7 @@ class Batcher:
 
         while self._pending > self._max_pending:
             oldest = min(self._open_batches(), key=_opened_at)
-            sealed += self._seal(oldest)
+            sealed += self._seal(oldest, "memory")
         if not lane.open:
             self._lanes.pop(name, None)
         return sealed
@@ -391,11 +400,11 @@ class Batcher:
             age = now - pending.opened_at
             if pending.max_age is not None and age >= pending.max_age:
                 due.append(pending)
-        return self._seal_all(due)
+        return self._seal_all(due, "age")
 
     def flush(self) -> list[Batch]:
         """Return every open batch, oldest first."""
-        return self._seal_all(list(self._open_batches()))
+        return self._seal_all(list(self._open_batches()), "end")
 
     def _superseded(self, older: Record, newer: Record) -> None:
         self._pending -= 1
@@ -406,16 +415,16 @@ class Batcher:
             for key, batch in lane.open.items():
                 yield _Pending(name, key, batch.opened_at, batch.limits.age)
 
-    def _seal_all(self, pending: list[_Pending]) -> list[Batch]:
+    def _seal_all(self, pending: list[_Pending], closed_by: str) -> list[Batch]:
         pending.sort(key=_opened_at)
         sealed: list[Batch] = []
         for one in pending:
-            sealed += self._seal(one)
+            sealed += self._seal(one, closed_by)
         return sealed
 
-    def _seal(self, pending: _Pending) -> list[Batch]:
+    def _seal(self, pending: _Pending, closed_by: str) -> list[Batch]:
         lane = self._lanes[pending.lane]
-        sealed = lane.seal(pending.key)
+        sealed = lane.seal(pending.key, closed_by)
         self._count_out(sealed)
         if not lane.open:
             del self._lanes[pending.lane]
