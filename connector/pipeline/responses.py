@@ -60,7 +60,7 @@ def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
     return classify
 
 
-def then_of_status(status: int) -> str:
+def _then_of_status(status: int) -> str:
     """Return what a status means where no rule says it, as the `then` of a rule."""
     exact = str(status)
     status_class = f"{status // 100}xx"
@@ -135,7 +135,7 @@ def _outcome(then: str, code: str, reason: str) -> Outcome:
 
 def _by_status(response: Response, now: float) -> Outcome:
     status = response.status
-    then = then_of_status(status)
+    then = _then_of_status(status)
     code = f"http_{status}"
     reason = f"HTTP {status}"
 
