@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,8 @@ from connector.model import (
     Retry,
     Stop,
 )
-from connector.pipeline.responses import Classify, compile_rules
+from connector.pipeline.responses import STATUSES, Classify, compile_rules
+from tests.kit import ROOT
 
 NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
 
@@ -108,6 +110,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("503 in seconds", 503, {"retry-after": " 120 "}, None, Retry("HTTP 503", NOW + 120)),
     ("503 with a date", 503, {"retry-after": "Thu, 15 Jan 2026 00:01:00 GMT"}, None, Retry("HTTP 503", NOW + 60)),
     ("503 in years", 503, {"retry-after": "99999999999"}, None, Retry("HTTP 503", NOW + 86_400)),
+    ("503 with thousands of digits", 503, {"retry-after": "9" * 5000}, None, Retry("HTTP 503")),
+    ("503 with a year of many digits", 503, {"retry-after": "Thu, 15 Jan 100000000000000 00:00:00 GMT"}, None, Retry("HTTP 503")),
     ("503 with nonsense", 503, {"retry-after": "soon"}, None, Retry("HTTP 503")),
     ("504 with counts", 504, {}, counts(4, 4), Retry("HTTP 504")),
     ("600", 600, {}, None, Retry("HTTP 600")),
@@ -222,3 +226,36 @@ def test_every_answer_has_an_outcome_and_only_whole_counts_are_a_delivery(
 
 def test_a_superscript_is_no_number_of_seconds() -> None:
     assert classify()(Response(503, {"retry-after": "²"}, None), 1, NOW) == Retry("HTTP 503")
+
+
+def test_each_status_has_one_outcome() -> None:
+    listed = [status for statuses in STATUSES.values() for status in statuses]
+    assert len(listed) == len(set(listed))
+    kinds = {
+        "delivered": Delivered,
+        "stop": Stop,
+        "bisect": Bisect,
+        "retry": Retry,
+        "reject": Rejected,
+    }
+    for status in range(100, 1000):
+        fitting = {
+            then: text
+            for then, texts in STATUSES.items()
+            for text in texts
+            if text in (str(status), f"{status // 100}xx")
+        }
+        exact = [then for then, text in fitting.items() if text == str(status)]
+        [then] = exact or list(fitting) or ["retry"]
+        assert type(DEFAULTS(Response(status, {}, None), 1, NOW)) is kinds[then]
+
+
+def test_the_page_on_the_language_lists_the_same_statuses() -> None:
+    page = (ROOT / "docs/language.md").read_text("utf-8")
+    _, _, text = page.partition("After the rules comes HTTP: ")
+    text, _, _ = text.partition(". Every record")
+    listed = {}
+    for clause in text.split("·"):
+        [then] = [then for then in STATUSES if re.search(rf"\b{then}\b", clause)]
+        listed[then] = set(re.findall(r"\b(?:\dxx|\d{3})\b", clause))
+    assert listed == {then: set(statuses) for then, statuses in STATUSES.items()}
