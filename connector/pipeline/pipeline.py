@@ -74,12 +74,15 @@ class Pipeline:
         events = [entry for entry in chunk if isinstance(entry, Event)]
         event_ids = self._event_ids(events)
 
-        # A route prepares the whole chunk, a column of values at a time: that is the fast way.
-        columns = [preparer.prepare(events, event_ids, now) for preparer in self._preparers]
+        # Each route prepares all events at once, because a column of values is prepared faster
+        # than one value after the other.
+        by_route: list[list[Prepared]] = []
+        for preparer in self._preparers:
+            by_route.append(preparer.prepare(events, event_ids, now))
 
-        rows: Iterable[Prepared] = columns[0]
-        if len(columns) > 1 or len(events) < len(chunk):
-            rows = _event_by_event(chunk, columns)
+        rows: Iterable[Prepared] = by_route[0]
+        if len(by_route) > 1 or len(events) < len(chunk):
+            rows = _event_by_event(chunk, by_route)
 
         if self._splits:
             return in_parts(rows)
@@ -134,9 +137,9 @@ def _template_problem(error: RenderError) -> Problem:
     return Problem("D200", error.file, "", message, "'connector lint' finds every problem")
 
 
-def _event_by_event(chunk: Chunk, columns: list[list[Prepared]]) -> Iterator[Prepared]:
+def _event_by_event(chunk: Chunk, by_route: list[list[Prepared]]) -> Iterator[Prepared]:
     """Yield what all routes made of the first event, then of the second one, and so on."""
-    rows = zip(*columns, strict=True)
+    rows = zip(*by_route, strict=True)
 
     for entry in chunk:
         if isinstance(entry, Unreadable):

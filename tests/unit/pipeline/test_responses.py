@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.auth import oauth2
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Destination
 from connector.model import (
@@ -259,3 +260,13 @@ def test_the_page_on_the_language_lists_the_same_statuses() -> None:
         [then] = [then for then in STATUSES if re.search(rf"\b{then}\b", clause)]
         listed[then] = set(re.findall(r"\b(?:\dxx|\d{3})\b", clause))
     assert listed == {then: set(statuses) for then, statuses in STATUSES.items()}
+
+
+def test_a_token_endpoint_is_asked_again_at_the_same_statuses() -> None:
+    # 501 aside: a token endpoint that fails at all may come back
+    retried = {
+        status
+        for status in range(400, 600)
+        if isinstance(DEFAULTS(Response(status, {}, None), 1, NOW), Retry)
+    }
+    assert retried | {501} == oauth2._LATER
