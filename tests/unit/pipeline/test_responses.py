@@ -269,4 +269,4 @@ def test_a_token_endpoint_is_asked_again_at_the_same_statuses() -> None:
         for status in range(400, 600)
         if isinstance(DEFAULTS(Response(status, {}, None), 1, NOW), Retry)
     }
-    assert retried | {501} == oauth2._LATER
+    assert retried | {501} == oauth2._RETRIED
