@@ -73,4 +73,4 @@ def declarative(pipeline: Pipeline, path: Path) -> Iterator[bytes]:
     """Yield the bodies that the framework makes of a file."""
     with open_source(str(path)) as source:
         for batch in batches(pipeline, source, Ledger(), SystemClock()):
-            yield pipeline.build(batch, 0.0).body
+            yield batch.endpoint.build(batch, 0.0).body

@@ -1,14 +1,15 @@
 """The values that move through the pipeline, in the order in which they appear.
 
-Event → Record → Batch → Request → Response → Outcome. They are never changed after they are made, and the `repr`
-of those that can hold an identifier does not show it.
+Event → Record → Batch → Request → Response → Outcome. All of them are immutable. The `repr` of a
+value that can hold an identifier, a header or a parameter does not show it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol, Self
 
 import orjson
 
@@ -24,61 +25,116 @@ class Event(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A piece of the input that is no event. `reason` never quotes the input."""
+    """A piece of the input that is not an event. `reason` never quotes the input."""
 
     position: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
-    """All that records share whose parameters, identifiers aside, are equal: where they go and as what.
+#: A piece of the input, in order.
+Chunk = Sequence[Event | Unreadable]
 
-    `lane`: what is delivered first in, first out. `key` is the batch key: records of equal key can share a request.
-    `request` is what the envelope is told of all of them, `group` what it groups them by. `group_bytes` is what a
-    further group adds to a body, `base_bytes` the size of a body with no group, `room` the most bytes that one item may
-    have under the vendor's cap. `parts`: where the parts of a person go who is split, in the order of the definition;
-    `part` is the place of a target among them, `family` the same object in all of them.
+
+class RequestLimits(Protocol):
+    """When a batch is full. None means no limit."""
+
+    @property
+    def records(self) -> int | None:
+        """Records in a request."""
+
+    @property
+    def groups(self) -> int | None:
+        """Groups in a request."""
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes of a body."""
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the oldest record of the batch was prepared."""
+
+
+class Endpoint(Protocol):
+    """Where the records of a target are sent: builds the requests and reads the responses."""
+
+    @property
+    def limits(self) -> RequestLimits:
+        """The limits of this connection, none of them above a cap."""
+
+    @property
+    def caps(self) -> RequestLimits:
+        """The vendor's own ceilings."""
+
+    def build(self, batch: Batch, now: float) -> Request:
+        """Return the request for a batch. `now`: seconds since the epoch. Raises RenderError."""
+
+    def classify(self, response: Response, sent: int, now: float, /) -> Outcome:
+        """Return what the response to a request with `sent` records means."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Target:
+    """Where records go and as what: all that they share when their parameters are equal.
+
+    Targets are compared by identity. Parameters that name a person are no part of it.
     """
 
     route: str
+    #: "add" or "remove".
     operation: str
     url: str
+    #: What is delivered first in, first out: an audience.
     lane: str
+    #: The batch key: only records of equal key can share a request.
     key: tuple[str, ...]
+    #: What the envelope sees once for the whole request.
     request: Mapping[str, Any]
+    #: What the envelope groups records by.
     group: tuple[Any, ...]
     params: Mapping[str, Any]
+    #: The size of a body without groups.
     base_bytes: int
+    #: What each further group adds to a body, its items aside.
     group_bytes: int
+    #: The most bytes that one item may have under the vendor's cap.
     room: float
-    builder: Any = field(repr=False)
-    parts: tuple[Target, ...] = field(default=(), repr=False)
+    endpoint: Endpoint
+    #: Where a split person's parts go, in the order of the definition.
+    parts: tuple[Target, ...] = ()
+    #: The position of this target among the parts.
     part: int = 0
-    family: object = field(default=None, repr=False)
+    #: The same object for all parts of one target.
+    family: object = None
+
+    def __repr__(self) -> str:
+        return f"Target(route={self.route!r}, operation={self.operation!r})"
 
 
 class Record(NamedTuple):
-    """One person, or a part of one, for one target: hashed and rendered.
-
-    `ids` are the wire values that name the person, `wires` their keys, `item` the JSON of the item, `companions` the
-    wire keys of what else is in it.
-    """
+    """One person, or a part of one, for one target: hashed and rendered."""
 
     target: Target
+    #: The wire values that name the person.
     ids: tuple[str, ...]
+    #: The wire key of each of them.
     wires: tuple[str, ...]
+    #: The JSON of the item.
     item: bytes
     event_id: int | str
-    at: float
+    #: Seconds since the epoch.
+    prepared_at: float
+    #: The wire keys of values in the item that name nobody by themselves.
     companions: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return f"Record(event_id={self.event_id!r}, route={self.target.route!r}, {len(self.ids)} identifiers)"
+        route = self.target.route
+        count = len(self.ids)
+        return f"Record(event_id={self.event_id!r}, route={route!r}, {count} identifiers)"
 
 
 class Rejection(NamedTuple):
-    """A record that cannot be sent: a stable code and a reason that holds no identifier."""
+    """Why an event cannot be sent on a route: a stable code, and a reason without identifiers."""
 
     route: str
     event_id: int | str
@@ -86,27 +142,101 @@ class Rejection(NamedTuple):
     reason: str
 
 
+#: What preparing ends with: a record, or why there is none.
+Result = Record | Rejection
+
+#: Get a record's target without a Python frame for each record.
+target_of: Callable[[Record], Target] = itemgetter(Record._fields.index("target"))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Batch:
+    """Records that share a request, in order, each with the number of its run.
+
+    A run is a stretch of records of one operation; see docs/decisions/0002.
+    """
+
+    records: tuple[Record, ...]
+    runs: tuple[int, ...]
+    #: Why it takes no more: "records", "bytes" or "groups" (a limit), "age", "conflict" (an
+    #: identifier in it comes again), "order" (the next record has to come in a later request),
+    #: "memory" (too many records are pending) or "end".
+    closed_by: str = "end"
+
+    def __repr__(self) -> str:
+        return f"Batch({len(self.records)} records for {self.target.route!r})"
+
+    @property
+    def target(self) -> Target:
+        """The target of the first record; all of them have its batch key."""
+        return self.records[0].target
+
+    @property
+    def lane(self) -> str:
+        """What is delivered first in, first out."""
+        return self.target.lane
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What builds the request and reads the response."""
+        return self.target.endpoint
+
+    def groups(self) -> list[tuple[Target, list[Record]]]:
+        """Return the groups in the order of the body.
+
+        Runs keep their order; groups within a run stand in the order of their first record.
+        """
+        # Most requests have one group: say so without a loop over the records.
+        if len(set(self.runs)) == 1 and len(set(map(target_of, self.records))) == 1:
+            return [(self.target, list(self.records))]
+
+        groups: dict[tuple[int, object], tuple[Target, list[Record]]] = {}
+        previous: tuple[int, Target] | None = None
+        members: list[Record] = []
+        for run, record in zip(self.runs, self.records, strict=True):
+            target = record.target
+            # Records of one group mostly follow each other: look a group up only on a change.
+            if previous is None or target is not previous[1] or run != previous[0]:
+                previous = (run, target)
+                _, members = groups.setdefault((run, target.group), (target, []))
+            members.append(record)
+        return list(groups.values())
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Return the first and the second half."""
+        count = len(self.records)
+        middle = count // 2
+        return self.only(range(middle)), self.only(range(middle, count))
+
+    def only(self, positions: Iterable[int]) -> Batch:
+        """Return a batch of the records at these positions."""
+        kept = list(positions)
+        records = map(self.records.__getitem__, kept)
+        runs = map(self.runs.__getitem__, kept)
+        return Batch(tuple(records), tuple(runs), self.closed_by)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes to the vendor, without credentials."""
+    """An HTTP request, without credentials until it is signed."""
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. `headers` have lower-case names; `body` is the parsed JSON, or None when it is not JSON."""
+    """An HTTP response. Header names are lower-case; `body` is the parsed JSON, else None."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: Any = field(repr=False)
 
     @classmethod
     def parsed(cls, status: int, headers: Mapping[str, str], body: bytes) -> Self:
-        """Return the answer with these bytes."""
+        """Return the response with this body, parsed."""
         try:
             return cls(status, headers, orjson.loads(body))
         except orjson.JSONDecodeError:
@@ -120,39 +250,46 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send the same bytes again: not before `at` (seconds since the epoch) when the vendor said so."""
+    """Send the same bytes again, after backoff or when the vendor said so.
+
+    `not_before`: the moment that the vendor named, in seconds since the epoch.
+    """
 
     reason: str
-    at: float | None = None
+    not_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The vendor refused for good: all that was sent, or what `named` says."""
+    """The vendor refused for good: the whole request, or the records that it named."""
 
     code: str
     reason: str
-    named: Named | None = None
+    named: NamedRecords | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Whom an answer names: `by` the position of a group or an item, or by an identifier's value.
+class NamedRecords:
+    """The records that a response names, by what it calls them."""
 
-    `refused` are refused for good, `later` may be sent again. `rest_delivered`: whether everybody else was accepted;
-    otherwise nothing was applied and the rest has to be sent again. `words`: the vendor's own for each refused, if any.
-    """
-
+    #: What `refused` and `later` hold: positions of a "group" or an "item", or a "value".
     by: str
+    #: Refused for good.
     refused: tuple[int | str, ...] = field(repr=False)
+    #: To be sent again later.
     later: tuple[int | str, ...] = field(default=(), repr=False)
+    #: Whether all others were accepted. Otherwise nothing was applied, and they are sent again.
     rest_delivered: bool = False
-    words: tuple[str, ...] = ()
+    #: The vendor's own words about each refused one, where a rule asks for them.
+    words: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bisect:
-    """An atomic refusal that names nobody: halve the request until the offender is alone."""
+    """The vendor refused the whole request and named nobody.
+
+    Halve it until the offender is alone.
+    """
 
     code: str
     reason: str
@@ -160,7 +297,10 @@ class Bisect:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Nothing of this lane can be delivered for now: keep its records and send no more (an expired token, say)."""
+    """Nothing of this lane can be delivered for now, because a token expired for example.
+
+    Its records are kept, and no more requests are sent.
+    """
 
     code: str
     reason: str

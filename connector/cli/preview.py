@@ -10,8 +10,7 @@ from connector._util.pretty_json import pretty
 from connector.delivery.clock import SystemClock
 from connector.delivery.ledger import Ledger
 from connector.delivery.run import Chunk, batches
-from connector.model import Request
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Request
 from connector.pipeline.dropped import dropped_lines
 from connector.pipeline.pipeline import Pipeline
 
@@ -27,7 +26,7 @@ def show_preview(
     number = 0
     for number, batch in enumerate(batches(pipeline, chunks, ledger, clock), 1):
         _show_refusals(ledger, show, json=json)
-        request = pipeline.build(batch, clock.now())
+        request = batch.endpoint.build(batch, clock.now())
         ledger.delivered(batch.records)  # nobody refuses anything in a preview
         show(_json(request, batch) if json else _text(request, batch, number))
     _show_refusals(ledger, show, json=json)

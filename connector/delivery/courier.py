@@ -17,9 +17,10 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RandomUnit, RetryPolicy
 from connector.errors import SendError, UnauthorizedError
 from connector.model import (
+    Batch,
     Bisect,
     Delivered,
-    Named,
+    NamedRecords,
     Outcome,
     Rejected,
     Request,
@@ -28,8 +29,6 @@ from connector.model import (
     Stop,
 )
 from connector.pipeline.attribution import attribute
-from connector.pipeline.batching import Batch
-from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError
 
 #: Sends a request once. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
@@ -113,7 +112,7 @@ class Courier:
 
         return self._settle_named(part, outcome, outcome.named)
 
-    def _settle_named(self, part: _Part, outcome: Rejected, named: Named) -> list[_Part]:
+    def _settle_named(self, part: _Part, outcome: Rejected, named: NamedRecords) -> list[_Part]:
         """Report the records that the vendor named; return what still has to be sent, in order."""
         batch = part.batch
         verdict = attribute(batch, named)
@@ -145,11 +144,11 @@ class Courier:
         """Send a part, again as often as the vendor asks and the policy allows."""
         batch = part.batch
         try:
-            request = Pipeline.build(batch, self._clock.now())
+            request = batch.endpoint.build(batch, self._clock.now())
         except RenderError as error:
             return Bisect("template_failed", str(error))
 
-        max_bytes = batch.target.builder.caps.bytes
+        max_bytes = batch.endpoint.caps.bytes
         if max_bytes and len(request.body) > max_bytes:
             return Bisect("too_large", "the request is over the vendor's cap of bytes")
 
@@ -178,7 +177,7 @@ class Courier:
             now = self._clock.now()
             delay = self._policy.delay(retry, outcome, now, self._random_unit)
             self._ledger.waiting(delay, outcome.reason)
-            if outcome.at is not None:
+            if outcome.not_before is not None:
                 # The vendor's own time holds for all lanes; the limiter waits for it.
                 self._limiter.pause(now + delay)
             elif not self._clock.sleep(delay):
@@ -196,7 +195,7 @@ class Courier:
         except UnauthorizedError as error:
             outcome = Stop("unauthorized", str(error))
         else:
-            classify = Pipeline.classify(batch)
+            classify = batch.endpoint.classify
             outcome = classify(response, len(batch.records), self._clock.now())
 
         self._ledger.attempted(batch, request, response, outcome)

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from connector.delivery.courier import Courier, defect
 from connector.delivery.ledger import Ledger
-from connector.model import Stop
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Stop
 
 #: How many lanes are delivered at the same time.
 LANES = 8

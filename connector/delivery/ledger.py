@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from connector.delivery.report import Counts, Failure, Report
-from connector.model import Outcome, Record, Rejection, Request, Response
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Outcome, Record, Rejection, Request, Response
 
 # Seconds. Shorter waits are not worth a line.
 _LONG_WAIT = 5.0

@@ -34,8 +34,8 @@ class RetryPolicy:
 
     def delay(self, retry: int, outcome: Retry, now: float, random_unit: RandomUnit) -> float:
         """Return the seconds to wait before a retry (0 is the first): the vendor's, or a backoff."""
-        if outcome.at is not None and outcome.at > now:
-            wait = min(outcome.at - now, self.longest_wait)
+        if outcome.not_before is not None and outcome.not_before > now:
+            wait = min(outcome.not_before - now, self.longest_wait)
             # A little later than the vendor asks, so that the lanes do not all start at once.
             return wait + random_unit()
 

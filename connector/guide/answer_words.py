@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from connector.definitions.model import ResponseRule
 from connector.guide.limit_words import span_words
+from connector.pipeline.responses import STATUSES
 
-OTHERWISE = (
-    "An answer that fits no row: 2xx counts as delivered; 401, 3xx and 501 stop; 400, 413 and 422 are halved and sent "
-    "again until the records at fault are alone; 408, 425, 429, other 5xx and a lost connection are sent again later; "
-    "any other 4xx is rejected."
-)
+# What becomes of a request by its status alone, for each `then` of a response rule.
+_BY_STATUS = {
+    "delivered": "{} counts as delivered",
+    "stop": "{} stop",
+    "bisect": "{} are halved and sent again until the records at fault are alone",
+    "retry": "{} are sent again later",
+    "reject": "any {} is rejected",
+}
 
 _NAMED = {"group": "groups of records", "item": "records", "value": "identifiers"}
 
@@ -53,3 +57,25 @@ def _retried(rule: ResponseRule) -> str:
     if rule.after is not None:
         return f"Sent again later, after {span_words(rule.after)} unless it says when."
     return "Sent again later."
+
+
+def otherwise() -> str:
+    """Return what becomes of a request whose response fits no rule."""
+    clauses = []
+    for then, statuses in STATUSES.items():
+        names = [_status_name(status, then) for status in statuses]
+        if then == "retry":
+            names.append("a lost connection")
+        *others, last = names
+        joined = f"{', '.join(others)} and {last}" if others else last
+        clauses.append(_BY_STATUS[then].format(joined))
+    return f"An answer that fits no row: {'; '.join(clauses)}."
+
+
+def _status_name(status: str, then: str) -> str:
+    """Return a status; "other 5xx" for a class from which another outcome takes some."""
+    if status.endswith("xx"):
+        for other, statuses in STATUSES.items():
+            if other != then and any(one[0] == status[0] for one in statuses):
+                return f"other {status}"
+    return status

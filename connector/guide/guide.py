@@ -24,7 +24,7 @@ from connector.definitions.model import (
     Limits,
     ResponseRule,
 )
-from connector.guide.answer_words import OTHERWISE, then_words
+from connector.guide.answer_words import otherwise, then_words
 from connector.guide.auth_words import auth_words, credential_rows
 from connector.guide.example_connection import (
     example_connection,
@@ -95,7 +95,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "actions": [_action(destination, action) for action in actions],
         "steps": list(_steps(actions)),
         "answers": list(_answers(destination.responses)),
-        "otherwise": OTHERWISE,
+        "otherwise": otherwise(),
         "tally": tally(source_rows),
         "sources": source_rows,
     }

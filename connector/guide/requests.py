@@ -37,7 +37,7 @@ def requests_of(
         pipeline = _pipeline(destination, [route])
         batches = [*batcher.take(_records(pipeline, [event])), *batcher.flush()]
         for batch in batches:
-            blocks.append(_request_block(pipeline.build(batch, now)))
+            blocks.append(_request_block(batch.endpoint.build(batch, now)))
     except _UNUSABLE:
         return []
     return blocks

@@ -13,8 +13,7 @@ from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import Problem
 from connector.linting.rule import at, parameters, shown
-from connector.model import Event, Record, Rejection, Request
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Event, Record, Rejection, Request
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError, Template, read_template
 from connector.validation.explain import Failure
@@ -178,7 +177,7 @@ class Bench:
     def _sample(self, tried: Tried, name: str, records: list[Record]) -> Sample | None:
         batch = Batch(tuple(records), tuple(_runs(records)))
         try:
-            request = Pipeline.build(batch, NOW)
+            request = batch.endpoint.build(batch, NOW)
         except RenderError as error:
             self.broken.append(tried._replace(record=None, refusal=str(error), template="envelope"))
             return None
@@ -231,7 +230,7 @@ def _in_turn(rows: list[tuple[Tried, Record]]) -> list[tuple[Tried, Record]]:
     for tried, _ in rows:
         seen[tried.action.id] = seen.get(tried.action.id, 0) + 1
         ranks.append(seen[tried.action.id])
-    limits = rows[0][1].target.builder.limits
+    limits = rows[0][1].target.endpoint.limits
     most = min(
         (limit for limit in (limits.records, limits.groups) if limit is not None), default=len(rows)
     )

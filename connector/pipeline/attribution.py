@@ -1,113 +1,147 @@
-"""Attribution: from what an answer names (positions, values) to the records of the request."""
+"""Attribution: from what a response names (positions, values) to the records of the request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby
 from typing import NamedTuple
 
-from connector.model import Named
-from connector.pipeline.batching import Batch
+from connector.model import Batch, NamedRecords
+
+Indexes = list[int]
+
+#: The indexes of the records that a position or a value may mean.
+Meanings = Mapping[int | str, Sequence[int]]
 
 
 class Verdict(NamedTuple):
-    """Places of a batch's records: refused for good, to be sent again later, delivered, and in parts again at once.
+    """What becomes of each record of a batch, by its index in the batch."""
 
-    `words`: what the vendor says of a refused one, by its place.
-    """
-
-    refused: list[int]
-    later: list[int]
-    delivered: list[int]
-    again: list[list[int]]
+    #: Refused for good.
+    refused: Indexes
+    #: To be sent again later.
+    later: Indexes
+    delivered: Indexes
+    #: To be sent again at once, in these parts.
+    again: list[Indexes]
+    #: The vendor's own words about a refused record.
     words: Mapping[int, str] = {}
 
-    def refused_by_reason(self, reason: str) -> list[tuple[str, list[int]]]:
-        """Return the places that are refused by `reason` with the vendor's words for it, first come first."""
-        places_by_reason: dict[str, list[int]] = {}
-        for place in self.refused:
-            full_reason = reason + self.words.get(place, "")
-            places_by_reason.setdefault(full_reason, []).append(place)
-        return list(places_by_reason.items())
+    def refused_by_reason(self, reason: str) -> list[tuple[str, Indexes]]:
+        """Return the refused records by reason, the vendor's words included, in order."""
+        by_reason: dict[str, Indexes] = {}
+        for index in self.refused:
+            full_reason = reason + self.words.get(index, "")
+            by_reason.setdefault(full_reason, []).append(index)
+        return list(by_reason.items())
 
 
-def attribute(batch: Batch, named: Named) -> Verdict | None:
-    """Return what becomes of each record; None when the answer does not tell them apart."""
-    find = _finder(batch, named)
-    refused, unknown = _places(find, named.refused)
-    later, unknown_later = _places(find, named.later)
-    if (unknown or unknown_later) and (named.rest_delivered or named.by == "value"):
-        return None  # an error that fits nobody: nobody is safe
-    alone = {
-        place for places in refused if len(places) == 1 or named.by == "value" for place in places
-    }
-    together = {place for places in refused for place in places} - alone
-    postponed = {place for places in later for place in places} - alone - together
-    rest = [
-        place
-        for place in range(len(batch.records))
-        if place not in alone and place not in postponed
-    ]
-    postponed |= _behind(batch, postponed) & set(rest)
-    rest = [place for place in rest if place not in postponed]
-    delivered: list[int] = []
-    if named.rest_delivered:
-        # what is sent again must not be applied after something newer that was applied before it
-        stale = together | (_behind(batch, together) & set(rest))
-        delivered = [place for place in rest if place not in stale]
-        rest = [place for place in rest if place in stale]
-    again = [list(run) for _, run in groupby(rest, key=together.__contains__)]
-    if not (alone or postponed or delivered or 0 < len(together) < len(batch.records)):
+def attribute(batch: Batch, named: NamedRecords) -> Verdict | None:
+    """Return what becomes of each record.
+
+    None means that the response does not tell the records apart.
+    """
+    indexes_of = _indexes_by_key(batch, named)
+    by_value = named.by == "value"
+
+    keys = {*named.refused, *named.later}
+    if not keys <= indexes_of.keys() and (named.rest_delivered or by_value):
+        # An error that fits no record may mean any of them: nobody is safe.
         return None
-    said = {
-        place: word
-        for key, word in zip(named.refused, named.words, strict=False)
-        for place in find.get(key, ())
-    }
-    return Verdict(sorted(alone), sorted(postponed), delivered, again, said)
+
+    # A value speaks of everybody who has it. A group of several is refused because of one of
+    # them: these are suspects, and are sent again apart from the others.
+    refused: set[int] = set()
+    suspects: set[int] = set()
+    for key in named.refused:
+        indexes = indexes_of.get(key, [])
+        if by_value or len(indexes) == 1:
+            refused.update(indexes)
+        else:
+            suspects.update(indexes)
+    suspects -= refused
+
+    postponed: set[int] = set()
+    for key in named.later:
+        postponed.update(indexes_of.get(key, []))
+    postponed -= refused | suspects
+    # What must not overtake a postponed record waits with it.
+    postponed |= _behind(batch, postponed) - refused
+
+    rest = _without(range(len(batch.records)), refused | postponed)
+    delivered: Indexes = []
+    if named.rest_delivered:
+        # What is sent again must not be applied after something newer: that is sent again too.
+        repeated = suspects | _behind(batch, suspects)
+        delivered = _without(rest, repeated)
+        rest = _without(rest, set(delivered))
+    again = [list(part) for _, part in groupby(rest, key=suspects.__contains__)]
+
+    told_apart = 0 < len(suspects) < len(batch.records)
+    if not (refused or postponed or delivered or told_apart):
+        return None  # the same request again would be no progress
+
+    words = _words_by_index(named, indexes_of)
+    return Verdict(sorted(refused), sorted(postponed), delivered, again, words)
+
+
+def _without(indexes: Iterable[int], excluded: set[int]) -> Indexes:
+    """Return the indexes that are not excluded, in their order."""
+    return [index for index in indexes if index not in excluded]
 
 
 def _behind(batch: Batch, held: set[int]) -> set[int]:
-    """Return the places after those that are held which must not go before them: of a later run, or of one of them."""
+    """Return the indexes after the first held record that must not go before the held ones.
+
+    These are the records of another run, and those that share an identifier with a held record.
+    """
     if not held:
         return set()
+
     first = min(held)
-    ids = {value for place in held for value in batch.records[place].ids}
-    after = range(first + 1, len(batch.records))
-    return {
-        p
-        for p in after
-        if batch.runs[p] != batch.runs[first] or not ids.isdisjoint(batch.records[p].ids)
-    }
+    held_ids: set[str] = set()
+    for index in held:
+        held_ids.update(batch.records[index].ids)
+
+    behind: set[int] = set()
+    for index in range(first + 1, len(batch.records)):
+        other_run = batch.runs[index] != batch.runs[first]
+        ids = batch.records[index].ids
+        if other_run or not held_ids.isdisjoint(ids):
+            behind.add(index)
+    return behind
 
 
-def _finder(batch: Batch, named: Named) -> dict[int | str, list[int]]:
+def _indexes_by_key(batch: Batch, named: NamedRecords) -> Meanings:
+    """Return the indexes of the records that each key may mean."""
     if len(batch.records) == 1:
-        return {
-            key: [0] for key in (*named.refused, *named.later)
-        }  # there is nobody else who could be meant
-    return _by_value(batch) if named.by == "value" else _by_position(batch, named.by)
+        # Whatever the response calls it, nobody else can be meant.
+        return dict.fromkeys((*named.refused, *named.later), (0,))
+    if named.by == "value":
+        return _indexes_by_value(batch)
+
+    # Groups and items are counted in the order of the body, which is not that of the batch.
+    index_of = {id(record): index for index, record in enumerate(batch.records)}
+    groups: list[Indexes] = []
+    for _, records in batch.groups():
+        groups.append([index_of[id(record)] for record in records])
+    if named.by == "group":
+        return dict(enumerate(groups))
+    items = chain.from_iterable(groups)
+    return {position: (index,) for position, index in enumerate(items)}
 
 
-def _places(
-    find: dict[int | str, list[int]], named: tuple[int | str, ...]
-) -> tuple[list[list[int]], bool]:
-    """Return the places of what is named, and whether something fits no record."""
-    known = [find[key] for key in dict.fromkeys(named) if key in find]
-    return known, any(key not in find for key in named)
-
-
-def _by_position(batch: Batch, by: str) -> dict[int | str, list[int]]:
-    place = {id(record): index for index, record in enumerate(batch.records)}
-    groups = [[place[id(record)] for record in records] for _, records in batch.groups()]
-    if by == "item":
-        groups = [[index] for indexes in groups for index in indexes]
-    return dict(enumerate(groups))
-
-
-def _by_value(batch: Batch) -> dict[int | str, list[int]]:
-    found: dict[int | str, list[int]] = {}
+def _indexes_by_value(batch: Batch) -> Meanings:
+    indexes: dict[int | str, Indexes] = {}
     for index, record in enumerate(batch.records):
         for value in dict.fromkeys(record.ids):
-            found.setdefault(value, []).append(index)
-    return found
+            indexes.setdefault(value, []).append(index)
+    return indexes
+
+
+def _words_by_index(named: NamedRecords, indexes_of: Meanings) -> dict[int, str]:
+    words: dict[int, str] = {}
+    for key, word in zip(named.refused, named.words, strict=False):
+        for index in indexes_of.get(key, []):
+            words[index] = word
+    return words

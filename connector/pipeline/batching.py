@@ -1,306 +1,364 @@
-"""Batching: records into batches, under the caps and in an order that ends as one event after the other would.
+"""Batching: records into batches, under the limits, with the result of one event after the other.
 
-A *lane* is one audience. Records of a lane form *runs* of one operation; inside a request, groups never reach across a
-run, so a vendor that applies a body in its order applies the events in theirs. Two rules keep an open batch clean:
+A *lane* is one audience: its batches are delivered first in, first out. Records of a lane form
+*runs* of one operation. Within a request, a group never reaches across a run, so a vendor that
+applies a body in its order applies the events in theirs.
 
-* *supersede*: a newer record replaces a pending one whose identifiers it covers, when both have one operation (and the
-  newer one brings what else the older one does) or the newer one removes, and only inside the current run: past an
-  opposite operation the older record may have mattered, because the vendor may know the two sets of identifiers as one
+What happens when a record names somebody whom a pending record names too:
+
+* *supersede*: the newer record replaces the older one when it names everybody whom the older one
+  names, and the older one has nothing to add: both have one operation and the newer one brings the
+  same companions, or the newer one removes. Only within the current run: past an opposite operation
+  the older record may have mattered, because the vendor may know the two sets of identifiers as one
   person.
-* *seal*: any other overlap under another operation closes the batch; the record starts the next.
+* *seal*: with another operation, or another batch key, the older record's batch is closed, and the
+  newer record goes to the next one.
+* *new run*: with the same operation in another group, the newer record starts a run, so that of two
+  expiries the newer one comes last.
 
-A further overlap under the same operation but in another group starts a new run: of two expiries the newer one counts.
+Otherwise the newer record simply follows. docs/decisions/0002 says why these rules are needed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, groupby, repeat
-from operator import itemgetter
+from itertools import accumulate, chain, groupby, repeat
+from operator import attrgetter, itemgetter
+from typing import NamedTuple, cast
 
-from connector.definitions.model import Limits
-from connector.model import Record, Target
+from connector.model import Batch, Record, RequestLimits, Target, target_of
 
-#: Told of a record and the newer one that took its place.
-Superseded = Callable[[Record, Record], None]
+BatchKey = tuple[str, ...]
 
-_TARGET = itemgetter(Record._fields.index("target"))
+#: Called with a record and the newer one that took its place.
+OnSuperseded = Callable[[Record, Record], None]
 
+#: Get a record's identifiers without a Python frame for each record.
+_ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("ids"))
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Batch:
-    """Records that share a request, in order, each with the number of its run."""
-
-    records: tuple[Record, ...]
-    runs: tuple[int, ...]
-
-    def __repr__(self) -> str:
-        return f"Batch({len(self.records)} records for {self.target.route!r})"
-
-    @property
-    def target(self) -> Target:
-        """The first record's target; all of them have its batch key."""
-        return self.records[0].target
-
-    @property
-    def lane(self) -> str:
-        """What is delivered first in, first out."""
-        return self.target.lane
-
-    def groups(self) -> list[tuple[Target, list[Record]]]:
-        """Return the groups in the order of the body: runs in order, groups of a run as they first appear."""
-        if len(set(self.runs)) == 1 and len(set(map(_TARGET, self.records))) == 1:
-            return [(self.target, list(self.records))]
-        groups: dict[tuple[object, ...], tuple[Target, list[Record]]] = {}
-        last: tuple[object, object] = (None, None)  # records of one group mostly follow each other
-        members: list[Record] = []
-        for run, record in zip(self.runs, self.records, strict=True):
-            target = record.target
-            if target is not last[0] or run != last[1]:
-                last = (target, run)
-                members = groups.setdefault((run, target.group), (target, []))[1]
-            members.append(record)
-        return list(groups.values())
-
-    def halves(self) -> tuple[Batch, Batch]:
-        """Return the first and the second half."""
-        middle = len(self.records) // 2
-        return self.only(range(middle)), self.only(range(middle, len(self.records)))
-
-    def only(self, positions: Iterable[int]) -> Batch:
-        """Return a batch of the records at these positions."""
-        kept = list(positions)
-        return Batch(tuple(self.records[i] for i in kept), tuple(self.runs[i] for i in kept))
+# Records of one target are taken so many at a time. A slice without any overlap, by far the most
+# frequent case, costs a few set operations; one overlap, and its records are taken one by one.
+# Taking all records one by one would double the time from an event to a body.
+_SLICE = 128
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
-    """A batch that still takes records; a superseded one leaves None. `size` is the bytes of the body, added up."""
+class _OpenBatch:
+    """A batch that still takes records. A superseded record leaves None in its place."""
 
-    limits: Limits
+    limits: RequestLimits
+    #: The bytes of the body so far.
     size: int
+    #: When its first record was prepared, in seconds since the epoch.
     opened_at: float
     records: list[Record | None] = field(default_factory=list)
     runs: list[int] = field(default_factory=list)
-    groups: set[tuple[object, ...]] = field(default_factory=set)
+    #: Its groups, as (run, the target's group).
+    groups: set[tuple[int, object]] = field(default_factory=set)
+    #: How many of its records are not superseded.
     alive: int = 0
 
-    def fitting(self, target: Target, sizes: Sequence[int], run: int) -> int:
-        """Return how many records of one target fit, given their sizes; an empty batch takes at least one."""
-        limits = self.limits
-        new = (run, target.group) not in self.groups
+    def room_for(self, target: Target, sizes: Sequence[int], run: int) -> int:
+        """Return how many records of a target fit, given the bytes that each of them takes.
+
+        An empty batch takes at least one: a record that is too large for every batch is sent alone.
+        """
         least = 0 if self.alive else 1
-        if new and limits.groups is not None and len(self.groups) >= limits.groups:
+        limits = self.limits
+
+        opens_group = (run, target.group) not in self.groups
+        if opens_group and limits.groups is not None and len(self.groups) >= limits.groups:
             return least
-        count = (
-            len(sizes) if limits.records is None else min(len(sizes), limits.records - self.alive)
-        )
-        if limits.bytes is None:
-            return count
-        room = limits.bytes - self.size - (target.group_bytes if new else 0)
-        if sum(sizes) > room:
-            count = min(count, bisect_right(list(accumulate(sizes)), room))
-        return max(count, least)
+
+        count = len(sizes)
+        if limits.records is not None:
+            count = min(count, limits.records - self.alive)
+
+        if limits.bytes is not None:
+            room = limits.bytes - self.size
+            if opens_group:
+                room -= target.group_bytes
+            if sum(sizes) > room:
+                totals = list(accumulate(sizes))
+                count = min(count, bisect_right(totals, room))
+            count = max(count, least)
+        return count
 
     def add(self, records: Sequence[Record], size: int, run: int) -> None:
-        """Add records of one target, of so many bytes together."""
+        """Add records of one target that take so many bytes together."""
         target = records[0].target
-        key = (run, target.group)
-        if key not in self.groups:
-            self.groups.add(key)
+        group = (run, target.group)
+        if group not in self.groups:
+            self.groups.add(group)
             self.size += target.group_bytes
+
         self.size += size
         self.records += records
         self.runs += [run] * len(records)
         self.alive += len(records)
 
-    def drop(self, index: int) -> None:
-        record = self.records[index]
+    def drop(self, position: int) -> None:
+        """Take a superseded record out."""
+        record = self.records[position]
         if record is not None:
-            self.records[index] = None
+            self.records[position] = None
             self.size -= len(record.item) + 1
             self.alive -= 1
 
-    def seal(self) -> Batch | None:
+    def full_by(self, target: Target, run: int) -> str:
+        """Return the limit under which no further record of a target fits."""
+        limit = self.limits.groups
+        opens_group = (run, target.group) not in self.groups
+        if opens_group and limit is not None and len(self.groups) >= limit:
+            return "groups"
+        return "bytes"
+
+    def seal(self, closed_by: str) -> Batch | None:
+        """Return the batch; None when all of its records were superseded."""
+        if not self.alive:
+            return None
         if self.alive == len(self.records):
-            return Batch(tuple(self.records), tuple(self.runs)) if self.records else None  # type: ignore[arg-type]
-        kept = [
-            (record, run)
-            for record, run in zip(self.records, self.runs, strict=True)
-            if record is not None
-        ]
-        return (
-            Batch(tuple(record for record, _ in kept), tuple(run for _, run in kept))
-            if kept
-            else None
-        )
+            records = cast(list[Record], self.records)
+            return Batch(tuple(records), tuple(self.runs), closed_by)
+
+        kept: list[Record] = []
+        runs: list[int] = []
+        for record, run in zip(self.records, self.runs, strict=True):
+            if record is not None:
+                kept.append(record)
+                runs.append(run)
+        return Batch(tuple(kept), tuple(runs), closed_by)
 
 
-class _Slot:
-    """Where the holder of an identifier is: a batch, and a range of its records of which exactly one holds it."""
+class _Location:
+    """Where the holder of an identifier is: among some records of a batch, exactly one of them.
 
-    __slots__ = ("batch", "places")
+    Records that were taken together share one location: to note it costs one dictionary update for
+    all of them, to look into it a few comparisons.
+    """
 
-    def __init__(self, batch: _Open, count: int) -> None:
-        """The records are the next `count` of the batch."""
+    __slots__ = ("batch", "positions")
+
+    def __init__(self, batch: _OpenBatch, count: int) -> None:
+        """Speak of the next `count` records that the batch takes."""
+        start = len(batch.records)
         self.batch = batch
-        self.places = range(len(batch.records), len(batch.records) + count)
+        self.positions = range(start, start + count)
+
+
+class _Overlap(NamedTuple):
+    """A pending record that has an identifier's text in common with a new one."""
+
+    batch: _OpenBatch
+    position: int
+    record: Record
 
 
 class _Lane:
-    """The open batches of one lane, by batch key, and where the pending records are that hold each identifier."""
+    """The open batches of one lane, by batch key, and where each pending identifier is held."""
 
-    def __init__(self, superseded: Superseded, *, strict: bool) -> None:
-        self.open: dict[tuple[str, ...], _Open] = {}
-        self._holders: dict[str, tuple[_Slot, ...]] = {}
+    def __init__(self, on_superseded: OnSuperseded, *, strict: bool) -> None:
+        self.open: dict[BatchKey, _OpenBatch] = {}
+        self._holders: dict[str, tuple[_Location, ...]] = {}
         self._run = 0
-        self._operations: dict[tuple[str, ...], str] = {}
-        self._superseded = superseded
+        self._operations: dict[BatchKey, str] = {}
+        self._on_superseded = on_superseded
         self._strict = strict
 
     def take(self, records: Sequence[Record]) -> list[Batch]:
-        """Take records of one target; return what they sealed."""
-        ids = [identifier for record in records for identifier in record.ids]
-        alone = self._holders.keys().isdisjoint(ids)
-        if len(records) > 1 and not alone:
-            return self._one_by_one(records)
-        sealed = [] if alone else self._settle(records[0])
-        target = records[0].target
-        sizes = [len(record.item) + 1 for record in records]
-        place = () if self._strict else target.key
-        if self._operations.get(place) != target.operation:
-            self._operations[place] = target.operation
-            self._run += 1
+        """Take records of one target; return the batches that this closed, in order."""
+        ids = list(chain.from_iterable(map(_ids_of, records)))
+        overlaps = not self._holders.keys().isdisjoint(ids)
+        if overlaps and len(records) > 1:
+            return self._take_one_by_one(records)
+
+        first = records[0]
+        target = first.target
+        sealed = self._settle_overlaps(first) if overlaps else []
+        self._count_run(target)
         if self._strict:
-            # another batch key is another request: what came before has to go before
-            others = [
-                key
-                for key, one in self.open.items()
-                if key != target.key and one.runs[:1] != [self._run]
-            ]
-            sealed += [batch for key in others for batch in self.seal(key)]
-        batch, count = self._fitting(target, sizes, records[0].at, sealed)
+            sealed += self._seal_earlier_runs(target)
+
+        sizes = [len(record.item) + 1 for record in records]  # an item and its comma
+        batch = self._open_batch(first)
+        count = batch.room_for(target, sizes, self._run)
+        if not count:
+            full_by = batch.full_by(target, self._run)
+            sealed += self.seal(target.key, full_by)
+            batch = self._open_batch(first)
+            count = batch.room_for(target, sizes, self._run)
+
         if count < len(records):
-            # the rest goes to the next batch: the two parts are held apart
+            # The two parts go to two batches, and a location speaks of one.
             return [*sealed, *self.take(records[:count]), *self.take(records[count:])]
-        if not self._hold(ids, _Slot(batch, len(records)), alone=alone):
-            return [*sealed, *self._one_by_one(records)]
+
+        location = _Location(batch, len(records))
+        if not self._hold(ids, location, overlaps=overlaps):
+            return [*sealed, *self._take_one_by_one(records)]
+
         batch.add(records, sum(sizes), self._run)
-        return sealed + self.seal(target.key) if batch.alive == batch.limits.records else sealed
+        if batch.alive == batch.limits.records:
+            sealed += self.seal(target.key, "records")
+        return sealed
 
-    def _one_by_one(self, records: Sequence[Record]) -> list[Batch]:
-        return [batch for record in records for batch in self.take((record,))]
+    def _take_one_by_one(self, records: Sequence[Record]) -> list[Batch]:
+        sealed: list[Batch] = []
+        for record in records:
+            sealed += self.take((record,))
+        return sealed
 
-    def _hold(self, ids: list[str], slot: _Slot, *, alone: bool) -> bool:
-        """Note where the holders of identifiers are; with several records, only if no two of them share one."""
-        holders, mine = self._holders, (slot,)
-        if not alone:
+    def _count_run(self, target: Target) -> None:
+        """Start a run when the operation changes: of the lane or, unless strict, of the request."""
+        key = () if self._strict else target.key
+        if self._operations.get(key) != target.operation:
+            self._operations[key] = target.operation
+            self._run += 1
+
+    def _seal_earlier_runs(self, target: Target) -> list[Batch]:
+        """Close the lane's other requests when they began in an earlier run: they go first."""
+        sealed: list[Batch] = []
+        for key, batch in list(self.open.items()):
+            if key != target.key and batch.runs[:1] != [self._run]:
+                sealed += self.seal(key, "order")
+        return sealed
+
+    def _open_batch(self, record: Record) -> _OpenBatch:
+        """Return the open batch for a record, a new one if need be."""
+        target = record.target
+        opened_at = record.prepared_at
+        batch = self.open.get(target.key)
+        if batch is not None:
+            if batch.alive:
+                return batch
+            # All of it was superseded. Its groups and bytes no longer count, but its age does:
+            # otherwise what is superseded again and again would never become due.
+            opened_at = batch.opened_at
+
+        batch = _OpenBatch(target.endpoint.limits, target.base_bytes, opened_at)
+        self.open[target.key] = batch
+        return batch
+
+    def _hold(self, ids: list[str], location: _Location, *, overlaps: bool) -> bool:
+        """Note where identifiers are held.
+
+        Return False, and note nothing, when two of the records have one in common.
+        """
+        holders = self._holders
+        here = (location,)
+        if overlaps:  # a single record, beside what others hold
             for identifier in dict.fromkeys(ids):
-                holders[identifier] = holders.get(identifier, ()) + mine
+                holders[identifier] = holders.get(identifier, ()) + here
             return True
-        before = len(holders)
-        holders.update(zip(ids, repeat(mine), strict=False))
-        if len(holders) == before + len(ids) or len(slot.places) == 1:
+
+        expected = len(holders) + len(ids)
+        holders.update(zip(ids, repeat(here), strict=False))
+        # One record may have the same text under two wire keys.
+        if len(holders) == expected or len(location.positions) == 1:
             return True
+
         for identifier in ids:
             holders.pop(identifier, None)
         return False
 
-    def _fitting(
-        self, target: Target, sizes: list[int], at: float, sealed: list[Batch]
-    ) -> tuple[_Open, int]:
-        """Return the open batch and how many of the records fit; one that takes none is sealed first."""
-        batch = self.open.get(target.key)
-        if batch is not None and not batch.alive:
-            # all of it was superseded: its groups and bytes count no more, its age does
-            batch = self.open[target.key] = _Open(
-                target.builder.limits, target.base_bytes, batch.opened_at
-            )
-        if batch is not None:
-            count = batch.fitting(target, sizes, self._run)
-            if count:
-                return batch, count
-            sealed += self.seal(target.key)
-        batch = self.open[target.key] = _Open(target.builder.limits, target.base_bytes, at)
-        return batch, batch.fitting(target, sizes, self._run)
+    def _settle_overlaps(self, record: Record) -> list[Batch]:
+        """Supersede, seal or start a run for each pending record that names the same person."""
+        target = record.target
+        identifiers = set(zip(record.wires, record.ids, strict=True))
+        conflicts: list[_OpenBatch] = []
 
-    def _settle(self, record: Record) -> list[Batch]:
-        """Apply the two rules to every pending record that shares an identifier."""
-        ids = set(zip(record.wires, record.ids, strict=True))
-        conflicts: list[_Open] = []
-        for batch, index, older in self._sharing(record):
-            theirs = set(zip(older.wires, older.ids, strict=True))
-            same = older.target.operation == record.target.operation
-            if theirs.isdisjoint(ids):
+        for batch, position, older in self._overlapping(record):
+            older_identifiers = set(zip(older.wires, older.ids, strict=True))
+            if identifiers.isdisjoint(older_identifiers):
                 continue  # the same text under another wire key is another identifier
-            covered = theirs <= ids and (not same or older.companions <= record.companions)
-            if (
-                batch.runs[index] == self._run
-                and covered
-                and (same or record.target.operation == "remove")
-            ):
-                batch.drop(index)
-                self._release(batch, index, older)
-                self._superseded(older, record)
-            elif not same or older.target.key != record.target.key:
-                conflicts.append(
-                    batch
-                )  # of two requests that name one person the newer one goes last
-            elif older.target.group != record.target.group and batch.runs[index] == self._run:
-                self._run += 1  # of two groups that name one person the newer one comes last
-        keys = [key for key, batch in self.open.items() if batch in conflicts]
-        return [batch for key in keys for batch in self.seal(key)]
 
-    def _sharing(self, record: Record) -> list[tuple[_Open, int, Record]]:
-        """Return the pending records that share an identifier's text, each with its batch and place."""
-        found: dict[int, tuple[_Open, int, Record]] = {}
+            in_current_run = batch.runs[position] == self._run
+            same_operation = older.target.operation == target.operation
+            covered = older_identifiers <= identifiers
+            if same_operation:
+                replaces = covered and older.companions <= record.companions
+            else:
+                replaces = covered and target.operation == "remove"
+
+            if replaces and in_current_run:
+                batch.drop(position)
+                self._release(batch, position, older)
+                self._on_superseded(older, record)
+            elif not same_operation or older.target.key != target.key:
+                # Of two requests that name one person the newer one goes last.
+                conflicts.append(batch)
+            elif older.target.group != target.group and in_current_run:
+                # Of two groups that name one person the newer one comes last.
+                self._run += 1
+
+        sealed: list[Batch] = []
+        for key, batch in list(self.open.items()):
+            if batch in conflicts:
+                sealed += self.seal(key, "conflict")
+        return sealed
+
+    def _overlapping(self, record: Record) -> list[_Overlap]:
+        """Return the pending records that share an identifier's text, each of them once."""
+        overlaps: dict[int, _Overlap] = {}
         for identifier in record.ids:
-            for slot in self._holders.get(identifier, ()):
-                for index in slot.places:
-                    older = slot.batch.records[index]
+            for location in self._holders.get(identifier, ()):
+                for position in location.positions:
+                    older = location.batch.records[position]
                     if older is not None and identifier in older.ids:
-                        found[id(older)] = (slot.batch, index, older)
-        return list(found.values())
+                        overlaps[id(older)] = _Overlap(location.batch, position, older)
+        return list(overlaps.values())
 
-    def _release(self, batch: _Open, index: int, record: Record) -> None:
+    def _release(self, batch: _OpenBatch, position: int, record: Record) -> None:
+        """Forget that the record at this position holds its identifiers."""
         for identifier in record.ids:
-            slots = self._holders.pop(identifier, ())
-            rest = tuple(
-                slot for slot in slots if slot.batch is not batch or index not in slot.places
+            locations = self._holders.pop(identifier, ())
+            others = tuple(
+                location
+                for location in locations
+                if location.batch is not batch or position not in location.positions
             )
-            if rest:
-                self._holders[identifier] = rest
+            if others:
+                self._holders[identifier] = others
 
-    def seal(self, key: tuple[str, ...]) -> list[Batch]:
+    def seal(self, key: BatchKey, closed_by: str) -> list[Batch]:
         """Close an open batch and return it, unless all of it was superseded."""
         closed = self.open.pop(key)
         if not self.open:
             self._holders = {}
         else:
-            for index, record in enumerate(closed.records):
+            for position, record in enumerate(closed.records):
                 if record is not None:
-                    self._release(closed, index, record)
-        sealed = closed.seal()
-        return [sealed] if sealed else []
+                    self._release(closed, position, record)
+
+        batch = closed.seal(closed_by)
+        return [] if batch is None else [batch]
 
 
-# So many records are looked at together; one overlap among them, and they are taken one by one.
-_SLICE = 128
+class _Pending(NamedTuple):
+    """An open batch, and where the batcher finds it."""
+
+    lane: str
+    key: BatchKey
+    opened_at: float
+    max_age: float | None
+
+
+_opened_at = attrgetter("opened_at")
 
 
 class Batcher:
-    """Takes records in order and gives batches when they are full, in conflict, old, or asked for.
+    """Take records in order; give batches when they are full, in conflict, old, or asked for.
 
-    `superseded` is called with every record that a newer one replaced, and the newer one. `strict`: a change of the
-    operation closes the other batches of a lane; otherwise requests of two operations that share no identifier may
-    change places. At most `max_pending` records are held: past that the oldest batch is given early.
+    `on_superseded` is called with every record that a newer one replaced, and the newer one.
+    `strict`: a change of the operation closes the other batches of a lane. Otherwise requests of
+    two operations that share no identifier may change places. At most `max_pending` records are
+    held: past that, the oldest batch is closed early.
     """
 
     def __init__(
         self,
-        superseded: Superseded = lambda older, newer: None,
+        on_superseded: OnSuperseded = lambda older, newer: None,
         max_pending: int = 50_000,
         *,
         strict: bool = True,
@@ -309,60 +367,69 @@ class Batcher:
         self._lanes: dict[str, _Lane] = {}
         self._pending = 0
         self._max_pending = max_pending
-        self._report = superseded
+        self._on_superseded = on_superseded
 
     def take(self, records: Sequence[Record]) -> Iterator[Batch]:
-        """Add records; yield the batches that this seals, in the order in which they have to be delivered."""
-        for target, same in groupby(records, key=_TARGET):
-            run = list(same)
+        """Add records; yield the batches that this closes, in the order of their delivery."""
+        for target, same_target in groupby(records, key=target_of):
+            run = list(same_target)
             for start in range(0, len(run), _SLICE):
                 yield from self._take(target.lane, run[start : start + _SLICE])
 
     def _take(self, name: str, records: Sequence[Record]) -> list[Batch]:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane(self._superseded, strict=self._strict)
+            lane = _Lane(self._superseded, strict=self._strict)
+            self._lanes[name] = lane
+
         self._pending += len(records)
         sealed = lane.take(records)
-        self._pending -= sum(len(batch.records) for batch in sealed)
+        self._count_out(sealed)
+
         while self._pending > self._max_pending:
-            oldest = min(self._open(), key=lambda row: row[2].opened_at)
-            sealed += self._seal(*oldest[:2])
+            oldest = min(self._open_batches(), key=_opened_at)
+            sealed += self._seal(oldest, "memory")
         if not lane.open:
             self._lanes.pop(name, None)
         return sealed
 
     def due(self, now: float) -> list[Batch]:
         """Return the batches whose oldest record has waited as long as it may, oldest first."""
-        old = [
-            row
-            for row in self._open()
-            if row[2].limits.age is not None and now - row[2].opened_at >= row[2].limits.age
-        ]
-        return self._seal_all(old)
+        due: list[_Pending] = []
+        for pending in self._open_batches():
+            age = now - pending.opened_at
+            if pending.max_age is not None and age >= pending.max_age:
+                due.append(pending)
+        return self._seal_all(due, "age")
 
     def flush(self) -> list[Batch]:
         """Return every open batch, oldest first."""
-        return self._seal_all(list(self._open()))
+        return self._seal_all(list(self._open_batches()), "end")
 
     def _superseded(self, older: Record, newer: Record) -> None:
         self._pending -= 1
-        self._report(older, newer)
+        self._on_superseded(older, newer)
 
-    def _open(self) -> Iterator[tuple[str, tuple[str, ...], _Open]]:
-        return (
-            (name, key, batch)
-            for name, lane in self._lanes.items()
-            for key, batch in lane.open.items()
-        )
+    def _open_batches(self) -> Iterator[_Pending]:
+        for name, lane in self._lanes.items():
+            for key, batch in lane.open.items():
+                yield _Pending(name, key, batch.opened_at, batch.limits.age)
 
-    def _seal_all(self, rows: list[tuple[str, tuple[str, ...], _Open]]) -> list[Batch]:
-        rows.sort(key=lambda row: row[2].opened_at)
-        return [batch for name, key, _ in rows for batch in self._seal(name, key)]
-
-    def _seal(self, name: str, key: tuple[str, ...]) -> list[Batch]:
-        sealed = self._lanes[name].seal(key)
-        self._pending -= sum(len(batch.records) for batch in sealed)
-        if not self._lanes[name].open:
-            del self._lanes[name]
+    def _seal_all(self, pending: list[_Pending], closed_by: str) -> list[Batch]:
+        pending.sort(key=_opened_at)
+        sealed: list[Batch] = []
+        for one in pending:
+            sealed += self._seal(one, closed_by)
         return sealed
+
+    def _seal(self, pending: _Pending, closed_by: str) -> list[Batch]:
+        lane = self._lanes[pending.lane]
+        sealed = lane.seal(pending.key, closed_by)
+        self._count_out(sealed)
+        if not lane.open:
+            del self._lanes[pending.lane]
+        return sealed
+
+    def _count_out(self, sealed: list[Batch]) -> None:
+        for batch in sealed:
+            self._pending -= len(batch.records)

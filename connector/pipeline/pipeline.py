@@ -1,109 +1,155 @@
-"""The pipeline of one connection, from events to requests: the same in a preview, a case, the sandbox and production.
+"""The pipeline of one connection: from events to requests, and from responses to outcomes.
 
-Event ──prepare──▶ Record ──take──▶ Batch ──build──▶ Request ──▶ Response ──classify──▶ Outcome
+Event ──prepare──▶ Record ──batch──▶ Batch ──build──▶ Request ··▶ Response ──classify──▶ Outcome
+
+A preview, a case, the sandbox and production all run the same steps:
+
+    pipeline = Pipeline(connection)
+    batcher = Batcher(strict=pipeline.strict)
+    prepared = pipeline.prepare(events, now)
+    records = [one for one in prepared if isinstance(one, Record)]
+    for batch in [*batcher.take(records), *batcher.flush()]:
+        request = batch.endpoint.build(batch, now)
+        response = …  # the room `delivery` sends it
+        outcome = batch.endpoint.classify(response, len(batch.records), now)
+
+Nothing here reads a clock, the network or the environment: the time is an argument.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import cast
 
 from connector.connection.mapping import compile_path, is_absent
 from connector.connection.model import Connection
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
-from connector.model import Event, Record, Rejection, Request, Unreadable
-from connector.pipeline.batching import Batch
-from connector.pipeline.records import Prepared, Preparer
+from connector.model import Chunk, Event, Rejection, Result, Unreadable
+from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
-from connector.pipeline.responses import Classify
-from connector.pipeline.splitting import in_parts
+from connector.pipeline.splitting import Prepared, in_parts
 from connector.templating.template import RenderError
+
+#: Get an event's position without a Python frame for each event.
+_position_of: Callable[[Event], int] = itemgetter(Event._fields.index("position"))
 
 
 class Pipeline:
-    """Everything of a connection, compiled once."""
+    """Everything of a connection that can be known before the first event, compiled once."""
 
     def __init__(self, connection: Connection) -> None:
-        """Raises DefinitionError (D200) when the definition cannot be used; lint says more, and all at once."""
-        try:
-            self._compile(connection)
-        except RenderError as error:
-            line = f"line {error.line}: " if error.line else ""
-            problem = Problem(
-                "D200", error.file, "", f"{line}{error}", "'connector lint' finds every problem"
-            )
-            raise DefinitionError([problem]) from None
+        """Compile a connection.
 
-    def _compile(self, connection: Connection) -> None:
-        self._builders: dict[str, RequestBuilder] = {}
-        templates = connection.destination.templates
-        self._preparers = [
-            Preparer(route, self._builder(connection, route.action), templates, connection.settings)
-            for route in connection.routes
-        ]
-        #: Whether the order of events holds across requests of two operations, whatever the vendor knows of people.
+        Raises DefinitionError (D200) for the first template that cannot be used. `connector lint`
+        finds every problem at once.
+        """
+        try:
+            self._preparers = _compile_routes(connection)
+        except RenderError as error:
+            raise DefinitionError([_template_problem(error)]) from None
+
+        #: Whether the order of events holds across requests of two operations, even for people
+        #: who share no identifier: the vendor may know two identifiers as one person.
         self.strict = connection.order == "strict"
+
         self._splits = any(route.action.split for route in connection.routes)
         self._event_id = compile_path(connection.event_id) if connection.event_id else None
-
-    def _builder(self, connection: Connection, action: Action) -> RequestBuilder:
-        if action.id not in self._builders:
-            limits = connection.limits.over(action.default_limits).within(action.body_caps)
-            templates = connection.destination.templates
-            self._builders[action.id] = RequestBuilder(
-                action, templates, connection.base_url, connection.settings, limits
-            )
-        return self._builders[action.id]
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
         """How many identifier values were dropped, by (parameter, reason)."""
-        return sum((preparer.dropped for preparer in self._preparers), Counter())
+        total: Counter[tuple[str, str]] = Counter()
+        for preparer in self._preparers:
+            total.update(preparer.dropped)
+        return total
 
-    def prepare(
-        self, chunk: Sequence[Event | Unreadable], now: float
-    ) -> Iterable[Record | Rejection | None]:
-        """Return what the routes make of the events, in order; None stands for an event that no route takes.
+    def prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
+        """Return what the routes make of the events, in order.
 
-        `now`: seconds since the epoch.
+        None stands for an event that no route takes. `now`: seconds since the epoch.
         """
-        events = [event for event in chunk if event.__class__ is Event]
-        event_ids = self._ids(events)
-        prepared = [p.prepare(events, event_ids, now) for p in self._preparers]
-        whole = len(prepared) == 1 and len(events) == len(chunk)
-        rows = prepared[0] if whole else _merged(chunk, zip(*prepared, strict=True))
-        return in_parts(rows) if self._splits else rows  # type: ignore[return-value]
+        events = [entry for entry in chunk if isinstance(entry, Event)]
+        event_ids = self._event_ids(events)
 
-    def _ids(self, events: list[Event]) -> Sequence[int | str]:
-        get = self._event_id
-        if get is None:
-            return [event.position for event in events]
-        found = [get(event.data) for event in events]
-        return [
-            event.position if is_absent(value) or isinstance(value, dict | list) else str(value)
-            for event, value in zip(events, found, strict=True)
-        ]
+        # Each route prepares all events at once, because a column of values is prepared faster
+        # than one value after the other.
+        by_route: list[list[Prepared]] = []
+        for preparer in self._preparers:
+            by_route.append(preparer.prepare(events, event_ids, now))
 
-    @staticmethod
-    def build(batch: Batch, now: float) -> Request:
-        """Return a batch's request. Raises RenderError."""
-        builder: RequestBuilder = batch.target.builder
-        return builder.build(batch, now)
+        rows: Iterable[Prepared] = by_route[0]
+        if len(by_route) > 1 or len(events) < len(chunk):
+            rows = _event_by_event(chunk, by_route)
 
-    @staticmethod
-    def classify(batch: Batch) -> Classify:
-        """Return the response rules that hold for a batch."""
-        builder: RequestBuilder = batch.target.builder
-        return builder.classify
+        if self._splits:
+            return in_parts(rows)
+        # Only a split makes several records of one person.
+        return cast(Iterable[Result | None], rows)
+
+    def _event_ids(self, events: Sequence[Event]) -> Sequence[int | str]:
+        """Return the id of each event: what the connection's `event_id` finds, else its position."""
+        if self._event_id is None:
+            return list(map(_position_of, events))
+
+        event_ids: list[int | str] = []
+        for position, data in events:
+            value = self._event_id(data)
+            if is_absent(value) or isinstance(value, dict | list):
+                event_ids.append(position)
+            else:
+                event_ids.append(str(value))
+        return event_ids
 
 
-def _merged(
-    chunk: Sequence[Event | Unreadable], prepared: Iterator[Sequence[Prepared]]
-) -> Iterator[Prepared]:
-    for event in chunk:
-        if isinstance(event, Unreadable):
-            yield Rejection("", event.position, "unreadable", event.reason)
-        else:
-            records = [record for record in next(prepared) if record is not None]
-            yield from records or (None,)
+def _compile_routes(connection: Connection) -> list[Preparer]:
+    """Return what prepares the records of each route. Routes to one action share its builder."""
+    templates = connection.destination.templates
+    builders: dict[str, RequestBuilder] = {}
+    preparers = []
+
+    for route in connection.routes:
+        action = route.action
+        if action.id not in builders:
+            builders[action.id] = _compile_action(connection, action)
+        builder = builders[action.id]
+        preparers.append(Preparer(route, builder, templates, connection.settings))
+    return preparers
+
+
+def _compile_action(connection: Connection, action: Action) -> RequestBuilder:
+    """Return what builds the requests of an action, within the limits that hold for it."""
+    # The connection's own limits come first, then the usual ones; none may pass a vendor's cap.
+    limits = connection.limits.over(action.default_limits).within(action.body_caps)
+    return RequestBuilder(
+        action,
+        connection.destination.templates,
+        connection.base_url,
+        connection.settings,
+        limits,
+    )
+
+
+def _template_problem(error: RenderError) -> Problem:
+    message = f"line {error.line}: {error}" if error.line else str(error)
+    return Problem("D200", error.file, "", message, "'connector lint' finds every problem")
+
+
+def _event_by_event(chunk: Chunk, by_route: list[list[Prepared]]) -> Iterator[Prepared]:
+    """Yield what all routes made of the first event, then of the second one, and so on."""
+    rows = zip(*by_route, strict=True)
+
+    for entry in chunk:
+        if isinstance(entry, Unreadable):
+            yield Rejection("", entry.position, "unreadable", entry.reason)
+            continue
+
+        taken = False
+        for prepared in next(rows):
+            if prepared is not None:
+                taken = True
+                yield prepared
+        if not taken:
+            yield None

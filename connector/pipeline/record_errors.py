@@ -1,4 +1,4 @@
-"""Entries: the list of errors in an answer, of which each may name one record."""
+"""Errors of single records: the list in a response of which each entry may name one record."""
 
 from __future__ import annotations
 
@@ -7,47 +7,62 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from connector.definitions.model import ResponseRule
-from connector.model import Named
+from connector.model import NamedRecords
 from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
 
 #: What the expressions of a response rule see, and those about one entry of `each`.
 NAMES = ("status", "headers", "body", "sent")
 ENTRY_NAMES = (*NAMES, "entry")
 
-_SAFE_WORD = re.compile(r"(?![0-9a-fA-F]{32,}$)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,48}")
+Scope = Mapping[str, Any]
+
+# A vendor's code, such as INVALID_EMAIL: short, with a letter, and no digest in hex.
+_CODE = re.compile(r"(?![0-9a-fA-F]{32,}$)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,48}")
+
 _MEMBER_OF_ENTRY = re.compile(r"\bentry\s*\.")
 
 
-class NobodyError(Exception):
-    """An answer names somebody who cannot be told; `words`: what the vendor says of it, or ""."""
+class UnattributableError(Exception):
+    """A response reports an error and does not say of which record, so that nobody is safe.
+
+    `words`: the vendor's own code for it, as `vendor_words` returns it.
+    """
 
     def __init__(self, words: str = "") -> None:
         super().__init__(words)
         self.words = words
 
 
-def vendor_words(detail: Evaluate | None, scope: Mapping[str, Any]) -> str:
-    """Return the vendor's own code, when it is a word: free text of the vendor may quote an identifier."""
+def vendor_words(detail: Evaluate | None, scope: Scope) -> str:
+    """Return the vendor's own codes as " (CODE)", or "" when there are none.
+
+    Only what looks like a code is repeated: a vendor's free text may quote an identifier.
+    """
+    if detail is None:
+        return ""
     try:
-        found = detail(scope) if detail else None
+        value = detail(scope)
     except ExpressionError:
         return ""
-    words = [
-        word for word in (found if isinstance(found, list) else [found]) if isinstance(word, str)
-    ]
-    safe = dict.fromkeys(word for word in words if _SAFE_WORD.fullmatch(word))
-    return f" ({', '.join(safe)})" if safe else ""
+
+    codes: dict[str, None] = {}
+    for candidate in value if isinstance(value, list) else [value]:
+        if isinstance(candidate, str) and _CODE.fullmatch(candidate):
+            codes[candidate] = None
+    return f" ({', '.join(codes)})" if codes else ""
 
 
-class _Error(NamedTuple):
-    """An entry that is an error: the position or value that it names, and whether that may be sent again later."""
+class _RecordError(NamedTuple):
+    """One entry that is an error."""
 
+    #: The position or the value that it names.
     key: int | str
+    #: Whether that may be sent again later.
     later: bool
     words: str
 
 
-class Entries:
+class RecordErrors:
     """The `each` of a response rule, compiled."""
 
     def __init__(self, rule: ResponseRule) -> None:
@@ -55,44 +70,76 @@ class Entries:
         self._each = compile_expression(rule.each, NAMES)
         self._by = rule.by
         self._rest_delivered = rule.then == "delivered"
-        self._error, self._position, self._later, self._detail = (
-            compile_expression(getattr(rule, name), ENTRY_NAMES) if getattr(rule, name) else None
-            for name in ("error", "position", "later", "detail")
-        )
-        self._of_members = any(
-            _MEMBER_OF_ENTRY.search(getattr(rule, name)) for name in ("error", "position", "later")
-        )
 
-    def find(self, scope: Mapping[str, Any]) -> Named:
-        """Return whom an answer names. Raises NobodyError when that cannot be told, and so nobody is safe."""
+        self._is_error = _of_entry(rule.error)
+        self._position = _of_entry(rule.position)
+        self._is_later = _of_entry(rule.later)
+        self._detail = _of_entry(rule.detail)
+
+        expressions = f"{rule.error} {rule.position} {rule.later}"
+        self._expects_objects = bool(_MEMBER_OF_ENTRY.search(expressions))
+
+    def find(self, scope: Scope) -> NamedRecords:
+        """Return whom a response names.
+
+        Raises UnattributableError when an entry cannot be understood.
+        """
+        refused: list[int | str] = []
+        words: list[str] = []
+        later: list[int | str] = []
         try:
-            errors = list(self._errors(scope))
-        except ExpressionError:  # an entry of another shape than the rule speaks of
-            raise NobodyError from None
-        refused = [error for error in errors if not error.later]
-        later = tuple(error.key for error in errors if error.later)
-        words = tuple(error.words for error in refused) if self._detail else ()
-        return Named(
-            self._by, tuple(error.key for error in refused), later, self._rest_delivered, words
+            for error in self._errors(scope):
+                if error.later:
+                    later.append(error.key)
+                else:
+                    refused.append(error.key)
+                    words.append(error.words)
+        except ExpressionError:
+            # An entry has another shape than the rule speaks of.
+            raise UnattributableError from None
+
+        return NamedRecords(
+            by=self._by,
+            refused=tuple(refused),
+            later=tuple(later),
+            rest_delivered=self._rest_delivered,
+            words=tuple(words) if self._detail else (),
         )
 
-    def _errors(self, scope: Mapping[str, Any]) -> Iterator[_Error]:
+    def _errors(self, scope: Scope) -> Iterator[_RecordError]:
         entries = self._each(scope)
         if entries is ABSENT:
             return
         if not isinstance(entries, list):
-            raise NobodyError
-        for index, entry in enumerate(entries):
-            if self._of_members and entry and isinstance(entry, str | int | float | list):
-                raise NobodyError
-            about = {**scope, "entry": entry}
-            if self._error(about) if self._error else entry:
-                later = bool(self._later and self._later(about))
-                yield _Error(self._key(index, about), later, vendor_words(self._detail, about))
+            raise UnattributableError
 
-    def _key(self, index: int, about: Mapping[str, Any]) -> int | str:
+        for index, entry in enumerate(entries):
+            # Members of anything but an object are absent, which must not read as "no error".
+            if self._expects_objects and entry and isinstance(entry, str | int | float | list):
+                raise UnattributableError
+
+            entry_scope = {**scope, "entry": entry}
+            is_error = self._is_error(entry_scope) if self._is_error else entry
+            if is_error:
+                later = bool(self._is_later and self._is_later(entry_scope))
+                key = self._key(index, entry_scope)
+                yield _RecordError(key, later, vendor_words(self._detail, entry_scope))
+
+    def _key(self, index: int, entry_scope: Scope) -> int | str:
+        """Return the position or the value that an entry names."""
         by_value = self._by == "value"
-        found = self._position(about) if self._position else (about["entry"] if by_value else index)
-        if not isinstance(found, (str, int) if by_value else int) or isinstance(found, bool):
-            raise NobodyError(vendor_words(self._detail, about))
-        return str(found) if by_value else found
+        if self._position is not None:
+            key = self._position(entry_scope)
+        elif by_value:
+            key = entry_scope["entry"]
+        else:
+            key = index
+
+        allowed = str | int if by_value else int
+        if isinstance(key, bool) or not isinstance(key, allowed):
+            raise UnattributableError(vendor_words(self._detail, entry_scope))
+        return str(key) if by_value else key
+
+
+def _of_entry(expression: str) -> Evaluate | None:
+    return compile_expression(expression, ENTRY_NAMES) if expression else None

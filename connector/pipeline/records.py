@@ -20,15 +20,18 @@ from connector.pipeline.dropped import Dropped
 from connector.pipeline.presence import compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
-from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, together
+from connector.pipeline.splitting import (
+    NOBODY,
+    NOBODY_REASON,
+    NONE_PRESENT,
+    Prepared,
+    together,
+)
 from connector.pipeline.targets import NoTarget, Resolved, Targets
 from connector.templating.expressions import ExpressionError
 from connector.templating.template import RenderError
 
 _Settled = Record | Rejection
-
-#: What an event became on a route: None when the route does not take it, a list when the action splits people.
-Prepared = _Settled | list[_Settled] | None
 
 _IdentifiedColumn = tuple[IdentifierColumn, Sequence[Cell]]
 _EventIds = Sequence[int | str]

@@ -13,8 +13,7 @@ from connector._util import times
 from connector.definitions.headers import CONTROL
 from connector.definitions.model import Action, FromNow, Limits
 from connector.definitions.uri_template import expand, placeholders
-from connector.model import Request
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Request
 from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.envelope import Envelope
 from connector.templating.template import read_template

@@ -1,6 +1,7 @@
-"""Response rules: from an answer to exactly one outcome.
+"""Response rules: from a response to exactly one outcome.
 
-A definition's rules are tried in order, then what HTTP says. An answer that no rule knows is never "delivered".
+The rules of a definition are tried in order, then what HTTP itself says. A response that no rule
+knows counts as delivered only by a status of 2xx.
 """
 
 from __future__ import annotations
@@ -12,19 +13,37 @@ from typing import Any
 
 from connector.definitions.model import ResponseRule
 from connector.model import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
-from connector.pipeline.record_errors import NAMES, Entries, NobodyError, vendor_words
+from connector.pipeline.record_errors import (
+    NAMES,
+    RecordErrors,
+    UnattributableError,
+    vendor_words,
+)
 from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
 
-#: Given an answer and the number of records sent, the outcome.
+#: Given a response, the number of records sent and the time: the outcome.
 Classify = Callable[[Response, int, float], Outcome]
 
-_RETRY = frozenset({408, 425, 429, *range(500, 600)} - {501})
-_BISECT = frozenset({400, 413, 422})
+Scope = Mapping[str, Any]
+
+#: What a response means by its status alone, as the `then` of a rule. A single status goes before
+#: its class; what is in no class (1xx, and beyond 5xx) is sent again.
+STATUSES: Mapping[str, tuple[str, ...]] = {
+    "delivered": ("2xx",),
+    "stop": ("401", "3xx", "501"),
+    "bisect": ("400", "413", "422"),
+    "retry": ("408", "425", "429", "5xx"),
+    "reject": ("4xx",),
+}
+_THEN_OF_STATUS = {status: then for then, statuses in STATUSES.items() for status in statuses}
+
+# The longest wait that a Retry-After in seconds may ask for: a day.
+_LONGEST_WAIT = 86_400
 
 
 def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
     """Compile a definition's rules. Raises ExpressionError for a rule that is no expression."""
-    compiled = [(compile_expression(rule.when, NAMES), _compile_rule(rule)) for rule in rules]
+    compiled = [_Rule(rule) for rule in rules]
 
     def classify(response: Response, sent: int, now: float) -> Outcome:
         scope = {
@@ -33,150 +52,127 @@ def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
             "body": response.body,
             "sent": sent,
         }
-        for when, then in compiled:
-            if _holds(when, scope):
-                return then(response, scope, now)
+        for rule in compiled:
+            if rule.holds(scope):
+                return rule.outcome(response, scope, now)
         return _by_status(response, now)
 
     return classify
 
 
-def _holds(when: Evaluate, scope: Mapping[str, Any]) -> bool:
-    try:
-        return bool(when(scope))
-    except ExpressionError:  # the answer has another shape than the rule speaks of
-        return False
+def _then_of_status(status: int) -> str:
+    """Return what a status means where no rule says it, as the `then` of a rule."""
+    exact = str(status)
+    status_class = f"{status // 100}xx"
+    return _THEN_OF_STATUS.get(exact) or _THEN_OF_STATUS.get(status_class, "retry")
 
 
-Then = Callable[[Response, Mapping[str, Any], float], Outcome]
+class _Rule:
+    """One rule of a definition, compiled."""
+
+    def __init__(self, rule: ResponseRule) -> None:
+        self._when = compile_expression(rule.when, NAMES)
+        self._then = rule.then
+        self._code = rule.code
+        self._reason = rule.reason
+        self._retry_at = _optional(rule.at)
+        self._retry_after = rule.after
+        self._record_errors: RecordErrors | None = None
+        self._detail: Evaluate | None = None
+        if not rule.each:
+            self._detail = _optional(rule.detail)
+        elif rule.then in ("delivered", "reject"):
+            # `detail` then speaks of each entry.
+            self._record_errors = RecordErrors(rule)
+
+    def holds(self, scope: Scope) -> bool:
+        try:
+            return bool(self._when(scope))
+        except ExpressionError:
+            return False  # the response has another shape than the rule speaks of
+
+    def outcome(self, response: Response, scope: Scope, now: float) -> Outcome:
+        code = self._code or f"http_{response.status}"
+        reason = self._reason or f"HTTP {response.status}"
+        reason += vendor_words(self._detail, scope)
+
+        if self._then == "retry":
+            return Retry(reason, self._not_before(response, scope, now))
+        if self._record_errors is None:
+            return _outcome(self._then, code, reason)
+
+        try:
+            named = self._record_errors.find(scope)
+        except UnattributableError as error:
+            return Bisect(code, reason + error.words)
+        if named.refused or named.later:
+            return Rejected(code, reason, named)
+        # A refusal that names nobody: halving finds the offender.
+        return Delivered() if self._then == "delivered" else Bisect(code, reason)
+
+    def _not_before(self, response: Response, scope: Scope, now: float) -> float | None:
+        """Return when to retry: as the rule's `at` finds it, else Retry-After, else `after`."""
+        moment = _moment(self._retry_at, scope) or _retry_after(response, now)
+        if moment is None and self._retry_after is not None:
+            return now + self._retry_after
+        return moment
 
 
-def _compile_rule(rule: ResponseRule) -> Then:
-    # with `each` the vendor's word is that of an entry
-    detail = compile_expression(rule.detail, NAMES) if rule.detail and not rule.each else None
-    make = _MAKERS[rule.then](rule)
-
-    def then(response: Response, scope: Mapping[str, Any], now: float) -> Outcome:
-        reason = rule.reason or f"HTTP {response.status}"
-        if detail is not None:
-            reason += vendor_words(detail, scope)
-        return make(response, scope, now, reason)
-
-    return then
+def _optional(expression: str) -> Evaluate | None:
+    return compile_expression(expression, NAMES) if expression else None
 
 
-Make = Callable[[Response, Mapping[str, Any], float, str], Outcome]
-
-
-def _delivered(rule: ResponseRule) -> Make:
-    if not rule.each:
-        return lambda response, scope, now, reason: Delivered()
-    entries = Entries(rule)
-
-    def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
-        return _refused(rule, entries, response, scope, reason) or Delivered()
-
-    return make
-
-
-def _retry(rule: ResponseRule) -> Make:
-    at = compile_expression(rule.at, NAMES) if rule.at else None
-    after = rule.after
-
-    def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
-        moment = _moment(at, scope) or _retry_after(response, now)
-        return Retry(reason, now + after if moment is None and after is not None else moment)
-
-    return make
-
-
-def _reject(rule: ResponseRule) -> Make:
-    entries = Entries(rule) if rule.each else None
-
-    def make(response: Response, scope: Mapping[str, Any], now: float, reason: str) -> Outcome:
-        code = rule.code or f"http_{response.status}"
-        if entries is None:
-            return Rejected(code, reason)
-        return _refused(rule, entries, response, scope, reason) or Bisect(code, reason)
-
-    return make
-
-
-def _refused(
-    rule: ResponseRule,
-    entries: Entries,
-    response: Response,
-    scope: Mapping[str, Any],
-    reason: str,
-) -> Rejected | Bisect | None:
-    """Return the refusal of those whom an answer names, None when it names nobody."""
-    code = rule.code or f"http_{response.status}"
-    try:
-        named = entries.find(scope)
-    except NobodyError as error:
-        return Bisect(code, reason + error.words)
-    return Rejected(code, reason, named) if named.refused or named.later else None
-
-
-def _bisect(rule: ResponseRule) -> Make:
-    return lambda response, scope, now, reason: Bisect(
-        rule.code or f"http_{response.status}", reason
-    )
-
-
-def _stop(rule: ResponseRule) -> Make:
-    return lambda response, scope, now, reason: Stop(rule.code or f"http_{response.status}", reason)
-
-
-_MAKERS: dict[str, Callable[[ResponseRule], Make]] = {
-    "delivered": _delivered,
-    "retry": _retry,
-    "reject": _reject,
-    "bisect": _bisect,
-    "stop": _stop,
-}
+def _outcome(then: str, code: str, reason: str) -> Outcome:
+    """Return the outcome for the whole request; `then` is any but retry."""
+    if then == "delivered":
+        return Delivered()
+    if then == "stop":
+        return Stop(code, reason)
+    if then == "bisect":
+        return Bisect(code, reason)
+    return Rejected(code, reason)
 
 
 def _by_status(response: Response, now: float) -> Outcome:
     status = response.status
-    code, reason = f"http_{status}", f"HTTP {status}"
-    if 200 <= status < 300:
-        return Delivered()
+    then = _then_of_status(status)
+    code = f"http_{status}"
+    reason = f"HTTP {status}"
+
+    if then == "retry":
+        return Retry(reason, _retry_after(response, now))
     if status == 401:
-        return Stop("unauthorized", "HTTP 401: the credentials were not accepted")
-    if 300 <= status < 400:
-        return Stop(
-            code, f"HTTP {status}: redirects are refused; base_url has to be the final address"
-        )
-    if status in _BISECT:
-        return Bisect(code, reason)
-    if status in _RETRY or not 400 <= status < 500:
-        return Retry(reason, _retry_after(response, now)) if status != 501 else Stop(code, reason)
-    return Rejected(code, reason)
+        code = "unauthorized"
+        reason += ": the credentials were not accepted"
+    elif 300 <= status < 400:
+        reason += ": redirects are refused; base_url has to be the final address"
+    return _outcome(then, code, reason)
 
 
-def _moment(at: Evaluate | None, scope: Mapping[str, Any]) -> float | None:
-    """Return what a rule's `at` gives, as seconds since the epoch."""
+def _moment(at: Evaluate | None, scope: Scope) -> float | None:
+    """Return what a rule's `at` finds, as seconds since the epoch."""
     if at is None:
         return None
     try:
         value = at(scope)
-        return float(value) if value is not ABSENT else None
-    except (ExpressionError, ValueError, TypeError):
+        return None if value is ABSENT else float(value)
+    except (ExpressionError, ValueError, TypeError, OverflowError):
         return None
 
 
 def _retry_after(response: Response, now: float) -> float | None:
-    """Return the moment of a Retry-After header (RFC 9110: seconds or a date), as seconds since the epoch."""
+    """Return the moment of a Retry-After header, as seconds since the epoch.
+
+    RFC 9110 allows seconds or a date. One that cannot be read counts as absent.
+    """
     text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return now + min(int(text), 86_400)
     try:
-        moment = parsedate_to_datetime(text) if text else None
-        return (
-            (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-            if moment
-            else None
-        )
-    except ValueError:
+        if text.isascii() and text.isdigit():
+            return now + min(int(text), _LONGEST_WAIT)
+
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
         return None

@@ -1,81 +1,132 @@
-"""Splitting: how one person becomes several records, where a vendor takes only so much of a person in one item."""
+"""Splitting: one person as several records, where an item may hold only so much of a person."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import cast
 
 from connector.definitions.model import Split
-from connector.model import Record, Rejection
+from connector.model import Record, Rejection, Result
 
-#: The code of a person without an identifier that can be used, and how its reason begins.
+#: The code of a person without a usable identifier, and how its reason begins.
 NOBODY = "no_identifier"
 NOBODY_REASON = "no identifier that can be used: "
-#: How it goes on where nothing was mapped or given, which says less than why a value was dropped.
+#: How the reason goes on where nothing was mapped, which says less than why a value was dropped.
 NONE_PRESENT = "none is present"
+
+#: What an event became on a route: None when the route does not take it, a list when the action
+#: splits people.
+Prepared = Result | list[Result] | None
 
 
 def pieces_of(wires: Sequence[str], companions: Collection[str], split: Split) -> list[list[int]]:
-    """Return the places of the values of each record, given the wire key of each value.
+    """Divide a person's values into records; return the positions of the values of each.
 
-    The values of `companions`, which name nobody alone, go with the first record.
+    `wires` holds the wire key of each value. The values of `companions`, which name nobody by
+    themselves, go with the first record.
     """
-    most = split.identifiers or len(wires) or 1
-    seen: Counter[str] = Counter()
+    # The n-th value of a wire key goes to row n // split.values: each row is within that limit.
     rows: dict[int, list[int]] = {}
-    for place, wire in enumerate(wires):
-        if wire not in companions:
-            rows.setdefault(seen[wire] // split.values if split.values else 0, []).append(place)
-            seen[wire] += 1
-    pieces = [
-        row[start : start + most] for row in rows.values() for start in range(0, len(row), most)
-    ] or [[]]
-    pieces[0] = sorted(
-        [*pieces[0], *(place for place, wire in enumerate(wires) if wire in companions)]
-    )
-    return pieces
+    seen: Counter[str] = Counter()
+    beside: list[int] = []
+    for position, wire in enumerate(wires):
+        if wire in companions:
+            beside.append(position)
+            continue
+        row = seen[wire] // split.values if split.values else 0
+        rows.setdefault(row, []).append(position)
+        seen[wire] += 1
+
+    # A row with too many identifiers goes to several records.
+    size = split.identifiers or len(wires) or 1
+    pieces: list[list[int]] = []
+    for positions in rows.values():
+        starts = range(0, len(positions), size)
+        pieces += [positions[start : start + size] for start in starts]
+
+    first = pieces[0] if pieces else []
+    return [sorted(first + beside), *pieces[1:]]
 
 
-def together(
-    *found: Record | Rejection | list[Record | Rejection] | None,
-) -> list[Record | Rejection] | Rejection:
-    """Return what became of all parts of one person: the parts that have no identifier are left out, unless all are."""
-    flat = [
-        one
-        for part in found
-        for one in (part if isinstance(part, list) else [part])
-        if one is not None
-    ]
-    kept = [one for one in flat if isinstance(one, Record) or one.code != NOBODY]
+def together(*parts: Prepared) -> list[Result] | Rejection:
+    """Return what became of all parts of one person.
+
+    Parts without an identifier are left out. When no part has one, return one rejection with the
+    reasons of all.
+    """
+    results: list[Result] = []
+    for part in parts:
+        if isinstance(part, list):
+            results += part
+        elif part is not None:
+            results.append(part)
+
+    kept: list[Result] = []
+    without: list[Rejection] = []
+    for result in results:
+        if isinstance(result, Rejection) and result.code == NOBODY:
+            without.append(result)
+        else:
+            kept.append(result)
     if kept:
         return kept
-    nobody = [one for one in flat if isinstance(one, Rejection)]
-    reasons = dict.fromkeys(one.reason.removeprefix(NOBODY_REASON) for one in nobody)
-    dropped = [reason for reason in reasons if not reason.startswith(NONE_PRESENT)]
-    return nobody[0]._replace(reason=NOBODY_REASON + ", ".join(dropped or reasons))
+
+    return without[0]._replace(reason=NOBODY_REASON + ", ".join(_reasons(without)))
 
 
-def in_parts(rows: Iterable[object]) -> Iterator[object]:
-    """Yield rows with their lists taken apart: of consecutive people for one target all first parts, then the next.
+def _reasons(rejections: Iterable[Rejection]) -> Iterable[str]:
+    """Return each reason once, without how all of them begin.
 
-    Such people differ in nothing but their identifiers, and no identifier is in two parts, so nothing depends on the
-    order; and records of one target next to each other are batched much faster.
+    That nothing is present is only said when nothing else is known.
     """
-    for targets, some in groupby(rows, key=_targets):
-        if targets is None:
-            yield from some
+    present: dict[str, None] = {}
+    absent: dict[str, None] = {}
+    for rejection in rejections:
+        reason = rejection.reason.removeprefix(NOBODY_REASON)
+        if reason.startswith(NONE_PRESENT):
+            absent[reason] = None
+        else:
+            present[reason] = None
+    return present or absent
+
+
+def in_parts(rows: Iterable[Prepared]) -> Iterator[Result | None]:
+    """Yield rows with their lists taken apart.
+
+    Of consecutive people for one target all first parts come first, then all second ones. Such
+    people differ in nothing but their identifiers, and no identifier is in two parts, so nothing
+    depends on the order; but records of one target next to each other are batched much faster.
+    """
+    for shared, people in groupby(rows, key=_shared_target):
+        if shared is None:
+            yield from cast(Iterable[Result | None], people)
             continue
-        flat = [one for row in some if isinstance(row, list) for one in row]
-        yield from (one for one in flat if isinstance(one, Rejection))
-        yield from sorted(
-            (one for one in flat if isinstance(one, Record)), key=lambda record: record.target.part
-        )
+
+        records: list[Record] = []
+        for person in cast(Iterable[list[Result]], people):
+            for result in person:
+                if isinstance(result, Rejection):
+                    yield result
+                else:
+                    records.append(result)
+        records.sort(key=_part)
+        yield from records
 
 
-def _targets(row: object) -> object:
-    """Return what people have in common whose records may be put in another order; None for anything else."""
+def _part(record: Record) -> int:
+    return record.target.part
+
+
+def _shared_target(row: Prepared) -> object:
+    """Return what people must have in common for their records to change places, else None."""
     if not isinstance(row, list):
         return None
-    first = next((one for one in row if isinstance(one, Record)), None)
-    return (first.target.family or first.target) if first else row[0].code
+
+    for result in row:
+        if isinstance(result, Record):
+            target = result.target
+            return target.family or target
+    # A list of rejections only: their order does not matter.
+    return cast(Rejection, row[0]).code

@@ -187,7 +187,7 @@ class Targets:
             base_bytes=base_bytes,
             group_bytes=group_bytes,
             room=cap - base_bytes - group_bytes,
-            builder=builder,
+            endpoint=builder,
         )
 
 

@@ -26,8 +26,7 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.report import Counts
 from connector.delivery.run import batches
 from connector.errors import ConfigError, ConnectorError, DefinitionError, Problem, SendError
-from connector.model import Event, Outcome, Record, Rejection, Request, Response
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Event, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.vendor import Fault, Sandbox
 from connector.testing.privacy import leaks

@@ -115,7 +115,11 @@ def _words(outcome: Outcome) -> str:
     if isinstance(outcome, Delivered):
         return "delivered"
     if isinstance(outcome, Retry):
-        moment = f", not before {times.from_epoch(outcome.at)}" if outcome.at is not None else ""
+        moment = (
+            f", not before {times.from_epoch(outcome.not_before)}"
+            if outcome.not_before is not None
+            else ""
+        )
         return f"retry: {outcome.reason}{moment}"
     if isinstance(outcome, Rejected):
         return f"rejected {outcome.code}: {outcome.reason}{_places(outcome)}"

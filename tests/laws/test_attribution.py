@@ -17,9 +17,9 @@ from connector.delivery.courier import Courier
 from connector.delivery.lanes import Lanes
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
-from connector.model import Named, Record, Request, Response, Stop
+from connector.model import Batch, NamedRecords, Record, Request, Response, Stop
 from connector.pipeline.attribution import Verdict, attribute
-from connector.pipeline.batching import Batch, Batcher
+from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
 
 from .made import RULES, Keeper, cached, named, prepared
@@ -57,12 +57,12 @@ KEYS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Named:
+def answers(draw: st.DrawFn) -> NamedRecords:
     by = draw(st.sampled_from(sorted(KEYS)))
     keys = st.lists(KEYS[by], max_size=3).map(tuple)
     refused = draw(keys)
     words = tuple(draw(st.sampled_from(["", " (A)", " (B)"])) for _ in refused)
-    return Named(by, refused, draw(keys), draw(st.booleans()), words)
+    return NamedRecords(by, refused, draw(keys), draw(st.booleans()), words)
 
 
 def places(batch: Batch, by: str) -> dict[Any, list[int]]:
@@ -82,7 +82,7 @@ def places(batch: Batch, by: str) -> dict[Any, list[int]]:
 @given(batches(), answers())
 @settings(LAW, max_examples=200)
 def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(
-    batch: Batch, said: Named
+    batch: Batch, said: NamedRecords
 ) -> None:
     verdict = attribute(batch, said)
     if verdict is None:
@@ -99,7 +99,7 @@ def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(
 @given(batches(), answers())
 @settings(LAW, max_examples=200)
 def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(
-    batch: Batch, said: Named
+    batch: Batch, said: NamedRecords
 ) -> None:
     means, verdict = places(batch, said.by), attribute(batch, said)
     refused, later = (
@@ -138,7 +138,7 @@ def test_nothing_older_is_applied_last() -> None:
     rows = [(add, "a"), (add, "b"), (remove, "c"), (remove, "a2")]
     records = tuple(record(where, [("email", name)], n) for n, (where, name) in enumerate(rows))
     batch = Batch(records, (1, 1, 2, 2))
-    verdict = attribute(batch, Named("item", (), (0,), rest_delivered=True))
+    verdict = attribute(batch, NamedRecords("item", (), (0,), rest_delivered=True))
     assert verdict is not None
     assert (verdict.delivered, verdict.later) == (
         [1],
@@ -148,7 +148,7 @@ def test_nothing_older_is_applied_last() -> None:
 
 @given(batches(), answers())
 @settings(LAW, max_examples=200)
-def test_a_vendors_word_goes_to_whom_it_was_said_of(batch: Batch, said: Named) -> None:
+def test_a_vendors_word_goes_to_whom_it_was_said_of(batch: Batch, said: NamedRecords) -> None:
     verdict = attribute(batch, said)
     for place, word in (verdict.words if verdict else {}).items():
         keys = (
@@ -164,13 +164,15 @@ def test_a_vendors_word_goes_to_whom_it_was_said_of(batch: Batch, said: Named) -
 def test_who_is_named_together_is_sent_again_apart_from_the_others() -> None:
     where = [TARGETS[n] for n in (0, 0, 1, 0, 1)]
     batch = Batch(tuple(record(one, [("a", str(n))], n) for n, one in enumerate(where)), (1,) * 5)
-    assert attribute(batch, Named("group", (1,))) == Verdict([], [], [], [[0, 1], [2], [3], [4]])
-    assert attribute(batch, Named("group", (1,), rest_delivered=True)) == Verdict(
+    assert attribute(batch, NamedRecords("group", (1,))) == Verdict(
+        [], [], [], [[0, 1], [2], [3], [4]]
+    )
+    assert attribute(batch, NamedRecords("group", (1,), rest_delivered=True)) == Verdict(
         [], [], [0, 1, 3], [[2, 4]]
     )
-    assert attribute(batch, Named("group", (0, 1))) is None
+    assert attribute(batch, NamedRecords("group", (0, 1))) is None
     # items are counted in the order of the body: first all of one group
-    assert attribute(batch, Named("item", (3,), rest_delivered=True)) == Verdict(
+    assert attribute(batch, NamedRecords("item", (3,), rest_delivered=True)) == Verdict(
         [2], [], [0, 1, 3, 4], []
     )
 

@@ -21,8 +21,8 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
-from connector.model import Event, Request, Response
-from connector.pipeline.batching import Batch, Batcher
+from connector.model import Batch, Event, Request, Response
+from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
 
 from .made import Keeper, cached, catalog, pipeline, prepared
@@ -173,7 +173,7 @@ def test_what_is_told_may_be_a_list_or_a_large_number() -> None:
     shared = {"add": True, "list": "1", "tags": ["x", "y"]}
     sent = batches(using, [{**shared, "email": f"e{n}", "n": 2**70 + n % 2} for n in range(4)])
     assert [[one.event_id for one in batch.records] for batch in sent] == [[0, 2], [1, 3]]
-    assert b'"until":%d,' % 2**70 in Pipeline.build(sent[0], NOW).body
+    assert b'"until":%d,' % 2**70 in sent[0].endpoint.build(sent[0], NOW).body
 
 
 # --- address, method and headers from settings ---
@@ -199,7 +199,7 @@ FILLED = {
 def request(settings: dict[str, Any], **more: Any) -> Request:
     using = pipeline(catalog({"method": "{verb}"}, FILLED), settings=settings, **more)
     [batch] = batches(using, rows(1))
-    return using.build(batch, NOW)
+    return batch.endpoint.build(batch, NOW)
 
 
 def test_settings_fill_address_method_and_headers() -> None:
@@ -255,4 +255,6 @@ def test_a_body_is_never_longer_than_what_was_added_up_whatever_the_operations()
                 sum(len(one.item) + 1 for one in records)
                 + len(batch.groups()) * records[0].target.group_bytes
             )
-            assert len(Pipeline.build(batch, NOW).body) <= records[0].target.base_bytes + parts
+            assert (
+                len(batch.endpoint.build(batch, NOW).body) <= records[0].target.base_bytes + parts
+            )

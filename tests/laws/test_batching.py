@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits
-from connector.model import Record, Target
-from connector.pipeline.batching import Batch, Batcher
+from connector.model import Batch, Record, Target
+from connector.pipeline.batching import Batcher
 
 from .worlds import LAW, People, applied, identifiers, record, target
 
@@ -322,7 +322,7 @@ def test_nothing_waits_longer_than_its_age(world: World) -> None:
     left = batcher.flush()
     if age is not None:
         last = world.chunks[-1][0]
-        assert all(last - one.at < age for batch in left for one in batch.records)
+        assert all(last - one.prepared_at < age for batch in left for one in batch.records)
 
 
 @given(
@@ -349,7 +349,7 @@ def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
     assert {batch.lane for batch in due} == {
         lane for lane, at in first.items() if moment - at >= age
     }
-    assert all(a.records[0].at <= b.records[0].at for a, b in pairwise(due))
+    assert all(a.records[0].prepared_at <= b.records[0].prepared_at for a, b in pairwise(due))
     assert not batcher.due(moment)
     assert {batch.lane for batch in batcher.flush()} == set(first) - {batch.lane for batch in due}
 

@@ -20,8 +20,8 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
-from connector.model import Event, Record, Rejection, Request, Response, Retry
-from connector.pipeline.batching import Batch, Batcher
+from connector.model import Batch, Event, Record, Rejection, Request, Response, Retry
+from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
 
 from .vendor import OFFENDER, Book, FakeClock, Vendor
@@ -375,10 +375,10 @@ def test_a_delay_is_within_its_bounds(
     policy = RetryPolicy(base=base, cap=cap)
     asked = Retry("busy", None if ahead is None else NOW + ahead)
     delay = policy.delay(retry, asked, NOW, lambda: unit)
-    if asked.at is None or asked.at <= NOW:
+    if asked.not_before is None or asked.not_before <= NOW:
         assert delay == unit * min(cap, base * 2.0 ** min(retry, 64))
     else:
-        wait = min(asked.at - NOW, policy.longest_wait)
+        wait = min(asked.not_before - NOW, policy.longest_wait)
         assert wait <= delay <= wait + 1
 
 

@@ -17,8 +17,7 @@ from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Limits
 from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
-from connector.model import Event, Request
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Event, Request
 from connector.pipeline.pipeline import Pipeline
 
 from .worlds import LAW, NOW
@@ -136,7 +135,7 @@ def sent(
 ) -> Iterator[tuple[Batch, Request]]:
     chunk = [Event(number, dict(data)) for number, data in enumerate(given_events, 1)]
     for batch in batches(pipeline, [chunk], ledger, Clock()):
-        yield batch, Pipeline.build(batch, NOW)
+        yield batch, batch.endpoint.build(batch, NOW)
 
 
 @pytest.mark.parametrize("name", DESTINATIONS)

@@ -18,8 +18,7 @@ from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender
 from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
-from connector.model import Event, Record, Rejection, Request, Response, Unreadable
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Event, Record, Rejection, Request, Response, Unreadable
 from connector.pipeline.pipeline import Pipeline
 from tests.kit import ROOT
 
@@ -195,7 +194,7 @@ def test_each_event_on_each_route_is_one_record_or_one_rejection(name: str) -> N
 def requests(name: str, chunks: Sequence[Any]) -> tuple[list[Request], list[Batch], Ledger]:
     ledger = Ledger()
     made = list(batches(pipelines()[name], chunks, ledger, FakeClock()))
-    return [Pipeline.build(batch, NOW) for batch in made], made, ledger
+    return [batch.endpoint.build(batch, NOW) for batch in made], made, ledger
 
 
 @each_connection
@@ -285,7 +284,7 @@ def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(
     [record] = pipeline.prepare([event], NOW)
     assert isinstance(record, Record)
     batch = Batch((record,), (0,))
-    for one in (event, record, batch, record.target, Pipeline.build(batch, NOW), pipeline):
+    for one in (event, record, batch, record.target, batch.endpoint.build(batch, NOW), pipeline):
         for shown_as in (repr(one), str(one), f"{one}"):
             assert WORDS[0] not in shown_as
             assert not any(value in shown_as for value in record.ids)

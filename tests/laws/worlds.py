@@ -41,7 +41,7 @@ def target(lane: str, operation: str, group: str, limits: Limits, key: str = "")
         base_bytes=2,
         group_bytes=10,
         room=float("inf"),
-        builder=SimpleNamespace(limits=limits, caps=Limits()),
+        endpoint=SimpleNamespace(limits=limits, caps=Limits()),
     )
 
 

@@ -11,10 +11,8 @@ from connector.definitions.model import Action, Limits
 from connector.errors import Problem, nearest
 from connector.linting.examples import NOW, Bench, BenchRule
 from connector.linting.rule import at
-from connector.model import Record
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Record
 from connector.pipeline.dropped import REASONS
-from connector.pipeline.pipeline import Pipeline
 from connector.templating.template import RenderError
 from connector.validation.explain import lookup
 
@@ -135,7 +133,7 @@ def _measured(
         f" in {len(layout)} groups" if len(layout) > 1 else ""
     )
     try:
-        body = Pipeline.build(batch, NOW).body
+        body = batch.endpoint.build(batch, NOW).body
     except RenderError as error:
         return bench.in_template(action, "envelope", f"{what} cannot be rendered: {error}")
     held = re.findall(rb'"probe-\d{6}"', body)

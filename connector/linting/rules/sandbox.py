@@ -149,7 +149,7 @@ class _Trial:
         return {"path": self._path, "body": self._sample.body}
 
     def _delivered(self, status: int, body: Any) -> bool:
-        classify = self._sample.batch.target.builder.classify
+        classify = self._sample.batch.endpoint.classify
         return isinstance(classify(Response(status, {}, body), self._sent, NOW), Delivered)
 
     def _rendered(self, name: str, context: Mapping[str, Any]) -> Any:

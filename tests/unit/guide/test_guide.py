@@ -162,7 +162,7 @@ def made(pipeline: Pipeline, records: list[Record]) -> Iterator[str]:
     """Yield the requests of records as a guide shows them."""
     batcher = Batcher()
     for batch in [*batcher.take(records), *batcher.flush()]:
-        request = pipeline.build(batch, NOW)
+        request = batch.endpoint.build(batch, NOW)
         head = [
             f"{request.method} {request.url}",
             *(f"{name}: {value}" for name, value in request.headers.items()),

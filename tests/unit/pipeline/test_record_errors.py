@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.definitions.read import read_response_rule
-from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry
+from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Response, Retry
 from connector.pipeline.responses import compile_rules
 
 NOW = 1_768_435_200.0
@@ -34,7 +34,7 @@ def named(
     *words: str,
     rest: bool = True,
 ) -> Rejected:
-    return Rejected("refused", "no", Named(by, refused, later, rest, words))
+    return Rejected("refused", "no", NamedRecords(by, refused, later, rest, words))
 
 
 BISECT = Bisect("refused", "no")
@@ -118,7 +118,7 @@ def test_the_first_rule_that_holds_decides() -> None:
     both = compile_rules([read_response_rule(rule) for rule in rules])
     assert both(Response(207, {}, {"errors": [{"fatal": True}]}), 1, NOW) == Retry("all")
     assert both(Response(207, {}, {"errors": [{"code": 1}]}), 1, NOW) == Rejected(
-        "http_207", "HTTP 207", Named("item", (0,), rest_delivered=True)
+        "http_207", "HTTP 207", NamedRecords("item", (0,), rest_delivered=True)
     )
 
 
@@ -179,3 +179,41 @@ def test_an_entry_that_is_a_list_is_not_taken_for_no_error() -> None:
         Response(200, {}, {"errors": [["INVALID"]]}), 2, 0.0
     )
     assert isinstance(outcome, Bisect)
+
+
+LONGEST = "CODE_" * 9 + "ABC"
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("INVALID_EMAIL", " (INVALID_EMAIL)"),
+        ("a.b-c", " (a.b-c)"),
+        (LONGEST, f" ({LONGEST})"),
+        (f"{LONGEST}D", ""),
+        ("", ""),
+        ("a" * 31, f" ({'a' * 31})"),
+        ("a" * 32, ""),
+        ("12025550123", ""),
+        ("two words", ""),
+        ("ann@example.com", ""),
+    ],
+)
+def test_only_a_short_code_of_the_vendor_is_repeated(word: str, words: str) -> None:
+    assert len(LONGEST) == 48
+    body = {"errors": [{"index": 0, "code": word}]}
+    assert classify(body, {**INDEX, "detail": "entry.code"}) == named("item", (0,), (), words)
+    whole = {"each": "", "then": "reject", "detail": "body.errors[0].code"}
+    assert classify(body, whole) == Rejected("refused", f"no{words}")
+
+
+def test_of_several_codes_each_is_repeated_once() -> None:
+    body = {"errors": [{"index": 0, "codes": ["B", "A", "B", 7, "ann@example.com"]}]}
+    detail = {**INDEX, "detail": "entry.codes"}
+    assert classify(body, detail) == named("item", (0,), (), " (B, A)")
+
+
+@pytest.mark.parametrize("then", ["stop", "bisect"])
+def test_entries_do_not_matter_where_the_whole_request_is_meant(then: str) -> None:
+    outcome = classify({"errors": [{"index": 0}]}, {**INDEX, "then": then})
+    assert not isinstance(outcome, Delivered | Rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -9,10 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.auth import oauth2
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Destination
-from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Response, Retry, Stop
-from connector.pipeline.responses import Classify, compile_rules
+from connector.model import (
+    Bisect,
+    Delivered,
+    NamedRecords,
+    Outcome,
+    Rejected,
+    Response,
+    Retry,
+    Stop,
+)
+from connector.pipeline.responses import STATUSES, Classify, compile_rules
+from tests.kit import ROOT
 
 NOW = 1_768_435_200.0  # Thu, 15 Jan 2026 00:00:00 GMT
 
@@ -62,9 +74,9 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("a number", 200, {}, 4, Retry(said("count_mismatch"))),
     ("another 2xx with counts", 202, {}, counts(4, 4), Retry(said("count_mismatch"))),
     ("204", 204, {}, None, Retry(said("count_mismatch"))),
-    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
-    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, Named("group", (0, 2)))),
-    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, Named("group", (1,)))),
+    ("one operation", 400, {}, {"operation_errors": [[], [{"code": "A"}]]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (1,)))),
+    ("two operations", 400, {}, {"operation_errors": [[{}], [], [{}]]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (0, 2)))),
+    ("objects, not lists", 400, {}, {"operation_errors": [None, {"code": "A"}]}, Rejected("operation_refused", REFUSED, NamedRecords("group", (1,)))),
     ("errors that name nobody", 400, {}, {"operation_errors": [[], []]}, Bisect("operation_refused", REFUSED)),
     ("errors of another form", 400, {}, {"operation_errors": {"0": "A"}}, Bisect("operation_refused", REFUSED)),
     ("the gateway", 400, {}, error(215), Stop("unauthorized", GATEWAY)),
@@ -99,6 +111,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("503 in seconds", 503, {"retry-after": " 120 "}, None, Retry("HTTP 503", NOW + 120)),
     ("503 with a date", 503, {"retry-after": "Thu, 15 Jan 2026 00:01:00 GMT"}, None, Retry("HTTP 503", NOW + 60)),
     ("503 in years", 503, {"retry-after": "99999999999"}, None, Retry("HTTP 503", NOW + 86_400)),
+    ("503 with thousands of digits", 503, {"retry-after": "9" * 5000}, None, Retry("HTTP 503")),
+    ("503 with a year of many digits", 503, {"retry-after": "Thu, 15 Jan 100000000000000 00:00:00 GMT"}, None, Retry("HTTP 503")),
     ("503 with nonsense", 503, {"retry-after": "soon"}, None, Retry("HTTP 503")),
     ("504 with counts", 504, {}, counts(4, 4), Retry("HTTP 504")),
     ("600", 600, {}, None, Retry("HTTP 600")),
@@ -213,3 +227,46 @@ def test_every_answer_has_an_outcome_and_only_whole_counts_are_a_delivery(
 
 def test_a_superscript_is_no_number_of_seconds() -> None:
     assert classify()(Response(503, {"retry-after": "²"}, None), 1, NOW) == Retry("HTTP 503")
+
+
+def test_each_status_has_one_outcome() -> None:
+    listed = [status for statuses in STATUSES.values() for status in statuses]
+    assert len(listed) == len(set(listed))
+    kinds = {
+        "delivered": Delivered,
+        "stop": Stop,
+        "bisect": Bisect,
+        "retry": Retry,
+        "reject": Rejected,
+    }
+    for status in range(100, 1000):
+        fitting = {
+            then: text
+            for then, texts in STATUSES.items()
+            for text in texts
+            if text in (str(status), f"{status // 100}xx")
+        }
+        exact = [then for then, text in fitting.items() if text == str(status)]
+        [then] = exact or list(fitting) or ["retry"]
+        assert type(DEFAULTS(Response(status, {}, None), 1, NOW)) is kinds[then]
+
+
+def test_the_page_on_the_language_lists_the_same_statuses() -> None:
+    page = (ROOT / "docs/language.md").read_text("utf-8")
+    _, _, text = page.partition("After the rules comes HTTP: ")
+    text, _, _ = text.partition(". Every record")
+    listed = {}
+    for clause in text.split("·"):
+        [then] = [then for then in STATUSES if re.search(rf"\b{then}\b", clause)]
+        listed[then] = set(re.findall(r"\b(?:\dxx|\d{3})\b", clause))
+    assert listed == {then: set(statuses) for then, statuses in STATUSES.items()}
+
+
+def test_a_token_endpoint_is_asked_again_at_the_same_statuses() -> None:
+    # 501 aside: a token endpoint that fails at all may come back
+    retried = {
+        status
+        for status in range(400, 600)
+        if isinstance(DEFAULTS(Response(status, {}, None), 1, NOW), Retry)
+    }
+    assert retried | {501} == oauth2._RETRIED

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from connector._util.pretty_json import pretty, texts
 from connector.definitions.catalog import Catalog
 from connector.errors import ConfigError, ConnectorError, DefinitionError
-from connector.model import Bisect, Delivered, Event, Named, Rejected, Request, Retry, Stop
+from connector.model import Bisect, Delivered, Event, NamedRecords, Rejected, Request, Retry, Stop
 from connector.pipeline.dropped import REASONS
 from connector.testing import plugin as pytest_plugin
 from connector.testing.case import Case, CaseError, load_cases, run_case, slug
@@ -196,7 +196,7 @@ def test_only_long_runs_of_equal_endings_are_folded() -> None:
         (Retry("busy"), "retry: busy"),
         (Retry("busy", 1768435260.0), "retry: busy, not before 2026-01-15T00:01:00Z"),
         (Rejected("bad", "no"), "rejected bad: no"),
-        (Rejected("bad", "no", Named("item", (0, 2))), "rejected bad: no (item 1, 3)"),
+        (Rejected("bad", "no", NamedRecords("item", (0, 2))), "rejected bad: no (item 1, 3)"),
         (Bisect("bad", "no"), "bisect bad: no"),
         (Stop("bad", "no"), "stop bad: no"),
     ],
