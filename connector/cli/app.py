@@ -348,7 +348,8 @@ def _sandbox(
     faults: Sequence[str],
 ) -> tuple[Sandbox, dict[str, str]]:
     """Return a sandbox and the secrets that it takes: made-up ones when there are none."""
-    from connector.sandbox.vendor import Sandbox, parse_fault
+    from connector.sandbox.faults import parse_fault
+    from connector.sandbox.vendor import Sandbox
     from connector.sandbox.verify import AuthVerifier
 
     auth = destination.auth_of(settings)

@@ -1,4 +1,7 @@
-"""A vendor's contract for bodies, and its failures by position, in words that hold nothing of the body."""
+"""A vendor's contract for bodies, and its failures by position.
+
+The words of a failure hold nothing of the body.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from connector.validation.explain import Failure
 from connector.validation.schema import Schema
 
 _UNKNOWN_KEY = ("additionalProperties", "unevaluatedProperties", "propertyNames")
+
 # An answer need not list every failure of a group to say that it has one.
 _MOST_ERRORS = 20
 
+#: For each entry of a list, its errors: `message` and `parameter`.
 Errors = list[list[dict[str, str | None]]]
 
 
-class _Place(NamedTuple):
-    """Where a failure is: the list that is met first, its length, which entry of it, and what comes after."""
+class _Location(NamedTuple):
+    """Where a failure is.
+
+    `before` leads to the first list on the way, which has `size` entries; `entry` is the one,
+    `parameter` what comes after it.
+    """
 
     before: Sequence[str]
     size: int
-    at: int
+    entry: int
     parameter: str | None
 
 
@@ -29,51 +38,65 @@ class Contract:
     """The JSON Schema of an action's `accepts`; without one, everything is accepted."""
 
     def __init__(self, schema: Any) -> None:
-        """Compile `schema`: True when there is none. Raises ValueError for what is not a JSON Schema."""
+        """Compile a schema, True when there is none. Raises ValueError for an invalid one."""
         self.schema = schema
-        self._validator = Schema(schema)
+        self._compiled = Schema(schema)
 
     def holds(self, body: Any) -> bool:
-        """Whether a body satisfies it."""
-        return self._validator.is_valid(body)
+        """Return whether a body satisfies it."""
+        return self._compiled.is_valid(body)
 
     def explain(self, body: Any) -> tuple[str, Errors]:
-        """Return why a body is refused: in one sentence, and for each entry of the list that holds the failures.
+        """Return why a body is refused, in one sentence, and the errors of each entry.
 
-        There are no entries when a failure is about the whole body.
+        The entries are those of the list that holds the failures. There are none when a failure is
+        about the whole body.
         """
-        found = self._validator.failures(body)
-        places = [self._place(failure, body) for failure in found]
-        first = places[0]
-        if first is None or any(place is None or place.before != first.before for place in places):
-            return _text(found[0]), []
-        errors: Errors = [[] for _ in range(first.size)]
-        for failure, place in zip(found, places, strict=True):
-            if place is not None and len(errors[place.at]) < _MOST_ERRORS:
-                errors[place.at].append({"message": _text(failure), "parameter": place.parameter})
-        return _text(found[0]), errors
+        failures = self._compiled.failures(body)
+        sentence = _sentence(failures[0])
+
+        locations: list[_Location] = []
+        for failure in failures:
+            location = self._locate(failure, body)
+            if location is None or (locations and location.before != locations[0].before):
+                return sentence, []
+            locations.append(location)
+
+        errors: Errors = [[] for _ in range(locations[0].size)]
+        for failure, location in zip(failures, locations, strict=True):
+            listed = errors[location.entry]
+            if len(listed) < _MOST_ERRORS:
+                listed.append({"message": _sentence(failure), "parameter": location.parameter})
+        return sentence, errors
 
     @cached_property
-    def _words(self) -> frozenset[str]:
+    def _known_keys(self) -> frozenset[str]:
         return frozenset(_property_names(self.schema))
 
-    def _place(self, failure: Failure, body: Any) -> _Place | None:
+    def _locate(self, failure: Failure, body: Any) -> _Location | None:
+        """Return where a failure is, None when it is in no list."""
         before: list[str] = []
         steps = _walk(failure.pointer, body)
-        for part, size in steps:
-            if isinstance(part, int):
-                return _Place(before, size, part, self._parameter(steps))
-            before.append(part)
+        for step, size in steps:
+            if isinstance(step, int):
+                return _Location(before, size, step, self._parameter(steps))
+            before.append(step)
         return None
 
     def _parameter(self, steps: Iterator[tuple[str | int, int]]) -> str | None:
-        """Return the rest of a way, as far as the contract knows its words: another key may be an identifier."""
-        text = ""
-        for part, _ in steps:
-            if isinstance(part, str) and part not in self._words:
+        """Return the rest of a way, as far as the contract knows its keys.
+
+        Another key may be an identifier.
+        """
+        path = ""
+        for step, _ in steps:
+            if isinstance(step, int):
+                path += f"[{step}]"
+            elif step in self._known_keys:
+                path += f".{step}"
+            else:
                 break
-            text += f"[{part}]" if isinstance(part, int) else f".{part}"
-        return text.removeprefix(".") or None
+        return path.removeprefix(".") or None
 
 
 def _walk(pointer: str, document: Any) -> Iterator[tuple[str | int, int]]:
@@ -89,15 +112,18 @@ def _walk(pointer: str, document: Any) -> Iterator[tuple[str | int, int]]:
             document = document.get(key) if isinstance(document, dict) else None
 
 
-def _text(failure: Failure) -> str:
-    message = "has an unknown key" if failure.keyword in _UNKNOWN_KEY else failure.message
+def _sentence(failure: Failure) -> str:
+    message = failure.message
+    if failure.keyword in _UNKNOWN_KEY:
+        message = "has an unknown key"  # the key itself may be an identifier
     return f"{message}; {failure.hint}" if failure.hint else message
 
 
 def _property_names(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
         properties = schema.get("properties")
-        yield from properties if isinstance(properties, dict) else ()
+        if isinstance(properties, dict):
+            yield from properties
         schema = list(schema.values())
     if isinstance(schema, list):
         for part in schema:

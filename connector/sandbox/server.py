@@ -35,11 +35,11 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         url = f"http://{self.headers.get('host', self.server.authority)}{self.path}"
-        # what the wire has as bytes is read as Latin-1 by http.server, and is UTF-8
-        headers = {
-            name: text.encode("latin-1").decode("utf-8", "replace")
-            for name, text in self.headers.items()
-        }
+        headers = {}
+        for name, text in self.headers.items():
+            # http.server reads bytes as Latin-1, and they are UTF-8
+            headers[name] = text.encode("latin-1").decode("utf-8", "replace")
+
         answer = self.server.sandbox.answer(self.command, url, headers, body)
         if isinstance(answer, Answer):
             self._send(answer)

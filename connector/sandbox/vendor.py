@@ -1,20 +1,18 @@
-"""A stand-in for the vendor, made of the definition alone: what it refuses, what it remembers, what it answers.
+"""A stand-in for the vendor, made of the definition alone: what it refuses, remembers and answers.
 
-It looks at a request in a vendor's usual order: route, authentication, content type, rate, size, JSON, groups,
-contract, people. A request is applied as a whole or not at all.
+It looks at a request in a vendor's usual order: route, authentication, content type, rate, size,
+JSON, groups, contract, people. A request is applied as a whole or not at all.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -22,22 +20,26 @@ import orjson
 from connector.auth.base import Message
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import expand
-from connector.sandbox.audiences import Audience, Identifier, Windows, identifiers_of
+from connector.sandbox.audiences import Audience, Identifier, identifiers_of
 from connector.sandbox.contract import Errors
-from connector.sandbox.endpoints import PLAIN_REFUSAL, Variant, Voice, routes, templates_of
+from connector.sandbox.endpoints import (
+    PLAIN_REFUSAL,
+    Answers,
+    Operation,
+    endpoints_of,
+    templates_of,
+)
+from connector.sandbox.faults import Fault, one_by_one
+from connector.sandbox.rate_windows import RateWindows
+from connector.sandbox.refusals import REFUSALS, RefusalError, refusal_with_status
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
 
 _JSON = "application/json"
-_CODES = {
-    401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large",
-    415: "unsupported_media_type", 429: "rate_limited", 502: "unavailable", 503: "unavailable", 504: "unavailable",
-}  # fmt: skip
-_CYCLE = (500, 503, 502, 504)
-_FAULT = re.compile(
-    r"(5xx|[45][0-9]{2}|timeout|drop|applied-drop|html|counts)(?::([1-9][0-9]{0,8}))?"
+_GATEWAY_PAGE = (
+    b"<!doctype html><html><head><title>502 Bad Gateway</title></head>"
+    b"<body>Bad Gateway</body></html>\n"
 )
-_GATEWAY_PAGE = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 
 
 class Answer(NamedTuple):
@@ -48,61 +50,15 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Fault(NamedTuple):
-    """A way to fail the next `times` requests.
-
-    `kind`: status (answer with `statuses`, in turn), timeout (no answer), drop (the connection closes), applied-drop
-    (it closes after the request was applied), html (a gateway's page) or counts (one person fewer is accepted than was
-    sent, nothing is applied).
-    """
-
-    kind: str
-    statuses: tuple[int, ...] = ()
-    times: int = 1
-
-
 class Holding(NamedTuple):
-    """What one audience holds; `path` is the URL's path, or what the definition calls the audience."""
+    """What one audience holds.
+
+    `path` is the URL's path, or what the definition calls the audience.
+    """
 
     path: str
     people: int
     identifiers: int
-
-
-def parse_fault(text: str) -> Fault:
-    """Read a fault such as `429:3`, `5xx:2`, `timeout` or `counts`. Raises ValueError with the allowed forms."""
-    match = _FAULT.fullmatch(text)
-    if not match:
-        forms = "a status from 400 to 599, 5xx, timeout, drop, applied-drop, html or counts"
-        raise ValueError(
-            f"'{text}' is not a fault; allowed: {forms}, each with :N for the next N requests (429:3)"
-        )
-    kind, times = match[1], int(match[2] or 1)
-    if kind == "5xx":
-        return Fault("status", _CYCLE, times)
-    return Fault("status", (int(kind),), times) if kind.isdigit() else Fault(kind, (), times)
-
-
-def _one_by_one(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """Yield one fault for each request that has to fail."""
-    for fault in faults:
-        for turn in range(fault.times):
-            at = turn % max(1, len(fault.statuses))
-            yield Fault(fault.kind, fault.statuses[at : at + 1])
-
-
-class _RefusalError(Exception):
-    """The request is refused, for the reason that `code` names."""
-
-    def __init__(
-        self, status: int, code: str, message: str, errors: Errors | None = None, **headers: str
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.errors = errors or []
-        self.headers = headers
 
 
 class _Change(NamedTuple):
@@ -115,15 +71,18 @@ class _Change(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class _Call:
-    """One request on its way through the sandbox."""
+    """One request on its way through the sandbox.
+
+    `allowed` are the methods of its path, empty for an unknown path; `parsed` is the body.
+    """
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
     now: float
-    voice: Voice
-    variants: Sequence[Variant] = ()
+    answers: Answers
+    operations: Sequence[Operation] = ()
     allowed: Collection[str] = ()
     path: dict[str, str] = field(default_factory=dict)
     audience: str = ""
@@ -132,9 +91,9 @@ class _Call:
     @property
     def has_body(self) -> bool:
         """Whether there is a body, or should be."""
-        return bool(self.body) or any(
-            variant.contract.schema is not True for variant in self.variants
-        )
+        if self.body:
+            return True
+        return any(operation.contract.schema is not True for operation in self.operations)
 
 
 class Sandbox:
@@ -151,37 +110,41 @@ class Sandbox:
     ) -> None:
         """Take the connection's settings, or those of the destination's example.
 
-        Without a `verifier` authentication is not checked. `clock`: seconds since the epoch.
-
+        Without a `verifier` authentication is not checked. `clock` gives seconds since the epoch.
         Raises RenderError or OSError for a template that lint would refuse.
         """
-        #: The path that all of the vendor's paths start with: that of the definition's base URL.
         settings = destination.example_settings if settings is None else settings
+        #: The path that all of the vendor's paths start with: that of the definition's base URL.
         self.prefix = urlsplit(destination.base_url(settings)).path.rstrip("/")
-        template = templates_of(destination.templates)
-        self._routes = routes(destination, self.prefix, settings, template)
-        self._voice = Voice(destination.sandbox, template)
-        self._windows = Windows(destination.rates)
+        read = templates_of(destination.templates)
+        self._endpoints = endpoints_of(destination, self.prefix, settings, read)
+        self._answers = Answers(destination.sandbox, read)
+        self._rate_windows = RateWindows(destination.rates)
         self._verifier = verifier or Verifier(AuthConfig("none"), {})
         #: The path of the token endpoint, "" when there is none.
         self.token_path = self._verifier.token_path
         self._clock = clock
-        self._faults = _one_by_one(faults)
+        self._faults = one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
-        #: What to do with a line about each request; it holds no identifier, no secret and no unknown path.
-        self.log: Callable[[str], None] = lambda line: None
         self._lock = threading.Lock()
+        #: What to do with a line about each request. It holds no identifier, no secret and no
+        #: unknown path.
+        self.log: Callable[[str], None] = lambda line: None
 
     def answer(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Answer | Fault:
-        """Answer a request to a full URL. A fault that is returned has no answer: the server acts on it."""
-        lowered = {name.lower(): text for name, text in headers.items()}
+        """Answer a request to a full URL.
+
+        A fault that is returned has no answer: the server acts on it.
+        """
+        lower_case = {name.lower(): text for name, text in headers.items()}
         with self._lock:
             if self.token_path and _path(url) == self.token_path:
-                issued = self._verifier.issue_token(Message(method, url, lowered, body))
+                issued = self._verifier.issue_token(Message(method, url, lower_case, body))
                 return Answer(issued.status, dict(issued.headers), orjson.dumps(issued.body))
-            call = self._call(method, url, lowered, body)
+
+            call = self._call(method, url, lower_case, body)
             fault = next(self._faults, None)
             if fault is None:
                 return self._respond(call, None)
@@ -189,135 +152,154 @@ class Sandbox:
                 return fault
             if fault.kind == "html":
                 return Answer(502, {"content-type": "text/html; charset=utf-8"}, _GATEWAY_PAGE)
+
             answer = self._respond(call, fault)
             return fault if fault.kind == "applied-drop" else answer
 
     def holdings(self) -> list[Holding]:
         """Return what each audience holds that was ever changed, in the order of their paths."""
+        holdings = []
         with self._lock:
-            return [
-                Holding(path, held.people, held.identifiers)
-                for path, held in sorted(self._audiences.items())
-            ]
+            for path, audience in sorted(self._audiences.items()):
+                holdings.append(Holding(path, audience.people, audience.identifiers))
+        return holdings
 
     def members(self, path: str) -> list[frozenset[Identifier]]:
         """Return the people of one audience: the wire keys and values of each."""
         with self._lock:
-            return self._audiences[path].members() if path in self._audiences else []
+            if path not in self._audiences:
+                return []
+            return self._audiences[path].members()
 
     def _call(self, method: str, url: str, headers: dict[str, str], body: bytes) -> _Call:
-        call = _Call(method, url, headers, body, self._clock(), self._voice)
+        call = _Call(method, url, headers, body, self._clock(), self._answers)
         path = _path(url)
-        for route in self._routes:
-            values = route.match(path)
-            if values is not None:
-                call.path, call.allowed = values, sorted({*call.allowed, *route.methods})
-            if values is not None and method in route.methods:
-                call.variants = route.methods[method]
-                call.voice = call.variants[0].voice
-                call.audience = expand(route.template, values, encode=True)
+        for endpoint in self._endpoints:
+            values = endpoint.match(path)
+            if values is None:
+                continue
+            call.path = values
+            call.allowed = sorted({*call.allowed, *endpoint.methods})
+            if method in endpoint.methods:
+                call.operations = endpoint.methods[method]
+                call.answers = call.operations[0].answers
+                call.audience = expand(endpoint.template, values, encode=True)
                 break
         return call
 
     def _respond(self, call: _Call, fault: Fault | None) -> Answer:
+        status = fault.status if fault else None
+        reason = ""
         try:
-            if fault is not None and fault.kind == "status":
-                _fail(fault.statuses[0])
+            if status is not None:
+                raise refusal_with_status(status)
             body = self._accept(call, short=fault is not None and fault.kind == "counts")
-            answer, why = Answer(200, self._headers(call), body), ""
-        except _RefusalError as refusal:
-            answer = self._refuse(
-                call, refusal, faulty=fault is not None and fault.kind == "status"
-            )
-            why = f" {refusal.code}: {refusal.message}"
+            answer = Answer(200, self._headers(call), body)
+        except RefusalError as refusal:
+            answer = self._refuse(call, refusal, asked_for=status is not None)
+            reason = f" {refusal.code}: {refusal.message}"
+
         path = _path(call.url) if call.allowed else "(no path of this vendor)"
-        self.log(f"{call.method} {path} {answer.status}{why}")
+        self.log(f"{call.method} {path} {answer.status}{reason}")
         return answer
 
     def _accept(self, call: _Call, *, short: bool) -> bytes:
-        """Apply a request and return the body of its answer; raise the first reason against it."""
-        self._admit(call)
-        _parse(call, self._verifier)
-        satisfied = next(
-            (variant for variant in call.variants if variant.contract.holds(call.parsed)), None
-        )
-        variant = satisfied or call.variants[0]
-        call.voice = variant.voice
-        groups = variant.read(
-            {"body": call.parsed, "path": call.path, "method": call.method, "headers": call.headers}
-        )
-        if (
-            groups is not None
-            and variant.caps.groups is not None
-            and len(groups) > variant.caps.groups
-        ):
-            raise _RefusalError(
-                400, "too_many_groups", f"more than {variant.caps.groups} groups in one request"
-            )
-        if satisfied is None:
-            raise _RefusalError(400, "invalid", *variant.contract.explain(call.parsed))
-        changes = _changes(groups, variant, call.audience)
+        """Apply a request and return the body of its answer.
+
+        With `short`, one person fewer is accepted than was sent, and nothing is applied. Raises
+        RefusalError with the first reason against the request.
+        """
+        self._check_before_body(call)
+        self._parse(call)
+
+        operation = next((one for one in call.operations if one.contract.holds(call.parsed)), None)
+        holds = operation is not None
+        operation = operation or call.operations[0]
+        call.answers = operation.answers
+
+        groups = operation.groups_of(_reading(call))
+        most = operation.caps.groups
+        if groups is not None and most is not None and len(groups) > most:
+            raise RefusalError("too_many_groups", f"more than {most} groups in one request")
+        if not holds:
+            raise RefusalError("invalid", *operation.contract.explain(call.parsed))
+
+        changes = _changes(groups, operation, call.audience)
         body = _success(call, changes, short=short)
-        for change in () if short else changes:
-            self._audiences[change.audience].apply(change.operation, change.people)
+        if not short:
+            for change in changes:
+                self._audiences[change.audience].apply(change.operation, change.people)
         return body
 
-    def _admit(self, call: _Call) -> None:
-        """Raise what speaks against a request before its body is looked into."""
+    def _check_before_body(self, call: _Call) -> None:
+        """Raise RefusalError for what speaks against a request before its body is looked into."""
         if not call.allowed:
-            raise _RefusalError(404, "not_found", "there is nothing at this path")
-        if not call.variants:
-            message = f"this path takes {', '.join(call.allowed)}"
-            raise _RefusalError(405, "method_not_allowed", message, allow=", ".join(call.allowed))
-        reason = self._unauthentic(call)
+            raise RefusalError("not_found", "there is nothing at this path")
+        if not call.operations:
+            methods = ", ".join(call.allowed)
+            raise RefusalError("method_not_allowed", f"this path takes {methods}", allow=methods)
+
+        reason = self._why_not_authentic(call)
         if reason:
-            raise _RefusalError(401, "unauthorized", reason)
-        if (
-            call.has_body
-            and call.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON
-        ):
-            raise _RefusalError(
-                415, "unsupported_media_type", f"the content type has to be {_JSON}"
-            )
-        if not self._windows.take(call.url, call.now):
-            raise _RefusalError(429, "rate_limited", "too many requests")
-        caps = [variant.caps.bytes for variant in call.variants]
+            raise RefusalError("unauthorized", reason)
+
+        content_type = call.headers.get("content-type", "").partition(";")[0]
+        if call.has_body and content_type.strip().lower() != _JSON:
+            raise RefusalError("unsupported_media_type", f"the content type has to be {_JSON}")
+
+        if not self._rate_windows.take(call.url, call.now):
+            raise RefusalError("rate_limited", "too many requests")
+
+        caps = [operation.caps.bytes for operation in call.operations]
         largest = max((cap for cap in caps if cap is not None), default=0)
         if None not in caps and len(call.body) > largest:
-            raise _RefusalError(413, "too_large", f"the body has more than {largest} bytes")
+            raise RefusalError("too_large", f"the body has more than {largest} bytes")
 
-    def _unauthentic(self, call: _Call) -> str | None:
+    def _why_not_authentic(self, call: _Call) -> str | None:
         try:
-            message = Message(call.method, call.url, call.headers, call.body)
-            return self._verifier.verify(message)
+            return self._verifier.verify(Message(call.method, call.url, call.headers, call.body))
         except ValueError:
             return "the request cannot be verified"
 
-    def _refuse(self, call: _Call, refusal: _RefusalError, *, faulty: bool) -> Answer:
-        status, code = refusal.status, refusal.code
+    def _parse(self, call: _Call) -> None:
+        if not call.has_body:
+            return
+        try:
+            body = orjson.loads(call.body)
+        except orjson.JSONDecodeError:
+            raise RefusalError("malformed", "the body is not JSON") from None
+        call.parsed = self._verifier.without_credentials(body)
+
+    def _refuse(self, call: _Call, refusal: RefusalError, *, asked_for: bool) -> Answer:
+        """Return the answer of a refusal; `asked_for` says that a fault wants it."""
         context = {
-            "status": status,
-            "code": code,
+            "status": refusal.status,
+            "code": refusal.code,
             "message": refusal.message,
             "errors": refusal.errors,
+            "path": call.path,
+            "body": call.parsed,
         }
         try:
-            body = call.voice.refusal.render({**context, "path": call.path, "body": call.parsed})
-            status = call.voice.refusal_status or status
+            body = call.answers.refusal.render(context)
+            status = call.answers.refusal_status or refusal.status
         except RenderError as error:
-            status, message = 500, f"the template of refusals does not fit ({error.category})"
+            status = REFUSALS["internal"]
+            message = f"the template of refusals does not fit ({error.category})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
-        headers = self._headers(call, exhausted=faulty and code == "rate_limited")
-        if faulty and code == "rate_limited" and not call.voice.rate_headers({"reset": 0}):
+
+        exhausted = asked_for and refusal.code == "rate_limited"
+        headers = self._headers(call, exhausted=exhausted)
+        if exhausted and not call.answers.rate_headers({"reset": 0}):
             headers["retry-after"] = "1"  # nobody wants to watch a vendor's usual wait
         return Answer(status, {**headers, **refusal.headers}, body)
 
     def _headers(self, call: _Call, *, exhausted: bool = False) -> dict[str, str]:
-        state = self._windows.state(call.url, call.now)
+        state = self._rate_windows.state(call.url, call.now)
         values = state._asdict() if state else {}
         if exhausted:
             values |= {"remaining": 0, "reset": math.ceil(call.now + 1)}
-        return {"content-type": _JSON, **call.voice.rate_headers(values), **call.voice.headers}
+        return {"content-type": _JSON, **call.answers.rate_headers(values), **call.answers.headers}
 
 
 def _path(url: str) -> str:
@@ -329,43 +311,32 @@ def _path(url: str) -> str:
     return "" if path == "/" else path
 
 
-def _fail(status: int) -> NoReturn:
-    code = _CODES.get(
-        status, "invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
-    )
-    raise _RefusalError(status, code, "the sandbox was asked to fail")
+def _reading(call: _Call) -> dict[str, Any]:
+    """Return what the template `reads` sees."""
+    return {
+        "body": call.parsed,
+        "path": call.path,
+        "method": call.method,
+        "headers": call.headers,
+    }
 
 
-def _parse(call: _Call, verifier: Verifier) -> None:
-    try:
-        call.parsed = (
-            verifier.without_credentials(orjson.loads(call.body)) if call.has_body else None
-        )
-    except orjson.JSONDecodeError:
-        raise _RefusalError(400, "malformed", "the body is not JSON") from None
-
-
-def _changes(groups: list[Any] | None, variant: Variant, audience: str) -> list[_Change]:
+def _changes(groups: list[Any] | None, operation: Operation, audience: str) -> list[_Change]:
+    """Return what the groups ask for. Raises RefusalError for people that cannot be applied."""
     try:
         changes = [_change(group, audience) for group in groups or ()]
     except (TypeError, LookupError, AttributeError, ValueError):
         groups = None
     if groups is None:
         # a body that the contract allows, and the template cannot read, is the definition's fault
-        status, code = (
-            (500, "internal") if variant.contract.schema is not True else (400, "invalid")
-        )
-        raise _RefusalError(status, code, "the body cannot be read as groups of people")
-    nobody = [sum(not person for person in change.people) for change in changes]
-    if any(nobody):
-        message = "a person has no identifier"
-        errors: Errors = [
-            [{"message": message, "parameter": None}] if count else [] for count in nobody
-        ]
-        raise _RefusalError(400, "invalid", message, errors)
-    cap = variant.caps.records
-    if cap is not None and sum(len(change.people) for change in changes) > cap:
-        raise _RefusalError(413, "too_large", f"more than {cap} people in one request")
+        code = "internal" if operation.contract.schema is not True else "invalid"
+        raise RefusalError(code, "the body cannot be read as groups of people")
+
+    _check_people(changes)
+    people = sum(len(change.people) for change in changes)
+    cap = operation.caps.records
+    if cap is not None and people > cap:
+        raise RefusalError("too_large", f"more than {cap} people in one request")
     return changes
 
 
@@ -376,26 +347,40 @@ def _change(group: Any, audience: str) -> _Change:
     return _Change(group["operation"], people, str(group.get("audience", audience)))
 
 
+def _check_people(changes: Sequence[_Change]) -> None:
+    """Raise RefusalError for people without an identifier."""
+    message = "a person has no identifier"
+    errors: Errors = []
+    for change in changes:
+        complete = all(change.people)
+        errors.append([] if complete else [{"message": message, "parameter": None}])
+    if any(errors):
+        raise RefusalError("invalid", message, errors)
+
+
 def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:
-    counts = [len(change.people) for change in changes]
-    groups: list[dict[str, Any]] = [
-        {"operation": change.operation, "sent": count, "accepted": count}
-        for change, count in zip(changes, counts, strict=True)
-    ]
-    sent = sum(counts)
-    if short and sent:
-        shorted = next(group for group in groups if group["sent"])
-        shorted["accepted"] = shorted["sent"] - 1
+    """Return the body of a successful answer; with `short`, one person fewer is accepted."""
+    missing = 1 if short else 0
+    sent = accepted = 0
+    groups = []
+    for change in changes:
+        count = len(change.people)
+        accepted_here = count - missing if count else 0
+        if count:
+            missing = 0
+        groups.append({"operation": change.operation, "sent": count, "accepted": accepted_here})
+        sent += count
+        accepted += accepted_here
+
     context = {
         "groups": groups,
         "sent": sent,
-        "accepted": max(0, sent - short),
+        "accepted": accepted,
         "path": call.path,
         "body": call.parsed,
     }
     try:
-        return call.voice.success.render(context)
+        return call.answers.success.render(context)
     except RenderError as error:
-        raise _RefusalError(
-            500, "internal", f"the template of success does not fit ({error.category})"
-        ) from None
+        message = f"the template of success does not fit ({error.category})"
+        raise RefusalError("internal", message) from None

@@ -28,7 +28,8 @@ from connector.delivery.run import batches
 from connector.errors import ConfigError, ConnectorError, DefinitionError, Problem, SendError
 from connector.model import Batch, Event, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.pipeline import Pipeline
-from connector.sandbox.vendor import Fault, Sandbox
+from connector.sandbox.faults import Fault
+from connector.sandbox.vendor import Sandbox
 from connector.testing.privacy import leaks
 from connector.testing.transcript import Attempt, Ending, Story
 

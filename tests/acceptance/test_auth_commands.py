@@ -24,8 +24,9 @@ from connector.delivery.run import Run
 from connector.errors import ConfigError
 from connector.linting.engine import lint
 from connector.pipeline.pipeline import Pipeline
+from connector.sandbox.faults import parse_fault
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Answer, Sandbox, parse_fault
+from connector.sandbox.vendor import Answer, Sandbox
 from connector.sources.files import open_source
 from tests.kit import ROOT
 from tests.kit.auth import auth as auth_with

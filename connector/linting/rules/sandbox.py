@@ -17,14 +17,8 @@ from connector.linting.rules.items import losses
 from connector.model import Delivered, Response
 from connector.sandbox.audiences import identifiers_of
 from connector.sandbox.endpoints import TEMPLATE_NAMES
+from connector.sandbox.refusals import REFUSALS
 from connector.templating.template import RenderError, Template
-
-# The neutral words of refusals, with a status that each comes with.
-_REFUSALS = {
-    "unauthorized": 401, "forbidden": 403, "not_found": 404, "method_not_allowed": 405, "unsupported_media_type": 415,
-    "malformed": 400, "too_many_groups": 400, "too_large": 413, "rate_limited": 429, "unavailable": 503,
-    "internal": 500, "invalid": 400,
-}  # fmt: skip
 
 _NOTHING = Template("{}", ())
 
@@ -128,9 +122,7 @@ class _Trial:
             [{"message": "is not allowed", "parameter": None}] for _ in self._groups
         ]
         shared = {"message": "is not allowed", "errors": [], **self._shared()}
-        contexts = [
-            {**shared, "status": status, "code": code} for code, status in _REFUSALS.items()
-        ]
+        contexts = [{**shared, "status": status, "code": code} for code, status in REFUSALS.items()]
         contexts += [{**contexts[-1], "errors": errors}, {**contexts[0], "path": {}, "body": None}]
         fixed = self._sample.action.sandbox.refusal_status
         believed = [

@@ -26,9 +26,11 @@ from connector.definitions.catalog import load
 from connector.definitions.metaschema import own_folder
 from connector.definitions.model import AuthConfig, Destination, Rate
 from connector.sandbox import server as sandbox_server
-from connector.sandbox.audiences import Audience, Windows
+from connector.sandbox.audiences import Audience
+from connector.sandbox.faults import Fault, parse_fault
+from connector.sandbox.rate_windows import RateWindows
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Answer, Fault, Holding, Sandbox, parse_fault
+from connector.sandbox.vendor import Answer, Holding, Sandbox
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
 from tests.kit.auth import OAuth1BothHalves
@@ -704,7 +706,7 @@ def test_the_scope_of_a_limit(tmp_path: Path, scope: str, status: int) -> None:
 
 @given(st.lists(st.floats(0, 5), max_size=40))
 def test_no_window_ever_holds_more_than_its_limit(waits: list[float]) -> None:
-    windows, now, taken = Windows([Rate(3, 10.0, "account"), Rate(2, 4.0, "account")]), 1e9, []
+    windows, now, taken = RateWindows([Rate(3, 10.0, "account"), Rate(2, 4.0, "account")]), 1e9, []
     for wait in waits:
         now += wait
         if windows.take("", now):

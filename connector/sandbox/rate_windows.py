@@ -1,0 +1,72 @@
+"""How many requests the sandbox's rate limits have seen."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from connector.definitions.model import Rate
+
+
+class RateState(NamedTuple):
+    """A rate limit: its size, what is left of it, and when the next slot frees.
+
+    `reset` is in whole seconds since the epoch.
+    """
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+class _Window:
+    """The requests of the last `per` seconds, of all lanes together or of each."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._times: dict[str, deque[float]] = {}
+
+    def _recent(self, lane: str, now: float) -> deque[float]:
+        key = lane if self._rate.scope == "lane" else ""
+        times = self._times.setdefault(key, deque())
+        while times and times[0] + self._rate.per <= now:
+            times.popleft()
+        return times
+
+    def state(self, lane: str, now: float) -> RateState:
+        times = self._recent(lane, now)
+        reset = times[0] + self._rate.per if times else now
+        return RateState(
+            limit=self._rate.requests,
+            remaining=self._rate.requests - len(times),
+            reset=math.ceil(reset),
+        )
+
+    def take(self, lane: str, now: float) -> None:
+        self._recent(lane, now).append(now)
+
+
+class RateWindows:
+    """Sliding windows for all rate limits of a destination."""
+
+    def __init__(self, rates: Sequence[Rate]) -> None:
+        self._windows = [_Window(rate) for rate in rates]
+
+    def take(self, lane: str, now: float) -> bool:
+        """Count a request when every limit has room for it; return whether it has."""
+        state = self.state(lane, now)
+        if state is not None and not state.remaining:
+            return False
+        for window in self._windows:
+            window.take(lane, now)
+        return True
+
+    def state(self, lane: str, now: float) -> RateState | None:
+        """Return the limit with the least left; of several, the one that frees last.
+
+        None when there are no limits.
+        """
+        states = [window.state(lane, now) for window in self._windows]
+        return min(states, key=lambda state: (state.remaining, -state.reset), default=None)
