@@ -259,9 +259,13 @@ def http_transport(
     if secrets is None:
         secrets = connection.secrets()
 
-    problems = list(missing(connection.auth(), secrets, connection.file))
+    problems = []
+    for name in missing(connection.auth(), secrets):
+        message = f"missing credential '{name}'"
+        pointer = f"/credentials/{name}"
+        problems.append(Problem("C204", connection.file, pointer, message, "add it to secrets"))
     if problems:
-        raise ConfigError(problem._replace(hint="add it to secrets") for problem in problems)
+        raise ConfigError(problems)
 
     # A preview does without what speaks HTTP and signs.
     from connector.auth.schemes import Auth
