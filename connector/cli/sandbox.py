@@ -90,7 +90,8 @@ def _listen(box: Sandbox, port: int) -> SandboxServer:
         return box.serve(port)
     except OSError as error:
         message = f"port {port} cannot be used: {error.strerror}"
-        raise ConfigError([Problem("C018", "--port", "", message, "0 takes a free one")]) from None
+        hint = "0 takes a free one"
+        raise ConfigError([Problem("C018", "--port", "", message, hint)]) from None
 
 
 def _members(destination: Destination, box: Sandbox, server: SandboxServer) -> dict[str, str]:

@@ -143,15 +143,18 @@ def _values(values: Iterable[Any]) -> str:
 def _pairs(values: Mapping[str, Any]) -> str:
     pairs = []
     for name, value in values.items():
-        pairs.append(f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}")
+        is_number = isinstance(value, int)
+        pairs.append(f"{value:,} {name}" if is_number else f"{name} {value}")
     return ", ".join(pairs)
 
 
 def _source_lines(holder: Mapping[str, Any], indent: int = _INDENT) -> Iterator[str]:
     source = holder.get("source")
     if source:
+        note = source.get("note", "")
         url = f" ({source['url']})" if "url" in source else ""
-        yield from _wrapped(f"source: {source['read']}. {source.get('note', '')}{url}", indent)
+        text = f"source: {source['read']}. {note}{url}"
+        yield from _wrapped(text, indent)
 
 
 def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
@@ -176,7 +179,12 @@ def _identifier_table(rules: list[dict[str, Any]]) -> list[str]:
     from rich.console import Console, Group
 
     # As wide as it takes, for measuring: rich measures no more than the width of the console.
-    console = Console(width=1_000, color_system=None, highlight=False, legacy_windows=False)
+    console = Console(
+        width=1_000,
+        color_system=None,
+        highlight=False,
+        legacy_windows=False,
+    )
     for example_length in _EXAMPLE_LENGTHS:
         table = _table(rules, _STEPS_WIDTH, example_length)
         spare = _WIDTH - 2 - console.measure(table).maximum

@@ -24,7 +24,8 @@ def summary_json(report: Report, holdings: Sequence[Holding] | None) -> dict[str
 
     reasons = summary["reasons"] = []
     for (outcome, code, reason), count in report.reasons.items():
-        reasons.append({"outcome": outcome, "code": code, "reason": reason, "count": count})
+        names = {"outcome": outcome, "code": code, "reason": reason}
+        reasons.append({**names, "count": count})
 
     dropped = summary["dropped"] = []
     for (parameter, reason), count in report.dropped.items():
@@ -82,7 +83,9 @@ def holdings_text(holdings: Sequence[Holding]) -> str:
     lines = ["the sandbox holds:"]
     for holding in holdings:
         path = on_one_line(holding.path)
-        lines.append(f"  {path}  {holding.people:,} people, {holding.identifiers:,} identifiers")
+        people = f"{holding.people:,} people"
+        identifiers = f"{holding.identifiers:,} identifiers"
+        lines.append(f"  {path}  {people}, {identifiers}")
     if not holdings:
         lines.append("  nothing")
     return "\n".join(lines)

@@ -48,7 +48,8 @@ class Answers(NamedTuple):
 @cache
 def choices() -> Mapping[str, Any]:
     """Return what an author can choose from: the usual path, authentication and identifiers."""
-    document: Mapping[str, Any] = json.loads((FOLDER / "choices.json").read_text("utf-8"))
+    text = (FOLDER / "choices.json").read_text("utf-8")
+    document: Mapping[str, Any] = json.loads(text)
     return document
 
 
@@ -64,7 +65,10 @@ def check(
     if path is not None:
         messages["--path"] = check_path(path, identifiers)
 
-    problems = [Problem("C020", flag, "", message) for flag, message in messages.items() if message]
+    problems = []
+    for option, message in messages.items():
+        if message:
+            problems.append(Problem("C020", option, "", message))
     if problems:
         raise ConfigError(problems)
 
@@ -77,9 +81,11 @@ def check_destination(name: str) -> str:
     from connector.definitions.catalog import Catalog
 
     if name in _RESERVED:
-        return f"'{name}' is reserved; choose another name, such as acme_audiences"
+        hint = "choose another name, such as acme_audiences"
+        return f"'{name}' is reserved; {hint}"
     if not _NAME.fullmatch(name):
-        return f"invalid name '{name}'; use {_NAME_RULE}, such as acme_audiences"
+        hint = f"use {_NAME_RULE}, such as acme_audiences"
+        return f"invalid name '{name}'; {hint}"
 
     known = Catalog().ids()
     if name in known:
@@ -91,10 +97,12 @@ def check_destination(name: str) -> str:
 def check_base_url(url: str) -> str:
     """Check the address that all paths start at. The message does not repeat it: it may hold a password."""
     if url.startswith("http://"):
-        return f"is not https, and identifiers would travel in the clear; {_BASE_URL_HINT}"
+        message = "is not https, and identifiers would travel in the clear"
+        return f"{message}; {_BASE_URL_HINT}"
     if not _BASE_URL.fullmatch(url):
+        message = "is not the https address of a vendor"
         for_a_sandbox = "a connection has a base_url of its own, for a sandbox"
-        return f"is not the https address of a vendor; {_BASE_URL_HINT}; {for_a_sandbox}"
+        return f"{message}; {_BASE_URL_HINT}; {for_a_sandbox}"
     return ""
 
 
@@ -102,11 +110,13 @@ def check_identifiers(names: Sequence[str]) -> str:
     """Check the names of the identifiers."""
     known = ", ".join(choices()["identifiers"])
     if not names:
-        return f"at least one identifier is required; use {known}, or names of your own"
+        hint = f"use {known}, or names of your own"
+        return f"at least one identifier is required; {hint}"
 
     for name in names:
         if not _is_parameter_name(name):
-            return f"invalid name '{name}'; use {known}, or a name of your own: {_NAME_RULE}"
+            hint = f"use {known}, or a name of your own: {_NAME_RULE}"
+            return f"invalid name '{name}'; {hint}"
         if names.count(name) > 1:
             return f"'{name}' is named twice; name each identifier once"
     return ""
@@ -116,13 +126,15 @@ def check_path(path: str, identifiers: Sequence[str] = ()) -> str:
     """Check the path below the base URL. No placeholder in it may be one of the identifiers."""
     if not _PATH.fullmatch(path):
         example = choices()["path"]
-        return f"invalid path '{path}'; start with /, leave out the query, such as {example}"
+        hint = f"start with /, leave out the query, such as {example}"
+        return f"invalid path '{path}'; {hint}"
 
     for name in placeholders(path):
         if not _is_parameter_name(name):
             return f"invalid name {{{name}}}; use {_NAME_RULE}"
         if name in identifiers:
-            return f"{{{name}}} is an identifier, which never belongs in a URL; remove it from the path"
+            message = f"{{{name}}} is an identifier, which never belongs in a URL"
+            return f"{message}; remove it from the path"
     return ""
 
 

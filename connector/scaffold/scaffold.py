@@ -62,7 +62,8 @@ def _rendered(answers: Answers) -> dict[Path, str]:
 def _context(answers: Answers) -> dict[str, Any]:
     """Return what the templates see. The last placeholder of the path is the audience; earlier ones are settings."""
     names = list(dict.fromkeys(placeholders(answers.path)))
-    identifiers = [_identifier(name) for name in answers.identifiers]
+    path_parameters = list(map(_path_parameter, names))
+    identifiers = list(map(_identifier, answers.identifiers))
     hashes = {identifier["hash"] for identifier in identifiers}
     base_url = answers.base_url.rstrip("/")
     return {
@@ -71,8 +72,8 @@ def _context(answers: Answers) -> dict[str, Any]:
         "base_url": base_url,
         "auth": _auth(answers.auth, base_url),
         "path": answers.path,
-        "settings": [_path_parameter(name) for name in names[:-1]],
-        "parameters": [_path_parameter(name) for name in names[-1:]],
+        "settings": path_parameters[:-1],
+        "parameters": path_parameters[-1:],
         "noun": _noun(names[-1]) if names else _DEFAULT_NOUN,
         "identifiers": identifiers,
         "digests": "sha256" in hashes,
@@ -152,8 +153,9 @@ def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
         for path in written:
             with suppress(OSError):
                 path.unlink()
+        name = str(error.filename or folder)
         message = f"cannot be written: {error.strerror}; nothing was written"
-        raise ConfigError([Problem("C021", str(error.filename or folder), "", message)]) from None
+        raise ConfigError([Problem("C021", name, "", message)]) from None
     return paths
 
 
