@@ -25,8 +25,7 @@ from connector.delivery.report import Counts, Failure, Report
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
 from connector.errors import ConfigError, Problem
-from connector.model import Request
-from connector.pipeline.batching import Batch
+from connector.model import Batch, Request
 from connector.pipeline.pipeline import Pipeline
 from connector.sources.files import Source, open_source
 from connector.sources.objects import object_chunks
@@ -150,7 +149,7 @@ class Preview:
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with _opened(self._events, self._limit) as chunks:
             for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
-                request = self._pipeline.build(batch, self._clock.now())
+                request = batch.endpoint.build(batch, self._clock.now())
                 self._ledger.counts.requests += 1
                 self._ledger.counts.bytes += len(request.body)
                 yield _previewed(batch, request)
