@@ -28,7 +28,7 @@ each_module = pytest.mark.parametrize("module", MODULES)
 #: The rooms from the ground up: each may import from those that stand before it, and from itself.
 ROOMS = (
     "errors", "model", "_util", "validation", "templating", "definitions", "connection", "pipeline", "auth", "sources",
-    "delivery", "sandbox", "testing", "linting", "guide", "scaffold", "cli",
+    "delivery", "sandbox", "testing", "linting", "guide", "scaffold", "library", "cli",
 )  # fmt: skip
 #: Rooms that know less than their place allows.
 KNOWS_ONLY = {
@@ -156,12 +156,29 @@ HEAVY = (
 )
 
 
-def test_the_command_line_starts_without_the_heavy_libraries() -> None:
-    code = "import sys, connector.cli.app; print(*sys.modules)"
+def loaded_by(statement: str) -> set[str]:
+    """Return the names of the modules that a new process has after a statement."""
+    code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert not set(HEAVY) & set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    assert not {*HEAVY, "rich"} & loaded_by("import connector.cli.app")
+
+
+def test_importing_the_library_loads_nothing_else() -> None:
+    loaded = loaded_by("import connector")
+    assert [name for name in loaded if name.partition(".")[0] == "connector"] == ["connector"]
+    assert not {*HEAVY, "orjson", "rich", "typer"} & loaded
+
+
+def test_sending_loads_neither_the_linter_nor_the_command_line() -> None:
+    loaded = loaded_by("from connector import load_connection, preview, send, Sandbox")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("connector.")}
+    assert not rooms & {"linting", "testing", "guide", "scaffold", "cli"}
 
 
 # --- no vendor's word in Python ---------------------------------------------------------------------------------------

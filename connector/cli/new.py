@@ -1,4 +1,4 @@
-"""`connector new`: asks an author, or takes flags, and writes the files of a first destination."""
+"""`connector new`: asks an author, or takes options, and writes the files of a first destination."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from connector.cli.output import print_result
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from connector.scaffold.scaffold import Wanted
+    from connector.scaffold.answers import Answers
 
 
-class AuthKind(StrEnum):
+class AuthChoice(StrEnum):
     """How requests prove who sends them."""
 
     OAUTH1 = "oauth1"
@@ -47,7 +47,7 @@ def new(
         str | None, typer.Option("--base-url", metavar="URL", help="The vendor's https address.")
     ] = None,
     auth: Annotated[
-        AuthKind | None, typer.Option("--auth", help="How requests prove who sends them.")
+        AuthChoice | None, typer.Option("--auth", help="How requests prove who sends them.")
     ] = None,
     identifiers: Annotated[
         list[str] | None,
@@ -75,111 +75,129 @@ def new(
 
     On a terminal, what no option says is asked for. Files that exist are never overwritten.
     """
-    from connector.scaffold.scaffold import check, scaffold, write
+    from connector.scaffold.answers import check
+    from connector.scaffold.scaffold import scaffold, write
 
     check(destination, base_url, identifiers or (), path)
-    written = write(
-        into, scaffold(_wanted(destination, base_url, auth, tuple(identifiers or ()), path))
-    )
-    following = [shlex.join(["connector", *command]) for command in _following(destination, into)]
+    answers = _answers(destination, base_url, auth, tuple(identifiers or ()), path)
+    written = write(into, scaffold(answers))
+
     result = {
         "destination": destination,
         "files": [str(file) for file in written],
-        "next": following,
+        "next": _next_commands(destination, into),
     }
     print_result(result, _text, form)
 
 
 def _text(result: Mapping[str, Any]) -> str:
-    rows = [
-        "wrote",
-        *(f"  {file}" for file in result["files"]),
-        "next",
-        *(f"  {line}" for line in result["next"]),
-    ]
-    return "\n".join(rows)
+    lines = ["wrote"]
+    for file in result["files"]:
+        lines.append(f"  {file}")
+    lines.append("next")
+    for command in result["next"]:
+        lines.append(f"  {command}")
+    return "\n".join(lines)
 
 
-def _following(destination: str, into: Path) -> list[list[str]]:
+def _next_commands(destination: str, folder: Path) -> list[str]:
     """Return the commands that an author goes on with."""
-    folder, first = (
-        str(into),
-        [str(into / f"{destination}.{kind}") for kind in ("connection.yaml", "events.ndjson")],
-    )
+    connection = str(folder / f"{destination}.connection.yaml")
+    events = str(folder / f"{destination}.events.ndjson")
     commands = [
-        ["lint", folder],
-        ["test", str(into / "cases")],
-        ["preview", *first],
-        ["send", "--sandbox", *first],
+        ["lint", str(folder)],
+        ["test", str(folder / "cases")],
+        ["preview", connection, events],
+        ["send", "--sandbox", connection, events],
+        ["docs", destination],
     ]
-    return [[*command, "--definitions", folder] for command in [*commands, ["docs", destination]]]
+
+    lines = []
+    for command in commands:
+        lines.append(shlex.join(["connector", *command, "--definitions", str(folder)]))
+    return lines
 
 
-def _wanted(
+# Asking ---------------------------------------------------------------------------------------------------------------
+
+
+def _answers(
     destination: str,
     base_url: str | None,
-    auth: AuthKind | None,
+    auth: AuthChoice | None,
     identifiers: tuple[str, ...],
     path: str | None,
-) -> Wanted:
-    """Return what was given, after asking for what is missing. Raises ConfigError (C019) when nobody can be asked."""
-    from connector.scaffold import scaffold
+) -> Answers:
+    """Return the answers, after asking for what is missing. Raises ConfigError (C019) when nobody can be asked."""
+    from connector.scaffold.answers import Answers, check_base_url, check_path, choices
 
-    given = {"--base-url": base_url, "--auth": auth, "--identifier": identifiers}
-    missing = [flag for flag, value in given.items() if not value]
+    options = {"--base-url": base_url, "--auth": auth, "--identifier": identifiers}
+    missing = [option for option, value in options.items() if not value]
     if missing and not sys.stdin.isatty():
-        raise _missing(missing)
-    usual = scaffold.parts()["path"]
-    base_url = base_url or _ask("the vendor's address (https://…)", scaffold.wrong_base_url)
-    auth = auth or AuthKind(
-        _ask(f"authentication ({', '.join(AuthKind)})", _wrong_auth, AuthKind.BEARER)
-    )
-    identifiers = identifiers or _names(_ask(*_about_identifiers()))
+        raise _missing_options(missing)
+
+    usual_path: str = choices()["path"]
+    if not base_url:
+        base_url = _ask("the vendor's address (https://…)", check_base_url)
+    if not auth:
+        auth = AuthChoice(_ask(_auth_question(), _check_auth, AuthChoice.BEARER))
+    if not identifiers:
+        identifiers = _ask_for_identifiers()
     if path is None and missing:
-        path = _ask("path", lambda text: scaffold.wrong_path(text, identifiers), usual)
-    return scaffold.Wanted(destination, base_url, auth.value, identifiers, path or usual)
+        path = _ask("path", lambda text: check_path(text, identifiers), usual_path)
+    return Answers(destination, base_url, auth.value, identifiers, path or usual_path)
 
 
-def _missing(flags: Sequence[str]) -> ConfigError:
-    from connector.scaffold.scaffold import parts
+def _missing_options(options: Sequence[str]) -> ConfigError:
+    from connector.scaffold.answers import choices
 
-    allowed = {
+    known = ", ".join(choices()["identifiers"])
+    hints = {
         "--base-url": "the vendor's https address",
-        "--auth": ", ".join(AuthKind),
-        "--identifier": f"{', '.join(parts()['identifiers'])}, or a name of your own",
+        "--auth": ", ".join(AuthChoice),
+        "--identifier": f"{known}, or a name of your own",
     }
-    problems = [
-        Problem("C019", flag, "", "is missing, and there is no terminal to ask on", allowed[flag])
-        for flag in flags
-    ]
-    last = problems[-1]
-    return ConfigError([*problems[:-1], last._replace(hint=f"{last.hint}\nexample: {EXAMPLE}")])
+    problems = []
+    for option in options:
+        hint = hints[option]
+        if option == options[-1]:
+            hint += f"\nexample: {EXAMPLE}"
+        message = "is required, and there is no terminal to ask on"
+        problems.append(Problem("C019", option, "", message, hint))
+    return ConfigError(problems)
 
 
-def _about_identifiers() -> tuple[str, Callable[[str], str], str]:
-    from connector.scaffold.scaffold import parts, wrong_identifiers
+def _auth_question() -> str:
+    return f"authentication ({', '.join(AuthChoice)})"
 
-    known = list(parts()["identifiers"])
-    words = f"what names a person ({', '.join(known)} or names of your own, parted by commas)"
-    return words, lambda text: wrong_identifiers(_names(text)), known[0]
+
+def _check_auth(text: str) -> str:
+    allowed = list(AuthChoice)
+    return "" if text in allowed else f"unknown authentication '{text}'; use {', '.join(allowed)}"
+
+
+def _ask_for_identifiers() -> tuple[str, ...]:
+    from connector.scaffold.answers import check_identifiers, choices
+
+    known = list(choices()["identifiers"])
+    question = f"what names a person ({', '.join(known)} or names of your own, parted by commas)"
+    answer = _ask(question, lambda text: check_identifiers(_names(text)), known[0])
+    return _names(answer)
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    names = map(str.strip, text.split(","))
+    return tuple(filter(None, names))
 
 
-def _wrong_auth(text: str) -> str:
-    return "" if text in list(AuthKind) else f"'{text}' is none of {', '.join(AuthKind)}"
-
-
-def _ask(words: str, wrong: Callable[[str], str], default: str | None = None) -> str:
-    """Ask until nothing is wrong with the answer; on stderr, so that what is printed stays clean."""
+def _ask(question: str, check: Callable[[str], str], default: str | None = None) -> str:
+    """Ask until `check` finds nothing wrong with the answer. On stderr, so that stdout holds the result alone."""
 
     def checked(text: str) -> str:
-        message = wrong(text.strip())
+        message = check(text.strip())
         if message:
             raise typer.BadParameter(message)
         return text.strip()
 
-    answer: str = typer.prompt(words, default=default, value_proc=checked, err=True)
+    answer: str = typer.prompt(question, default=default, value_proc=checked, err=True)
     return answer

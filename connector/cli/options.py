@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from connector.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from connector.sandbox.faults import Fault
 
 
 class Format(StrEnum):
@@ -61,3 +67,13 @@ FailOption = Annotated[
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")
 ]
+
+
+def parse_faults(texts: Sequence[str] | None) -> list[Fault]:
+    """Return the faults of `--fail`. Raises ConfigError (C014) for an unknown one."""
+    from connector.sandbox.faults import parse_fault
+
+    try:
+        return [parse_fault(text) for text in texts or ()]
+    except ValueError as error:
+        raise ConfigError([Problem("C014", "--fail", "", str(error))]) from None

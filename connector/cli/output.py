@@ -1,9 +1,10 @@
-"""What commands print on standard output: for people, or JSON with stable names."""
+"""What commands print on standard output: text for people, or JSON with stable names."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,19 +12,46 @@ from typing import Any
 from connector.cli.options import Format
 from connector.errors import ConnectorError, Problem
 
+# Control characters, line separators and overrides of the direction of text: what a terminal acts on.
+_CONTROLS = "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
+_INVISIBLE = re.compile(f"[{_CONTROLS}]")
+_INVISIBLE_OR_BREAK = re.compile(f"[{_CONTROLS}\\t\\n]")
+
+
+def visible(text: str) -> str:
+    r"""Return a text with control characters as `\u001b`: none acts on the terminal. Line breaks and tabs stay."""
+    return _INVISIBLE.sub(_escape, text)
+
+
+def on_one_line(text: str) -> str:
+    """Return a text as `visible` does, with line breaks and tabs escaped as well."""
+    return _INVISIBLE_OR_BREAK.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
 
 def print_result(result: Any, as_text: Callable[[Any], str], form: Format) -> None:
-    """Print a result as it was asked for. Raises ConnectorError when it cannot be written."""
+    """Print a result in the format that was asked for. Raises ConnectorError when it cannot be written."""
     if form is Format.JSON:
         import json
 
-        say(json.dumps(result, ensure_ascii=False))
+        say_raw(json.dumps(result, ensure_ascii=False))
     else:
         say(as_text(result))
 
 
 def say(text: str) -> None:
-    """Print a text. Raises ConnectorError when it cannot be written, BrokenPipeError when nobody reads it any more."""
+    """Print a text for people. Raises as `say_raw` does."""
+    say_raw(visible(text))
+
+
+def say_raw(text: str) -> None:
+    """Print a text as it is.
+
+    Raises ConnectorError when it cannot be written, BrokenPipeError when nobody reads it any more.
+    """
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -39,4 +67,4 @@ def warn(problems: Iterable[Problem]) -> None:
         return  # it was closed by whoever started the command
     with contextlib.suppress(OSError):
         for problem in problems:
-            print(problem, file=sys.stderr)
+            print(visible(str(problem)), file=sys.stderr)

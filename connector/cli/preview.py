@@ -1,65 +1,116 @@
-"""Preview: the requests that a run would send, and the events that it would not."""
+"""`connector preview`: the requests that a run would send, and the events that it would not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-import orjson
+import typer
 
-from connector._util.pretty_json import pretty
-from connector.delivery.clock import SystemClock
-from connector.delivery.ledger import Ledger
-from connector.delivery.run import Chunk, batches
-from connector.model import Batch, Request
-from connector.pipeline.dropped import dropped_lines
-from connector.pipeline.pipeline import Pipeline
+from connector.cli.options import (
+    ConnectionArgument,
+    DefinitionsOption,
+    EventsArgument,
+    Format,
+    FormatOption,
+    LimitOption,
+    SetOption,
+)
+from connector.cli.output import on_one_line, say, say_raw
 
-
-def show_preview(
-    pipeline: Pipeline, chunks: Iterable[Chunk], show: Callable[[str], None], *, json: bool
-) -> bool:
-    """Show requests, refused events and at the end the counts; return whether no event was refused.
-
-    With `json` each is one object on a line of its own, and there are no counts.
-    """
-    ledger, clock = Ledger(keep_failures=True), SystemClock()
-    number = 0
-    for number, batch in enumerate(batches(pipeline, chunks, ledger, clock), 1):
-        _show_refusals(ledger, show, json=json)
-        request = batch.endpoint.build(batch, clock.now())
-        ledger.delivered(batch.records)  # nobody refuses anything in a preview
-        show(_json(request, batch) if json else _text(request, batch, number))
-    _show_refusals(ledger, show, json=json)
-    s = ledger.counts
-    if not json:
-        counts = f"{s.events:,} events, {s.records:,} records, {number:,} requests"
-        counts += f", {s.superseded:,} superseded, {s.rejected:,} rejected, {s.skipped:,} skipped"
-        show("\n".join([counts, *dropped_lines(pipeline.dropped)]))
-    return s.complete
+if TYPE_CHECKING:
+    from connector.delivery.report import Failure
+    from connector.library import Preview, PreviewedRequest
 
 
-def _show_refusals(ledger: Ledger, show: Callable[[str], None], *, json: bool) -> None:
-    for failure in ledger.failures:
-        route = f" (route {failure.route})" if failure.route else ""
-        what = f"{failure.outcome}, {failure.code}: {failure.reason}"
-        text = f"# event {failure.event}{route}: {what}\n"
-        show(failure.line().decode().rstrip("\n") if json else text)
-    ledger.failures.clear()
+def preview(
+    connection: ConnectionArgument,
+    events: EventsArgument,
+    limit: LimitOption = None,
+    settings: SetOption = None,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Print the exact requests; needs no network, no secrets."""
+    from connector import library
+
+    loaded = library.load_connection(
+        connection, overrides=settings or (), definitions=definitions or ()
+    )
+    requests = library.preview(loaded, events, limit=limit)
+
+    if form is Format.JSON:
+        _print_json(requests)
+    else:
+        _print_text(requests)
+    raise typer.Exit(0 if requests.counts.complete else 1)
 
 
-def _json(request: Request, batch: Batch) -> str:
-    shown = {
+def _print_json(requests: Preview) -> None:
+    """Print one object a line: requests, and before each one the events that failed meanwhile."""
+    for request in requests:
+        _print_failures_as_json(requests.failures)
+        say_raw(_request_json(request))
+    _print_failures_as_json(requests.failures)
+
+
+def _print_failures_as_json(failures: list[Failure]) -> None:
+    for failure in failures:
+        say_raw(failure.line().decode().rstrip("\n"))
+    failures.clear()
+
+
+def _request_json(request: PreviewedRequest) -> str:
+    import orjson
+
+    line = {
         "method": request.method,
         "url": request.url,
         "headers": dict(request.headers),
-        "records": len(batch.records),
+        "records": request.records,
         "bytes": len(request.body),
         "body": orjson.Fragment(request.body),
     }
-    return orjson.dumps(shown).decode()
+    return orjson.dumps(line).decode()
 
 
-def _text(request: Request, batch: Batch, number: int) -> str:
-    head = f"# request {number}: {len(batch.records):,} records, {len(request.body):,} bytes"
-    headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
-    return f"{head}\n{request.method} {request.url}\n{headers}\n{pretty(request.body)}\n"
+def _print_text(requests: Preview) -> None:
+    """Print requests, before each one the events that failed meanwhile, and at the end the counts."""
+    from connector.pipeline.dropped import dropped_lines
+
+    for number, request in enumerate(requests, 1):
+        _print_failures(requests.failures)
+        say(_request_text(request, number))
+    _print_failures(requests.failures)
+
+    counts = requests.counts
+    say(
+        f"{counts.events:,} events, {counts.records:,} records, {counts.requests:,} requests, "
+        f"{counts.superseded:,} superseded, {counts.rejected:,} rejected, "
+        f"{counts.skipped:,} skipped"
+    )
+    for line in dropped_lines(requests.dropped):
+        say(line)
+
+
+def _print_failures(failures: list[Failure]) -> None:
+    for failure in failures:
+        # An event's id is whatever the event says: a line break in it must not look like a line of ours.
+        event = on_one_line(failure.event)
+        route = f" (route {on_one_line(failure.route)})" if failure.route else ""
+        reason = on_one_line(failure.reason)
+        say(f"# event {event}{route}: {failure.outcome}, {failure.code}: {reason}\n")
+    failures.clear()
+
+
+def _request_text(request: PreviewedRequest, number: int) -> str:
+    from connector._util.pretty_json import pretty
+
+    size = len(request.body)
+    lines = [
+        f"# request {number}: {request.records:,} records, {size:,} bytes",
+        f"{request.method} {on_one_line(request.url)}",
+    ]
+    for name, text in request.headers.items():
+        lines.append(f"{name}: {on_one_line(text)}")
+    lines += ["", pretty(request.body), ""]
+    return "\n".join(lines)

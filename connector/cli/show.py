@@ -1,332 +1,249 @@
-"""What `list` and `show` print: data first, the text is made of it."""
+"""`connector show`: everything about a destination or an action."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
-from unicodedata import combining, east_asian_width
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from connector._util.json_file import read_json
+import typer
+
 from connector._util.pretty_json import as_written
-from connector.definitions.catalog import Catalog
-from connector.definitions.model import Action, Destination, Field, Limits
-from connector.errors import ConfigError, DefinitionError, Problem, nearest
+from connector.cli.list import action_lines
+from connector.cli.options import DefinitionsOption, Format, FormatOption
+from connector.cli.output import on_one_line, print_result
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _WIDTH = 100
-# Examples in a table are cut to the first of these lengths with which it fits.
-_SHORT = (18, 12)
-_TIED = "\u00a0"  # a blank at which no line breaks
+_INDENT = 11
+
+# Examples in the table are cut to the first of these lengths with which it fits.
+_EXAMPLE_LENGTHS = (18, 12)
+# Wide enough for the name of every step.
+_STEPS_WIDTH = 20
 
 
-def listing(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Return each destination with its title and its actions, and what is wrong with installed packages.
+def show(
+    name: Annotated[str, typer.Argument(metavar="DESTINATION[.ACTION]", help="What to show.")],
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Show parameters, identifier rules, caps and sources."""
+    from connector.definitions.catalog import Catalog
+    from connector.guide.describe import describe
 
-    Nothing is checked, so that this stays fast. Raises DefinitionError for a file of this package, or of a given
-    folder, that is not JSON.
-    """
-    listed = []
-    problems = list(catalog.problems)
-    for name in catalog.usable_ids():
-        try:
-            listed.append(_listed(catalog, name))
-        except DefinitionError as error:
-            if not catalog.is_installed(name):
-                raise
-            problems += error.problems
-    return listed, problems
+    print_result(describe(Catalog(definitions or ()), name), show_text, form)
 
 
-def _listed(catalog: Catalog, name: str) -> dict[str, Any]:
-    from connector.definitions.metaschema import action_files
-
-    folder = catalog.folder(name) / "schemas" / name
-    return {
-        "destination": name,
-        "title": _title(folder / "destination.json"),
-        "actions": {path.stem: _title(path) for path in action_files(folder)},
-    }
+def show_text(description: dict[str, Any]) -> str:
+    """Return the description of a destination or an action as text."""
+    lines = _action_lines if "action" in description else _destination_lines
+    return "\n".join(lines(description))
 
 
-def _title(path: Path) -> Any:
-    document = read_json(path)
-    return document.get("title", "") if isinstance(document, dict) else ""
+def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
+    api = destination["api"]
+    limits = destination["limits"]
+    version = f"{api.get('name', '')} {api.get('version', '')}"
 
-
-def listing_text(found: list[dict[str, Any]]) -> str:
-    """Return the listing for people."""
-    lines = []
-    for one in found:
-        lines.append(f"{one['destination']}  {one['title']}")
-        width = max(map(len, one["actions"]), default=0)
-        lines += [f"  {action:<{width}}  {title}" for action, title in one["actions"].items()]
-    return "\n".join(lines)
-
-
-def showing(catalog: Catalog, name: str) -> dict[str, Any]:
-    """Return all that is known of a destination or an action. Raises ConfigError (C201, C207), DefinitionError."""
-    destination_id, _, action_id = name.partition(".")
-    destination = catalog.load(destination_id)
-    if not action_id:
-        return _destination(destination)
-    if action_id not in destination.actions:
-        message = f"unknown action '{action_id}' of {destination_id}"
-        raise ConfigError(
-            [Problem("C207", name, "", message, nearest(action_id, destination.actions))]
-        )
-    return _action(destination, destination.actions[action_id])
-
-
-def _destination(destination: Destination) -> dict[str, Any]:
-    written = destination.document.content["destination"]
-    return {
-        "destination": destination.id,
-        "title": destination.title,
-        "description": destination.description,
-        "api": written["api"],
-        "docs": destination.docs,
-        "base_url": destination.base_url_template,
-        "auth": dict(written["auth"]),
-        "limits": written.get("limits", {}),
-        "rate": written.get("rate", []),
-        "settings": _parameters(destination.settings),
-        "responses": written.get("responses", []),
-        "actions": {action.id: action.title for action in destination.actions.values()},
-    }
-
-
-def _action(destination: Destination, action: Action) -> dict[str, Any]:
-    from connector.guide.identifier_words import identifier_rules, notes
-
-    written = action.document.content["action"]
-
-    return {
-        "action": f"{destination.id}.{action.id}",
-        "title": action.title,
-        "description": action.description,
-        "operation": action.operation,
-        "request": f"{action.method} {destination.base_url_template}{action.path}",
-        "caps": _limits(action.caps),
-        "defaults": _limits(action.default_limits),
-        "source": written.get("source", {}),
-        "parameters": _parameters(action.parameters),
-        "identifiers": identifier_rules(action),
-        "notes": notes(action.identifiers),
-        "checks": written.get("checks", []),
-        **{name: written[name] for name in ("audience", "split") if name in written},
-    }
-
-
-def _limits(limits: Limits) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "records": limits.records,
-        "groups": limits.groups,
-        "bytes": limits.bytes,
-    }
-    found |= {"age": f"{limits.age:g}s"} if limits.age else {}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _parameters(fields: Mapping[str, Field]) -> list[dict[str, Any]]:
-    keys = (
-        "title",
-        "description",
-        "type",
-        "enum",
-        "format",
-        "pattern",
-        "default",
-        "examples",
-        "identifier",
-        "source",
-    )
-    return [
-        {
-            "name": field.name,
-            "required": field.required,
-            **{key: field.schema[key] for key in keys if key in field.schema},
-        }
-        for field in fields.values()
-    ]
-
-
-def showing_text(found: dict[str, Any]) -> str:
-    """Return what `showing` found for people."""
-    return "\n".join(_action_lines(found) if "action" in found else _destination_lines(found))
-
-
-def _destination_lines(found: dict[str, Any]) -> Iterable[str]:
-    yield f"{found['destination']}  {found['title']}"
-    yield from _wrapped(found["description"])
+    yield f"{destination['destination']}  {on_one_line(destination['title'])}"
+    yield from _wrapped(destination["description"])
     yield ""
-    api = found["api"]
-    yield f"api        {api.get('name', '')} {api.get('version', '')} at {found['base_url']}"
-    yield f"docs       {found['docs']}"
-    yield from (
-        f"{'' if place else 'auth':<10} {line}"
-        for place, line in enumerate(_auth_lines(found["auth"]))
-    )
-    yield f"caps       {_pairs(found['limits'].get('caps', {}))}"
-    yield f"defaults   {_pairs(found['limits'].get('defaults', {}))}"
-    yield from _source(found["limits"])
-    for rate in found["rate"]:
-        yield f"rate       {rate['requests']} requests in {rate['per']}, counted per {rate['scope']}"
-        yield from _source(rate)
+    yield f"api        {on_one_line(version)} at {on_one_line(destination['base_url'])}"
+    yield f"docs       {on_one_line(destination['docs'])}"
+    yield from _auth_lines(destination["auth"])
+    yield f"caps       {_pairs(limits.get('caps', {}))}"
+    yield f"defaults   {_pairs(limits.get('defaults', {}))}"
+    yield from _source_lines(limits)
+    for rate in destination["rate"]:
+        scope = f"counted per {rate['scope']}"
+        yield f"rate       {rate['requests']} requests in {rate['per']}, {scope}"
+        yield from _source_lines(rate)
+
     yield from ("", "settings")
-    for setting in found["settings"]:
+    for setting in destination["settings"]:
         yield from _parameter_lines(setting)
+
     yield from ("", "answers")
-    for rule in found["responses"]:
-        yield f"  {rule['then']:<10} when {rule['when']}"
-        yield from _source(rule)
+    for rule in destination["responses"]:
+        yield f"  {rule['then']:<10} when {on_one_line(rule['when'])}"
+        yield from _source_lines(rule)
+
     yield from ("", "actions")
-    width = max(map(len, found["actions"]), default=0)
-    yield from (f"  {action:<{width}}  {title}" for action, title in found["actions"].items())
+    yield from action_lines(destination["actions"])
 
 
-def _auth_lines(auth: Mapping[str, Any]) -> Iterable[str]:
+def _auth_lines(auth: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each scheme that a connection can choose."""
+    heading = "auth"
     for choice, scheme in auth.get("schemes", {"": auth}).items():
-        chosen = f" (with {auth['setting']}: {choice})" if choice else ""
-        names = ", ".join(scheme.get("credentials", ()))
-        yield f"{scheme['scheme']}{f': {names}' if names else ''}{chosen}"
+        line = str(scheme["scheme"])
+        if scheme.get("credentials"):
+            line += f": {', '.join(scheme['credentials'])}"
+        if choice:
+            line += f" (with {auth['setting']}: {choice})"
+
+        yield f"{heading:<10} {line}"
+        heading = ""
 
 
-def _action_lines(found: dict[str, Any]) -> Iterable[str]:
-    yield f"{found['action']}  {found['title']}"
-    yield from _wrapped(found["description"])
+def _action_lines(action: dict[str, Any]) -> Iterator[str]:
+    yield f"{action['action']}  {on_one_line(action['title'])}"
+    yield from _wrapped(action["description"])
     yield ""
-    yield f"request    {found['request']}"
-    yield f"operation  {found['operation']}"
-    yield from (
-        f"{name:<10} {as_written(found[name])}" for name in ("audience", "split") if name in found
-    )
-    yield f"caps       {_pairs(found['caps'])}"
-    yield f"defaults   {_pairs(found['defaults'])}"
-    yield from _source(found)
+    yield f"request    {on_one_line(action['request'])}"
+    yield f"operation  {action['operation']}"
+    for name in ("audience", "split"):
+        if name in action:
+            yield f"{name:<10} {on_one_line(as_written(action[name]))}"
+    yield f"caps       {_pairs(action['caps'])}"
+    yield f"defaults   {_pairs(action['defaults'])}"
+    yield from _source_lines(action)
+
     yield from ("", "parameters")
-    for parameter in found["parameters"]:
+    for parameter in action["parameters"]:
         yield from _parameter_lines(parameter)
-    if found["identifiers"]:
+
+    if action["identifiers"]:
         yield from ("", "identifiers")
-        yield from (f"  {line}" for line in _rule_table(found["identifiers"]))
-        yield from (line for note in found["notes"] for line in _wrapped(note, "  "))
-    if found["checks"]:
+        for line in _identifier_table(action["identifiers"]):
+            yield f"  {line}"
+        for note in action["notes"]:
+            yield from _wrapped(note, 2)
+
+    if action["checks"]:
         yield from ("", "checks")
-    for check in found["checks"]:
-        yield f"  {check['code']}: {check['message']}"
+    for check in action["checks"]:
+        yield f"  {check['code']}: {on_one_line(check['message'])}"
 
 
-def _parameter_lines(parameter: dict[str, Any]) -> Iterable[str]:
+def _parameter_lines(parameter: dict[str, Any]) -> Iterator[str]:
     required = "  (required)" if parameter["required"] else ""
-    yield f"  {parameter['name']}{required}  {parameter.get('title', '')}"
-    yield from _wrapped(parameter.get("description", ""), "      ")
+    title = on_one_line(parameter.get("title", ""))
+    yield f"  {parameter['name']}{required}  {title}"
+    yield from _wrapped(parameter.get("description", ""), 6)
+
     if "enum" in parameter:
-        yield f"      allowed: {', '.join(map(as_written, parameter['enum']))}"
+        yield f"      allowed: {_values(parameter['enum'])}"
     if "default" in parameter:
-        yield f"      default: {as_written(parameter['default'])}"
+        yield f"      default: {_values([parameter['default']])}"
     if parameter.get("examples"):
-        yield f"      for example: {', '.join(map(as_written, parameter['examples']))}"
-    yield from _source(parameter.get("identifier", {}), "      ")
-    yield from _source(parameter, "      ")
+        yield f"      for example: {_values(parameter['examples'])}"
+
+    yield from _source_lines(parameter.get("identifier", {}), 6)
+    yield from _source_lines(parameter, 6)
 
 
-def _rule_table(rules: list[dict[str, Any]]) -> list[str]:
-    lines: list[str] = []
-    for most in _SHORT:
-        lines = list(_aligned(_rule_rows(rules, most), wrap=1, width=_WIDTH - 2))
-        if max(map(_cells, lines)) <= _WIDTH - 2:
-            break
-    return lines
-
-
-def _rule_rows(rules: list[dict[str, Any]], most: int) -> Iterable[list[str]]:
-    """Yield the cells of the identifier table; further examples of an identifier have rows of their own."""
-    yield ["parameter", "steps", "hash", "sent as", "example", "becomes"]
-    for rule in rules:
-        steps = f"{_TIED}→\n".join(rule["steps"])
-        hashed = "given" if rule["prehashed"] is True else rule["hash"]
-        first = [rule["parameter"], steps, hashed, rule["wire"]]
-        for example in rule["examples"] or [{"in": "", "out": ""}]:
-            becomes = example["out"] if example["out"] is not None else "dropped"
-            digest = becomes if rule["hash"] != "none" else ""
-            yield [
-                *first,
-                *(_short(as_written(text), digest, most) for text in (example["in"], becomes)),
-            ]
-            first = [""] * len(first)
-
-
-def _short(text: str, digest: str, most: int) -> str:
-    """Shorten a digest, and what is too long for the table."""
-    if len(text) <= most:
-        return text
-    return f"{text[:8]}…" if text == digest else f"{text[:most]}…"
-
-
-def _aligned(table: Iterable[Sequence[str]], *, wrap: int, width: int) -> Iterable[str]:
-    """Yield lines of columns two spaces apart; the column `wrap`, of lines that belong together, takes what is left."""
-    rows = list(table)
-    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
-    room = max(width - sum(widths) + widths[wrap] - 2 * (len(widths) - 1), _NARROWEST)
-    rows = [[*row[:wrap], _folded(row[wrap], room), *row[wrap + 1 :]] for row in rows]
-    widths[wrap] = max(_cells(line) for row in rows for line in row[wrap].split("\n"))
-    for row in rows:
-        for number, part in enumerate(row[wrap].split("\n")):
-            cells = [
-                part if place == wrap else "" if number else cell for place, cell in enumerate(row)
-            ]
-            padded = (
-                cell + " " * (size - _cells(cell)) for cell, size in zip(cells, widths, strict=True)
-            )
-            yield "  ".join(padded).rstrip().replace(_TIED, " ")
-
-
-# So wide that the name of no step is broken.
-_NARROWEST = 20
-
-
-def _folded(text: str, room: int) -> str:
-    """Join pieces to lines that are no longer than they have to be."""
-    lines: list[str] = []
-    for piece in text.split("\n"):
-        if lines and _cells(lines[-1]) + 1 + _cells(piece) <= room:
-            lines[-1] += f" {piece}"
-        else:
-            lines += textwrap.wrap(piece, room, break_on_hyphens=False) or [""]
-    return "\n".join(lines)
-
-
-def _cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    return sum(
-        0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text
-    )
+def _values(values: Iterable[Any]) -> str:
+    return on_one_line(", ".join(map(as_written, values)))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{value:,} {key}" if isinstance(value, int) else f"{key} {value}"
-        for key, value in values.items()
-    )
+    pairs = []
+    for name, value in values.items():
+        is_number = isinstance(value, int)
+        pairs.append(f"{value:,} {name}" if is_number else f"{name} {value}")
+    return ", ".join(pairs)
 
 
-def _source(holder: Mapping[str, Any], indent: str = "           ") -> Iterable[str]:
+def _source_lines(holder: Mapping[str, Any], indent: int = _INDENT) -> Iterator[str]:
     source = holder.get("source")
     if source:
-        where = f" ({source['url']})" if "url" in source else ""
-        yield from _wrapped(f"source: {source['read']}. {source.get('note', '')}{where}", indent)
+        note = source.get("note", "")
+        url = f" ({source['url']})" if "url" in source else ""
+        text = f"source: {source['read']}. {note}{url}"
+        yield from _wrapped(text, indent)
 
 
-def _wrapped(text: str, indent: str = "") -> Iterable[str]:
-    wrap = partial(
-        textwrap.wrap,
+def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
+    """Yield a text as lines that fit. Its line breaks stay."""
+    margin = " " * indent
+    wrapper = textwrap.TextWrapper(
         width=_WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
+        initial_indent=margin,
+        subsequent_indent=margin,
         break_on_hyphens=False,
         break_long_words=False,
     )
     for paragraph in text.split("\n") if text else ():
-        yield from wrap(paragraph) or [""]
+        yield from wrapper.wrap(paragraph) or [""]
+
+
+# The table of identifiers ---------------------------------------------------------------------------------------------
+
+
+def _identifier_table(rules: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a table: each identifier with its steps and examples."""
+    from rich.console import Console, Group
+
+    # As wide as it takes, for measuring: rich measures no more than the width of the console.
+    console = Console(
+        width=1_000,
+        color_system=None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for example_length in _EXAMPLE_LENGTHS:
+        table = _table(rules, _STEPS_WIDTH, example_length)
+        spare = _WIDTH - 2 - console.measure(table).maximum
+        if spare >= 0:
+            break
+
+    # The steps take what is left. No name is ever cut: rather the table is too wide.
+    if spare > 0:
+        steps_width = console.measure(Group(*table.columns[1].cells)).maximum
+        table = _table(rules, steps_width + spare, example_length)
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def _table(rules: list[dict[str, Any]], steps_width: int, example_length: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for heading in ("parameter", "steps", "hash", "sent as", "example", "becomes"):
+        table.add_column(heading, no_wrap=True)
+
+    for rule in rules:
+        names = [
+            rule["parameter"],
+            _folded(rule["steps"], steps_width),
+            "given" if rule["prehashed"] is True else rule["hash"],
+            rule["wire"],
+        ]
+        # Further examples of an identifier have rows of their own.
+        for example in rule["examples"] or [{"in": "", "out": ""}]:
+            becomes = example["out"] if example["out"] is not None else "dropped"
+            digest = becomes if rule["hash"] != "none" else ""
+            cells = []
+            for value in (example["in"], becomes):
+                text = on_one_line(as_written(value))
+                cells.append(_shortened(text, digest, example_length))
+            table.add_row(*map(Text, [*names, *cells]))
+            names = [""] * len(names)
+    return table
+
+
+def _folded(steps: list[str], width: int) -> str:
+    """Return the steps on as few lines as they take, each in one piece if it fits."""
+    lines = [""]
+    for number, step in enumerate(steps, 1):
+        piece = on_one_line(step)
+        if number < len(steps):
+            piece += " →"
+        if lines[-1] and len(lines[-1]) + 1 + len(piece) <= width:
+            lines[-1] += f" {piece}"
+        else:
+            lines += textwrap.wrap(piece, width, break_on_hyphens=False)
+    return "\n".join(lines[1:])
+
+
+def _shortened(text: str, digest: str, length: int) -> str:
+    """Return a text that fits; of a digest the beginning."""
+    if len(text) <= length:
+        return text
+    return f"{text[:8]}…" if text == digest else f"{text[:length]}…"

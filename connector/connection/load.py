@@ -34,10 +34,15 @@ def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ())
     for override in overrides:
         document = _override(document, override)
 
-    problems = list(_form(document, str(path)))
+    return connection_from_document(document, str(path), catalog)
+
+
+def connection_from_document(document: Any, file: str, catalog: Catalog) -> Connection:
+    """Make a connection of what a connection file holds, whatever it is. Raises as `load_connection` does."""
+    problems = list(_form(document, file))
     if problems:
         raise ConfigError(problems)
-    return make_connection(document, str(path), catalog)
+    return make_connection(document, file, catalog)
 
 
 def _override(document: Any, override: str) -> Any:

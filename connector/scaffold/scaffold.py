@@ -1,212 +1,137 @@
-"""A first destination: files that pass lint and their own cases at once, for an author to mend one by one.
+"""A first destination: files that pass lint and their own cases at once, for an author to change one by one.
 
-They stand in `scaffold_files/` as they will stand in the author's folder, with DESTINATION in their names. They are
-text templates with [[ … ]] and [% … %], because what they make is full of Jinja's own braces.
+Their templates are in `files/`, laid out as in the author's folder, with DESTINATION in their names. They have
+[[ … ]] and [% … %] for tags, because the files themselves are full of Jinja's braces.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem
+from connector.scaffold.answers import FOLDER, Answers, choices
 
-_FILES = "files"
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_NAMES = "lower-case letters, digits and single underscores, starting with a letter"
-_BASE_URL = re.compile(
-    r"https://(?=[^/]*[A-Za-z])[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~-]+)*/?"
-)
-_PATH = re.compile(r"(/([A-Za-z0-9._~:-]|\{[a-z][a-z0-9_]*\})*)+")
-# Folders of schemas that are no destination, and words that YAML does not take for text.
-_RESERVED = frozenset({"meta", "true", "false", "null"})
+_DEFAULT_NOUN = "audience"
 
 
-class Wanted(NamedTuple):
-    """What an author says about the destination. `auth` is a key of `parts.json`."""
+def scaffold(answers: Answers) -> dict[Path, str]:
+    """Return the files of a destination by their paths below the author's folder, snapshots of its cases included.
 
-    destination: str
-    base_url: str
-    auth: str
-    identifiers: tuple[str, ...]
-    path: str
-
-
-@cache
-def parts() -> Mapping[str, Any]:
-    """Return what an author can choose from: the usual path, authentication and identifiers."""
-    found: Mapping[str, Any] = json.loads((_folder() / "parts.json").read_text("utf-8"))
-    return found
-
-
-def _folder() -> Path:
-    return Path(str(resources.files(__package__))) / _FILES
-
-
-# What may be wrong with an answer: the text says it, and how to mend it; it is empty when nothing is wrong.
-
-
-def wrong_destination(name: str) -> str:
-    """Look at the name of a destination."""
-    from connector.definitions.catalog import Catalog
-
-    if name in _RESERVED:
-        return f"'{name}' cannot be a destination's name: it is reserved; choose another name, such as acme_audiences"
-    if not _NAME.fullmatch(name):
-        return f"'{name}' cannot be a destination's name; write {_NAMES}, such as acme_audiences"
-    known = Catalog().ids()
-    if name in known:
-        return f"there is a destination '{name}' already; choose another name (known: {', '.join(known)})"
-    return ""
-
-
-def wrong_base_url(url: str) -> str:
-    """Look at the address that all paths start at. What was written is not repeated: it may hold a password."""
-    hint = "write the vendor's https address without user, query and fragment, such as https://api.acme.example/v2"
-    if url.startswith("http://"):
-        return f"is not https, and identifiers would travel in the clear; {hint}"
-    if not _BASE_URL.fullmatch(url):
-        return f"is not the https address of a vendor; {hint}; a connection has a base_url of its own, for a sandbox"
-    return ""
-
-
-def wrong_identifiers(names: Sequence[str]) -> str:
-    """Look at what names a person."""
-    known = ", ".join(parts()["identifiers"])
-    for name in names:
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            return f"'{name}' cannot be a parameter's name; take {known}, or a name of your own: {_NAMES}"
-        if names.count(name) > 1:
-            return f"'{name}' is named twice; name each identifier once"
-    return "" if names else f"nothing names a person; take {known}, or names of your own"
-
-
-def wrong_path(path: str, identifiers: Sequence[str] = ()) -> str:
-    """Look at the path below the base URL. `identifiers`: names that cannot stand in it."""
-    usual = parts()["path"]
-    if not _PATH.fullmatch(path):
-        return (
-            f"'{path}' is not a path; write it from the first / on, without query, such as {usual}"
-        )
-    for name in placeholders(path):
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            return f"{{{name}}} cannot be a parameter's name; write {_NAMES}"
-        if name in identifiers:
-            return f"{{{name}}} names a person, and an identifier never stands in a URL; take it out of the path"
-    return ""
-
-
-def check(
-    destination: str, base_url: str | None, identifiers: Sequence[str], path: str | None
-) -> None:
-    """Raise ConfigError (C020) with everything that is wrong with the answers that an author has given so far."""
-    wrong = {
-        "DESTINATION": wrong_destination(destination),
-        "--base-url": wrong_base_url(base_url) if base_url is not None else "",
-        "--identifier": wrong_identifiers(identifiers) if identifiers else "",
-        "--path": wrong_path(path, identifiers) if path is not None else "",
-    }
-    problems = [Problem("C020", flag, "", message) for flag, message in wrong.items() if message]
-    if problems:
-        raise ConfigError(problems)
-
-
-def scaffold(wanted: Wanted) -> dict[Path, str]:
-    """Return the files of a destination, by their paths below the author's folder, snapshots of its cases included.
-
-    What is wanted has been checked.
+    The answers have been checked.
     """
-    made = dict(_rendered(wanted))
+    files = _rendered(answers)
     with TemporaryDirectory() as folder:
-        write(Path(folder), made)
-        made |= dict(_snapshots(Path(folder), made))
-    return dict(sorted(made.items()))
+        write(Path(folder), files)
+        files |= _snapshots(Path(folder), list(files))
+    return dict(sorted(files.items()))
 
 
-def _rendered(wanted: Wanted) -> Iterator[tuple[Path, str]]:
+def _rendered(answers: Answers) -> dict[Path, str]:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(  # noqa: S701 - what is put in has been checked: names, an address, a path
-        variable_start_string="[[", variable_end_string="]]", block_start_string="[%", block_end_string="%]",
-        comment_start_string="[#", comment_end_string="#]", undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+    environment = Environment(  # noqa: S701 - all values have been checked: names, an address, a path
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
-    context = _context(wanted)
-    for file in sorted(_folder().rglob("*.txt")):
-        name = str(file.relative_to(_folder()).with_suffix("")).replace(
-            "DESTINATION", wanted.destination
-        )
-        yield Path(name), environment.from_string(file.read_text("utf-8")).render(context)
+    context = _context(answers)
+
+    files: dict[Path, str] = {}
+    for source in sorted(FOLDER.rglob("*.txt")):
+        template = environment.from_string(source.read_text("utf-8"))
+        name = str(source.relative_to(FOLDER).with_suffix(""))
+        path = Path(name.replace("DESTINATION", answers.destination))
+        files[path] = template.render(context)
+    return files
 
 
-def _context(wanted: Wanted) -> dict[str, Any]:
-    """Return what the templates see. Of the path's names the last is the audience; those before are settings."""
-    known, other = parts()["identifiers"], parts()["other"]
-    names = list(dict.fromkeys(placeholders(wanted.path)))
-    base_url = wanted.base_url.rstrip("/")
-    auth = {
-        key: value.replace("BASE_URL", base_url) if isinstance(value, str) else value
-        for key, value in parts()["auth"][wanted.auth].items()
-    }
-    identifiers = [
-        {"name": name, "title": _title(name), **(known.get(name) or _named(other, name))}
-        for name in wanted.identifiers
-    ]
-    hashes = {one["hash"] for one in identifiers}
+def _context(answers: Answers) -> dict[str, Any]:
+    """Return what the templates see. The last placeholder of the path is the audience; earlier ones are settings."""
+    names = list(dict.fromkeys(placeholders(answers.path)))
+    path_parameters = list(map(_path_parameter, names))
+    identifiers = list(map(_identifier, answers.identifiers))
+    hashes = {identifier["hash"] for identifier in identifiers}
+    base_url = answers.base_url.rstrip("/")
     return {
-        "destination": wanted.destination,
-        "title": _title(wanted.destination),
+        "destination": answers.destination,
+        "title": _title(answers.destination),
         "base_url": base_url,
-        "auth": auth,
-        "path": wanted.path,
-        "settings": [_id(name) for name in names[:-1]],
-        "parameters": [_id(name) for name in names[-1:]],
-        "noun": _noun(names[-1]) if names else _NOUN,
+        "auth": _auth(answers.auth, base_url),
+        "path": answers.path,
+        "settings": path_parameters[:-1],
+        "parameters": path_parameters[-1:],
+        "noun": _noun(names[-1]) if names else _DEFAULT_NOUN,
         "identifiers": identifiers,
         "digests": "sha256" in hashes,
         "texts": "none" in hashes,
     }
 
 
-_NOUN = "audience"
+def _auth(choice: str, base_url: str) -> dict[str, Any]:
+    auth: dict[str, Any] = {}
+    for key, value in choices()["auth"][choice].items():
+        is_text = isinstance(value, str)
+        auth[key] = value.replace("BASE_URL", base_url) if is_text else value
+    return auth
 
 
-def _id(name: str) -> dict[str, str]:
+def _identifier(name: str) -> dict[str, Any]:
+    title = _title(name)
+    known = choices()["identifiers"].get(name)
+    if known:
+        return {"name": name, "title": title, **known}
+
+    other = choices()["other"]
+    description = other["description"].replace("NAME", title)
+    return {"name": name, "title": title, **other, "description": description}
+
+
+def _path_parameter(name: str) -> dict[str, str]:
     noun = _noun(name)
     words = f"id of the {noun}" if name.endswith("id") else noun
     return {"name": name, "title": _title(name), "words": words, "example": "42"}
 
 
 def _noun(name: str) -> str:
-    return name.removesuffix("id").rstrip("_").replace("_", " ") or _NOUN
+    """Return what an id is of: `list_id` is of a list."""
+    return name.removesuffix("id").rstrip("_").replace("_", " ") or _DEFAULT_NOUN
 
 
 def _title(name: str) -> str:
-    return " ".join("ID" if word == "id" else word.capitalize() for word in name.split("_"))
+    words = []
+    for word in name.split("_"):
+        words.append("ID" if word == "id" else word.capitalize())
+    return " ".join(words)
 
 
-def _named(about: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {**about, "description": about["description"].replace("NAME", _title(name))}
-
-
-def _snapshots(folder: Path, made: Mapping[Path, str]) -> Iterator[tuple[Path, str]]:
-    """Yield what the cases come to, where the snapshots of a case file are kept."""
+def _snapshots(folder: Path, paths: list[Path]) -> dict[Path, str]:
+    """Return what the cases come to, where the snapshots of a case file are kept."""
     from connector.definitions.catalog import Catalog
     from connector.testing.case import load_cases, run_case
 
-    for path in made:
-        if path.name.endswith(".case.yaml"):
-            for case in load_cases(folder / path, Catalog([folder])):
-                yield path.parent / "__snapshots__" / path.stem / f"{case.slug}.txt", run_case(case)
+    snapshots: dict[Path, str] = {}
+    catalog = Catalog([folder])
+    for path in paths:
+        if not path.name.endswith(".case.yaml"):
+            continue
+        kept = path.parent / "__snapshots__" / path.stem
+        for case in load_cases(folder / path, catalog):
+            snapshots[kept / f"{case.slug}.txt"] = run_case(case)
+    return snapshots
 
 
 def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
@@ -215,12 +140,8 @@ def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
     Raises ConfigError (C021) when one exists, or cannot be written.
     """
     paths = [folder / path for path in files]
-    existing = [path for path in paths if path.exists() or path.is_symlink()]
-    if existing:
-        hint = "nothing was written; take it away, or choose another destination or --into"
-        raise ConfigError(
-            Problem("C021", str(path), "", "exists already", hint) for path in existing
-        )
+    _check_absent(paths)
+
     written: list[Path] = []
     try:
         for path, text in zip(paths, files.values(), strict=True):
@@ -232,6 +153,18 @@ def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
         for path in written:
             with suppress(OSError):
                 path.unlink()
+        name = str(error.filename or folder)
         message = f"cannot be written: {error.strerror}; nothing was written"
-        raise ConfigError([Problem("C021", str(error.filename or folder), "", message)]) from None
+        raise ConfigError([Problem("C021", name, "", message)]) from None
     return paths
+
+
+def _check_absent(paths: list[Path]) -> None:
+    """Raise ConfigError (C021) with every path that exists."""
+    hint = "nothing was written; remove it, or choose another destination or --into"
+    problems = []
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            problems.append(Problem("C021", str(path), "", "exists already", hint))
+    if problems:
+        raise ConfigError(problems)

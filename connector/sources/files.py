@@ -79,8 +79,8 @@ class Source:
     def __init__(
         self, path: str, origin: _Origin, chunks: Iterator[Chunk], limit: int | None
     ) -> None:
+        self.path = path
         self.size = origin.size
-        self._path = path
         self._origin = origin
         self._chunks = chunks
         self._left = sys.maxsize if limit is None else limit
@@ -92,7 +92,7 @@ class Source:
 
     def __iter__(self) -> Iterator[Chunk]:
         while self._left > 0:
-            with _naming(self._path):
+            with _naming(self.path):
                 chunk = next(self._chunks, None)
             if chunk is None:
                 return

@@ -78,7 +78,8 @@ def test_the_request_in_flight_is_finished_and_the_rest_reported(
     )
     assert summary["interrupted"]
     lines = report_lines(report)
-    assert [line["event"] for line in lines] == [f"e{i}" for i in range(10, 25)]
+    # What was not batched yet may be reported before what was.
+    assert sorted(line["event"] for line in lines) == [f"e{i}" for i in range(10, 25)]
     assert {(line["outcome"], line["code"]) for line in lines} == {("undelivered", "interrupted")}
     assert "example.com" not in out + report.read_text("utf-8")
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from connector.definitions.installed import ENTRY_POINTS
-from connector.scaffold.scaffold import Wanted, scaffold, write
+from connector.scaffold.answers import Answers
+from connector.scaffold.scaffold import scaffold, write
 from tests.kit import ROOT
 
-EXAMPLE = Wanted(
+EXAMPLE = Answers(
     "acme", "https://api.acme.example", "api-key-header", ("email",), "/lists/{list_id}/members"
 )
 

@@ -22,10 +22,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from connector._util import times
-from connector.cli.show import showing, showing_text
+from connector.cli.show import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination
+from connector.guide.describe import describe
 from connector.guide.guide import guide
 from connector.guide.markdown import block, code, prose, table
 from connector.model import Event, Record
@@ -206,7 +207,7 @@ def test_every_setting_and_parameter_has_a_title_and_a_sentence(name: str) -> No
 @each_destination
 def test_what_is_shown_of_identifiers_is_what_is_sent(name: str) -> None:
     for action in loaded(name).actions.values():
-        found = showing(Catalog(), f"{name}.{action.id}")
+        found = describe(Catalog(), f"{name}.{action.id}")
         assert [rule["parameter"] for rule in found["identifiers"]] == [
             one.parameter for one in action.identifiers
         ]
@@ -215,7 +216,7 @@ def test_what_is_shown_of_identifiers_is_what_is_sent(name: str) -> None:
             for example in rule["examples"]:
                 assert example["out"], (rule["parameter"], example)
                 assert rule["hash"] == "none" or re.fullmatch("[0-9a-f]{64}", example["out"])
-        _, _, text = showing_text(found).partition("\nidentifiers\n")
+        _, _, text = show_text(found).partition("\nidentifiers\n")
         assert not re.search("[0-9a-f]{64}", text)
         assert max(map(len, text.partition("\nchecks\n")[0].splitlines())) <= 100
 
@@ -446,7 +447,7 @@ def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> N
     ]
     assert connection["credentials"] == {name: {"env": f"TINY_{name.upper()}"} for name in needed}
     pipeline_of(whole, tmp_path, Catalog([tmp_path]))
-    assert "choice: nothing" in showing_text(showing(Catalog([tmp_path]), "tiny"))
+    assert "choice: nothing" in show_text(describe(Catalog([tmp_path]), "tiny"))
 
 
 def test_what_an_action_says_of_itself(tmp_path: Path) -> None:
@@ -612,7 +613,7 @@ def test_the_identifier_table_is_aligned(tmp_path: Path) -> None:
         }
     }
     variant(tmp_path, people, "_person.json")
-    found = showing(Catalog([tmp_path]), "tiny.add")
+    found = describe(Catalog([tmp_path]), "tiny.add")
     email, customer = found["identifiers"]
     digest, other = (
         hashlib.sha256(text).hexdigest() for text in (b"ann@example.com", b"bob@example.com")
@@ -628,7 +629,7 @@ def test_the_identifier_table_is_aligned(tmp_path: Path) -> None:
     assert [example["out"] for example in customer["examples"]] == ["漢字", "7", None]
     assert customer["examples"][2]["dropped"]
     assert found["notes"] == ["email: with hashed it has to be a digest already"]
-    _, _, text = showing_text(found).partition("\nidentifiers\n")
+    _, _, text = show_text(found).partition("\nidentifiers\n")
     assert all(len(line) <= 100 for line in text.splitlines())
     assert text.splitlines()[:7] == [
         "  parameter  steps                                   hash    sent as   example          becomes",

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from connector.cli.new import AuthKind
+from connector.cli.new import AuthChoice
 from connector.definitions.catalog import Catalog
 from connector.linting.engine import lint
-from connector.scaffold.scaffold import Wanted, check, parts, scaffold, write
+from connector.scaffold.answers import Answers, check, choices
+from connector.scaffold.scaffold import scaffold, write
 from connector.testing.case import load_cases, run_case
 from tests.kit import ROOT
 
@@ -111,9 +112,9 @@ def test_into_a_folder_and_as_json(tmp_path: Path) -> None:
     assert ok("lint", "my ads", "--definitions", "my ads", cwd=tmp_path) == "no problems\n"
 
 
-def assert_sound(folder: Path, wanted: Wanted) -> None:
-    """Write what is wanted; lint finds nothing and the cases come to their snapshots."""
-    made = scaffold(wanted)
+def assert_sound(folder: Path, answers: Answers) -> None:
+    """Write the files; lint finds nothing and the cases come to their snapshots."""
+    made = scaffold(answers)
     write(folder, made)
     catalog = Catalog([folder])
     assert [str(problem) for problem in lint([folder], catalog)] == []
@@ -124,11 +125,12 @@ def assert_sound(folder: Path, wanted: Wanted) -> None:
         assert "→ 200 delivered" in text
 
 
-@pytest.mark.parametrize("auth", AuthKind)
-def test_every_authentication(tmp_path: Path, auth: AuthKind) -> None:
-    assert parts()["auth"].keys() == {*AuthKind}
+@pytest.mark.parametrize("auth", AuthChoice)
+def test_every_authentication(tmp_path: Path, auth: AuthChoice) -> None:
+    assert choices()["auth"].keys() == {*AuthChoice}
     assert_sound(
-        tmp_path, Wanted("acme", "https://api.acme.example", auth.value, KNOWN[:1], parts()["path"])
+        tmp_path,
+        Answers("acme", "https://api.acme.example", auth.value, KNOWN[:1], choices()["path"]),
     )
     sent = ("acme.connection.yaml", "acme.events.ndjson", "--definitions", ".", "--format", "json")
     summary = json.loads(ok("send", "--sandbox", *sent, cwd=tmp_path))
@@ -140,9 +142,10 @@ def test_every_authentication(tmp_path: Path, auth: AuthKind) -> None:
     [*((name,) for name in KNOWN), KNOWN, ("loyalty_card",), ("email", "if", "type", "id")],
 )
 def test_every_identifier(tmp_path: Path, identifiers: tuple[str, ...]) -> None:
-    assert tuple(parts()["identifiers"]) == KNOWN
+    assert tuple(choices()["identifiers"]) == KNOWN
     assert_sound(
-        tmp_path, Wanted("acme", "https://api.acme.example", "bearer", identifiers, parts()["path"])
+        tmp_path,
+        Answers("acme", "https://api.acme.example", "bearer", identifiers, choices()["path"]),
     )
 
 
@@ -158,12 +161,14 @@ def test_every_identifier(tmp_path: Path, identifiers: tuple[str, ...]) -> None:
 )
 def test_every_address(tmp_path: Path, url: str, path: str) -> None:
     check("acme", url, KNOWN, path)
-    assert_sound(tmp_path, Wanted("acme", url, "oauth2-client-credentials", KNOWN, path))
+    assert_sound(tmp_path, Answers("acme", url, "oauth2-client-credentials", KNOWN, path))
 
 
 def test_everything_guessed_says_so(tmp_path: Path) -> None:
     made = scaffold(
-        Wanted("acme", "https://api.acme.example", "bearer", KNOWN, "/{account_id}/lists/{list_id}")
+        Answers(
+            "acme", "https://api.acme.example", "bearer", KNOWN, "/{account_id}/lists/{list_id}"
+        )
     )
     schemas = [json.loads(text) for path, text in made.items() if path.match("schemas/acme/*.json")]
     found = [source for schema in schemas for source in sources(schema)]
@@ -210,8 +215,8 @@ def test_without_a_terminal_the_missing_flags_are_named(tmp_path: Path) -> None:
     done = run("new", "acme", "--auth", "basic", cwd=tmp_path)
     assert (done.returncode, done.stdout, files(tmp_path)) == (2, "", {})
     first, second, example = done.stderr.splitlines()
-    assert first.startswith("C019 --base-url: is missing")
-    assert second.startswith("C019 --identifier: is missing")
+    assert first.startswith("C019 --base-url: is required")
+    assert second.startswith("C019 --identifier: is required")
     assert all(name in second for name in KNOWN)
     line = example.removeprefix("example: connector ").split()
     ok(*line, cwd=tmp_path)
@@ -220,23 +225,23 @@ def test_without_a_terminal_the_missing_flags_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"destination": "Acme"}, "C020 DESTINATION: 'Acme' cannot be a destination's name; write lower-case letters"),
-        ({"destination": "../acme"}, "C020 DESTINATION: '../acme' cannot"),
-        ({"destination": "meta"}, "C020 DESTINATION: 'meta' cannot be a destination's name: it is reserved;"),
-        ({"destination": "x_custom_audiences"}, "C020 DESTINATION: there is a destination 'x_custom_audiences' already"),
+        ({"destination": "Acme"}, "C020 DESTINATION: invalid name 'Acme'; use lower-case letters"),
+        ({"destination": "../acme"}, "C020 DESTINATION: invalid name '../acme'"),
+        ({"destination": "meta"}, "C020 DESTINATION: 'meta' is reserved;"),
+        ({"destination": "x_custom_audiences"}, "C020 DESTINATION: destination 'x_custom_audiences' exists already"),
         ({"--base-url": "http://api.acme.example"}, "C020 --base-url: is not https, and identifiers would travel"),
-        ({"--base-url": "api.acme.example"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--base-url": "https://localhost:8080"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--base-url": "https://10.0.0.1"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--base-url": "https://ann:hidden@acme.example"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--base-url": "https://acme.example?a=1"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--base-url": "https://{host}"}, "C020 --base-url: is not the https address of a vendor; write"),
-        ({"--identifier": "e-mail"}, "C020 --identifier: 'e-mail' cannot be a parameter's name; take email, phone"),
-        ({"--identifier": "null"}, "C020 --identifier: 'null' cannot be a parameter's name"),
-        ({"--path": "lists/{list_id}"}, "C020 --path: 'lists/{list_id}' is not a path; write it from the first / on"),
-        ({"--path": "/lists?a=1"}, "C020 --path: '/lists?a=1' is not a path"),
-        ({"--path": "/lists/{List}"}, "C020 --path: '/lists/{List}' is not a path"),
-        ({"--path": "/people/{email}"}, "C020 --path: {email} names a person, and an identifier never stands in a URL"),
+        ({"--base-url": "api.acme.example"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--base-url": "https://localhost:8080"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--base-url": "https://10.0.0.1"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--base-url": "https://ann:hidden@acme.example"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--base-url": "https://acme.example?a=1"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--base-url": "https://{host}"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"--identifier": "e-mail"}, "C020 --identifier: invalid name 'e-mail'; use email, phone"),
+        ({"--identifier": "null"}, "C020 --identifier: invalid name 'null'"),
+        ({"--path": "lists/{list_id}"}, "C020 --path: invalid path 'lists/{list_id}'; start with /"),
+        ({"--path": "/lists?a=1"}, "C020 --path: invalid path '/lists?a=1'"),
+        ({"--path": "/lists/{List}"}, "C020 --path: invalid path '/lists/{List}'"),
+        ({"--path": "/people/{email}"}, "C020 --path: {email} is an identifier, which never belongs in a URL"),
         ({"--auth": "digest"}, "api-key-header"),
     ],
 )  # fmt: skip
@@ -302,7 +307,7 @@ def test_on_a_terminal_it_asks_until_nothing_is_wrong(tmp_path: Path) -> None:
     status, out, asked = on_a_terminal("new", "acme", "--format", "json", typed=typed, cwd=tmp_path)
     assert status == 0, asked
     assert "is not https" in asked
-    assert "'secret' is none of oauth1" in asked
+    assert "unknown authentication 'secret'; use oauth1" in asked
     assert "email, phone, device_id, external_id" in asked
     assert "[/lists/{list_id}/members]" in asked
     assert json.loads(out)["destination"] == "acme"
@@ -321,4 +326,4 @@ def test_on_a_terminal_it_asks_for_nothing_that_was_given(tmp_path: Path) -> Non
     assert "connector lint ." in out
     status, out, asked = on_a_terminal("new", "x_custom_audiences", typed="", cwd=tmp_path)
     assert (status, out) == (2, "")
-    assert asked.startswith("C020 DESTINATION: there is a destination")
+    assert asked.startswith("C020 DESTINATION: destination 'x_custom_audiences' exists")

@@ -1,0 +1,82 @@
+"""How far a run is, on standard error: a bar on a terminal, else lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from connector.cli.output import visible
+from connector.delivery.report import Counts
+from connector.sources.files import Source
+
+# Seconds between two lines.
+_EVERY = 5.0
+
+#: What `library.send` takes as `progress` and as `notify`.
+Watchers = tuple[Callable[[Counts], None] | None, Callable[[str], None] | None]
+
+
+@contextmanager
+def no_progress() -> Iterator[Watchers]:
+    """Show nothing."""
+    yield None, None
+
+
+@contextmanager
+def show_progress(source: Source) -> Iterator[Watchers]:
+    """Show how far a source was read and what became of its events, and let long waits be announced."""
+    show = _bar if sys.stderr.isatty() else _lines
+    with show(source) as watchers:
+        yield watchers
+
+
+@contextmanager
+def _lines(source: Source) -> Iterator[Watchers]:
+    """Print a line every few seconds, and one at the end."""
+    latest = Counts()
+    next_line = time.monotonic() + _EVERY
+
+    def update(counts: Counts) -> None:
+        nonlocal latest, next_line
+        latest = counts
+        if time.monotonic() >= next_line:
+            next_line += _EVERY
+            _print_line(_counts_text(counts))
+
+    yield update, _print_line
+    _print_line(_counts_text(latest))
+
+
+def _print_line(text: str) -> None:
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar(source: Source) -> Iterator[Watchers]:
+    """Draw a bar, which is gone at the end."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[counts]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("send", total=source.size, counts="")
+
+        def update(counts: Counts) -> None:
+            bar.update(task, completed=source.bytes_read, counts=_counts_text(counts))
+
+        def announce(text: str) -> None:
+            bar.console.print(visible(text), markup=False, highlight=False)
+
+        yield update, announce
+
+
+def _counts_text(counts: Counts) -> str:
+    failed = counts.rejected + counts.undelivered
+    return f"{counts.events:,} events, {counts.delivered:,} delivered, {failed:,} failed"

@@ -1,0 +1,138 @@
+"""`connector send`: deliver events, or try the delivery against a sandbox."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.cli.options import (
+    ConnectionArgument,
+    DefinitionsOption,
+    EventsArgument,
+    FailOption,
+    Format,
+    FormatOption,
+    LimitOption,
+    SetOption,
+    TimeoutOption,
+    parse_faults,
+)
+from connector.cli.output import print_result
+from connector.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from connector.delivery.clock import SystemClock
+
+
+def send(
+    connection: ConnectionArgument,
+    events: EventsArgument,
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox", help="Deliver to a sandbox started inside, then show what it holds."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a line (NDJSON) for each event that was rejected or left undelivered.",
+        ),
+    ] = None,
+    limit: LimitOption = None,
+    retries: Annotated[
+        int,
+        typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times."),
+    ] = 7,
+    timeout: TimeoutOption = None,
+    fail: FailOption = None,
+    progress: Annotated[
+        bool | None,
+        typer.Option(
+            "--progress/--no-progress", help="Show progress on stderr; default: on a terminal."
+        ),
+    ] = None,
+    settings: SetOption = None,
+    definitions: DefinitionsOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Deliver events; progress on stderr, a summary on stdout.
+
+    Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
+    """
+    from connector import library
+    from connector.cli.progress import no_progress, show_progress
+    from connector.cli.summary import summary_json, summary_text
+    from connector.delivery.clock import SystemClock
+    from connector.delivery.run import quiet_collector
+    from connector.sandbox.local import Sandbox, connected_to
+    from connector.sources.files import open_source
+
+    if fail and not sandbox:
+        message = "faults are for the sandbox"
+        raise ConfigError([Problem("C012", "--fail", "", message, "add --sandbox")])
+
+    loaded = library.load_connection(
+        connection, overrides=settings or (), definitions=definitions or ()
+    )
+    clock = SystemClock()
+    box = transport = None
+
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(events, limit=limit))
+        if sandbox:
+            box = Sandbox(loaded, faults=parse_faults(fail))
+            loaded = connected_to(loaded, stack.enter_context(box.serve()))
+            sender = library.http_transport(loaded, secrets=box.secrets, timeout=timeout)
+            transport = stack.enter_context(sender)
+
+        wants_progress = sys.stderr.isatty() if progress is None else progress
+        watching = show_progress(source) if wants_progress else no_progress()
+        on_progress, notify = stack.enter_context(watching)
+
+        quiet_collector()
+        with _interruptible(clock):
+            result = library.send(
+                loaded,
+                source,
+                transport=transport,
+                clock=clock,
+                report=report,
+                progress=on_progress,
+                notify=notify,
+                retries=retries,
+                timeout=timeout,
+                keep_failures=False,
+            )
+
+    holdings = box.holdings() if box else None
+    print_result(summary_json(result, holdings), lambda _: summary_text(result, holdings), form)
+    raise typer.Exit(0 if result.complete else 1)
+
+
+@contextmanager
+def _interruptible(clock: SystemClock) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight, the second one at once."""
+
+    def end(number: int, frame: object) -> None:
+        restore()
+        clock.end()
+        print("ending after the requests in flight; Ctrl-C again ends at once", file=sys.stderr)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,328 @@
+"""The library: what `import connector` gives, in the order of use. The command line is a thin layer over it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
+
+from connector.connection.load import connection_from_document
+from connector.connection.load import load_connection as load_connection_file
+from connector.connection.model import Connection
+from connector.connection.secrets import missing
+from connector.definitions.catalog import Catalog
+from connector.delivery.clock import Clock, SystemClock
+from connector.delivery.courier import Transport
+from connector.delivery.lanes import LANES
+from connector.delivery.ledger import Ledger
+from connector.delivery.report import Counts, Failure, Report
+from connector.delivery.retry import RetryPolicy
+from connector.delivery.run import Run, batches
+from connector.errors import ConfigError, Problem
+from connector.model import Batch, Request
+from connector.pipeline.pipeline import Pipeline
+from connector.sources.files import Source, open_source
+from connector.sources.objects import object_chunks
+from connector.sources.reading import Chunk
+
+if TYPE_CHECKING:
+    from connector.delivery.http import HttpSender
+
+#: A path (or `-` for standard input), or the events themselves, as dictionaries.
+Events = str | os.PathLike[str] | Iterable[Mapping[str, Any]] | Source
+
+
+def load_connection(
+    path: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    definitions: Sequence[str | os.PathLike[str]] = (),
+) -> Connection:
+    """Load a connection file (YAML).
+
+    `overrides` replace members, as in `settings.account_id=42`. `definitions` are further folders with `schemas/`
+    and `templates/`.
+
+    Raises ConfigError with every problem, and DefinitionError when the destination itself is wrong.
+    """
+    return load_connection_file(Path(path), _catalog(definitions), overrides)
+
+
+def make_connection(
+    document: Mapping[str, Any],
+    *,
+    name: str = "connection",
+    definitions: Sequence[str | os.PathLike[str]] = (),
+) -> Connection:
+    """Make a connection of what a connection file would hold. `name` stands for the file in messages.
+
+    Raises ConfigError with every problem, and DefinitionError when the destination itself is wrong.
+    """
+    return connection_from_document(document, name, _catalog(definitions))
+
+
+def lint(
+    *paths: str | os.PathLike[str], definitions: Sequence[str | os.PathLike[str]] = ()
+) -> list[Problem]:
+    """Return every problem of definitions, connections and cases; without paths, of all definitions.
+
+    Raises ConfigError for a path that lint cannot look at.
+    """
+    # Its many rules are loaded only for this.
+    from connector.linting.engine import lint as lint_paths
+
+    return lint_paths([Path(path) for path in paths], _catalog(definitions))
+
+
+def _catalog(definitions: Sequence[str | os.PathLike[str]]) -> Catalog:
+    return Catalog([Path(folder) for folder in definitions])
+
+
+_RETRIES = RetryPolicy().retries
+
+
+# Preview ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedRequest:
+    """A request as it would be sent, without credentials.
+
+    `records`: how many people are in it. `event_ids` and `routes` are those of its records, in order.
+
+    `closed_by`: why it takes no more records: "records", "bytes" or "groups" (a limit), "age" (its oldest record has
+    waited long enough), "conflict" (the next record is about a person in it), "order" (the next record has to come in
+    a later request), "memory" (too many records are pending), or "end" (of the events).
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    records: int
+    event_ids: tuple[int | str, ...] = field(repr=False)
+    routes: tuple[str, ...]
+    closed_by: str
+
+    def json(self) -> Any:
+        """Return the parsed body."""
+        return orjson.loads(self.body)
+
+
+class Preview:
+    """The requests that a run would send: iterate over it once. Needs no network and no secrets.
+
+    `counts`, `failures` (the events that cannot be sent) and `dropped` (identifier values, by parameter and reason)
+    grow as it is iterated over. Whoever has dealt with the failures may clear the list.
+    """
+
+    def __init__(
+        self, connection: Connection, events: Events, *, limit: int | None, clock: Clock
+    ) -> None:
+        self._pipeline = Pipeline(connection)
+        self._events = events
+        self._limit = limit
+        self._clock = clock
+        self._ledger = Ledger(keep_failures=True)
+
+    @property
+    def counts(self) -> Counts:
+        """The counts so far. Nothing is delivered in a preview."""
+        return self._ledger.counts
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures so far, or since the list was cleared."""
+        return self._ledger.failures
+
+    @property
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """How many identifier values were dropped so far, by (parameter, reason)."""
+        return self._pipeline.dropped
+
+    def __iter__(self) -> Iterator[PreviewedRequest]:
+        with _opened(self._events, self._limit) as chunks:
+            for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
+                request = batch.endpoint.build(batch, self._clock.now())
+                self._ledger.counts.requests += 1
+                self._ledger.counts.bytes += len(request.body)
+                yield _previewed(batch, request)
+
+
+def preview(
+    connection: Connection,
+    events: Events,
+    *,
+    limit: int | None = None,
+    clock: Clock | None = None,
+) -> Preview:
+    """Return the requests that `send` would send, one by one, and the events that it would not send.
+
+    `limit`: read only so many events. `clock`: the time that requests are built at.
+
+    Raises DefinitionError for a definition that cannot be used. Iterating raises SourceError.
+    """
+    return Preview(connection, events, limit=limit, clock=clock or SystemClock())
+
+
+def _previewed(batch: Batch, request: Request) -> PreviewedRequest:
+    routes = dict.fromkeys(record.target.route for record in batch.records)
+    return PreviewedRequest(
+        method=request.method,
+        url=request.url,
+        headers=request.headers,
+        body=request.body,
+        records=len(batch.records),
+        event_ids=tuple(record.event_id for record in batch.records),
+        routes=tuple(routes),
+        closed_by=batch.closed_by,
+    )
+
+
+# Send -------------------------------------------------------------------------------------------
+
+
+def send(
+    connection: Connection,
+    events: Events,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    report: str | os.PathLike[str] | BinaryIO | None = None,
+    progress: Callable[[Counts], None] | None = None,
+    notify: Callable[[str], None] | None = None,
+    limit: int | None = None,
+    retries: int = _RETRIES,
+    timeout: float | None = None,
+    keep_failures: bool = True,
+) -> Report:
+    """Deliver events and return what became of them; blocks until every record has its outcome.
+
+    `transport` sends one request; without one they go over HTTP, with the secrets that the connection refers to.
+    `timeout` is how many seconds it waits for an answer.
+    `clock` tells the time, waits, and may end the run early (`SystemClock.end`).
+    `report`: a file, or its path, that gets a line of NDJSON for each failure.
+    `progress` is called with the counts so far, last when all is done; `notify` with a line when a request has to
+    wait for long, from a thread of the run.
+    `limit`: read only so many events. `retries`: send a request again so many times.
+    `keep_failures`: keep every failure in the returned report. Without it memory stays flat whatever fails.
+
+    Changes nothing of the process around it: no signal handlers, no logging, no environment.
+
+    Raises ConfigError for a missing secret or a report that cannot be written, DefinitionError, and SourceError.
+    """
+    clock = clock or SystemClock()
+    pipeline = Pipeline(connection)
+
+    with ExitStack() as stack:
+        chunks = stack.enter_context(_opened(events, limit))
+        if transport is None:
+            transport = stack.enter_context(http_transport(connection, timeout=timeout))
+        file = stack.enter_context(_report_file(report, connection, events))
+
+        ledger = Ledger(file, keep_failures=keep_failures)
+        if notify is not None:
+            ledger.notify = notify
+
+        def show_progress() -> None:
+            if progress is not None:
+                progress(replace(ledger.counts))
+
+        policy = RetryPolicy(retries=retries)
+        rates = connection.destination.rates
+        run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress)
+        result = run.deliver(chunks)
+        show_progress()
+    return result
+
+
+def http_transport(
+    connection: Connection,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> HttpSender:
+    """Return the transport that signs requests and sends them over HTTP. A context manager; may serve several runs.
+
+    `secrets`: by the names of the credentials, for a program that has them from elsewhere; by default those that the
+    connection refers to. `timeout`: seconds to wait for an answer, by default 60.
+
+    Raises ConfigError when a secret is missing, or would go where it should not.
+    """
+    if secrets is None:
+        secrets = connection.secrets()
+
+    problems = []
+    for name in missing(connection.auth(), secrets):
+        message = f"missing credential '{name}'"
+        pointer = f"/credentials/{name}"
+        problems.append(Problem("C204", connection.file, pointer, message, "add it to secrets"))
+    if problems:
+        raise ConfigError(problems)
+
+    # A preview does without what speaks HTTP and signs.
+    from connector.auth.schemes import Auth
+    from connector.delivery.http import HttpSender
+
+    return HttpSender(Auth(connection.auth(), secrets), LANES, timeout)
+
+
+@contextmanager
+def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
+    """Give the chunks of the events. Only what is opened here is closed."""
+    if isinstance(events, Source):
+        yield events
+    elif isinstance(events, str | os.PathLike):
+        with open_source(os.fspath(events), limit=limit) as source:
+            yield source
+    elif isinstance(events, Mapping | bytes):
+        message = (
+            f"events: expected a path or an iterable of dictionaries, got {type(events).__name__}"
+        )
+        raise TypeError(message)
+    else:
+        yield object_chunks(events, limit)
+
+
+@contextmanager
+def _report_file(
+    report: str | os.PathLike[str] | BinaryIO | None, connection: Connection, events: Events
+) -> Iterator[BinaryIO | None]:
+    """Open the report. Raises ConfigError (C013) when it cannot be written, or is one of the inputs."""
+    if not isinstance(report, str | os.PathLike):
+        yield report
+        return
+
+    path = Path(report)
+    inputs = [connection.file]
+    if isinstance(events, str | os.PathLike):
+        inputs.append(os.fspath(events))
+    if isinstance(events, Source):
+        inputs.append(events.path)
+    for name in inputs:
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            message = "the report would overwrite what is read"
+            raise ConfigError([Problem("C013", str(path), "", message, "name another file")])
+
+    with _report_errors(path):
+        file = path.open("wb")
+    try:
+        yield file
+    finally:
+        with _report_errors(path):
+            file.close()
+
+
+@contextmanager
+def _report_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"the report cannot be written: {error.strerror}"
+        raise ConfigError([Problem("C013", str(path), "", message)]) from None

@@ -1,0 +1,142 @@
+"""What an author decides about a new destination, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from connector.definitions.uri_template import placeholders
+from connector.errors import ConfigError, Problem
+
+#: The folder with the templates of the files, and with what an author can choose from.
+FOLDER = Path(str(resources.files(__package__))) / "files"
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_NAME_RULE = "lower-case letters, digits and single underscores, starting with a letter"
+# Folders of schemas that are no destination, and words that YAML does not take for text.
+_RESERVED = frozenset({"meta", "true", "false", "null"})
+
+_LABEL = "[A-Za-z0-9-]+"
+_BASE_URL = re.compile(
+    # A host with a dot that is no IP address, a port, and a path.
+    rf"https://(?=[^/]*[A-Za-z]){_LABEL}(\.{_LABEL})+"
+    r"(:[1-9][0-9]{0,4})?"
+    r"(/[A-Za-z0-9._~-]+)*/?"
+)
+_BASE_URL_HINT = (
+    "use the vendor's https address without user, query and fragment, "
+    "such as https://api.acme.example/v2"
+)
+_PATH = re.compile(r"(/([A-Za-z0-9._~:-]|\{[a-z][a-z0-9_]*\})*)+")
+
+
+class Answers(NamedTuple):
+    """What an author decides. `auth` and the known `identifiers` are keys of `choices()`."""
+
+    destination: str
+    base_url: str
+    auth: str
+    identifiers: tuple[str, ...]
+    path: str
+
+
+@cache
+def choices() -> Mapping[str, Any]:
+    """Return what an author can choose from: the usual path, authentication and identifiers."""
+    text = (FOLDER / "choices.json").read_text("utf-8")
+    document: Mapping[str, Any] = json.loads(text)
+    return document
+
+
+def check(
+    destination: str, base_url: str | None, identifiers: Sequence[str], path: str | None
+) -> None:
+    """Raise ConfigError (C020) with everything that is wrong with the answers that there are so far."""
+    messages = {"DESTINATION": check_destination(destination)}
+    if base_url is not None:
+        messages["--base-url"] = check_base_url(base_url)
+    if identifiers:
+        messages["--identifier"] = check_identifiers(identifiers)
+    if path is not None:
+        messages["--path"] = check_path(path, identifiers)
+
+    problems = []
+    for option, message in messages.items():
+        if message:
+            problems.append(Problem("C020", option, "", message))
+    if problems:
+        raise ConfigError(problems)
+
+
+# Each returns what is wrong with an answer and how to fix it, or an empty text.
+
+
+def check_destination(name: str) -> str:
+    """Check the name of a destination."""
+    from connector.definitions.catalog import Catalog
+
+    if name in _RESERVED:
+        hint = "choose another name, such as acme_audiences"
+        return f"'{name}' is reserved; {hint}"
+    if not _NAME.fullmatch(name):
+        hint = f"use {_NAME_RULE}, such as acme_audiences"
+        return f"invalid name '{name}'; {hint}"
+
+    known = Catalog().ids()
+    if name in known:
+        hint = f"choose another name (known: {', '.join(known)})"
+        return f"destination '{name}' exists already; {hint}"
+    return ""
+
+
+def check_base_url(url: str) -> str:
+    """Check the address that all paths start at. The message does not repeat it: it may hold a password."""
+    if url.startswith("http://"):
+        message = "is not https, and identifiers would travel in the clear"
+        return f"{message}; {_BASE_URL_HINT}"
+    if not _BASE_URL.fullmatch(url):
+        message = "is not the https address of a vendor"
+        for_a_sandbox = "a connection has a base_url of its own, for a sandbox"
+        return f"{message}; {_BASE_URL_HINT}; {for_a_sandbox}"
+    return ""
+
+
+def check_identifiers(names: Sequence[str]) -> str:
+    """Check the names of the identifiers."""
+    known = ", ".join(choices()["identifiers"])
+    if not names:
+        hint = f"use {known}, or names of your own"
+        return f"at least one identifier is required; {hint}"
+
+    for name in names:
+        if not _is_parameter_name(name):
+            hint = f"use {known}, or a name of your own: {_NAME_RULE}"
+            return f"invalid name '{name}'; {hint}"
+        if names.count(name) > 1:
+            return f"'{name}' is named twice; name each identifier once"
+    return ""
+
+
+def check_path(path: str, identifiers: Sequence[str] = ()) -> str:
+    """Check the path below the base URL. No placeholder in it may be one of the identifiers."""
+    if not _PATH.fullmatch(path):
+        example = choices()["path"]
+        hint = f"start with /, leave out the query, such as {example}"
+        return f"invalid path '{path}'; {hint}"
+
+    for name in placeholders(path):
+        if not _is_parameter_name(name):
+            return f"invalid name {{{name}}}; use {_NAME_RULE}"
+        if name in identifiers:
+            message = f"{{{name}}} is an identifier, which never belongs in a URL"
+            return f"{message}; remove it from the path"
+    return ""
+
+
+def _is_parameter_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED
