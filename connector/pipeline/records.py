@@ -14,24 +14,16 @@ from typing import Any, NamedTuple
 
 from connector.connection.mapping import compile_columns, compile_when
 from connector.connection.model import FieldMapping, FromPaths, Route
-from connector.model import Event, Record, Rejection, Target
+from connector.model import Event, Record, Rejection, Result, Target
 from connector.pipeline.columns import Cell, IdentifierColumn, identifier_columns
 from connector.pipeline.dropped import Dropped
 from connector.pipeline.presence import compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
-from connector.pipeline.splitting import (
-    NOBODY,
-    NOBODY_REASON,
-    NONE_PRESENT,
-    Prepared,
-    together,
-)
+from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, Prepared, together
 from connector.pipeline.targets import NoTarget, Resolved, Targets
 from connector.templating.expressions import ExpressionError
 from connector.templating.template import RenderError
-
-_Settled = Record | Rejection
 
 _IdentifiedColumn = tuple[IdentifierColumn, Sequence[Cell]]
 _EventIds = Sequence[int | str]
@@ -202,10 +194,10 @@ class Preparer:
 
     def _complete(
         self,
-        person: list[_Settled] | Rejection,
+        person: list[Result] | Rejection,
         cells: Sequence[Cell],
         target: Target,
-    ) -> list[_Settled] | Rejection:
+    ) -> list[Result] | Rejection:
         """Return the records of a person who is split, or reject them where something is missing that is required."""
         if isinstance(person, Rejection) or self._presence_of_person is None:
             return person
@@ -312,7 +304,7 @@ class Preparer:
             records.append(self._finish_one(ids_of_piece, names_of_piece, row))
         return records
 
-    def _finish_one(self, ids: tuple[str, ...], names: tuple[str, ...], row: _Row) -> _Settled:
+    def _finish_one(self, ids: tuple[str, ...], names: tuple[str, ...], row: _Row) -> Result:
         shape = self._shapes.shape(names, row.target)
         if shape.error:
             return Rejection(self.name, row.event_id, "missing_parameter", shape.error)

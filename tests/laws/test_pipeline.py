@@ -264,7 +264,7 @@ def test_the_repr_of_what_holds_an_identifier_or_a_secret_does_not_show_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, ref in example().credentials.items():
-        monkeypatch.setenv(ref.place, f"{WORDS[0]} {name}")
+        monkeypatch.setenv(ref.location, f"{WORDS[0]} {name}")
     secrets = example().secrets()
     scheme = OAuth1(AuthConfig("oauth1"), secrets)
     with HttpSender(scheme, 1) as sender:
