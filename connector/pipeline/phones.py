@@ -1,7 +1,7 @@
 """Phone numbers in E.164 form: `+`, country code and number, at most 15 digits.
 
 A plainly spaced international number is settled here; any other spelling takes the parser of `phonenumbers`, which is
-fifty times slower.
+fifteen times slower.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from operator import itemgetter
 from connector.pipeline.dropped import DroppedError
 
 _is_e164 = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+_are_lines_of_e164 = re.compile(r"(?:\+[1-9][0-9]{6,14}+\n)*+").fullmatch
 
 _SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
 
@@ -35,14 +36,15 @@ def e164(value: str) -> str:
 def e164_many(values: list[str]) -> list[str]:
     """Return `e164` of each value; "" stands for a number that is refused.
 
-    One `translate` for all of them takes half the time that a loop in Python takes.
+    One search and one `translate` through all of them take half the time that a loop takes.
     """
-    if all(map(_is_e164, values)):
+    text = "\n".join(values) + "\n"
+    holds_line_feeds = text.count("\n") != len(values)
+    if _are_lines_of_e164(text) and not holds_line_feeds:
         return values
 
-    compact = "\n".join(values).translate(_SEPARATORS).split("\n")
-    if len(compact) != len(values):
-        # A value holds a line feed itself.
+    compact = text.translate(_SEPARATORS).split("\n")[:-1]
+    if holds_line_feeds:
         compact = list(map(str.translate, values, repeat(_SEPARATORS)))
 
     if all(map(_is_e164, compact)):

@@ -40,25 +40,22 @@ def compile_presence(action: Action) -> CheckPresence | None:
 
 
 def _presence_rules(action: Action) -> dict[str, Any]:
+    """Return the keywords that say more than "any identifier"."""
     schema = action.schema
-    people = _people(action)
-    rules = {keyword: schema[keyword] for keyword in _KEYWORDS if keyword in schema}
+    people = {identifier.parameter for identifier in action.identifiers}
+    rules = {}
+    for keyword in _KEYWORDS:
+        if keyword in schema:
+            rules[keyword] = schema[keyword]
 
+    # Required parameters that name no person are checked with the target.
     required = schema.get("required", ())
     if not people.isdisjoint(required):
         rules["required"] = required
 
     alternatives = schema.get("anyOf", ())
-    if not all(_asks_for_one_of(people, alternative) for alternative in alternatives):
-        rules["anyOf"] = alternatives
+    for alternative in alternatives:
+        names = alternative["required"]
+        if len(names) > 1 or not people.issuperset(names):
+            rules["anyOf"] = alternatives
     return rules
-
-
-def _asks_for_one_of(people: frozenset[str], alternative: Mapping[str, Any]) -> bool:
-    required = alternative["required"]
-    return len(required) <= 1 and people.issuperset(required)
-
-
-def _people(action: Action) -> frozenset[str]:
-    """Return the parameters that name a person."""
-    return frozenset(identifier.parameter for identifier in action.identifiers)
