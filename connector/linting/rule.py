@@ -1,51 +1,87 @@
-"""What the rules of lint share."""
+"""What a lint rule is, and what rules share.
+
+A rule is a generator of problems with the decorator `@rule`. Its docstring says what it finds, why
+that is bad and how to fix it; `docs/lint.md` has examples.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from connector.definitions.model import Action, Destination, Identifier
-from connector.definitions.resolve import Document
 from connector.errors import Problem
+from connector.linting.location import Location
 
-#: Finds one kind of mistake. What it yields has no code yet: the table that lists the rule knows it.
-Rule = Callable[[Destination], Iterator[Problem]]
+#: When a rule runs: on the documents of a destination, then on what its examples become.
+Stage = Literal["documents", "examples"]
 
+#: What a rule yields: problems without a code.
+Problems = Iterator[Problem]
 
-def at(document: Document, place: str, message: str, hint: str = "") -> Problem:
-    """Return a problem, still without a code, where a place of a document was written."""
-    file, origin = document.origin(place)
-    return Problem("", file, origin, message, hint)
-
-
-def parameters(action: Action) -> list[str]:
-    """Return the parameters that name no person: what checks see as `params`."""
-    return list(action.shared_parameters)
+Check = TypeVar("Check", bound=Callable[[Any], Problems])
 
 
-def told_names(action: Action) -> list[str]:
-    """Return what templates see as `params`: the parameters that name no person, and the name of a part."""
-    return [
-        *parameters(action),
-        *([action.split.name] if action.split and action.split.name else []),
-    ]
+class Rule(NamedTuple):
+    """A rule that finds one kind of mistake, under a code that never changes.
+
+    `check` takes a Destination in the stage "documents", its ExampleRun in the stage "examples".
+    `blocks`: with one of its problems the examples cannot be run, or would only repeat it.
+    """
+
+    code: str
+    stage: Stage
+    blocks: bool
+    check: Callable[[Any], Problems]
 
 
-def identifiers(destination: Destination) -> Iterator[tuple[Action, Identifier, str]]:
-    """Yield every identifier with its action and the place of its keyword."""
+#: The rules of all modules in `linting.rules` that are imported.
+RULES: list[Rule] = []
+
+
+def rule(code: str, *, stage: Stage, blocks: bool = False) -> Callable[[Check], Check]:
+    """Register a generator as a rule; the problems that it yields get the rule's code."""
+
+    def register(check: Check) -> Check:
+        RULES.append(Rule(code, stage, blocks, check))
+        return check
+
+    return register
+
+
+def locations(destination: Destination) -> list[Location]:
+    """Return the top of every document: the destination's, then those of the actions."""
+    tops = [Location(destination.document)]
     for action in destination.actions.values():
+        tops.append(Location(action.document))
+    return tops
+
+
+def each_identifier(
+    destination: Destination,
+) -> Iterator[tuple[Action, Identifier, Location]]:
+    """Yield every identifier of every action, with the location of its keyword."""
+    for action in destination.actions.values():
+        properties = Location(action.document) / "properties"
         for identifier in action.identifiers:
-            yield action, identifier, f"/properties/{identifier.parameter}/identifier"
+            keyword = properties / identifier.parameter / "identifier"
+            yield action, identifier, keyword
 
 
-def said(error: Exception) -> tuple[str, str]:
-    """Return what an error says as message and hint."""
+def template_params(action: Action) -> list[str]:
+    """Return the members of `params` in templates, the name of a split's part among them."""
+    names = list(action.shared_parameters)
+    if action.split and action.split.name:
+        names.append(action.split.name)
+    return names
+
+
+def make_present(name: str) -> str:
+    """Return the hint for a setting or parameter that may be absent."""
+    return f"add '{name}' to 'required', or give it a default"
+
+
+def split_hint(error: Exception) -> tuple[str, str]:
+    """Return the message and the hint in the text of an error."""
     message, _, hint = str(error).partition("; ")
     return message, hint
-
-
-def shown(file: str) -> str:
-    """Return a file's name from the current folder on, when it lies below."""
-    path = Path(file).absolute()
-    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else file

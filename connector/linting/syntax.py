@@ -1,4 +1,4 @@
-"""What lint reads off the syntax of expressions and templates: members looked up, durations written."""
+"""What lint reads in the syntax of expressions and templates: members and durations."""
 
 from __future__ import annotations
 
@@ -12,82 +12,91 @@ from connector._util import times
 _START = "2026-01-15T00:00:00Z"
 _ENVIRONMENT = Environment()  # noqa: S701 - it only parses
 
+#: Names with the members that they have; `list[]` has those of the elements of `list`.
+Members = Mapping[str, Collection[str]]
+Tree = nodes.Template
+
 
 class Member(NamedTuple):
-    """`root.name`, and its 1-based line."""
+    """`root.name` or `root['name']`, and its line, from 1."""
 
     root: str
     name: str
     line: int
 
 
-def template_tree(source: str) -> nodes.Template:
-    """Return a template's syntax tree, an empty one for what is none."""
+def template_tree(source: str) -> Tree:
+    """Return a template's syntax tree; an empty one when it cannot be parsed."""
     try:
         return _ENVIRONMENT.parse(source)
     except TemplateSyntaxError:
         return nodes.Template([], lineno=1)
 
 
-def expression_tree(source: str) -> nodes.Template:
-    """Return an expression's syntax tree, an empty one for what is none."""
+def expression_tree(source: str) -> Tree:
+    """Return an expression's syntax tree; an empty one when it cannot be parsed."""
     return template_tree("{{ " + source + " }}")
 
 
-def unknown_members(tree: nodes.Template, known: Mapping[str, Collection[str]]) -> Iterator[Member]:
-    """Yield the members that the names in `known` do not have; one that `default` or a test looks after is left out."""
-    functions = tree.find_all((nodes.Filter, nodes.Test))
-    optional = {
-        id(node.node) for node in functions if node.name in ("default", "defined", "undefined")
-    }
-    roots = {**known, **dict(_elements(tree, known))}
+def unknown_members(tree: Tree, known: Members) -> Iterator[Member]:
+    """Yield the members that the names in `known` do not have.
+
+    A member that `default` or a test such as `is defined` handles may be missing.
+    """
+    optional: set[int] = set()
+    for function in tree.find_all((nodes.Filter, nodes.Test)):
+        if function.name in ("default", "defined", "undefined"):
+            optional.add(id(function.node))
+
+    members = {**known, **dict(_loop_variables(tree, known))}
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
         member = _member(node)
-        if (
-            member
-            and id(node) not in optional
-            and member.name not in roots.get(member.root, (member.name,))
-        ):
+        if member is None or member.root not in members or id(node) in optional:
+            continue
+        if member.name not in members[member.root]:
             yield member
 
 
-def _elements(
-    tree: nodes.Template, known: Mapping[str, Collection[str]]
-) -> Iterator[tuple[str, Collection[str]]]:
-    """Yield the loop variables over a list whose elements are known, which `known` has as `list[]`."""
+def _loop_variables(tree: Tree, known: Members) -> Iterator[tuple[str, Collection[str]]]:
+    """Yield each loop variable whose members are known, with these."""
     for loop in tree.find_all(nodes.For):
-        if (
-            isinstance(loop.target, nodes.Name)
-            and isinstance(loop.iter, nodes.Name)
-            and f"{loop.iter.name}[]" in known
-        ):
-            yield loop.target.name, known[f"{loop.iter.name}[]"]
+        if isinstance(loop.target, nodes.Name) and isinstance(loop.iter, nodes.Name):
+            elements = f"{loop.iter.name}[]"
+            if elements in known:
+                yield loop.target.name, known[elements]
 
 
 def _member(node: nodes.Node) -> Member | None:
-    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
-        return Member(node.node.name, node.attr, node.lineno)
-    if (
-        isinstance(node, nodes.Getitem)
-        and isinstance(node.node, nodes.Name)
-        and isinstance(node.arg, nodes.Const)
-    ):
-        return Member(node.node.name, str(node.arg.value), node.lineno)
+    """Return the member that is looked up by a fixed name; None when there is no such name."""
+    if not isinstance(node, nodes.Getattr | nodes.Getitem):
+        return None
+    if not isinstance(node.node, nodes.Name):
+        return None
+
+    root = node.node.name
+    if isinstance(node, nodes.Getattr):
+        return Member(root, node.attr, node.lineno)
+    if isinstance(node.arg, nodes.Const):
+        return Member(root, str(node.arg.value), node.lineno)
     return None
 
 
-def wrong_durations(tree: nodes.Template) -> Iterator[tuple[str, int]]:
-    """Yield what is wrong with the durations that are written for the filter `plus`, and the line."""
+def invalid_durations(tree: Tree) -> Iterator[tuple[str, int]]:
+    """Yield message and line for each invalid duration given to the filter `plus`."""
     for node in tree.find_all(nodes.Filter):
-        if node.name == "plus" and node.args and isinstance(node.args[0], nodes.Const):
-            yield from (
-                (message, node.lineno) for message in wrong_duration(str(node.args[0].value))
-            )
+        if node.name != "plus" or not node.args:
+            continue
+        duration = node.args[0]
+        if isinstance(duration, nodes.Const):
+            message = duration_error(str(duration.value))
+            if message:
+                yield message, node.lineno
 
 
-def wrong_duration(text: str) -> Iterator[str]:
-    """Yield what is wrong with an ISO 8601 duration: nothing or one text."""
+def duration_error(text: str) -> str:
+    """Return what is wrong with an ISO 8601 duration, "" when nothing is."""
     try:
         times.plus(_START, text)
     except ValueError as error:
-        yield str(error)
+        return str(error)
+    return ""

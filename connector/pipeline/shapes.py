@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from connector.definitions.model import Action
 from connector.model import Target
+from connector.pipeline.item_renderer import item_renderer
 from connector.pipeline.presence import CheckPresence, names_with_value
 from connector.pipeline.splitting import pieces_of
-from connector.templating.items import ItemRenderer, RenderItems
-from connector.templating.template import read_template
+from connector.templating.items import RenderItems
 
 # Where items depend on parameters, each target has shapes of its own.
 _KEEP_SHAPES = 10_000
@@ -63,10 +63,7 @@ class Shapes:
         self._split = action.split
         self._check_presence = check_presence
 
-        template = read_template(templates, action.item, "{{ ids }}", ItemRenderer.NAMES)
-        plain = {identifier.wire for identifier in action.identifiers if identifier.hash == "none"}
-        shared = {"operation": action.operation, "settings": settings}
-        self._renderer = ItemRenderer(template, action.wires, plain, shared)
+        self._renderer = item_renderer(action, templates, settings)
 
         #: Whether a shape holds for one target only.
         self.differ_by_target = self._renderer.uses_params or check_presence is not None

@@ -1,4 +1,4 @@
-"""The rules of lint on `auth`: what signs has what it needs, and nothing stands twice."""
+"""The rules of lint on `auth`: credentials, the choice of a scheme, what it sets in requests."""
 
 from __future__ import annotations
 
@@ -7,147 +7,164 @@ from collections.abc import Iterator
 from connector.definitions.headers import NOT_FOR_CREDENTIALS
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import placeholders
-from connector.errors import Problem, nearest
-from connector.linting.examples import Bench, BenchRule
-from connector.linting.rule import Rule, at
-from connector.validation.explain import pointer
+from connector.errors import nearest
+from connector.linting.examples import ExampleRun
+from connector.linting.location import Location, of_destination
+from connector.linting.rule import Problems, make_present, rule
+
+_REMOVE_ONE = "remove one of them"
 
 
-def _schemes(destination: Destination) -> Iterator[tuple[str, AuthConfig]]:
-    """Yield every scheme with its place."""
+def _schemes(destination: Destination) -> Iterator[tuple[Location, AuthConfig]]:
+    """Yield every scheme with its location."""
     for scheme in destination.schemes():
-        yield f"/destination/auth{scheme.pointer}", scheme
+        pointer = f"/destination/auth{scheme.pointer}"
+        yield Location(destination.document, pointer), scheme
 
 
-def credentials(destination: Destination) -> Iterator[Problem]:
-    """Find credentials that are not those that are used: nothing could be signed. List exactly these."""
+@rule("D207", stage="documents")
+def credentials(destination: Destination) -> Problems:
+    """Find credentials that are not those that the scheme uses.
+
+    Requests could not be signed. List exactly the credentials of the scheme.
+    """
     from connector.auth.schemes import can_be_optional, credentials_of
 
-    for place, scheme in _schemes(destination):
-        needed, optional = credentials_of(scheme), can_be_optional(scheme)
+    for location, scheme in _schemes(destination):
+        needed = credentials_of(scheme)
         if sorted(scheme.credentials) != sorted(needed):
             message = "are not the credentials of this scheme"
-            hint = (
-                f"allowed: exactly {', '.join(needed)}" if needed else "allowed: none, leave it out"
-            )
-            yield at(destination.document, f"{place}/credentials", message, hint)
+            hint = "allowed: none; remove 'credentials'"
+            if needed:
+                hint = f"allowed: exactly {', '.join(needed)}"
+            yield (location / "credentials").problem(message, hint)
+
+        optional = can_be_optional(scheme)
         for index, name in enumerate(scheme.optional):
             if name not in optional:
-                message = f"the credential '{name}' cannot be left out"
-                yield at(
-                    destination.document,
-                    f"{place}/optional/{index}",
-                    message,
+                yield (location / "optional" / index).problem(
+                    f"credential '{name}' cannot be optional",
                     nearest(name, optional),
                 )
 
 
-def choice(destination: Destination) -> Iterator[Problem]:
-    """Find a setting that cannot choose a scheme: a connection would have none. Make it an enum of the schemes."""
-    if not destination.auth.setting:
+@rule("D240", stage="documents")
+def scheme_setting(destination: Destination) -> Problems:
+    """Find a setting that cannot choose a scheme.
+
+    A connection would be left without one. Make it an enum of exactly the schemes, and required.
+    """
+    name = destination.auth.setting
+    if not name:
         return
-    name, place = destination.auth.setting, "/destination/auth/setting"
+
     setting = destination.settings.get(name)
+    schemes = destination.auth.schemes
     if setting is None:
-        yield at(
-            destination.document,
-            place,
-            f"unknown setting '{name}'",
-            nearest(name, destination.settings),
-        )
-    elif sorted(map(str, setting.allowed)) != sorted(destination.auth.schemes):
-        hint = f"its enum has to be {', '.join(destination.auth.schemes)}"
-        yield at(
-            destination.document, place, f"'{name}' has other values than there are schemes", hint
-        )
+        message = f"unknown setting '{name}'"
+        hint = nearest(name, destination.settings)
+    elif sorted(map(str, setting.allowed)) != sorted(schemes):
+        message = f"the values of '{name}' are not the names of the schemes"
+        hint = f"set its enum to {', '.join(schemes)}"
     elif not setting.always_present:
-        hint = f"add '{name}' to 'required', or give it a default"
-        yield at(destination.document, place, f"'{name}' may be absent", hint)
+        message = f"'{name}' may be absent"
+        hint = make_present(name)
+    else:
+        return
+    location = of_destination(destination) / "auth" / "setting"
+    yield location.problem(message, hint)
 
 
-def token_url(destination: Destination) -> Iterator[Problem]:
-    """Find a `{name}` in a token_url that has not always a value: no token could be fetched. Use a required setting."""
-    for place, scheme in _schemes(destination):
+@rule("D241", stage="documents")
+def token_url(destination: Destination) -> Problems:
+    """Find a `{name}` in a token_url that may be left without a text.
+
+    No token could be fetched. Use a setting of text that is required or has a default.
+    """
+    # a connection whose choice of a scheme needs a setting is checked when it is loaded
+    is_chosen = bool(destination.auth.setting)
+
+    for location, scheme in _schemes(destination):
         for name in placeholders(scheme.token_url):
             setting = destination.settings.get(name)
             if setting is None:
-                message, hint = f"{{{name}}} is no setting", nearest(name, destination.settings)
+                message = "is not a setting"
+                hint = nearest(name, destination.settings)
             elif setting.types != ("string",):
-                message, hint = f"{{{name}}} is not always text", 'let its type be "string"'
-            elif not destination.auth.setting and not setting.always_present:
-                message, hint = (
-                    f"{{{name}}} may be absent",
-                    f"add '{name}' to 'required', or give it a default",
-                )
+                message = "is not text"
+                hint = 'set its type to "string"'
+            elif not setting.always_present and not is_chosen:
+                message = "may be absent"
+                hint = make_present(name)
             else:
                 continue
-            yield at(destination.document, f"{place}/token_url", message, hint)
+            message = f"{{{name}}} {message}"
+            yield (location / "token_url").problem(message, hint)
 
 
-def set_twice(destination: Destination) -> Iterator[Problem]:
-    """Find what `auth` sets and something else sets too, in a header or the query: one would win. Take one out."""
-    queries = {name for action in destination.actions.values() for name in action.query}
-    for place, scheme in _schemes(destination):
-        yield from _header_twice(destination, place, scheme)
-        if scheme.key_in == "query" and scheme.key_name in queries:
-            message = f"the query parameter {scheme.key_name} is set by an action's 'query' too"
-            yield at(destination.document, f"{place}/name", message, "take one of the two out")
+@rule("D232", stage="documents")
+def set_twice(destination: Destination) -> Problems:
+    """Find a header or query parameter that both `auth` and something else set.
 
-
-def _header_twice(destination: Destination, place: str, scheme: AuthConfig) -> Iterator[Problem]:
-    """Yield the headers of a scheme that are set elsewhere, or are none for a credential."""
-    seen = {name.lower() for name in destination.headers}
+    One of them would replace the other. Remove one.
+    """
+    queries: set[str] = set()
+    headers = set(destination.headers)
     for action in destination.actions.values():
-        seen.update(name.lower() for name in action.own_headers)
-    seen -= {"authorization"}
-    seen |= NOT_FOR_CREDENTIALS
-    for below, name in _headers(scheme):
-        if name.lower() in seen:
-            message, hint = f"the header {name} is set elsewhere too", "take one of the two out"
-            yield at(destination.document, place + below, message, hint)
-        seen.add(name.lower())
+        queries.update(action.query)
+        headers.update(action.own_headers)
+    headers = set(map(str.lower, headers))
+    # another rule forbids to set it outside of auth
+    headers.discard("authorization")
+
+    for scheme_location, scheme in _schemes(destination):
+        if scheme.key_in == "query" and scheme.key_name in queries:
+            yield (scheme_location / "name").problem(
+                f"query parameter '{scheme.key_name}' is also set by an action",
+                _REMOVE_ONE,
+            )
+
+        taken = headers | NOT_FOR_CREDENTIALS
+        for location, name in _headers(scheme_location, scheme):
+            if name.lower() in taken:
+                yield location.problem(
+                    f"header '{name}' is also set elsewhere",
+                    _REMOVE_ONE,
+                )
+            taken.add(name.lower())
 
 
-def _headers(scheme: AuthConfig) -> Iterator[tuple[str, str]]:
-    """Yield the headers of a scheme with their places."""
+def _headers(location: Location, scheme: AuthConfig) -> Iterator[tuple[Location, str]]:
+    """Yield the headers of a scheme, each with its location."""
     if scheme.key_in == "header":
-        yield "/name", scheme.key_name
+        yield location / "name", scheme.key_name
     elif scheme.scheme not in ("api_key", "none"):
-        yield "/scheme", "Authorization"
+        yield location / "scheme", "Authorization"
     for name in scheme.headers:
-        yield f"/headers{pointer([name])}", name
+        yield location / "headers" / name, name
     for signature in scheme.body_signatures:
-        yield f"{signature.pointer}/header", signature.header
+        pointer = f"{location.pointer}{signature.pointer}/header"
+        yield Location(location.document, pointer), signature.header
 
 
-def key_in_body(bench: Bench) -> Iterator[Problem]:
-    """Find a body that cannot take the key of `auth`: nothing could be sent. Make it an object without that member."""
-    for place, scheme in _schemes(bench.destination):
-        for sample in bench.samples if scheme.key_in == "body" else ():
-            known = isinstance(sample.body, dict) and scheme.key_name not in sample.body
-            if not known:
-                what = (
-                    "has this member already"
-                    if isinstance(sample.body, dict)
-                    else "is no JSON object"
-                )
-                hint = bench.seen_with(sample.action, sample.place)
-                yield at(
-                    bench.destination.document,
-                    f"{place}/in",
-                    f"the key stands in the body, and a body {what}",
-                    hint,
-                )
-                break
+@rule("D242", stage="examples")
+def key_in_body(run: ExampleRun) -> Problems:
+    """Find a body that cannot take the key of `auth`.
 
-
-#: Code and rule.
-RULES: list[tuple[str, Rule]] = [
-    ("D207", credentials),
-    ("D232", set_twice),
-    ("D240", choice),
-    ("D241", token_url),
-]
-
-#: Code and rule, on what the examples come to.
-BENCH_RULES: list[tuple[str, BenchRule]] = [("D242", key_in_body)]
+    Nothing could be sent. Let the envelope be an object without a member of that name.
+    """
+    for location, scheme in _schemes(run.destination):
+        if scheme.key_in != "body":
+            continue
+        for request in run.requests:
+            if not isinstance(request.body, dict):
+                reason = "a body is not a JSON object"
+            elif scheme.key_name in request.body:
+                reason = "a body already has this member"
+            else:
+                continue
+            yield (location / "in").problem(
+                f"the key cannot be added to the body: {reason}",
+                f"seen with {request.location}",
+            )
+            break

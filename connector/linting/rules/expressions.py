@@ -2,127 +2,172 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from connector.definitions.model import Action, Destination, FromNow, FromParameter, ResponseRule
-from connector.definitions.resolve import Document
-from connector.errors import Problem, nearest
+from connector.definitions.model import (
+    Action,
+    Destination,
+    FromNow,
+    FromParameter,
+    ResponseRule,
+)
+from connector.errors import nearest
 from connector.linting import syntax
-from connector.linting.rule import Rule, at, parameters, said
-from connector.pipeline import record_errors as entries
-from connector.pipeline import targets
-from connector.templating.expressions import SYNTAX, ExpressionError, compile_expression
-from connector.validation.explain import pointer
+from connector.linting.location import Location, of_action, of_destination
+from connector.linting.rule import Problems, rule, split_hint
+from connector.pipeline import record_errors, targets
+from connector.templating.expressions import (
+    SYNTAX,
+    ExpressionError,
+    compile_expression,
+)
+
+# The expressions of a response rule that see one entry of `each`.
+_OF_ENTRY = ("error", "position", "later")
 
 
 class _Expression(NamedTuple):
-    """An expression where it stands, and the names it may use."""
+    """An expression, where it is written, and the names that it may use."""
 
-    document: Document
-    place: str
+    location: Location
     source: str
     names: Collection[str]
 
+    @property
+    def tree(self) -> syntax.Tree:
+        return syntax.expression_tree(self.source)
 
-def response_expression(destination: Destination) -> Iterator[Problem]:
-    """Find an expression of a response rule that cannot be used: the rule would never hold. Mend it."""
+
+@rule("D208", stage="documents", blocks=True)
+def response_expression(destination: Destination) -> Problems:
+    """Find an invalid expression in a response rule.
+
+    The rule would never match. Correct the expression.
+    """
     for expression in _response_expressions(destination):
-        yield from _wrong(expression, {})
-        for member in syntax.unknown_members(
-            syntax.expression_tree(expression.source), {"headers": ()}
-        ):
-            if member.name != member.name.lower():
-                message = f"no header is called '{member.name}' here: the names are in lower case"
-                yield at(
-                    expression.document, expression.place, message, f"write '{member.name.lower()}'"
+        yield from _invalid(expression, {})
+
+        headers = {"headers": ()}
+        for member in syntax.unknown_members(expression.tree, headers):
+            name = member.name
+            if name != name.lower():
+                yield expression.location.problem(
+                    f"unknown header '{name}': header names are in lower case here",
+                    f"write '{name.lower()}'",
                 )
 
 
-def check_expression(destination: Destination) -> Iterator[Problem]:
-    """Find an expression of a check that cannot be used: it would refuse all records, or none. Mend it."""
+@rule("D209", stage="documents", blocks=True)
+def check_expression(destination: Destination) -> Problems:
+    """Find an invalid expression in a check.
+
+    It would reject all records, or none. Correct the expression.
+    """
     for action in destination.actions.values():
-        members = {"params": parameters(action), "settings": list(destination.settings)}
+        members = {
+            "params": action.shared_parameters,
+            "settings": list(destination.settings),
+        }
         for expression in _check_expressions(action):
-            yield from _wrong(expression, members)
+            yield from _invalid(expression, members)
 
 
-def unused_member(destination: Destination) -> Iterator[Problem]:
-    """Find `each` beside something else than reject or delivered: it says nothing. Take it out, or mend `then`."""
-    for document, place, rule in _rules(destination):
-        if rule.each and rule.then not in ("reject", "delivered"):
-            message = f'\'each\' says nothing beside "then": "{rule.then}"'
-            hint = 'take out \'each\' and \'by\', or write "then": "reject" or "delivered"'
-            yield at(document, f"{place}/each", message, hint)
+@rule("D210", stage="documents")
+def each_without_effect(destination: Destination) -> Problems:
+    """Find `each` in a response rule that does not tell records apart.
+
+    It has no effect. Remove it, or change `then`.
+    """
+    for location, response in _response_rules(destination):
+        if response.each and response.then not in ("reject", "delivered"):
+            yield (location / "each").problem(
+                f'\'each\' has no effect with "then": "{response.then}"',
+                'remove \'each\' and \'by\', or use "then": "reject" or "delivered"',
+            )
 
 
-def duration(destination: Destination) -> Iterator[Problem]:
-    """Find a duration that is none, or leads out of the calendar: no request could be built. Write it like P12M."""
+@rule("D223", stage="documents", blocks=True)
+def duration(destination: Destination) -> Problems:
+    """Find an invalid duration, or one that leads out of the calendar.
+
+    No request could be built. Write it like P12M.
+    """
+    expressions = list(_response_expressions(destination))
     for action in destination.actions.values():
-        for key, value in action.group.items():
-            if isinstance(value, FromParameter) and isinstance(value.default, FromNow):
-                place = f"/action/group{pointer([key])}/default/now"
-                for message in syntax.wrong_duration(value.default.duration):
-                    yield at(action.document, place, message)
-    for expression in _expressions(destination):
-        for message, _ in syntax.wrong_durations(syntax.expression_tree(expression.source)):
-            yield at(expression.document, expression.place, message)
+        expressions += _check_expressions(action)
+        yield from _default_durations(action)
+
+    for expression in expressions:
+        for message, _ in syntax.invalid_durations(expression.tree):
+            yield expression.location.problem(message)
 
 
-def _wrong(expression: _Expression, members: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield why an expression does not compile, or which members there are none of."""
-    document, place, source, names = expression
+def _default_durations(action: Action) -> Problems:
+    group = of_action(action) / "group"
+    for key, value in action.group.items():
+        if not isinstance(value, FromParameter):
+            continue
+        if isinstance(value.default, FromNow):
+            message = syntax.duration_error(value.default.duration)
+            if message:
+                location = group / key / "default" / "now"
+                yield location.problem(message)
+
+
+def _invalid(expression: _Expression, members: syntax.Members) -> Problems:
+    """Yield why an expression does not compile, else its unknown members."""
+    location = expression.location
     try:
-        compile_expression(source, names)
+        compile_expression(expression.source, expression.names)
     except ExpressionError as error:
-        message, hint = said(error)
-        yield at(document, place, message, hint or SYNTAX)
+        message, hint = split_hint(error)
+        yield location.problem(message, hint or SYNTAX)
         return
-    for member in syntax.unknown_members(syntax.expression_tree(source), members):
-        message = f"'{member.root}' has no member '{member.name}'"
-        yield at(document, place, message, nearest(member.name, members[member.root]))
+
+    for member in syntax.unknown_members(expression.tree, members):
+        yield location.problem(
+            f"unknown member '{member.name}' of '{member.root}'",
+            nearest(member.name, members[member.root]),
+        )
 
 
-def _expressions(destination: Destination) -> Iterator[_Expression]:
-    yield from _response_expressions(destination)
+def _response_rules(
+    destination: Destination,
+) -> Iterator[tuple[Location, ResponseRule]]:
+    """Yield every response rule with its location."""
+    shared = of_destination(destination) / "responses"
+    for index, response in enumerate(destination.responses):
+        yield shared / index, response
+
     for action in destination.actions.values():
-        yield from _check_expressions(action)
+        own = of_action(action) / "responses"
+        for index, response in enumerate(action.own_responses):
+            yield own / index, response
 
 
 def _response_expressions(destination: Destination) -> Iterator[_Expression]:
-    for document, place, rule in _rules(destination):
-        for name in ("when", "at", "each", "detail", "error", "position", "later"):
-            of_entry = name in ("error", "position", "later") or (
-                name == "detail" and rule.each != ""
-            )
-            source = getattr(rule, name)
-            if source:
-                names = entries.ENTRY_NAMES if of_entry else entries.NAMES
-                yield _Expression(document, f"{place}/{name}", source, names)
+    for location, response in _response_rules(destination):
+        sees_entry = set(_OF_ENTRY)
+        if response.each:
+            sees_entry.add("detail")
+
+        for member in ("when", "at", "each", "detail", *_OF_ENTRY):
+            source = getattr(response, member)
+            if not source:
+                continue
+            if member in sees_entry:
+                names: Collection[str] = record_errors.ENTRY_NAMES
+            else:
+                names = record_errors.NAMES
+            yield _Expression(location / member, source, names)
 
 
 def _check_expressions(action: Action) -> Iterator[_Expression]:
+    names = targets.CHECK_NAMES
+    checks = of_action(action) / "checks"
     for index, check in enumerate(action.checks):
-        place = f"/action/checks/{index}"
-        names = targets.CHECK_NAMES
-        yield _Expression(action.document, f"{place}/require", check.require, names)
+        location = checks / index
+        yield _Expression(location / "require", check.require, names)
         if check.condition:
-            yield _Expression(action.document, f"{place}/if", check.condition, names)
-
-
-def _rules(destination: Destination) -> Iterator[tuple[Document, str, ResponseRule]]:
-    lists: list[tuple[Document, str, Iterable[ResponseRule]]] = [
-        (destination.document, "/destination/responses", destination.responses),
-        *((a.document, "/action/responses", a.own_responses) for a in destination.actions.values()),
-    ]
-    for document, place, rules in lists:
-        yield from ((document, f"{place}/{index}", rule) for index, rule in enumerate(rules))
-
-
-#: Code and rule.
-RULES: list[tuple[str, Rule]] = [
-    ("D208", response_expression),
-    ("D209", check_expression),
-    ("D210", unused_member),
-    ("D223", duration),
-]
+            yield _Expression(location / "if", check.condition, names)

@@ -1,8 +1,8 @@
-"""The rules of lint on templates, before any of them is rendered, and on files that nothing uses."""
+"""The rules of lint on templates, before any of them is rendered, and on unused files."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -10,28 +10,31 @@ from typing import NamedTuple
 from connector._util.json_file import read_json
 from connector.definitions.metaschema import kind_of
 from connector.definitions.model import Action, Destination
-from connector.definitions.resolve import Document, references
+from connector.definitions.resolve import references
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.linting import syntax
-from connector.linting.rule import Rule, at, said, told_names
+from connector.linting.location import Location, of_action, of_destination, problem_in
+from connector.linting.rule import Problems, rule, split_hint, template_params
 from connector.sandbox.endpoints import TEMPLATE_NAMES
 from connector.templating.envelope import Envelope
 from connector.templating.items import ItemRenderer
 from connector.templating.template import RenderError, problems
 
+# The members of the groups that a sandbox's success sees.
+_ANSWERED_GROUPS = {"groups[]": ("operation", "sent", "accepted")}
 
-class Role(NamedTuple):
-    """A template where a document names it: the names it sees and, of some of them, the members there are.
 
-    `list[]` has the members of the elements of `list`.
+class Use(NamedTuple):
+    """A template where a document refers to it, with the names that it sees.
+
+    `members` are those of some names; `list[]` has the members of the elements of `list`.
     """
 
-    document: Document
-    place: str
+    location: Location
     path: Path
     names: Collection[str]
-    members: Mapping[str, Collection[str]]
+    members: syntax.Members
 
     @property
     def source(self) -> str | None:
@@ -41,168 +44,195 @@ class Role(NamedTuple):
         except (OSError, UnicodeDecodeError):
             return None
 
-    def known(self, root: str) -> Collection[str]:
+    def members_of(self, root: str) -> Collection[str]:
         """Return the members of a name or of a loop variable."""
-        lists = (known for name, known in self.members.items() if name.endswith("[]"))
-        return self.members.get(root) or next(lists, ())
+        if root in self.members:
+            return self.members[root]
+        for name, members in self.members.items():
+            if name.endswith("[]"):
+                return members
+        return ()
+
+    def problem(self, line: int, message: str, hint: str = "") -> Problem:
+        """Return a problem on a line of the template, 0 when it has none; still without a code."""
+        if line:
+            message = f"line {line}: {message}"
+        return problem_in(self.path, message, hint)
 
 
-def missing_template(destination: Destination) -> Iterator[Problem]:
-    """Find a template whose file cannot be read: nothing could be rendered. Write the file, or mend its name."""
-    there = [path.name for path in destination.templates.glob("*.json.j2")]
-    for role in roles(destination):
-        if role.source is None:
-            message, hint = f"'{role.path.name}' is not UTF-8 text", "save it as UTF-8"
-            if not role.path.is_file():
-                message, hint = (
-                    f"there is no template '{role.path.name}'",
-                    nearest(role.path.name, there),
-                )
-            yield at(role.document, role.place, message, hint)
+@rule("D212", stage="documents", blocks=True)
+def missing_template(destination: Destination) -> Problems:
+    """Find a template whose file cannot be read.
 
-
-def hole_in_string(destination: Destination) -> Iterator[Problem]:
-    """Find a hole inside a string: a hole is a whole value. Take away the quotes around {{ … }}, and join with ~."""
-    return _refused(destination, "string")
-
-
-def construct(destination: Destination) -> Iterator[Problem]:
-    """Find a construct that templates do not have: only what cannot run code is allowed. Do it with what there is."""
-    return _refused(destination, "construct")
-
-
-def template_syntax(destination: Destination) -> Iterator[Problem]:
-    """Find a template that Jinja cannot read: nothing could be rendered. Mend the line."""
-    return _refused(destination, "syntax")
-
-
-def unknown_name(destination: Destination) -> Iterator[Problem]:
-    """Find a name, member, filter or test that there is none of: rendering would fail. Mend the name."""
-    yield from _refused(destination, "name")
-    for role in roles(destination):
-        source = role.source or ""
-        for member in syntax.unknown_members(syntax.template_tree(source), role.members):
-            message = f"'{member.root}' has no member '{member.name}'"
-            yield _in_template(
-                role, member.line, message, nearest(member.name, role.known(member.root))
+    Nothing could be rendered. Write the file, or correct its name.
+    """
+    known = [path.name for path in destination.templates.glob("*.json.j2")]
+    for use in template_uses(destination):
+        name = use.path.name
+        if not use.path.is_file():
+            yield use.location.problem(
+                f"unknown template '{name}'",
+                nearest(name, known),
+            )
+        elif use.source is None:
+            yield use.location.problem(
+                f"'{name}' is not UTF-8 text",
+                "save it as UTF-8",
             )
 
 
-def template_duration(destination: Destination) -> Iterator[Problem]:
-    """Find a duration in a template that is none: rendering would fail. Write it like P12M or P30D."""
-    for role in roles(destination):
-        for message, line in syntax.wrong_durations(syntax.template_tree(role.source or "")):
-            yield _in_template(role, line, message, "")
+@rule("D213", stage="documents", blocks=True)
+def hole_in_string(destination: Destination) -> Problems:
+    """Find a hole inside a string.
+
+    A value could change the shape of the body. Remove the quotes around {{ … }}, and join with ~.
+    """
+    yield from _not_allowed(destination, "string")
 
 
-def unused_file(destination: Destination) -> Iterator[Problem]:
-    """Find a file that nothing uses: whoever changes it changes nothing. Take it away, or name it where it belongs."""
-    used = {role.path.name for role in roles(destination)}
+@rule("D214", stage="documents", blocks=True)
+def construct(destination: Destination) -> Problems:
+    """Find a construct that is not allowed in templates.
+
+    Templates must not run code. Use holes, `if`, `for`, comparisons and filters.
+    """
+    yield from _not_allowed(destination, "construct")
+
+
+@rule("D215", stage="documents", blocks=True)
+def template_syntax(destination: Destination) -> Problems:
+    """Find a template that Jinja cannot parse.
+
+    Nothing could be rendered. Correct the line.
+    """
+    yield from _not_allowed(destination, "syntax")
+
+
+@rule("D216", stage="documents", blocks=True)
+def unknown_name(destination: Destination) -> Problems:
+    """Find an unknown name, member, filter or test in a template.
+
+    Rendering would fail, perhaps only for some records. Correct the name.
+    """
+    yield from _not_allowed(destination, "name")
+    for use in template_uses(destination):
+        tree = syntax.template_tree(use.source or "")
+        for member in syntax.unknown_members(tree, use.members):
+            message = f"unknown member '{member.name}' of '{member.root}'"
+            hint = nearest(member.name, use.members_of(member.root))
+            yield use.problem(member.line, message, hint)
+
+
+@rule("D223", stage="documents", blocks=True)
+def template_duration(destination: Destination) -> Problems:
+    """Find an invalid duration in a template.
+
+    Rendering would fail. Write it like P12M or P30D.
+    """
+    for use in template_uses(destination):
+        tree = syntax.template_tree(use.source or "")
+        for message, line in syntax.invalid_durations(tree):
+            yield use.problem(line, message)
+
+
+@rule("D219", stage="documents")
+def unused_file(destination: Destination) -> Problems:
+    """Find a template, fragment or contract that no action uses.
+
+    Whoever changes it changes nothing. Delete it, or refer to it.
+    """
+    used = {use.path.name for use in template_uses(destination)}
     for path in sorted(destination.templates.glob("*.j2")):
         if path.name not in used:
-            yield Problem(
-                "",
-                str(path),
-                "",
-                "no action uses this template",
-                "name it in an action, or take it away",
-            )
+            hint = "refer to it in an action, or delete it"
+            yield problem_in(path, "no action uses this template", hint)
+
     schemas = Path(destination.document.origin("")[0]).parent
-    reached = _reached(schemas)
+    reached = _reached_files(schemas)
     for path in sorted(schemas.glob("*.json")):
         if path.name not in reached:
-            yield Problem(
-                "",
-                str(path),
-                "",
-                "no action refers to this file",
-                'refer to it with "$ref", or take it away',
-            )
+            hint = 'refer to it with "$ref", or delete it'
+            yield problem_in(path, "no action refers to this file", hint)
 
 
-def _reached(schemas: Path) -> set[str]:
-    """Return the files that actions and the destination lead to, with these."""
-    todo = [path for path in schemas.glob("*.json") if kind_of(path) in ("action", "destination")]
+def _reached_files(schemas: Path) -> set[str]:
+    """Return the names of the actions, the destination and the files that they refer to."""
+    todo = []
+    for path in schemas.glob("*.json"):
+        if kind_of(path) in ("action", "destination"):
+            todo.append(path)
+
     reached = {path.name for path in todo}
     while todo:
-        named = (
-            {reference.partition("#")[0] for reference in references(read_json(todo.pop()))}
-            - reached
-            - {""}
-        )
-        reached |= named
-        todo += [schemas / name for name in named]
+        for reference in references(read_json(todo.pop())):
+            name = reference.partition("#")[0]
+            if name and name not in reached:
+                reached.add(name)
+                todo.append(schemas / name)
     return reached
 
 
-def _refused(destination: Destination, kind: str) -> Iterator[Problem]:
-    for role in roles(destination):
-        for problem in _problems(role.source or "", tuple(role.names)):
-            if problem.category == kind:
-                yield _in_template(role, problem.line, *said(problem))
+def _not_allowed(destination: Destination, category: str) -> Problems:
+    """Yield the problems of one category in all templates."""
+    for use in template_uses(destination):
+        for error in _errors(use.source or "", tuple(use.names)):
+            if error.category == category:
+                message, hint = split_hint(error)
+                yield use.problem(error.line, message, hint)
 
 
 @lru_cache(maxsize=64)
-def _problems(source: str, names: tuple[str, ...]) -> tuple[RenderError, ...]:
-    """Return what several rules look at and many actions share."""
+def _errors(source: str, names: tuple[str, ...]) -> tuple[RenderError, ...]:
+    """Return what is wrong with a template; many actions share one, and several rules ask."""
     return tuple(problems(source, names))
 
 
-def _in_template(role: Role, line: int, message: str, hint: str) -> Problem:
-    return Problem("", str(role.path), "", f"line {line}: {message}" if line else message, hint)
-
-
-def roles(destination: Destination) -> Iterator[Role]:
-    """Yield every use of a template file."""
+def template_uses(destination: Destination) -> Iterator[Use]:
+    """Yield every use of a template."""
+    folder = destination.templates
     for action in destination.actions.values():
-        yield from _action_roles(action, destination)
+        if action.item:
+            yield _item_use(action, destination)
+        if action.envelope:
+            yield _envelope_use(action, destination)
+
+        sandbox = of_action(action) / "sandbox"
+        members = {**_ANSWERED_GROUPS, "path": placeholders(action.path)}
+        for name, file in action.own_sandbox.templates.items():
+            names = TEMPLATE_NAMES[name]
+            yield Use(sandbox / name, folder / file, names, members)
+
+    sandbox = of_destination(destination) / "sandbox"
     for name, file in destination.sandbox.templates.items():
-        place = f"/destination/sandbox/{name}"
-        yield Role(
-            destination.document, place, destination.templates / file, TEMPLATE_NAMES[name], _GROUPS
-        )
+        names = TEMPLATE_NAMES[name]
+        yield Use(sandbox / name, folder / file, names, _ANSWERED_GROUPS)
 
 
-def _action_roles(action: Action, destination: Destination) -> Iterator[Role]:
-    document, folder = action.document, destination.templates
-    settings = list(destination.settings)
-    group = [*action.group, "items"]
-    texts = (action.path, *action.query.values(), *action.headers.values())
-    shared = [name for text in texts for name in placeholders(text) if name not in settings]
-    members: dict[str, tuple[Collection[str], Mapping[str, Collection[str]]]] = {
-        "item": (
-            ItemRenderer.NAMES,
-            {"ids": action.wires, "params": told_names(action), "settings": settings},
-        ),
-        "envelope": (
-            Envelope.NAMES,
-            {
-                "groups[]": group,
-                "params": shared,
-                "request": list(action.request),
-                "settings": settings,
-            },
-        ),
+def _item_use(action: Action, destination: Destination) -> Use:
+    members = {
+        "ids": action.wires,
+        "params": template_params(action),
+        "settings": list(destination.settings),
     }
-    for name, (names, known) in members.items():
-        file = getattr(action, name)
-        if file:
-            yield Role(document, f"/action/{name}", folder / file, names, known)
-    for name, file in action.own_sandbox.templates.items():
-        known = {**_GROUPS, "path": placeholders(action.path)}
-        yield Role(document, f"/action/sandbox/{name}", folder / file, TEMPLATE_NAMES[name], known)
+    location = of_action(action) / "item"
+    path = destination.templates / action.item
+    return Use(location, path, ItemRenderer.NAMES, members)
 
 
-_GROUPS = {"groups[]": ("operation", "sent", "accepted")}
+def _envelope_use(action: Action, destination: Destination) -> Use:
+    shared_params = []
+    texts = [action.path, *action.query.values(), *action.headers.values()]
+    for text in texts:
+        for name in placeholders(text):
+            if name not in destination.settings:
+                shared_params.append(name)
 
-
-#: Code and rule.
-RULES: list[tuple[str, Rule]] = [
-    ("D212", missing_template),
-    ("D213", hole_in_string),
-    ("D214", construct),
-    ("D215", template_syntax),
-    ("D216", unknown_name),
-    ("D219", unused_file),
-    ("D223", template_duration),
-]
+    members = {
+        "groups[]": [*action.group, "items"],
+        "params": shared_params,
+        "request": list(action.request),
+        "settings": list(destination.settings),
+    }
+    location = of_action(action) / "envelope"
+    path = destination.templates / action.envelope
+    return Use(location, path, Envelope.NAMES, members)

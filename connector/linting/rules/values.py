@@ -8,110 +8,120 @@ from typing import Any
 
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Destination, Field
-from connector.definitions.resolve import Document
-from connector.errors import Problem, nearest
-from connector.linting.rule import Rule, at, parameters
-from connector.validation.explain import pointer
+from connector.errors import nearest
+from connector.linting.location import Location
+from connector.linting.rule import Problems, locations, rule
 from connector.validation.schema import is_pattern
 
 
-def refused_value(destination: Destination) -> Iterator[Problem]:
-    """Find an example or default that its own schema refuses: a form would offer it. Mend the value or the schema."""
+@rule("D221", stage="documents", blocks=True)
+def invalid_value(destination: Destination) -> Problems:
+    """Find an example or a default that violates its own schema.
+
+    A form would offer it. Correct the value or the schema.
+    """
+    location = Location(destination.document) / "properties"
     for setting in destination.settings.values():
-        yield from _refused_values(destination.document, setting)
+        yield from _invalid_values(location, setting)
+
     for action in destination.actions.values():
-        for name in parameters(action):
-            yield from _refused_values(action.document, action.parameters[name])
+        location = Location(action.document) / "properties"
+        for name in action.shared_parameters:
+            yield from _invalid_values(location, action.parameters[name])
 
 
-def refused_settings(destination: Destination) -> Iterator[Problem]:
-    """Find an example of settings that no connection could have: it would mislead. Mend the example."""
-    for index, example in enumerate(destination.schema.get("examples", ())):
-        place = f"/examples/{index}"
-        for name in destination.schema.get("required", ()):
-            if name not in example and name in destination.settings:
-                yield at(destination.document, place, f"the required setting '{name}' is missing")
-        for name, value in example.items():
-            if name in destination.settings:
-                yield from _refused(
-                    destination.document, f"{place}/{name}", destination.settings[name], value
-                )
-            else:
-                hint = nearest(name, destination.settings)
-                yield at(destination.document, f"{place}/{name}", f"unknown setting '{name}'", hint)
-
-
-def no_setting(destination: Destination) -> Iterator[Problem]:
-    """Find a required setting without a value for trying: the examples could not be run. Add an example."""
-    if "examples" not in destination.schema:
-        for name in destination.schema.get("required", ()):
-            setting = destination.settings.get(name)
-            if setting and not setting.has_default and "examples" not in setting.schema:
-                hint = f'add "examples": [{{"{name}": …}}] at the top of the file'
-                yield at(
-                    destination.document,
-                    f"/properties/{name}",
-                    "has no example: lint cannot render anything",
-                    hint,
-                )
-
-
-def _refused_values(document: Document, field: Field) -> Iterator[Problem]:
-    place = f"/properties/{field.name}"
+def _invalid_values(properties: Location, field: Field) -> Problems:
+    location = properties / field.name
     for index, example in enumerate(field.examples):
-        yield from _refused(document, f"{place}/examples/{index}", field, example)
+        yield from _invalid(location / "examples" / index, field, example)
+
     if field.has_default:
-        yield from _refused(document, f"{place}/default", field, field.default, exact=True)
+        yield from _invalid(location / "default", field, field.default, exact=True)
 
 
-def _refused(
-    document: Document,
-    place: str,
-    field: Field,
-    value: Any,
-    *,
-    exact: bool = False,
-) -> Iterator[Problem]:
-    """Yield why a value is refused; an `exact` one is taken as it stands, without what a mapped one is made first."""
+def _invalid(location: Location, field: Field, value: Any, *, exact: bool = False) -> Problems:
+    """Yield why a value is invalid. With exact=True, it must not need any conversion."""
     try:
-        taken = compile_parameter(field.name, field.schema)(value)
+        converted = compile_parameter(field.name, field.schema)(value)
     except ParameterError as error:
-        hint = f"allowed: {', '.join(map(str, field.allowed))}" if field.allowed else ""
-        yield at(document, place, str(error), hint)
+        hint = ""
+        if field.allowed:
+            hint = f"allowed: {', '.join(map(str, field.allowed))}"
+        yield location.problem(str(error), hint)
+        return
     except ValueError:
-        return  # a pattern that is none: another rule says so
-    else:
-        if exact and (taken != value or type(taken) is not type(value)):
-            yield at(
-                document, place, "a default is taken as it stands", f"write {json.dumps(taken)}"
+        # an invalid pattern is the business of another rule
+        return
+
+    is_same = converted == value and type(converted) is type(value)
+    if exact and not is_same:
+        hint = f"write {json.dumps(converted)}"
+        yield location.problem("a default is not converted", hint)
+
+
+@rule("D221", stage="documents", blocks=True)
+def invalid_settings(destination: Destination) -> Problems:
+    """Find an example of settings that no connection could have.
+
+    It would mislead whoever copies it. Correct the example.
+    """
+    settings = destination.settings
+    examples = Location(destination.document) / "examples"
+
+    for index, example in enumerate(destination.schema.get("examples", ())):
+        location = examples / index
+        for setting in settings.values():
+            if setting.required and setting.name not in example:
+                yield location.problem(f"missing required setting '{setting.name}'")
+
+        for name, value in example.items():
+            if name in settings:
+                yield from _invalid(location / name, settings[name], value)
+            else:
+                yield (location / name).problem(
+                    f"unknown setting '{name}'",
+                    nearest(name, settings),
+                )
+
+
+@rule("D221", stage="documents", blocks=True)
+def missing_example(destination: Destination) -> Problems:
+    """Find a required setting without an example.
+
+    Lint could not run the examples of actions. Add one.
+    """
+    if "examples" in destination.schema:
+        return
+    for name, setting in destination.settings.items():
+        has_value = setting.has_default or "examples" in setting.schema
+        if setting.required and not has_value:
+            location = Location(destination.document) / "properties" / name
+            yield location.problem(
+                "has no example: lint cannot render requests",
+                f'add "examples": [{{"{name}": …}}] at the top level of the file',
             )
 
 
-def pattern(destination: Destination) -> Iterator[Problem]:
-    """Find a pattern that is no regular expression: nothing could be checked with it. Mend the pattern."""
-    for document in (
-        destination.document,
-        *(action.document for action in destination.actions.values()),
-    ):
-        for place, text in _patterns(document.content, ""):
+@rule("D231", stage="documents", blocks=True)
+def pattern(destination: Destination) -> Problems:
+    """Find a pattern that is not a regular expression.
+
+    Nothing could be checked with it. Write it in the syntax that ECMA 262 and Python share.
+    """
+    for top in locations(destination):
+        for location, text in _patterns(top, top.document.content):
             if not is_pattern(text):
-                hint = "allowed: what ECMA 262 and Python have in common, for example ^[0-9a-z]+$"
-                yield at(document, place, "is not a regular expression", hint)
+                yield location.problem(
+                    "is not a regular expression",
+                    "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$",
+                )
 
 
-def _patterns(node: Any, place: str) -> Iterator[tuple[str, str]]:
-    for key, part in node.items() if isinstance(node, dict) else enumerate(node):
-        below = place + pointer([key])
+def _patterns(location: Location, node: Any) -> Iterator[tuple[Location, str]]:
+    """Yield every pattern below a node."""
+    members = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, part in members:
         if key in ("pattern", "matches") and isinstance(part, str):
-            yield below, part
+            yield location / key, part
         elif isinstance(part, dict | list):
-            yield from _patterns(part, below)
-
-
-#: Code and rule.
-RULES: list[tuple[str, Rule]] = [
-    ("D221", refused_value),
-    ("D221", refused_settings),
-    ("D221", no_setting),
-    ("D231", pattern),
-]
+            yield from _patterns(location / key, part)

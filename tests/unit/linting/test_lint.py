@@ -22,7 +22,7 @@ from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import own_folder
 from connector.errors import ConfigError, ConnectorError
 from connector.linting import engine as lint
-from connector.linting.engine import BENCH_RULES, RULES
+from connector.linting.engine import RULES
 from connector.pipeline import identifiers, normalise
 from connector.pipeline import responses as outcomes
 from tests.kit import ROOT
@@ -115,13 +115,13 @@ def test_a_bad_connection_is_explained(entry: dict[str, Any], folder: Path) -> N
     break_it(folder, entry, "connection.yaml")
     with pytest.raises(ConnectorError) as caught:
         use(Path("connection.yaml"), entry.get("set", ()))
-    said = str(caught.value).split("\n")
-    assert said == entry["expect"]
+    messages = str(caught.value).split("\n")
+    assert messages == entry["expect"]
     assert not re.search(
         "correct.horse.battery|8675309", repr(caught.value) + str(caught.getrepr(style="long"))
     )
     if not {"set", "secrets"} & entry.keys() and Path("connection.yaml").exists():
-        assert sorted(lines("connection.yaml", definitions=(Path(),))) == sorted(said)
+        assert sorted(lines("connection.yaml", definitions=(Path(),))) == sorted(messages)
 
 
 def use(path: Path, changes: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ def own_codes() -> set[str]:
     """Every code of the rules, the form and connections."""
     numbers = {"101", *(str(number) for number in (*forms._NUMBERS.values(), forms._OTHER))}
     codes = {f"{letter}{number}" for letter in "DCK" for number in numbers}
-    codes |= {code for code, _ in (*RULES, *BENCH_RULES)} | {"D108", "D109"}
+    codes |= {rule.code for rule in RULES} | {"D108", "D109"}
     room = ROOT / "connector" / "connection"
     texts = [path.read_text("utf-8") for path in sorted(room.glob("*.py"))]
     return codes | set(re.findall(r'"(C\d{3})"', "".join(texts)))
@@ -172,23 +172,27 @@ def test_every_code_is_documented_and_no_other() -> None:
     assert documented_codes() == own_codes() | cases | {"C010", "C015", "C022", "D200"}
 
 
-def test_every_example_of_the_documentation_is_what_is_said() -> None:
+def test_every_example_of_the_documentation_is_a_real_message() -> None:
     entries = [
         entry.values[0] for name in ("definitions", "connections", "cases") for entry in table(name)
     ]
-    said = {line for entry in entries for line in entry["expect"]}  # type: ignore[index]
+    messages = {line for entry in entries for line in entry["expect"]}  # type: ignore[index]
     examples = re.findall(r"^[DCK]\d{3} .*$", DOCS.read_text("utf-8"), re.MULTILINE)
     assert {
         line for line in examples if not line.startswith(("C010", "C015", "C022", "D200"))
-    } <= said
+    } <= messages
     assert {line[:4] for line in examples} == documented_codes()
 
 
+def test_only_a_rule_on_documents_blocks_a_later_stage() -> None:
+    assert {rule.stage for rule in RULES} == {"documents", "examples"}
+    assert {rule.stage for rule in RULES if rule.blocks} == {"documents"}
+
+
 def test_every_rule_says_what_it_finds() -> None:
-    for _, rule in (*RULES, *BENCH_RULES):
-        assert re.match(r"Find .+[:.] .+\. [A-Z].+\.$", " ".join((rule.__doc__ or "").split())), (
-            rule.__name__
-        )
+    for rule in RULES:
+        text = " ".join((rule.check.__doc__ or "").split())
+        assert re.match(r"Find .+\. .+\. [A-Z].+\.$", text), rule.check.__name__
 
 
 def test_what_ships_is_clean_today_and_in_five_years(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,11 +284,11 @@ def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
         "a connection (.yaml with 'routes'), a case file (.case.yaml)"
     )
     assert str(caught.value).split("\n") == [
-        f"C015 notes.txt: is nothing that lint knows; {allowed}",
-        f"C015 empty: holds nothing to lint; {allowed}",
-        f"C015 nowhere.yaml: there is no such file or folder; {allowed}",
-        f"C015 schemas/tiny/ad.json: there is no such file or folder; {allowed}",
-        f"C015 schemas/meta: there is no such file or folder; {allowed}",
+        f"C015 notes.txt: is not a file that lint checks; {allowed}",
+        f"C015 empty: contains nothing to lint; {allowed}",
+        f"C015 nowhere.yaml: no such file or folder; {allowed}",
+        f"C015 schemas/tiny/ad.json: no such file or folder; {allowed}",
+        f"C015 schemas/meta: no such file or folder; {allowed}",
     ]
 
 
