@@ -24,6 +24,7 @@ from connector.cli.options import (
     parse_faults,
 )
 from connector.cli.output import print_result
+from connector.delivery.retry import RetryPolicy
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def send(
     retries: Annotated[
         int,
         typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times."),
-    ] = 7,
+    ] = RetryPolicy().retries,
     timeout: TimeoutOption = None,
     fail: FailOption = None,
     progress: Annotated[

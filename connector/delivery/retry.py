@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from connector.model import Retry
+if TYPE_CHECKING:
+    # The command line reads the defaults at every start; the model loads a JSON library.
+    from connector.model import Retry
 
 #: Gives a number from 0 to 1, as `random.random` does.
 RandomUnit = Callable[[], float]

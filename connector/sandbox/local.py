@@ -15,8 +15,7 @@ from connector.errors import ConfigError, SendError
 from connector.model import Request, Response
 from connector.sandbox.faults import Fault, parse_fault
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Holding
-from connector.sandbox.vendor import Sandbox as Vendor
+from connector.sandbox.vendor import Holding, Vendor
 from connector.sandbox.verify import AuthVerifier
 
 # What a sender of HTTP says of the two faults that have no answer.

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from connector.sandbox.vendor import Answer, Sandbox
+from connector.sandbox.vendor import Answer, Vendor
 
 #: For how long a request under the fault "timeout" is left without an answer, in seconds.
 TIMEOUT_SECONDS = 3600.0
@@ -40,7 +40,7 @@ class _Handler(BaseHTTPRequestHandler):
             # http.server reads bytes as Latin-1, and they are UTF-8
             headers[name] = text.encode("latin-1").decode("utf-8", "replace")
 
-        answer = self.server.sandbox.answer(self.command, url, headers, body)
+        answer = self.server.vendor.answer(self.command, url, headers, body)
         if isinstance(answer, Answer):
             self._send(answer)
             return
@@ -90,8 +90,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, sandbox: Sandbox, port: int) -> None:
-        self.sandbox = sandbox
+    def __init__(self, vendor: Vendor, port: int) -> None:
+        self.vendor = vendor
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         super().__init__((_HOST, port), _Handler)
@@ -133,15 +133,15 @@ class SandboxServer:
     As a context manager it serves in the background from entry to exit.
     """
 
-    def __init__(self, sandbox: Sandbox, port: int = 0) -> None:
+    def __init__(self, vendor: Vendor, port: int = 0) -> None:
         """`port` 0 takes a free one. Raises OSError when the port cannot be had."""
-        self._server = _Server(sandbox, port)
+        self._server = _Server(vendor, port)
         self._thread: threading.Thread | None = None
         #: What stands for the definition's base URL in a connection.
-        self.base_url = f"http://{self._server.authority}{sandbox.prefix}"
+        self.base_url = f"http://{self._server.authority}{vendor.prefix}"
         #: What stands for the definition's token endpoint in a connection, "" when it has none.
         self.token_url = (
-            f"http://{self._server.authority}{sandbox.token_path}" if sandbox.token_path else ""
+            f"http://{self._server.authority}{vendor.token_path}" if vendor.token_path else ""
         )
 
     def __enter__(self) -> Self:

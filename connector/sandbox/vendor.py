@@ -96,7 +96,7 @@ class _Call:
         return any(operation.contract.schema is not True for operation in self.operations)
 
 
-class Sandbox:
+class Vendor:
     """One vendor for one customer; may be used from several threads."""
 
     def __init__(

@@ -29,7 +29,7 @@ from connector.errors import ConfigError, ConnectorError, DefinitionError, Probl
 from connector.model import Batch, Event, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.faults import Fault
-from connector.sandbox.vendor import Sandbox
+from connector.sandbox.vendor import Vendor
 from connector.testing.privacy import leaks
 from connector.testing.transcript import Attempt, Ending, Story
 
@@ -260,7 +260,7 @@ class _Vendor:
 
     def __init__(self, case: Case, clock: _Clock) -> None:
         self._answers = iter(case.answers)
-        self._sandbox = Sandbox(
+        self._sandbox = Vendor(
             case.connection.destination, settings=case.connection.settings, clock=clock.now
         )
 

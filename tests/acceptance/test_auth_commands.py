@@ -26,7 +26,7 @@ from connector.linting.engine import lint
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.faults import parse_fault
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Answer, Sandbox
+from connector.sandbox.vendor import Answer, Vendor
 from connector.sources.files import open_source
 from tests.kit import ROOT
 from tests.kit.auth import auth as auth_with
@@ -121,7 +121,7 @@ def deliver(
     destination, settings = connection.destination, connection.settings
     ledger, clock = Ledger(report), SystemClock()
     issuer = auth_with(destination.auth_of(settings), expect or secrets)
-    box = Sandbox(
+    box = Vendor(
         destination, settings=settings, verifier=issuer, faults=[parse_fault(fail)] if fail else ()
     )
     with SandboxServer(box) as server:
@@ -380,16 +380,16 @@ def test_a_body_with_its_key_is_under_the_cap(
     (tmp_path / "api_key").write_text(key)
     line = f"credentials: {{api_key: {{file: {tmp_path / 'api_key'}}}}}"
     sizes = []
-    answer = Sandbox.answer
+    answer = Vendor.answer
 
-    def measured(self: Sandbox, method: str, url: str, headers: Any, body: bytes) -> Any:
+    def measured(self: Vendor, method: str, url: str, headers: Any, body: bytes) -> Any:
         sizes.append(len(body))
         said = answer(self, method, url, headers, body)
         assert isinstance(said, Answer)
         assert said.status == 200, said.body
         return said
 
-    monkeypatch.setattr(Sandbox, "answer", measured)
+    monkeypatch.setattr(Vendor, "answer", measured)
     assert deliver(tmp_path, line, count=500).counts.delivered == 500
     item = len(json.dumps({"email": ["0" * 64]}, separators=(",", ":"))) + 1
     assert cap - item - 10 < max(sizes) <= cap

@@ -21,7 +21,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Sandbox
+from connector.sandbox.vendor import Vendor
 from connector.sources.files import open_source
 from tests.kit.auth import auth as auth_with
 
@@ -169,12 +169,12 @@ def connection_file(name: str, order: str, folder: Path) -> Path:
     return file
 
 
-def delivered(connection: Connection, events: Path) -> tuple[Sandbox, Ledger]:
+def delivered(connection: Connection, events: Path) -> tuple[Vendor, Ledger]:
     """Deliver to a sandbox of its own, as `send --sandbox` does; return it to look into."""
     destination = connection.destination
     auth = destination.auth_of(connection.settings)
     secrets = {name: f"secret-{name}" for name in auth.credentials}
-    box = Sandbox(destination, settings=connection.settings, verifier=auth_with(auth, secrets))
+    box = Vendor(destination, settings=connection.settings, verifier=auth_with(auth, secrets))
     with SandboxServer(box) as server, open_source(str(events)) as source:
         reached = replace(connection, base_url=server.base_url, token_url=server.token_url)
         with HttpSender(auth_with(reached.auth(), secrets), connections=8) as sender:

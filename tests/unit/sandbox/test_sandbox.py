@@ -30,7 +30,7 @@ from connector.sandbox.audiences import Audience
 from connector.sandbox.faults import Fault, parse_fault
 from connector.sandbox.rate_windows import RateWindows
 from connector.sandbox.server import SandboxServer
-from connector.sandbox.vendor import Answer, Holding, Sandbox
+from connector.sandbox.vendor import Answer, Holding, Vendor
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
 from tests.kit.auth import OAuth1BothHalves
@@ -74,7 +74,7 @@ def operation(kind: str, *users: Mapping[str, Sequence[str]], **params: str) -> 
 
 
 def post(
-    sandbox: Sandbox, body: Any, path: str = USERS, headers: Mapping[str, str] = JSON
+    sandbox: Vendor, body: Any, path: str = USERS, headers: Mapping[str, str] = JSON
 ) -> Answer:
     content = body if isinstance(body, bytes) else orjson.dumps(body)
     answer = sandbox.answer("POST", ORIGIN + path, headers, content)
@@ -159,7 +159,7 @@ LIST = "/lists/7/people"
 
 
 def test_success_is_what_the_destination_declares(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     answer = post(
         sandbox, [operation("Update", {"email": [ANN]}, {"email": [BOB], "handle": [CYD]})]
     )
@@ -183,7 +183,7 @@ def test_an_action_overrides_how_the_destination_answers(x: Destination) -> None
         operation("Update", {"email": [ANN]}, {"email": [BOB]}, expires_at=expires),
         operation("Delete", {"email": [CYD]}, expires_at=expires),
     ]
-    status, answer = read(post(Sandbox(x), body, DNR))
+    status, answer = read(post(Vendor(x), body, DNR))
     assert status == 200
     assert answer["data"] == [
         {"success_count": 2, "total_count": 2},
@@ -192,21 +192,21 @@ def test_an_action_overrides_how_the_destination_answers(x: Destination) -> None
 
 
 def test_any_identifier_finds_the_person(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     post(sandbox, [operation("Update", {"email": [ANN, BOB], "handle": [CYD]}, {"email": [CYD]})])
     post(sandbox, [operation("Delete", {"email": [BOB], "twitter_id": [ANN]})])
     assert sandbox.members(USERS) == [frozenset({("email", CYD)})]
 
 
 def test_people_that_share_an_identifier_become_one(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     post(sandbox, [operation("Update", {"email": [ANN]}, {"email": [BOB]}, {"email": [ANN, BOB]})])
     assert sandbox.members(USERS) == [frozenset({("email", ANN), ("email", BOB)})]
     assert sandbox.holdings() == [Holding(USERS, 1, 2)]
 
 
 def test_audiences_are_apart_and_sorted_and_a_removal_touches_one(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     second, first = USERS.replace("1nmth", "b"), USERS.replace("1nmth", "a")
     post(sandbox, [operation("Update", {"email": [ANN]})], second)
     post(sandbox, [operation("Delete", {"email": [ANN]})], first)
@@ -216,7 +216,7 @@ def test_audiences_are_apart_and_sorted_and_a_removal_touches_one(x: Destination
 
 
 def test_one_audience_whatever_the_escaping(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     answer = post(
         sandbox, [operation("Update", {"email": [ANN]})], USERS.replace("1nmth", "1%6Em%20th")
     )
@@ -281,7 +281,7 @@ DAMAGE: list[Callable[[list[Any]], Any]] = [
 def test_a_refused_request_changes_nothing(
     before: Any, body: Any, damage: Callable[[Any], Any]
 ) -> None:
-    sandbox = Sandbox(vendor())
+    sandbox = Vendor(vendor())
     assert post(sandbox, before).status == 200
     held = sandbox.holdings(), sandbox.members(USERS)
     assert post(sandbox, damage(body)).status == 400
@@ -306,8 +306,8 @@ ANYTHING = st.recursive(
 
 
 @cache
-def one_sandbox() -> Sandbox:
-    return Sandbox(vendor(), clock=count(0.0, 60.0).__next__)
+def one_sandbox() -> Vendor:
+    return Vendor(vendor(), clock=count(0.0, 60.0).__next__)
 
 
 @settings(deadline=None)
@@ -317,19 +317,19 @@ def test_every_body_gets_an_answer_without_a_failure_of_the_definition(body: byt
 
 
 def test_a_body_nested_without_end_is_refused(x: Destination, tmp_path: Path) -> None:
-    assert post(Sandbox(x), b"[" * 900 + b"]" * 900).status == 400
+    assert post(Vendor(x), b"[" * 900 + b"]" * 900).status == 400
     body = b'{"people": ' + b"[" * 900 + b"]" * 900 + b"}"
     destination = define(
         tmp_path, {"add": action()}, {"reads": READS}, sandbox={"reads": "reads.json.j2"}
     )
-    assert post(Sandbox(destination), body, LIST).status == 400
+    assert post(Vendor(destination), body, LIST).status == 400
 
 
 # --- refusals, in their order ---
 
 
 def test_routes(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     status, body = read(post(sandbox, [], "/12/accounts/a/b"))
     assert (status, body["errors"][0]["code"]) == (404, "NOT_FOUND")
     assert post(sandbox, [], USERS.replace("1nmth", "")).status == 404
@@ -354,7 +354,7 @@ def test_paths_start_with_that_of_the_base_url_and_fixed_ones_win(tmp_path: Path
         {"search": '"found"'},
         base_url="https://ads.example.com/v2",
     )
-    sandbox = Sandbox(destination)
+    sandbox = Vendor(destination)
     assert sandbox.prefix == "/v2"
     assert read(post(sandbox, b"", "/v2/lists/1")) == (200, {})
     assert read(post(sandbox, b"", "/v2/lists/search")) == (200, "found")
@@ -381,7 +381,7 @@ def signing(scheme: OAuth1BothHalves) -> Callable[[httpx.Request], httpx.Request
 
 def test_authentication_comes_after_the_route_and_before_the_rest(x: Destination) -> None:
     scheme = OAuth1BothHalves(SECRETS)
-    sandbox = Sandbox(x, verifier=scheme)
+    sandbox = Vendor(x, verifier=scheme)
     body = orjson.dumps([operation("Update", {"email": [ANN]})])
     assert post(sandbox, body, "/nowhere").status == 404
     status, answer = read(post(sandbox, b"not JSON", headers={}))
@@ -400,7 +400,7 @@ def test_what_a_scheme_cannot_read_is_unauthorized(x: Destination) -> None:
         def verify(self, *_: object) -> None:
             raise ValueError("something with a secret")
 
-    status, body = read(post(Sandbox(x, verifier=Broken(AuthConfig("none"), {})), b""))
+    status, body = read(post(Vendor(x, verifier=Broken(AuthConfig("none"), {})), b""))
     assert (status, body["errors"][0]["message"]) == (401, "the request cannot be verified")
 
 
@@ -408,7 +408,7 @@ def test_what_a_scheme_cannot_read_is_unauthorized(x: Destination) -> None:
 def test_content_types_that_are_json(x: Destination, kind: str) -> None:
     assert (
         post(
-            Sandbox(x), [operation("Update", {"email": [ANN]})], headers={"content-TYPE": kind}
+            Vendor(x), [operation("Update", {"email": [ANN]})], headers={"content-TYPE": kind}
         ).status
         == 200
     )
@@ -418,12 +418,12 @@ def test_content_types_that_are_json(x: Destination, kind: str) -> None:
     "headers", [{}, {"content-type": "text/plain"}, {"content-type": "application/jsonx"}]
 )
 def test_content_types_that_are_not(x: Destination, headers: dict[str, str]) -> None:
-    assert post(Sandbox(x), b"not JSON", headers=headers).status == 415
+    assert post(Vendor(x), b"not JSON", headers=headers).status == 415
 
 
 def test_size_json_groups_and_contract_in_this_order(tmp_path: Path) -> None:
     contract = {"type": "array", "items": {"required": ["do", "people"], "maxProperties": 2}}
-    sandbox = Sandbox(tiny(tmp_path, GROUPS, contract, limits={"bytes": 60, "groups": 2}))
+    sandbox = Vendor(tiny(tmp_path, GROUPS, contract, limits={"bytes": 60, "groups": 2}))
     group = {"do": "add", "people": []}
     assert read(post(sandbox, b"x" * 61, LIST)) == (
         413,
@@ -434,7 +434,7 @@ def test_size_json_groups_and_contract_in_this_order(tmp_path: Path) -> None:
         {"code": "malformed", "message": "the body is not JSON"},
     )
     crowd = [{"do": 1, "people": 2, "n": 0}] + [{"do": 1, "people": 2}] * 2
-    wide = Sandbox(tiny(tmp_path, GROUPS, contract, limits={"groups": 2}))
+    wide = Vendor(tiny(tmp_path, GROUPS, contract, limits={"groups": 2}))
     assert read(post(wide, crowd, LIST)) == (
         400,
         {"code": "too_many_groups", "message": "more than 2 groups in one request"},
@@ -449,7 +449,7 @@ def test_errors_are_aligned_with_the_groups_and_hold_no_identifier(x: Destinatio
         operation("Upsert", {"email": ["ann@example.com"]}, {"ann@example.com": [ANN]}),
         {"operation_type": "Update", "params": {}},
     ]
-    answer = post(Sandbox(x), body)
+    answer = post(Vendor(x), body)
     status, refusal = read(answer)
     first, second, third = refusal["operation_errors"]
     assert (status, first) == (400, [])
@@ -478,19 +478,19 @@ def test_errors_are_aligned_with_the_groups_and_hold_no_identifier(x: Destinatio
 def test_a_refusal_of_the_whole_body_has_no_errors_by_position(x: Destination) -> None:
     bodies: list[Any] = [[], {"operations": []}, "text", None]
     for body in bodies:
-        status, refusal = read(post(Sandbox(x), body))
+        status, refusal = read(post(Vendor(x), body))
         assert (status, list(refusal)) == (400, ["errors", "request"])
     assert refusal["errors"][0]["message"].startswith("must be a list")
 
 
 def test_what_only_the_fast_validator_refuses_is_still_refused(tmp_path: Path) -> None:
-    sandbox = Sandbox(tiny(tmp_path, "[]", {"items": {"pattern": "^[a-f]$"}}))
+    sandbox = Vendor(tiny(tmp_path, "[]", {"items": {"pattern": "^[a-f]$"}}))
     message = "has an invalid format"
     assert read(post(sandbox, ["a\n"], LIST)) == (400, {"code": "invalid", "message": message})
 
 
 def test_a_value_is_not_quoted(tmp_path: Path) -> None:
-    sandbox = Sandbox(tiny(tmp_path, "[]", {"items": {"enum": ["add", "remove"]}}))
+    sandbox = Vendor(tiny(tmp_path, "[]", {"items": {"enum": ["add", "remove"]}}))
     message = "is not one of the allowed values; known: add, remove"
     assert read(post(sandbox, ["ann@example.com"], LIST)) == (
         400,
@@ -503,7 +503,7 @@ def test_a_key_that_is_data_is_not_named(tmp_path: Path) -> None:
         "type": "array",
         "items": {"additionalProperties": {"properties": {"on": {"type": "boolean"}}}},
     }
-    sandbox = Sandbox(tiny(tmp_path, GROUPS, contract, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, GROUPS, contract, refusal="{{ errors }}"))
     keys = {"+12025550123": {"on": 1}, "a/b~c": {"on": 2}, "12025550123": {"on": "x"}}
     status, (first, second) = read(post(sandbox, [{}, keys], LIST))
     assert (status, first) == (400, [])
@@ -518,7 +518,7 @@ def test_a_key_that_is_data_is_not_named(tmp_path: Path) -> None:
     "rule", [{"additionalProperties": False}, {"propertyNames": {"pattern": "^[a-z]+$"}}]
 )
 def test_a_key_that_is_not_allowed_is_not_named(tmp_path: Path, rule: dict[str, Any]) -> None:
-    sandbox = Sandbox(tiny(tmp_path, "[]", {"items": rule}, refusal="{{ [message, errors] }}"))
+    sandbox = Vendor(tiny(tmp_path, "[]", {"items": rule}, refusal="{{ [message, errors] }}"))
     answer = post(sandbox, [{"ann@example.com": 1}], LIST)
     assert answer.status == 400
     assert b"example.com" not in answer.body
@@ -527,7 +527,7 @@ def test_a_key_that_is_not_allowed_is_not_named(tmp_path: Path, rule: dict[str, 
 
 def test_failures_in_two_lists_are_about_the_whole_body(tmp_path: Path) -> None:
     contract = {"properties": {name: {"items": {"type": "string"}} for name in ("add", "remove")}}
-    sandbox = Sandbox(tiny(tmp_path, "[]", contract, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, "[]", contract, refusal="{{ errors }}"))
     assert read(post(sandbox, {"add": ["a"], "remove": [1]}, LIST))[1] == [
         [{"message": "must be text, got a whole number", "parameter": None}]
     ]
@@ -535,7 +535,7 @@ def test_failures_in_two_lists_are_about_the_whole_body(tmp_path: Path) -> None:
 
 
 def test_a_person_without_identifiers_is_refused(tmp_path: Path) -> None:
-    sandbox = Sandbox(tiny(tmp_path, GROUPS, {}, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, GROUPS, {}, refusal="{{ errors }}"))
     fine = {"do": "add", "people": [{"email": "a"}, {"phone": [5]}]}
     nobodies: list[Any] = [
         {},
@@ -556,7 +556,7 @@ def test_a_person_without_identifiers_is_refused(tmp_path: Path) -> None:
 
 
 def test_people_over_the_cap_are_refused(tmp_path: Path) -> None:
-    sandbox = Sandbox(tiny(tmp_path, limits={"records": 2}))
+    sandbox = Vendor(tiny(tmp_path, limits={"records": 2}))
     people = [{"email": "a"}, {"email": "b"}, {"email": "c"}]
     assert read(post(sandbox, {"people": people}, LIST)) == (
         413,
@@ -569,7 +569,7 @@ def test_people_over_the_cap_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_templates_everything_is_accepted_and_nothing_stored(tmp_path: Path) -> None:
-    sandbox = Sandbox(define(tmp_path, {"add": action()}))
+    sandbox = Vendor(define(tmp_path, {"add": action()}))
     answer = post(sandbox, {"people": []}, LIST)
     assert answer == Answer(200, {"content-type": "application/json"}, b"{}")
     assert sandbox.holdings() == []
@@ -592,7 +592,7 @@ def test_actions_of_one_endpoint_may_differ_in_contract(tmp_path: Path) -> None:
     }
     templates |= {f"{kind}_done": f'"{kind}"' for kind in ("add", "remove")}
     files = {f"{kind}.accepts": contract for kind, contract in contracts.items()}
-    sandbox = Sandbox(define(tmp_path, actions, templates, files))
+    sandbox = Vendor(define(tmp_path, actions, templates, files))
     assert read(post(sandbox, {"add": [{"email": "a"}, {"email": "b"}]}, LIST)) == (200, "add")
     assert read(post(sandbox, {"remove": [{"email": "a"}]}, LIST)) == (200, "remove")
     assert sandbox.members(LIST) == [frozenset({("email", "b")})]
@@ -614,10 +614,10 @@ def test_actions_of_one_endpoint_may_differ_in_contract(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_definition_cannot_read_is_its_own_fault(tmp_path: Path, reads: str) -> None:
-    sandbox = Sandbox(tiny(tmp_path, reads))
+    sandbox = Vendor(tiny(tmp_path, reads))
     status, body = read(post(sandbox, {"people": []}, LIST))
     assert (status, body["code"]) == (500, "internal")
-    open_to_all = Sandbox(define(tmp_path, {"add": action()}, sandbox={"reads": "reads.json.j2"}))
+    open_to_all = Vendor(define(tmp_path, {"add": action()}, sandbox={"reads": "reads.json.j2"}))
     assert read(post(open_to_all, {"people": []}, LIST))[0] == 400
     assert sandbox.holdings() == open_to_all.holdings() == []
 
@@ -626,7 +626,7 @@ def test_what_a_definition_cannot_read_is_its_own_fault(tmp_path: Path, reads: s
 def test_an_answer_that_cannot_be_rendered_is_an_internal_error(
     tmp_path: Path, name: str, status: int
 ) -> None:
-    sandbox = Sandbox(tiny(tmp_path, **{name: "{{ body.missing }}"}))
+    sandbox = Vendor(tiny(tmp_path, **{name: "{{ body.missing }}"}))
     body = {"people": [{"email": "a"}]} if status == 200 else {}
     assert read(post(sandbox, body, LIST)) == (
         500,
@@ -641,7 +641,7 @@ def test_an_answer_that_cannot_be_rendered_is_an_internal_error(
 def test_a_template_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     destination = tiny(tmp_path, "{{ nobody }}")
     with pytest.raises(RenderError):
-        Sandbox(destination)
+        Vendor(destination)
 
 
 # --- rate limits ---
@@ -671,7 +671,7 @@ def rate(answer: Answer) -> tuple[int, ...]:
 
 def test_a_sliding_window(tmp_path: Path) -> None:
     clock = Clock()
-    sandbox = Sandbox(limited(tmp_path), clock=clock)
+    sandbox = Vendor(limited(tmp_path), clock=clock)
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 1, 1010)
     clock.now = 1004.5
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 0, 1010)
@@ -688,7 +688,7 @@ def test_a_sliding_window(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_earlier_takes_no_slot(tmp_path: Path) -> None:
-    sandbox = Sandbox(limited(tmp_path), clock=Clock())
+    sandbox = Vendor(limited(tmp_path), clock=Clock())
     assert post(sandbox, {}, "/nowhere").status == 404
     assert post(sandbox, {}, LIST, {}).status == 415
     assert rate(post(sandbox, b"not JSON", LIST)) == (400, 2, 1, 1010)
@@ -697,7 +697,7 @@ def test_what_is_refused_earlier_takes_no_slot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scope", "status"), [("account", 429), ("lane", 200)])
 def test_the_scope_of_a_limit(tmp_path: Path, scope: str, status: int) -> None:
-    sandbox = Sandbox(limited(tmp_path, scope, headers={"Retry-After": "3"}), clock=Clock())
+    sandbox = Vendor(limited(tmp_path, scope, headers={"Retry-After": "3"}), clock=Clock())
     for _ in range(2):
         assert post(sandbox, {}, LIST).status == 200
     assert post(sandbox, {}, LIST).headers["retry-after"] == "3"
@@ -759,7 +759,7 @@ BODY = [
 
 def test_faults_come_first_and_one_after_the_other(x: Destination) -> None:
     faults = [parse_fault("5xx:5"), parse_fault("403"), parse_fault("drop")]
-    sandbox = Sandbox(x, verifier=OAuth1BothHalves(SECRETS), faults=faults)
+    sandbox = Vendor(x, verifier=OAuth1BothHalves(SECRETS), faults=faults)
     answers = [post(sandbox, b"", "/nowhere") for _ in range(6)]
     assert [answer.status for answer in answers] == [500, 503, 502, 504, 500, 403]
     codes = [orjson.loads(answer.body)["errors"][0]["code"] for answer in answers]
@@ -772,7 +772,7 @@ def test_faults_come_first_and_one_after_the_other(x: Destination) -> None:
 
 def test_a_rate_fault_resets_soon(x: Destination, tmp_path: Path) -> None:
     clock = Clock()
-    sandbox = Sandbox(x, faults=[parse_fault("429")], clock=clock)
+    sandbox = Vendor(x, faults=[parse_fault("429")], clock=clock)
     answer = post(sandbox, BODY)
     names = ("limit", "remaining", "reset")
     assert [answer.headers[f"x-rate-limit-{name}"] for name in names] == ["1500", "0", "1001"]
@@ -780,7 +780,7 @@ def test_a_rate_fault_resets_soon(x: Destination, tmp_path: Path) -> None:
     after = post(sandbox, BODY)
     assert [after.headers[f"x-rate-limit-{name}"] for name in names] == ["1500", "1499", "1060"]
     unlimited = define(tmp_path, {"add": action()}, sandbox={"rate_headers": RATE_HEADERS})
-    answer = post(Sandbox(unlimited, faults=[parse_fault("429")], clock=clock), {}, LIST)
+    answer = post(Vendor(unlimited, faults=[parse_fault("429")], clock=clock), {}, LIST)
     assert answer.headers == {
         "content-type": "application/json",
         "rate-left": "0",
@@ -789,7 +789,7 @@ def test_a_rate_fault_resets_soon(x: Destination, tmp_path: Path) -> None:
 
 
 def test_a_count_mismatch_applies_nothing(x: Destination) -> None:
-    sandbox = Sandbox(x, faults=[parse_fault("counts:3")])
+    sandbox = Vendor(x, faults=[parse_fault("counts:3")])
     assert read(post(sandbox, BODY))[1]["data"] == {"success_count": 2, "total_count": 3}
     expires = {"expires_at": "2026-12-31T00:00:00Z"}
     groups = [{**group, "params": {**group["params"], **expires}} for group in BODY]
@@ -803,7 +803,7 @@ def test_a_count_mismatch_applies_nothing(x: Destination) -> None:
 
 
 def test_a_count_mismatch_of_nobody(tmp_path: Path) -> None:
-    sandbox = Sandbox(tiny(tmp_path, success="{{ accepted }}"), faults=[parse_fault("counts")])
+    sandbox = Vendor(tiny(tmp_path, success="{{ accepted }}"), faults=[parse_fault("counts")])
     assert read(post(sandbox, {"people": []}, LIST)) == (200, 0)
 
 
@@ -811,12 +811,12 @@ def test_a_count_mismatch_of_nobody(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def serve(x: Destination) -> Iterator[Callable[..., tuple[Sandbox, httpx.Client]]]:
+def serve(x: Destination) -> Iterator[Callable[..., tuple[Vendor, httpx.Client]]]:
     opened: list[Any] = []
 
-    def start(*faults: str, timeout: float = 10.0) -> tuple[Sandbox, httpx.Client]:
+    def start(*faults: str, timeout: float = 10.0) -> tuple[Vendor, httpx.Client]:
         scheme = OAuth1BothHalves(SECRETS)
-        sandbox = Sandbox(x, verifier=scheme, faults=[parse_fault(fault) for fault in faults])
+        sandbox = Vendor(x, verifier=scheme, faults=[parse_fault(fault) for fault in faults])
         server = SandboxServer(sandbox).__enter__()
         client = httpx.Client(
             base_url=server.base_url, auth=signing(scheme), timeout=timeout, trust_env=False
@@ -829,7 +829,7 @@ def serve(x: Destination) -> Iterator[Callable[..., tuple[Sandbox, httpx.Client]
         thing.close()
 
 
-Serve = Callable[..., tuple[Sandbox, httpx.Client]]
+Serve = Callable[..., tuple[Vendor, httpx.Client]]
 
 
 def test_a_signed_request_over_http(serve: Serve) -> None:
@@ -916,7 +916,7 @@ def test_a_count_mismatch_over_http(serve: Serve) -> None:
 
 
 def test_a_timeout_does_not_hold_up_the_end(x: Destination) -> None:
-    sandbox = Sandbox(x, faults=[parse_fault("timeout:1")])
+    sandbox = Vendor(x, faults=[parse_fault("timeout:1")])
     with (
         SandboxServer(sandbox) as server,
         httpx.Client(base_url=server.base_url, trust_env=False) as client,
@@ -932,7 +932,7 @@ def test_a_timeout_does_not_hold_up_the_end(x: Destination) -> None:
 def test_a_timeout_ends_by_itself(x: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox_server, "TIMEOUT_SECONDS", 0.05)
     with (
-        SandboxServer(Sandbox(x, faults=[Fault("timeout")])) as server,
+        SandboxServer(Vendor(x, faults=[Fault("timeout")])) as server,
         pytest.raises(httpx.RemoteProtocolError),
     ):
         httpx.post(server.base_url + USERS, json=BODY, trust_env=False)
@@ -956,13 +956,13 @@ def talk(server: SandboxServer, sent: bytes) -> bytes:
     ],
 )
 def test_lengths_that_cannot_be_served(x: Destination, headers: str, status: bytes) -> None:
-    with SandboxServer(Sandbox(x)) as server:
+    with SandboxServer(Vendor(x)) as server:
         answer = talk(server, f"POST {USERS} HTTP/1.1\r\nhost: a\r\n{headers}\r\n\r\n".encode())
         assert answer.split()[1] == status
 
 
 def test_an_answer_to_head_has_no_body(x: Destination) -> None:
-    with SandboxServer(Sandbox(x)) as server:
+    with SandboxServer(Vendor(x)) as server:
         answer = talk(server, f"HEAD {USERS} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
     assert answer.split()[1] == b"405"
     assert answer.endswith(b"\r\n\r\n")
@@ -971,7 +971,7 @@ def test_an_answer_to_head_has_no_body(x: Destination) -> None:
 def test_a_client_that_goes_away_is_no_error(
     x: Destination, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     with SandboxServer(sandbox) as server:
         assert (
             talk(
@@ -997,35 +997,35 @@ def test_a_client_that_goes_away_is_no_error(
 
 def test_the_end_closes_kept_connections_and_frees_the_port(x: Destination) -> None:
     with (
-        SandboxServer(Sandbox(x)) as server,
+        SandboxServer(Vendor(x)) as server,
         httpx.Client(base_url=server.base_url, trust_env=False) as client,
     ):
         assert client.get(USERS).status_code == 405
         with pytest.raises(OSError, match="in use"):
-            SandboxServer(Sandbox(x), int(server.base_url.rpartition(":")[2]))
+            SandboxServer(Vendor(x), int(server.base_url.rpartition(":")[2]))
         server.close()
         server.close()
         with pytest.raises(httpx.TransportError):
             client.get(USERS)
-    with SandboxServer(Sandbox(x), int(server.base_url.rpartition(":")[2])) as again:
+    with SandboxServer(Vendor(x), int(server.base_url.rpartition(":")[2])) as again:
         assert again.base_url == server.base_url
 
 
 def test_serving_until_closed(x: Destination) -> None:
-    server = SandboxServer(Sandbox(x))
+    server = SandboxServer(Vendor(x))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     assert httpx.get(server.base_url + "/nowhere", trust_env=False).status_code == 404
     server.close()
     thread.join(5)
     assert not thread.is_alive()
-    unused = SandboxServer(Sandbox(x))
+    unused = SandboxServer(Vendor(x))
     unused.close()
 
 
 def test_the_base_url_of_a_server_has_the_vendors_path(tmp_path: Path) -> None:
     destination = define(tmp_path, {"add": action()}, base_url="https://ads.example.com/v2")
-    with SandboxServer(Sandbox(destination)) as server:
+    with SandboxServer(Vendor(destination)) as server:
         assert server.base_url.endswith("/v2")
         assert httpx.post(server.base_url + LIST, json={}, trust_env=False).json() == {}
 
@@ -1034,7 +1034,7 @@ def test_the_base_url_of_a_server_has_the_vendors_path(tmp_path: Path) -> None:
 
 
 def test_a_thousand_people_take_milliseconds(x: Destination) -> None:
-    sandbox = Sandbox(x)
+    sandbox = Vendor(x)
     bodies = [
         orjson.dumps(
             [
@@ -1059,7 +1059,7 @@ def test_a_thousand_people_take_milliseconds(x: Destination) -> None:
 
 
 def test_a_line_about_each_request_says_why_it_was_refused_and_holds_no_value() -> None:
-    box, lines = Sandbox(load(own_folder(), "x_custom_audiences")), []
+    box, lines = Vendor(load(own_folder(), "x_custom_audiences")), []
     box.log = lines.append
     url = "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
     headers = {"content-type": "application/json"}
