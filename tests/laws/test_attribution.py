@@ -21,10 +21,10 @@ from connector.model import Batch, NamedRecords, Record, Request, Response, Stop
 from connector.pipeline.attribution import Verdict, attribute
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-from .made import RULES, Keeper, cached, named, prepared
-from .vendor import Book, FakeClock
-from .worlds import LAW, Identifier, record, target
+from tests.kit.clock import FakeClock
+from tests.kit.lists import RULES, Keeper, cached, named, prepared
+from tests.kit.memory_vendor import Book
+from tests.kit.records import LAW, Identifier, record, target
 
 TARGETS = [
     target("lane", operation, group, Limits()) for operation in ("add", "remove") for group in "gh"

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from connector.definitions.model import Limits
 from connector.model import Batch, Record, Target
 from connector.pipeline.batching import Batcher
-
-from .worlds import LAW, People, applied, identifiers, record, target
+from tests.kit.records import LAW, People, applied, identifiers, record, target
 
 WIRES = ("email", "phone")
 LIMITS = st.builds(

@@ -23,9 +23,9 @@ from connector.delivery.run import Run
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Retry
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-from .vendor import OFFENDER, Book, FakeClock, Vendor
-from .worlds import LAW, NOW, People, applied, connection, identifiers
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.memory_vendor import OFFENDER, Book, Vendor
+from tests.kit.records import LAW, People, applied, connection, identifiers
 
 AUDIENCES = ("aaa", "bbb")
 MAP = {

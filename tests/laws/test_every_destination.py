@@ -19,8 +19,8 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Batch, Event, Request
 from connector.pipeline.pipeline import Pipeline
-
-from .worlds import LAW, NOW
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.records import LAW
 
 DESTINATIONS = Catalog(()).ids()
 
@@ -84,18 +84,6 @@ SECRET = field(WORD, NUMBER)
 OPEN = field("Openly", 203040506)
 
 
-class Clock:
-    """A clock that stands still."""
-
-    ending = False
-
-    def now(self) -> float:
-        return NOW
-
-    def sleep(self, seconds: float) -> bool:
-        return True
-
-
 def connection(destination: Destination) -> Connection:
     """Return a connection with a route for every action, which takes the events that name it."""
     routes = [
@@ -134,7 +122,7 @@ def sent(
     pipeline: Pipeline, given_events: Sequence[Mapping[str, Any]], ledger: Ledger
 ) -> Iterator[tuple[Batch, Request]]:
     chunk = [Event(number, dict(data)) for number, data in enumerate(given_events, 1)]
-    for batch in batches(pipeline, [chunk], ledger, Clock()):
+    for batch in batches(pipeline, [chunk], ledger, FakeClock()):
         yield batch, batch.endpoint.build(batch, NOW)
 
 

@@ -22,8 +22,8 @@ from connector.pipeline.normalise import STEPS, many_normaliser, normaliser
 from connector.pipeline.phones import e164, e164_many
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.expressions import ExpressionError
-
-from .worlds import LAW, NOW, connection, x
+from tests.kit.clock import NOW
+from tests.kit.records import LAW, connection, x
 
 # hypothesis' text has no lone surrogates unless asked
 ANY_TEXT = st.text(st.characters(), max_size=30)

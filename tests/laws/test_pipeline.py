@@ -21,9 +21,8 @@ from connector.delivery.run import batches
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Unreadable
 from connector.pipeline.pipeline import Pipeline
 from tests.kit import ROOT
-
-from .vendor import FakeClock
-from .worlds import LAW, NOW, catalog, connection, x
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.records import LAW, catalog, connection, x
 
 LAW_60 = settings(LAW, max_examples=60)
 

@@ -15,8 +15,7 @@ from connector.templating.envelope import Envelope
 from connector.templating.items import ItemRenderer
 from connector.templating.template import RenderError, Template, problems
 from connector.templating.values import Items
-
-from .worlds import LAW
+from tests.kit.records import LAW
 
 FEW = settings(LAW, max_examples=25)  # for each of many templates
 WIRES = ("a", "b", "c")

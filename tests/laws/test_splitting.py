@@ -19,10 +19,9 @@ from connector.delivery.run import Run
 from connector.model import Event, Record, Rejection, Target
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.splitting import in_parts, pieces_of, together
-
-from .made import COMPANION, WIRES, Keeper, cached, catalog, named, pipeline, prepared
-from .vendor import FakeClock
-from .worlds import LAW, Identifier, record, target
+from tests.kit.clock import FakeClock
+from tests.kit.lists import COMPANION, WIRES, Keeper, cached, catalog, named, pipeline, prepared
+from tests.kit.records import LAW, Identifier, record, target
 
 FEW = settings(LAW, max_examples=40)
 PLACES = st.lists(st.sampled_from("abcd"), max_size=12)

@@ -1,4 +1,4 @@
-"""What several laws need: small targets and records, the vendor's set of people, and the definition of X."""
+"""Small targets and records, the vendor's set of people, and the definition of X."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from connector.definitions.model import Destination, Limits
 from connector.model import Record, Target
 
 X = "x_custom_audiences"
-NOW = 1_768_435_200.0  # 2026-01-15T00:00:00Z
 
 #: A person is what the vendor knows as one: a set of (wire key, value).
 Identifier = tuple[str, str]
