@@ -1,17 +1,15 @@
-"""Settings of every test run: how many examples a law tries, and a collector that leaves what is loaded alone."""
+"""Settings of every test run."""
 
 from __future__ import annotations
 
 import gc
-import os
 
 import pytest
 from hypothesis import settings
 
-# A law tries as many examples as its mutations need (see the settings of each); "thorough" is for a night.
-settings.register_profile("default", max_examples=60, deadline=None)
-settings.register_profile("thorough", max_examples=1_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+# The laws say themselves how many examples they need (`tests.kit.records.tries`).
+settings.register_profile("connector", max_examples=60, deadline=None)
+settings.load_profile("connector")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from connector._util import times
 from connector._util.pretty_json import pretty, texts
-from connector.model import Bisect, Delivered, Named, Outcome, Rejected, Request, Retry
+from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Request, Retry
 
 #: A longer body, in bytes, is shown by its digest, with lists cut to their first and last entry.
 LONG_BODY = 16 * 1024
@@ -133,7 +133,7 @@ def _outcome_text(outcome: Outcome) -> str:
             return f"stop {outcome.code}: {outcome.reason}"
 
 
-def _named_text(named: Named | None) -> str:
+def _named_text(named: NamedRecords | None) -> str:
     """Return whom an answer names."""
     if named is None:
         return ""

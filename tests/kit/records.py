@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
@@ -20,10 +21,17 @@ X = "x_custom_audiences"
 Identifier = tuple[str, str]
 People = frozenset[frozenset[Identifier]]
 
+#: How many times as many examples a law tries; `make soak` tries ten times as many.
+EXAMPLES = float(os.environ.get("LAW_EXAMPLES", "1"))
 #: For laws that run much code for each example.
 LAW = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+def tries(examples: int) -> settings:
+    """Return the settings of a law that needs so many examples to be sharp."""
+    return settings(LAW, max_examples=round(examples * EXAMPLES))
 
 
 def target(lane: str, operation: str, group: str, limits: Limits, key: str = "") -> Target:

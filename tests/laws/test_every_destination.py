@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.connection.model import Connection, FromPaths, Route
@@ -20,7 +20,7 @@ from connector.delivery.run import batches
 from connector.model import Batch, Event, Request
 from connector.pipeline.pipeline import Pipeline
 from tests.kit.clock import NOW, FakeClock
-from tests.kit.records import LAW
+from tests.kit.records import tries
 
 DESTINATIONS = Catalog(()).ids()
 
@@ -136,7 +136,7 @@ def test_every_request_is_what_the_vendor_takes_and_holds_no_plain_identifier(na
     }
 
     @given(events(destination))
-    @settings(LAW, max_examples=150)
+    @tries(60)
     def law(given_events: list[dict[str, Any]]) -> None:
         ledger = Ledger()
         alive = 0
@@ -168,7 +168,7 @@ def test_a_body_keeps_its_shape_whatever_the_values(name: str) -> None:
     @given(
         st.sampled_from([*destination.actions.values()]), st.lists(NASTY, min_size=1, max_size=6)
     )
-    @settings(LAW, max_examples=40)
+    @tries(25)
     def law(action: Action, texts: list[str]) -> None:
         params = next(iter(action.schema["examples"]))
         fixed = {
