@@ -31,6 +31,7 @@ from connector.testing.run_case import CaseError, run_case
 from connector.testing.transcript import Attempt, EventResult, Transcript
 from tests.kit import ROOT
 from tests.kit.destination import SOURCE, action, email, write_destination
+from tests.kit.records import catalog as shipped_catalog
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.filterwarnings("error")
@@ -73,7 +74,7 @@ def write(path: Path, cases: str = ONE, head: str = HEAD) -> Path:
 
 
 def case(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> Case:
-    return load_cases(write(tmp_path / "a.case.yaml", cases, head), Catalog())[0]
+    return load_cases(write(tmp_path / "a.case.yaml", cases, head), shipped_catalog())[0]
 
 
 def run(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> str:
@@ -83,7 +84,7 @@ def run(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> str:
 def problems(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> list[tuple[str, str]]:
     path = write(tmp_path / "a.case.yaml", cases, head)
     with pytest.raises(ConfigError) as caught:
-        load_cases(path, Catalog())
+        load_cases(path, shipped_catalog())
     assert all(problem.file == str(path) for problem in caught.value.problems)
     return [(problem.code, problem.pointer) for problem in caught.value.problems]
 
@@ -519,7 +520,7 @@ def test_slugs() -> None:
 
 @cache
 def shipped() -> list[tuple[Path, Case]]:
-    catalog = Catalog()
+    catalog = shipped_catalog()
     return [
         (path, one)
         for path in sorted(CASES.glob("*.case.yaml"))
@@ -528,7 +529,7 @@ def shipped() -> list[tuple[Path, Case]]:
 
 
 def test_every_shipped_action_has_cases() -> None:
-    catalog = Catalog()
+    catalog = shipped_catalog()
     actions = {(one, action) for one in catalog.ids() for action in catalog.load(one).actions}
     routes = {
         (case.connection.destination.id, r.action.id)
