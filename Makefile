@@ -2,13 +2,17 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+QUICK := $(addprefix tests/unit/,_util connection pipeline delivery sources templating auth) tests/laws tests/cases
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test quick soak mutants check bench constraints clean
 
 help:
 	@echo "make demo   install, then fill a sandbox audience from examples/events.ndjson"
 	@echo "make test   install, then run all tests"
+	@echo "make quick  the tests that tell most while editing, in half a minute"
+	@echo "make soak   the laws with ten times the examples, and 100,000 mixed events"
+	@echo "make mutants  change pipeline/ and delivery/ in small ways and see which changes no test notices (hours)"
 	@echo "make check  format, lint and types, of the code and of the definitions"
 	@echo "make bench  the benchmarks; figures are ratios taken in one run"
 	@echo "make constraints  the newest versions that pyproject.toml allows, written to constraints.txt"
@@ -23,6 +27,17 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	pytest -n auto --dist loadfile $(ARGS)
+
+quick: $(VENV)/installed
+	pytest -n auto --dist loadfile $(QUICK) $(ARGS)
+
+soak: $(VENV)/installed
+	MIXED_EVENTS=100000 LAW_EXAMPLES=10 pytest -n auto --dist loadfile --timeout 1800 tests/laws tests/acceptance/test_send_mixed.py $(ARGS)
+
+mutants: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutants]'
+	mutmut run $(ARGS)
+	mutmut results
 
 check: $(VENV)/installed
 	ruff format --check .

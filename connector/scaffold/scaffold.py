@@ -121,7 +121,8 @@ def _title(name: str) -> str:
 def _snapshots(folder: Path, paths: list[Path]) -> dict[Path, str]:
     """Return what the cases come to, where the snapshots of a case file are kept."""
     from connector.definitions.catalog import Catalog
-    from connector.testing.case import load_cases, run_case
+    from connector.testing.case import load_cases
+    from connector.testing.run_case import run_case
 
     snapshots: dict[Path, str] = {}
     catalog = Catalog([folder])

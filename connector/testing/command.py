@@ -16,87 +16,81 @@ from connector.errors import ConfigError, Problem
 if TYPE_CHECKING:
     import pytest
 
-# no configuration, no conftest.py and no Python tests of the folder: cases need none of them
-_ARGUMENTS = (
+# Cases need no configuration, no conftest.py and no Python tests of the folder, and leave no garbage to look for.
+_PYTEST_ARGUMENTS = (
     "--quiet", "--no-header", "--capture=no", "--noconftest",
     f"--config-file={os.devnull}", "--override-ini=python_files=",
-    "-p", "no:cacheprovider", "-p", "no:doctest", "-p", "syrupy",
+    "-p", "no:cacheprovider", "-p", "no:doctest", "-p", "no:unraisableexception", "-p", "syrupy",
 )  # fmt: skip
+_PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 
 
 def run_cases(
-    paths: Sequence[Path], definitions: Sequence[Path], *, update: bool, form: str
+    paths: Sequence[Path],
+    definitions: Sequence[Path],
+    *,
+    update: bool,
+    form: str,
 ) -> int:
-    """Run the cases of files and folders and print what came of them; `update` writes the snapshots.
+    """Run the cases of files and folders and print their results; `update` writes the snapshots.
 
-    Returns 0 when all passed, 1 when a case failed or a snapshot belongs to none, 2 when there is no case or a case
-    file is wrong. `form` is text or json. Raises ConfigError when pytest is not installed (C017), a path does not
-    exist (C016) or a definition folder is none (C010).
+    Returns 0 when all passed, 1 when a case failed or a snapshot has no case, 2 when there is no case or a case file is
+    invalid. `form` is text or json. Raises ConfigError when pytest is not installed (C017), a path does not exist
+    (C016) or a definition folder is none (C010).
     """
     _check(paths, definitions)
+
+    arguments = [str(path.absolute()) for path in paths]
+    arguments.append(f"--rootdir={Path.cwd()}")
+    arguments += [f"--definitions={path}" for path in definitions]
+    if update:
+        arguments.append("--snapshot-update")
+
     results = _Results()
-    arguments = [
-        *map(_absolute, paths),
-        f"--rootdir={Path.cwd()}",
-        *(f"--definitions={path}" for path in definitions),
-    ]
-    with contextlib.ExitStack() as stack:
-        if form == "json":
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        status = _pytest(
-            [*_ARGUMENTS, *arguments, *(["--snapshot-update"] if update else [])], results
-        )
     if form == "json":
+        with contextlib.redirect_stdout(io.StringIO()):
+            pytest_status = _run_pytest(arguments, results)
         print(json.dumps(results.summary(), ensure_ascii=False))
-    elif not results.cases:
-        print(f"no cases found: no *.case.yaml in {', '.join(map(str, paths))}")
-    return results.status(status)
+    else:
+        pytest_status = _run_pytest(arguments, results)
+        if not results.cases:
+            print(f"no cases found: no *.case.yaml in {', '.join(map(str, paths))}")
+    return results.status(pytest_status)
 
 
 def _check(paths: Sequence[Path], definitions: Sequence[Path]) -> None:
     from connector.definitions.catalog import Catalog
 
     if not find_spec("pytest") or not find_spec("syrupy"):
+        message = "cases need pytest and syrupy, which are not installed"
         hint = "pip install 'audience-connector[test]'"
-        raise ConfigError(
-            [
-                Problem(
-                    "C017",
-                    "test",
-                    "",
-                    "cases need pytest and syrupy, which are not installed",
-                    hint,
-                )
-            ]
-        )
-    problems = [
-        Problem("C016", str(path), "", "there is no such file or folder")
-        for path in paths
-        if not path.exists()
-    ]
-    if problems:
-        raise ConfigError(problems)
+        raise ConfigError([Problem("C017", "test", "", message, hint)])
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        message = "no such file or folder"
+        raise ConfigError(Problem("C016", str(path), "", message) for path in missing)
+
     Catalog(definitions)
 
 
-def _absolute(path: Path) -> str:
-    return str(path.absolute())
-
-
-def _pytest(arguments: Sequence[str], results: _Results) -> int:
+def _run_pytest(arguments: Sequence[str], results: _Results) -> int:
     import pytest
 
-    from connector.testing import plugin as pytest_plugin
+    from connector.testing import plugin
 
     with _plain_environment():
-        return int(pytest.main([*arguments], [pytest_plugin, results]))
+        return int(pytest.main([*_PYTEST_ARGUMENTS, *arguments], [plugin, results]))
 
 
 @contextlib.contextmanager
 def _plain_environment() -> Iterator[None]:
     """Keep other plugins and a person's pytest options out."""
-    names = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    before = {}
+    for name in _PYTEST_VARIABLES:
+        if name in os.environ:
+            before[name] = os.environ.pop(name)
+
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:
         yield
@@ -106,35 +100,39 @@ def _plain_environment() -> Iterator[None]:
 
 
 class _Results:
-    """A pytest plugin that keeps what became of each case."""
+    """A pytest plugin that keeps the result of each case."""
 
     def __init__(self) -> None:
         self.cases: list[dict[str, Any]] = []
         self.unused: list[str] = []
 
-    def _add(self, node: str, outcome: str, message: str) -> None:
-        file, _, name = node.partition("::")
-        self.cases.append(
-            {"file": file, "name": name or None, "outcome": outcome, "message": message}
-        )
-
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep why a case file is wrong."""
+        """Keep why a case file is invalid."""
         if report.failed:
             self._add(report.nodeid, "error", report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what became of a case."""
+        """Keep the result of a case."""
         if report.when == "call" or report.failed:
             self._add(report.nodeid, report.outcome, report.longreprtext)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep which snapshots belong to no case."""
+        """Keep which snapshots have no case."""
         report = getattr(getattr(session.config, "_syrupy", None), "report", None)
-        unused = [Path(collection.location) for collection in report.unused] if report else []
-        self.unused = sorted(os.path.relpath(path) for path in unused if path.exists())
+        if report is None:
+            return
+        for collection in report.unused:
+            if Path(collection.location).exists():
+                self.unused.append(os.path.relpath(collection.location))
+        self.unused.sort()
+
+    def _add(self, node_id: str, outcome: str, message: str) -> None:
+        file, _, name = node_id.partition("::")
+        case = {"file": file, "name": name or None, "outcome": outcome, "message": message}
+        self.cases.append(case)
 
     def summary(self) -> dict[str, Any]:
+        """Return what `--format json` prints."""
         passed = sum(case["outcome"] == "passed" for case in self.cases)
         return {
             "passed": passed,
@@ -143,8 +141,8 @@ class _Results:
             "unused": self.unused,
         }
 
-    def status(self, status: int) -> int:
-        """Return the exit status for that of pytest."""
+    def status(self, pytest_status: int) -> int:
+        """Return the exit status."""
         if not self.cases or any(case["outcome"] == "error" for case in self.cases):
             return 2
-        return min(status, 2)
+        return min(pytest_status, 2)

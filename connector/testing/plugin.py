@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from connector.definitions.catalog import Catalog
     from connector.testing.case import Case
 
 _SUFFIX = ".case.yaml"
+# Case files of a run share their definitions: reading those takes longer than all the cases.
+_CATALOG = pytest.StashKey["Catalog"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,9 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect the case files."""
-    return (
-        CaseFile.from_parent(parent, path=file_path) if file_path.name.endswith(_SUFFIX) else None
-    )
+    if file_path.name.endswith(_SUFFIX):
+        collector: pytest.Collector = CaseFile.from_parent(parent, path=file_path)
+        return collector
+    return None
 
 
 class CaseFile(pytest.File):
@@ -42,62 +46,65 @@ class CaseFile(pytest.File):
     def collect(self) -> Iterator[CaseItem]:
         """Yield its cases. Raises CollectError with every problem of the file."""
         from connector.errors import ConnectorError
-
-        try:
-            cases = self._cases()
-        except ConnectorError as error:
-            raise self.CollectError(str(error)) from None
-        for case in cases:
-            yield CaseItem.from_parent(self, name=case.name, callobj=_check(case))
-
-    def _cases(self) -> list[Case]:
-        from connector.definitions.catalog import Catalog
         from connector.testing.case import load_cases
 
         if not self.config.pluginmanager.hasplugin("syrupy"):
             raise self.CollectError("cases need syrupy: pip install 'audience-connector[test]'")
-        return load_cases(_shown(self.path), Catalog(self.config.getoption("--definitions")))
+        try:
+            cases = load_cases(_from_here(self.path), _catalog(self.config))
+        except ConnectorError as error:
+            raise self.CollectError(str(error)) from None
+
+        for case in cases:
+            yield CaseItem.from_parent(self, name=case.name, callobj=_test_of(case))
 
 
-def _shown(path: Path) -> Path:
-    """Return a path as a person would write it from here."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-class CaseFailed(Exception):  # noqa: N818 - it is an outcome
+class CaseFailedError(Exception):
     """A case differs from its snapshot or cannot be kept; the text says how."""
 
 
 class CaseItem(pytest.Function):
-    """One case: a function that compares it, since syrupy looks after the snapshots of functions only."""
+    """One case, as a function: syrupy keeps snapshots of functions only."""
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the difference, without a traceback."""
-        return (
-            str(excinfo.value)
-            if isinstance(excinfo.value, CaseFailed)
-            else super().repr_failure(excinfo)
-        )
+        if isinstance(excinfo.value, CaseFailedError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where the case is."""
         return self.path, None, self.name
 
 
-def _check(case: Case) -> Callable[[Any], None]:
-    def check(snapshot: Any) -> None:
+def _catalog(config: pytest.Config) -> Catalog:
+    from connector.definitions.catalog import Catalog
+
+    if _CATALOG not in config.stash:
+        config.stash[_CATALOG] = Catalog(config.getoption("--definitions"))
+    return config.stash[_CATALOG]
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path as a person would write it from the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _test_of(case: Case) -> Callable[[Any], None]:
+    def test(snapshot: Any) -> None:
         from connector.errors import ConnectorError
-        from connector.testing.case import run_case
-        from connector.testing.snapshots import keep, mismatch
+        from connector.testing.run_case import run_case
+        from connector.testing.snapshots import mark_as_used, mismatch
 
         try:
             text = run_case(case)
         except ConnectorError as error:
-            keep(snapshot)
-            raise CaseFailed(str(error)) from None
+            mark_as_used(snapshot)
+            raise CaseFailedError(str(error)) from None
+
         difference = mismatch(snapshot, text)
         if difference is not None:
-            raise CaseFailed(f"case '{case.name}': {difference}")
+            raise CaseFailedError(f"case '{case.name}': {difference}")
 
-    return check
+    return test

@@ -1,4 +1,4 @@
-"""No snapshot holds an identifier in plain text: a snapshot is kept, reviewed and published with the code."""
+"""No snapshot holds an identifier in plain text: it is kept, reviewed and published with the code."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from connector.pipeline.identifiers import HASHES
 from connector.pipeline.normalise import normaliser
 from connector.templating.expressions import ExpressionError
 
-# Shorter texts stand in every snapshot by chance.
-_SHORTEST = 4
+# Shorter texts appear in every snapshot by chance.
+_SHORTEST_TEXT = 4
 _SHORTEST_PHONE = 7
+
 _WORD = re.compile(r"[^\W_]+")
-_NOT_DIGITS = re.compile(r"[^0-9]+")
 _DIGEST = re.compile(r"[0-9a-fA-F]+")
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+#: Digits as people write a phone number: with spaces, dots, dashes, slashes and parentheses.
+_SPACED_DIGITS = re.compile(r"[0-9](?:[ \t\xa0().\-\u2010-\u2013/]{0,3}[0-9])+")
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PHONE = re.compile(r"\+[0-9][0-9 ().\-/]{5,}[0-9]")
+_PHONE_STEPS = {"e164", "digits"}
 
 
 class Leak(NamedTuple):
@@ -30,84 +37,113 @@ class Leak(NamedTuple):
     parameter: str
 
 
-class _Texts:
-    """What is searched: texts without digests, since the digits of a short id can stand in one by chance."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        digits = {hashing.digits for hashing in HASHES.values()}
-        kept = {
-            text.lower() for text in texts if not (len(text) in digits and _DIGEST.fullmatch(text))
-        }
-        self._text = "\n".join(sorted(kept))
-        self._words = frozenset(_WORD.findall(self._text))
-
-    def holds(self, value: str) -> bool:
-        """Say whether a value is there: a word as a whole word, anything else as any part of a text."""
-        return value in self._words if value.isalnum() else value in self._text
-
-    def holds_number(self, digits: str) -> bool:
-        return digits in self._text
-
-
 def leaks(
     routes: Sequence[Route],
     settings: Mapping[str, Any],
     events: Sequence[Event],
     texts: Iterable[str],
 ) -> list[Leak]:
-    """Return what the events map to identifiers that have to be hashed, and what yet stands in the texts unhashed."""
-    found = _Texts(texts)
-    rows = dict.fromkeys(
-        leak for route in routes for leak in _of_route(route, settings, events, found)
-    )
-    return sorted(rows)
+    """Return which values that have to be hashed appear in the texts unhashed, in the order of the events."""
+    searched = _SearchedText(texts)
+    found = set()
+    for route in routes:
+        for identifier in route.action.identifiers:
+            parameter = identifier.parameter
+            if identifier.hash == "none" or parameter not in route.map:
+                continue
+
+            get = compile_source(route.map[parameter], settings)
+            plain = _PlainText(identifier)
+            for event in events:
+                if any(plain.appears_in(searched, value) for value in _values(get, event)):
+                    found.add(Leak(event.position, parameter))
+    return sorted(found)
 
 
-def _of_route(
-    route: Route, settings: Mapping[str, Any], events: Sequence[Event], texts: _Texts
-) -> Iterator[Leak]:
-    for identifier in route.action.identifiers:
-        if identifier.hash == "none" or identifier.parameter not in route.map:
-            continue
-        get = compile_source(route.map[identifier.parameter], settings)
-        forms = _Forms(identifier)
-        for event in events:
-            if any(forms.stand_in(texts, value) for value in _values(get, event)):
-                yield Leak(event.position, identifier.parameter)
+def is_personal(event_id: str) -> bool:
+    """Whether an event's id is an e-mail address or a phone number: ids appear in snapshots and reports."""
+    event_id = event_id.strip()
+    return bool(_EMAIL.search(event_id) or _PHONE.fullmatch(event_id))
 
 
 def _values(get: Any, event: Event) -> Iterator[str]:
+    """Yield the values of an identifier as text."""
     try:
-        raw = get(event.data)
+        mapped = get(event.data)
     except ExpressionError:
         return
-    for value in raw if isinstance(raw, list | tuple) else [raw]:
+    values = mapped if isinstance(mapped, list | tuple) else [mapped]
+    for value in values:
         if isinstance(value, str | int) and not isinstance(value, bool):
             yield str(value)
 
 
-class _Forms:
-    """The forms in which one identifier's plain text may appear."""
+class _SearchedText:
+    """The texts of a snapshot, except digests: the digits of a short id can appear in one by chance."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        digest_lengths = {hashing.digits for hashing in HASHES.values()}
+        kept = set()
+        for text in texts:
+            if len(text) not in digest_lengths or not _DIGEST.fullmatch(text):
+                kept.add(text.lower())
+
+        self._text = "\n".join(sorted(kept))
+        self._words = frozenset(_WORD.findall(self._text))
+        spaced_numbers = _SPACED_DIGITS.findall(self._text)
+        self._numbers = "\n".join({_NOT_DIGITS.sub("", number) for number in spaced_numbers})
+
+    def has(self, value: str) -> bool:
+        """Search for a value: a word as a whole word, anything else as any part of a text."""
+        value = value.lower()
+        if len(value) < _SHORTEST_TEXT:
+            return False
+        return value in self._words if value.isalnum() else value in self._text
+
+    def has_number(self, digits: str) -> bool:
+        """Search for a phone number, however it is spaced."""
+        return len(digits) >= _SHORTEST_PHONE and digits in self._numbers
+
+
+class _PlainText:
+    """The forms in which an identifier's plain text may appear."""
 
     def __init__(self, identifier: Identifier) -> None:
         self._normalise = normaliser(identifier)
-        self._digits = HASHES[identifier.hash].digits
-        self._phone = "e164" in dict(identifier.normalize)
+        self._digest_length = HASHES[identifier.hash].digits
+        self._is_phone = not _PHONE_STEPS.isdisjoint(dict(identifier.normalize))
 
-    def stand_in(self, texts: _Texts, value: str) -> bool:
+    def appears_in(self, searched: _SearchedText, value: str) -> bool:
         value = value.strip()
-        if len(value) == self._digits and _DIGEST.fullmatch(value):
+        if len(value) == self._digest_length and _DIGEST.fullmatch(value):
             return False
-        forms = {value, self._normal(value)}
-        if any(texts.holds(form.lower()) for form in forms if len(form) >= _SHORTEST):
-            return True
-        numbers = {_NOT_DIGITS.sub("", form) for form in forms} if self._phone else ()
-        return any(
-            texts.holds_number(number) for number in numbers if len(number) >= _SHORTEST_PHONE
-        )
 
-    def _normal(self, value: str) -> str:
+        forms = {value, self._normalised(value)}
+        for form in forms:
+            if searched.has(form):
+                return True
+            if _EMAIL.fullmatch(form) and searched.has(form.rpartition("@")[0]):
+                return True
+            if self._is_phone and any(map(searched.has_number, _phone_numbers(form))):
+                return True
+        return False
+
+    def _normalised(self, value: str) -> str:
         try:
             return self._normalise(value)
         except DroppedError:
             return ""
+
+
+def _phone_numbers(form: str) -> set[str]:
+    """Return the digits of a phone number, with and without its country code."""
+    import phonenumbers
+
+    digits = _NOT_DIGITS.sub("", form)
+    numbers = {digits}
+    try:
+        number = phonenumbers.parse(f"+{digits}", None)
+    except phonenumbers.NumberParseException:
+        return numbers
+    numbers.add(str(number.national_number))
+    return numbers

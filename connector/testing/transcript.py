@@ -10,148 +10,160 @@ from urllib.parse import unquote
 
 from connector._util import times
 from connector._util.pretty_json import pretty, texts
-from connector.model import Bisect, Delivered, Outcome, Rejected, Request, Retry
+from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Request, Retry
 
-#: A body of more bytes is shown by its digest, with lists cut down to their first and last entry.
+#: A longer body, in bytes, is shown by its digest, with lists cut to their first and last entry.
 LONG_BODY = 16 * 1024
-# So many events that end alike are still shown one by one.
-_UNFOLDED = 50
-_DASH = "\N{EN DASH}"
+# Up to this many consecutive events with one result are listed one by one.
+_LISTED_ALIKE = 50
+_EN_DASH = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a request: what was sent, and what came of it.
-
-    `status` is None when there was no answer. `waited`: seconds since the attempt before. `again`: it has the bytes of
-    the attempt before.
-    """
+    """One attempt of a request: what was sent, and what came of it."""
 
     request: Request
     groups: int
     records: int
+    #: None when there was no answer.
     status: int | None
     outcome: Outcome
+    #: Seconds since the attempt before.
     waited: float = 0.0
+    #: Whether it has the bytes of the attempt before.
     again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How one event ended: its id, and (route, outcome in words) for each route that took it."""
+class EventResult:
+    """What became of one event: (route, outcome in words) for each route that matched it."""
 
     event_id: str
     routes: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """All that a snapshot tells. `dropped`: identifier values by (parameter, reason); `counts` by name."""
+class Transcript:
+    """All that a snapshot says."""
 
     attempts: Sequence[Attempt] = field(repr=False)
-    endings: Sequence[Ending]
+    results: Sequence[EventResult]
+    #: How many identifier values were dropped, by (parameter, reason).
     dropped: Mapping[tuple[str, str], int]
     counts: Mapping[str, int]
 
     def text(self) -> str:
         """Return the snapshot."""
-        return "\n\n".join([*map(_attempt, self.attempts), self.ending()]) + "\n"
+        parts = [_attempt_text(attempt) for attempt in self.attempts]
+        return "\n\n".join([*parts, self._results_text()]) + "\n"
 
     def texts(self) -> set[str]:
-        """Return every text of the snapshot, and those of bodies in full."""
-        found = {self.ending()}
+        """Return every text of the snapshot, with the texts of bodies in full."""
+        collected = {self._results_text()}
+        bodies = set()
         for attempt in self.attempts:
             request = attempt.request
-            found |= {
-                request.url,
-                unquote(request.url),
-                *request.headers.values(),
-                _words(attempt.outcome),
-            }
-        return found.union(
-            *(texts(body) for body in {attempt.request.body for attempt in self.attempts})
-        )
+            collected |= {request.url, unquote(request.url), *request.headers.values()}
+            collected.add(_outcome_text(attempt.outcome))
+            bodies.add(request.body)
+        for body in bodies:
+            collected |= texts(body)
+        return collected
 
-    def ending(self) -> str:
+    def _results_text(self) -> str:
         """Return the part that follows the requests."""
-        parts = ["\n".join(["outcomes:", *_endings(self.endings)])]
+        parts = ["\n".join(["outcomes:", *_result_lines(self.results)])]
+
         if self.dropped:
-            lines = [
-                f"{name} {reason}: {count}"
-                for (name, reason), count in sorted(self.dropped.items())
-            ]
-            parts.append("\n".join(["dropped identifiers:", *lines]))
-        parts.append(
-            "counts: " + ", ".join(f"{name} {count}" for name, count in self.counts.items())
-        )
+            lines = ["dropped identifiers:"]
+            for (parameter, reason), count in sorted(self.dropped.items()):
+                lines.append(f"{parameter} {reason}: {count}")
+            parts.append("\n".join(lines))
+
+        counts = [f"{name} {count}" for name, count in self.counts.items()]
+        parts.append("counts: " + ", ".join(counts))
         return "\n\n".join(parts)
 
 
-def _attempt(attempt: Attempt) -> str:
-    lines = [f"({attempt.waited:g} s later)"] if attempt.waited else []
-    lines.append(f"{attempt.request.method} {attempt.request.url}")
+def _attempt_text(attempt: Attempt) -> str:
+    request = attempt.request
+    lines = []
+    if attempt.waited:
+        lines.append(f"({attempt.waited:g} s later)")
+    lines.append(f"{request.method} {request.url}")
+
     if attempt.again:
         lines.append("(the same headers and body again)")
     else:
-        lines += [f"{name}: {value}" for name, value in sorted(attempt.request.headers.items())]
-        lines += ["", *_body(attempt), ""]
+        for name, value in sorted(request.headers.items()):
+            lines.append(f"{name}: {value}")
+        lines += ["", *_body_lines(attempt), ""]
+
     status = "no answer," if attempt.status is None else str(attempt.status)
-    return "\n".join([*lines, f"→ {status} {_words(attempt.outcome)}"])
+    lines.append(f"→ {status} {_outcome_text(attempt.outcome)}")
+    return "\n".join(lines)
 
 
-def _body(attempt: Attempt) -> Iterator[str]:
+def _body_lines(attempt: Attempt) -> Iterator[str]:
     body = attempt.request.body
-    if len(body) > LONG_BODY:
+    is_long = len(body) > LONG_BODY
+    if is_long:
         yield f"bytes: {len(body)}"
         yield f"sha256: {hashlib.sha256(body).hexdigest()}"
         yield f"groups: {attempt.groups}"
         yield f"records: {attempt.records}"
         yield ""
     if body:
-        yield pretty(body, cut=len(body) > LONG_BODY)
+        yield pretty(body, cut=is_long)
 
 
-def _words(outcome: Outcome) -> str:
-    if isinstance(outcome, Delivered):
-        return "delivered"
-    if isinstance(outcome, Retry):
-        moment = (
-            f", not before {times.from_epoch(outcome.not_before)}"
-            if outcome.not_before is not None
-            else ""
-        )
-        return f"retry: {outcome.reason}{moment}"
-    if isinstance(outcome, Rejected):
-        return f"rejected {outcome.code}: {outcome.reason}{_places(outcome)}"
-    return f"{'bisect' if isinstance(outcome, Bisect) else 'stop'} {outcome.code}: {outcome.reason}"
+def _outcome_text(outcome: Outcome) -> str:
+    match outcome:
+        case Delivered():
+            return "delivered"
+        case Retry(reason, not_before):
+            moment = "" if not_before is None else f", not before {times.from_epoch(not_before)}"
+            return f"retry: {reason}{moment}"
+        case Rejected(code, reason, named):
+            return f"rejected {code}: {reason}{_named_text(named)}"
+        case Bisect(code, reason):
+            return f"bisect {code}: {reason}"
+        case _:
+            return f"stop {outcome.code}: {outcome.reason}"
 
 
-def _places(outcome: Rejected) -> str:
-    named = outcome.named
+def _named_text(named: NamedRecords | None) -> str:
+    """Return whom an answer names."""
     if named is None:
         return ""
-    parts = [
-        f"{kind}{_named(named.by, places)}"
-        for kind, places in (("", named.refused), ("later ", named.later))
-        if places
-    ]
-    return f" ({', '.join(parts)})" + ("; the rest is delivered" if named.rest_delivered else "")
+    parts = []
+    if named.refused:
+        parts.append(_positions_text(named.by, named.refused))
+    if named.later:
+        parts.append("later " + _positions_text(named.by, named.later))
+    rest = "; the rest is delivered" if named.rest_delivered else ""
+    return f" ({', '.join(parts)}){rest}"
 
 
-def _named(by: str, places: Sequence[int | str]) -> str:
-    """Return whom an answer names: positions from 1; of values only how many, for they are identifiers."""
+def _positions_text(by: str, positions: Sequence[int | str]) -> str:
+    """Return positions counted from 1; of values only how many, for they are identifiers."""
     if by == "value":
-        return f"{len(places)} value{'s' if len(places) > 1 else ''}"
-    return f"{by} {', '.join(str(int(place) + 1) for place in places)}"
+        return f"{len(positions)} value{'s' if len(positions) > 1 else ''}"
+    numbers = [str(int(position) + 1) for position in positions]
+    return f"{by} {', '.join(numbers)}"
 
 
-def _endings(endings: Sequence[Ending]) -> Iterator[str]:
-    for routes, alike in groupby(endings, key=lambda ending: ending.routes):
-        ids = [ending.event_id for ending in alike]
-        whom = [f"event {event_id}" for event_id in ids]
-        if len(ids) > _UNFOLDED:
-            whom = [f"events {ids[0]}{_DASH}{ids[-1]}"]
-        for who in whom:
-            yield from (f"{who}, {route}: {outcome}" for route, outcome in routes)
+def _result_lines(results: Sequence[EventResult]) -> Iterator[str]:
+    for routes, alike in groupby(results, key=lambda result: result.routes):
+        ids = [result.event_id for result in alike]
+        if len(ids) > _LISTED_ALIKE:
+            subjects = [f"events {ids[0]}{_EN_DASH}{ids[-1]}"]
+        else:
+            subjects = [f"event {event_id}" for event_id in ids]
+
+        for subject in subjects:
+            for route, outcome in routes:
+                yield f"{subject}, {route}: {outcome}"
             if not routes:
-                yield f"{who}: skipped"
+                yield f"{subject}: skipped"

@@ -31,7 +31,8 @@ from connector.sources.files import open_source
 from tests.kit import ROOT
 from tests.kit.auth import auth as auth_with
 from tests.kit.auth import credentials_of
-from tests.unit.auth.tools import NOTE, connect, define, events
+from tests.kit.cli import call
+from tests.kit.destination import SOURCE, connect, define_people, events
 
 SIGNED = {
     "header": "X-Signature",
@@ -82,7 +83,7 @@ each_scheme = pytest.mark.parametrize("auth", SCHEMES.values(), ids=SCHEMES)
 
 
 def whole(auth: dict[str, Any]) -> dict[str, Any]:
-    return {**auth, "credentials": credentials_of(auth), "source": NOTE}
+    return {**auth, "credentials": credentials_of(auth), "source": SOURCE}
 
 
 def given(auth: dict[str, Any], root: Path) -> tuple[str, dict[str, str]]:
@@ -97,14 +98,9 @@ def given(auth: dict[str, Any], root: Path) -> tuple[str, dict[str, str]]:
 
 
 def command(root: Path, *arguments: str | Path) -> tuple[int, str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    called = [sys.executable, "-m", "connector", *map(str, arguments), "--definitions", str(root)]
-    done = subprocess.run(
-        called, capture_output=True, text=True, check=False, timeout=60, env=env, cwd=root
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert "correct-horse" not in done.stdout + done.stderr
-    return done.returncode, done.stdout + done.stderr
+    done = call(*arguments, "--definitions", root, env=os.environ, folder=root)
+    assert "correct-horse" not in done.text
+    return done.status, done.text
 
 
 def deliver(
@@ -144,7 +140,7 @@ def deliver(
 
 @each_scheme
 def test_every_scheme_lints_and_is_verified(tmp_path: Path, auth: dict[str, Any]) -> None:
-    catalog = define(tmp_path, whole(auth), {"region": REGION})
+    catalog = define_people(tmp_path, whole(auth), {"region": REGION})
     assert lint([tmp_path / "schemas"], catalog) == []
     line, secrets = given(auth, tmp_path)
     assert deliver(tmp_path, line).counts.delivered == 3
@@ -157,14 +153,14 @@ def test_every_scheme_lints_and_is_verified(tmp_path: Path, auth: dict[str, Any]
 @pytest.mark.parametrize(("fail", "delivered"), [("401:1", 3), ("401:2", 0)])
 def test_a_401_renews_the_token_once(tmp_path: Path, grant: str, fail: str, delivered: int) -> None:
     auth = {**TOKENS, "grant": grant}
-    define(tmp_path, whole(auth), {"region": REGION})
+    define_people(tmp_path, whole(auth), {"region": REGION})
     line, _ = given(auth, tmp_path)
     assert deliver(tmp_path, line, fail=fail).counts.delivered == delivered
 
 
 def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
     auth = {**TOKENS, "grant": "refresh_token"}
-    define(tmp_path, whole(auth), {"region": REGION})
+    define_people(tmp_path, whole(auth), {"region": REGION})
     line, secrets = given(auth, tmp_path)
     report = io.BytesIO()
     expect = {**secrets, "refresh_token": "another"}
@@ -179,7 +175,7 @@ def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
 
 @each_scheme
 def test_a_sandbox_inside_needs_no_secrets(tmp_path: Path, auth: dict[str, Any]) -> None:
-    define(tmp_path, whole(auth), {"region": REGION})
+    define_people(tmp_path, whole(auth), {"region": REGION})
     status, text = command(
         tmp_path, "send", "--sandbox", connect(tmp_path), events(tmp_path, 2), "--no-progress"
     )
@@ -190,7 +186,7 @@ def test_a_sandbox_inside_needs_no_secrets(tmp_path: Path, auth: dict[str, Any])
 @pytest.mark.parametrize("name", ["a key in the query", "a key in the body", "refresh token"])
 def test_a_preview_shows_requests_without_credentials(tmp_path: Path, name: str) -> None:
     auth = SCHEMES[name]
-    define(tmp_path, whole(auth), {"region": REGION})
+    define_people(tmp_path, whole(auth), {"region": REGION})
     line, _ = given(auth, tmp_path)
     status, text = command(tmp_path, "preview", connect(tmp_path, line), events(tmp_path, 2))
     assert status == 0, text
@@ -202,7 +198,7 @@ def test_a_preview_shows_requests_without_credentials(tmp_path: Path, name: str)
 
 def test_a_sandbox_of_its_own_says_what_to_set(tmp_path: Path) -> None:
     auth = {**TOKENS, "grant": "refresh_token", "body_signature": SIGNED}
-    define(tmp_path, whole(auth), {"region": {**REGION, "default": "us"}})
+    define_people(tmp_path, whole(auth), {"region": {**REGION, "default": "us"}})
     called = [sys.executable, "-m", "connector", "sandbox", "tiny", "--definitions", str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(called, stdout=subprocess.PIPE, text=True, env=env) as process:
@@ -240,7 +236,7 @@ def test_a_sandbox_of_its_own_says_what_to_set(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_for_a_connection_takes_its_settings(tmp_path: Path) -> None:
-    define(tmp_path, whole({"scheme": "bearer"}))
+    define_people(tmp_path, whole({"scheme": "bearer"}))
     status, text = command(
         tmp_path, "sandbox", "x_custom_audiences", "--connection", connect(tmp_path)
     )
@@ -258,7 +254,7 @@ CHOICE = {
     "schemes": {
         "token": whole({"scheme": "bearer"}),
         "refresh": whole({"scheme": "oauth2", "grant": "refresh_token", "token_url": "{login}"}),
-        "nothing": {"scheme": "none", "source": NOTE},
+        "nothing": {"scheme": "none", "source": SOURCE},
     },
 }
 CHOOSER = {
@@ -271,7 +267,7 @@ CHOOSER = {
 
 @pytest.fixture
 def chosen(tmp_path: Path) -> Path:
-    catalog = define(tmp_path, CHOICE, CHOOSER)
+    catalog = define_people(tmp_path, CHOICE, CHOOSER)
     path = tmp_path / "schemas" / "tiny" / "destination.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"required": []}))
     assert lint([tmp_path / "schemas"], catalog) == []
@@ -326,7 +322,7 @@ def test_the_whole_address_may_be_a_setting(chosen: Path) -> None:
 def test_a_part_of_the_address_is_encoded(tmp_path: Path) -> None:
     tenant = {"title": "Tenant", "description": "Which.", "type": "string", "default": "a/../b?c"}
     url = "https://login.example.com/{tenant}/token"
-    define(
+    define_people(
         tmp_path,
         whole({"scheme": "oauth2", "grant": "client_credentials", "token_url": url}),
         {"tenant": tenant},
@@ -336,7 +332,7 @@ def test_a_part_of_the_address_is_encoded(tmp_path: Path) -> None:
 
 
 def test_secrets_stay_on_this_machine(tmp_path: Path) -> None:
-    define(tmp_path, whole({**TOKENS, "grant": "client_credentials"}), {"region": REGION})
+    define_people(tmp_path, whole({**TOKENS, "grant": "client_credentials"}), {"region": REGION})
     catalog = Catalog([tmp_path])
     for host in ("127.0.0.1:8080", "localhost", "[::1]:80", "127.1.2.3"):
         with pytest.raises(ConfigError, match="C217"):
@@ -356,7 +352,7 @@ def test_optional_credentials_may_be_missing(tmp_path: Path) -> None:
         **whole({"scheme": "basic", "body_signature": SIGNED}),
         "optional": ["password", "signing_secret"],
     }
-    define(tmp_path, auth)
+    define_people(tmp_path, auth)
     (tmp_path / "username").write_text("key")
     line = f"credentials: {{username: {{file: {tmp_path / 'username'}}}}}"
     assert load_connection(connect(tmp_path, line), Catalog([tmp_path])).secrets() == {
@@ -375,7 +371,7 @@ def test_a_body_with_its_key_is_under_the_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cap, auth = 5000, whole({"scheme": "api_key", "in": "body", "name": "api_key"})
-    define(tmp_path, auth, limits={"caps": {"bytes": cap}, "source": NOTE})
+    define_people(tmp_path, auth, limits={"caps": {"bytes": cap}, "source": SOURCE})
     key = "k" * (KEY_ROOM - len(json.dumps(["api_key", ""])))
     (tmp_path / "api_key").write_text(key)
     line = f"credentials: {{api_key: {{file: {tmp_path / 'api_key'}}}}}"

@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from .cli_tools import (
+from tests.kit.cli import (
     AUDIENCE,
     COMMAND,
     COUNTS,
     MEMBERS,
     SECRETS,
-    Vendor,
     assert_adds_up,
     at_once,
     connection,
@@ -30,6 +29,7 @@ from .cli_tools import (
     report_lines,
     run,
 )
+from tests.kit.http_vendor import Vendor
 
 DIGEST = hashlib.sha256(b"someone@example.com").hexdigest()
 NOTHING = hashlib.sha256(b"").hexdigest()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from .cli_tools import SECRETS, Done, Vendor, at_once, connection, environment, ndjson, person, run
+from tests.kit.cli import SECRETS, Done, at_once, connection, environment, ndjson, person, run
+from tests.kit.http_vendor import Vendor
 
 SECRET = "wJalrXUtnFEMI-0123456789"  # stands in a file where it should not
 
@@ -105,7 +106,7 @@ def test_a_secret_from_a_file_is_used(made: Path) -> None:
     with Vendor() as vendor:
         changed(made, consumer_key=f"{{file: {made.parent / 'secret'}}}")
         assert send(made, "--set", f"base_url={vendor.base_url}").status == 0
-        assert 'oauth_consumer_key="key-of-a-file"' in vendor.seen[0].headers
+        assert 'oauth_consumer_key="key-of-a-file"' in vendor.seen[0].headers["authorization"]
 
 
 def test_a_sandbox_needs_no_secrets(made: Path) -> None:

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from .cli_tools import (
+from connector.auth.base import Message
+from tests.kit.cli import (
     AUDIENCE,
     Done,
-    Reply,
-    Seen,
-    Vendor,
     assert_adds_up,
     at_once,
     connection,
@@ -24,8 +22,8 @@ from .cli_tools import (
     person,
     report_lines,
     run,
-    success,
 )
+from tests.kit.http_vendor import Reply, Vendor, success
 
 PAGE = b"<html><body>Bad gateway for person1@example.com</body></html>"
 HTML = {"content-type": "text/html"}
@@ -104,7 +102,7 @@ def test_answers_that_deliver_nothing(tmp_path: Path) -> None:
 def test_no_answer_in_time(tmp_path: Path) -> None:
     go_on = threading.Event()
 
-    def answer(seen: Seen) -> Reply:
+    def answer(seen: Message) -> Reply:
         go_on.wait(20)
         return success(seen)
 
@@ -134,7 +132,7 @@ def test_retries_are_counted_and_then_it_is_given_up(tmp_path: Path) -> None:
     kept(done, lines, "gave_up", "gave up after 2 attempts: ")
 
 
-def once(*replies: Reply) -> Callable[[Seen], Reply]:
+def once(*replies: Reply) -> Callable[[Message], Reply]:
     """Give each of these answers once, then take everything."""
     left = [*replies]
     return lambda seen: left.pop(0) if left else success(seen)
@@ -154,7 +152,7 @@ def test_what_names_nobody_is_halved_until_the_offender_is_alone(tmp_path: Path)
         tmp_path, [person(i, **({"partner": "refuse-me"} if i == 5 else {})) for i in range(16)]
     )
 
-    def answer(seen: Seen) -> Reply:
+    def answer(seen: Message) -> Reply:
         refused = Reply(400, b'{"errors": [{"code": "INVALID", "message": "refuse-me"}]}')
         return refused if b"refuse-me" in seen.body else success(seen)
 

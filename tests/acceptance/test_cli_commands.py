@@ -17,13 +17,11 @@ from pathlib import Path
 import pytest
 
 from connector import __version__
-
-from .cli_tools import (
+from tests.kit import ROOT
+from tests.kit.cli import (
     AUDIENCE,
     COMMAND,
     MEMBERS,
-    ROOT,
-    Vendor,
     assert_adds_up,
     at_once,
     connection,
@@ -34,6 +32,7 @@ from .cli_tools import (
     run,
     start,
 )
+from tests.kit.http_vendor import Vendor, people
 
 EXAMPLE = (ROOT / "examples" / "connection.yaml", ROOT / "examples" / "events.ndjson")
 ACTIONS = {
@@ -247,8 +246,7 @@ def test_preview_is_what_is_sent(tmp_path: Path) -> None:
         assert not vendor.seen
         done = run("send", made, events, "--format", "json")
         sent = [
-            (seen.method, vendor.base_url + seen.path, json.loads(seen.body))
-            for seen in vendor.seen
+            (seen.method, vendor.base_url + seen.url, json.loads(seen.body)) for seen in vendor.seen
         ]
     assert (shown.status, done.status) == (1, 1)
     printed = [json.loads(line) for line in shown.out.splitlines()]
@@ -325,8 +323,8 @@ def test_send_to_a_vendor_and_every_option(tmp_path: Path) -> None:
                 "settings.account_id=abc1",
             ),
         )
-        assert {seen.path for seen in vendor.seen} == {USERS.replace("18ce54d4x5t", "abc1")}
-        assert [seen.people for seen in vendor.seen] == [2, 2, 1]
+        assert {seen.url for seen in vendor.seen} == {USERS.replace("18ce54d4x5t", "abc1")}
+        assert [people(seen) for seen in vendor.seen] == [2, 2, 1]
     assert (done.status, done.err) == (0, "")
     assert tuple(done.json) == MEMBERS
     assert (done.json["events"], done.json["delivered"], done.json["requests"]) == (5, 5, 3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .cli_tools import Done, assert_adds_up, at_once, connection, ndjson, person, run
+from tests.kit.cli import Done, assert_adds_up, at_once, connection, ndjson, person, run
 
 FAULTS = {
     "none": [],

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from .cli_tools import ROOT, at_once, connection, ndjson, person, run
+from tests.kit import ROOT
+from tests.kit.cli import at_once, connection, ndjson, person, run
 
 EVENTS = [
     person(i, do=("add_user_multi", "remove_user_multi")[i % 5 == 4], partner=str(9_007_199_254_740_993 + i // 2))

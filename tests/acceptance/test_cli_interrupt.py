@@ -11,18 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .cli_tools import (
-    Reply,
-    Seen,
-    Vendor,
-    assert_adds_up,
-    connection,
-    ndjson,
-    person,
-    report_lines,
-    start,
-    success,
-)
+from connector.auth.base import Message
+from tests.kit.cli import assert_adds_up, connection, ndjson, person, report_lines, start
+from tests.kit.http_vendor import Reply, Vendor, success
 
 
 class Patient(Vendor):
@@ -32,7 +23,7 @@ class Patient(Vendor):
         super().__init__(self._wait)
         self.go_on = threading.Event()
 
-    def _wait(self, seen: Seen) -> Reply:
+    def _wait(self, seen: Message) -> Reply:
         self.go_on.wait(30)
         return success(seen)
 

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-from .cli_tools import ROOT, Reply, Seen, Vendor, run, success
+from connector.auth.base import Message
+from tests.kit import ROOT
+from tests.kit.cli import run
+from tests.kit.http_vendor import Reply, Vendor, success
+
 from .mixed_events import ENVIRONMENT, connection_yaml, generate
 
 PLAIN = ("email", "mobile", "phone", "handle", "device")
@@ -69,7 +73,7 @@ def identifiers(events: list[dict[str, Any]], names: tuple[str, ...]) -> set[str
     }
 
 
-def fickle(seen: Seen) -> Reply:
+def fickle(seen: Message) -> Reply:
     """A vendor that refuses some requests, quoting what it got, and takes the others."""
     if sum(seen.body) % 5 == 0:
         return Reply(
@@ -120,7 +124,7 @@ def left(folder: Path, made: Path, path: Path, events: list[dict[str, Any]]) -> 
         shown = run("preview", made, path)
         channels |= {"preview": shown.text}
         wire = "\n".join(
-            seen.path + "\n" + seen.headers + seen.body.decode() for seen in vendor.seen
+            seen.url + "\n" + str(seen.headers) + seen.body.decode() for seen in vendor.seen
         )
         channels |= {"wire": wire}
     own_ids = identifiers(events, ("partner_id",))

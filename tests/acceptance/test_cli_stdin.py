@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .cli_tools import AUDIENCE, Vendor, assert_adds_up, connection, environment, person, run, start
+from tests.kit.cli import AUDIENCE, assert_adds_up, connection, environment, person, run, start
+from tests.kit.http_vendor import Vendor, people
 
 
 def line(event: dict[str, Any]) -> bytes:
@@ -28,11 +29,11 @@ def test_what_is_old_enough_is_sent_while_the_input_is_open(tmp_path: Path) -> N
         assert vendor.arrived.wait(6)
         waited = time.monotonic() - began
         assert process.poll() is None
-        assert [seen.people for seen in vendor.seen] == [3]
+        assert [people(seen) for seen in vendor.seen] == [3]
         assert waited > 1.9
         process.stdin.write(line(person(3)))
         out, err = process.communicate(timeout=5)
-        assert [seen.people for seen in vendor.seen] == [3, 1]
+        assert [people(seen) for seen in vendor.seen] == [3, 1]
     summary = json.loads(out)
     assert_adds_up(summary)
     assert (process.returncode, summary["events"], summary["delivered"], err) == (0, 4, 4, b"")
@@ -47,7 +48,7 @@ def test_a_full_batch_does_not_wait(tmp_path: Path) -> None:
         assert vendor.arrived.wait(5)
         assert process.poll() is None
         process.communicate(timeout=5)
-        assert [seen.people for seen in vendor.seen] == [2, 1]
+        assert [people(seen) for seen in vendor.seen] == [2, 1]
 
 
 def test_a_batch_that_is_just_full_does_not_wait(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action
 from tests.kit import ROOT
+from tests.kit.cli import call
 
 README = (ROOT / "README.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
@@ -31,7 +30,7 @@ def command_line(text: str) -> list[str]:
         text = recipe[1].removeprefix("@")
     program, *arguments = shlex.split(text)
     assert program == "connector"
-    return [sys.executable, "-m", "connector", *arguments]
+    return arguments
 
 
 def steady(text: str) -> str:
@@ -48,17 +47,9 @@ def test_a_command_prints_what_the_readme_says(command: str, output: str) -> Non
         if not key.startswith(("X_", "PYTEST_XDIST"))
     }
     environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(
-        command_line(command),
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert steady(done.stdout) == steady(output), done.stderr
-    assert done.returncode == 0
+    done = call(*command_line(command), env=environment, folder=ROOT)
+    assert steady(done.out) == steady(output), done.err
+    assert done.status == 0
 
 
 def test_the_second_command_runs_the_tests() -> None:

@@ -24,8 +24,7 @@ from connector.sandbox.server import SandboxServer
 from connector.sandbox.vendor import Vendor
 from connector.sources.files import open_source
 from tests.kit.auth import auth as auth_with
-
-from .cli_tools import run
+from tests.kit.cli import run
 
 BAD = {
     "email": ["  ", "undefined", "null"],

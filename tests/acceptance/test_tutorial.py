@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.kit import ROOT
+from tests.kit.cli import Done, call, succeed
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 #: What a paragraph before a block ends with: `file`: · `file` at `/pointer`: · At the end of `file`:
@@ -80,31 +83,28 @@ def put(document: Any, keys: list[str], value: Any) -> None:
     document[keys[-1]] = value
 
 
-def shell(
-    folder: Path, command: str, *, more_paths: tuple[Path, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """Run a line of the tutorial; `connector` is that of this checkout."""
-    program = folder.parent / "bin" / "connector"
-    if not program.exists():
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m connector "$@"\n', "utf-8")
-        program.chmod(0o755)
-    env = {
+def variables(*more_paths: Path) -> dict[str, str]:
+    own = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(("NORTHWIND_", "PYTEST_XDIST"))
     }
-    env["PATH"] = f"{program.parent}{os.pathsep}{env['PATH']}"
-    env["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, *more_paths)))
-    return subprocess.run(
-        ["/bin/sh", "-c", command],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
+    return {**own, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *more_paths)))}
+
+
+def shell(folder: Path, command: str) -> Done:
+    """Run a line of the tutorial; `connector` is that of this checkout."""
+    program, *arguments = shlex.split(command)
+    if program == "connector":
+        into = arguments[-1] if ">" in arguments else None
+        done = call(*arguments[: -2 if into else None], env=variables(), folder=folder)
+        if into:
+            (folder / into).write_text(done.out, "utf-8")
+        return replace(done, out="") if into else done
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, capture_output=True, encoding="utf-8", check=False
     )
+    return Done(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +118,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
             continue
         for command, expected in commands(block):
             ended = shell(folder, command)
-            assert matches(ended.stdout, expected), (
-                f"line {block.line}: $ {command}\n{ended.stdout}{ended.stderr}"
-            )
-            assert ended.returncode == (1 if PROBLEM.match(expected) else 0), ended.stderr
+            assert matches(ended.out, expected), f"line {block.line}: $ {command}\n{ended.text}"
+            assert ended.status == (1 if PROBLEM.match(expected) else 0), ended.err
     return folder
 
 
@@ -135,9 +133,9 @@ def test_the_package_of_the_tutorial_is_found_when_it_is_installed(done: Path) -
     site = done.parent / "site"
     options = "--quiet --disable-pip-version-check --no-deps --no-build-isolation"
     ended = shell(done, f'"{sys.executable}" -m pip install {options} --target "{site}" .')
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    ended = shell(site, "connector docs northwind", more_paths=(site,))
-    assert ended.stdout == (done / "northwind.md").read_text("utf-8"), ended.stderr
+    assert ended.status == 0, ended.text
+    shown = succeed("docs", "northwind", env=variables(site), folder=site)
+    assert shown == (done / "northwind.md").read_text("utf-8")
 
 
 def test_readme_and_language_lead_to_the_tutorial() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits
@@ -21,10 +21,10 @@ from connector.model import Batch, NamedRecords, Record, Request, Response, Stop
 from connector.pipeline.attribution import Verdict, attribute
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-from .made import RULES, Keeper, cached, named, prepared
-from .vendor import Book, FakeClock
-from .worlds import LAW, Identifier, record, target
+from tests.kit.clock import FakeClock
+from tests.kit.lists import RULES, Keeper, cached, named, prepared
+from tests.kit.memory_vendor import Book
+from tests.kit.records import Identifier, record, target, tries
 
 TARGETS = [
     target("lane", operation, group, Limits()) for operation in ("add", "remove") for group in "gh"
@@ -80,7 +80,7 @@ def places(batch: Batch, by: str) -> dict[Any, list[int]]:
 
 
 @given(batches(), answers())
-@settings(LAW, max_examples=200)
+@tries(200)
 def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(
     batch: Batch, said: NamedRecords
 ) -> None:
@@ -97,7 +97,7 @@ def test_everybody_is_refused_or_postponed_or_delivered_or_sent_again(
 
 
 @given(batches(), answers())
-@settings(LAW, max_examples=200)
+@tries(200)
 def test_only_who_is_named_is_refused_and_nobody_who_is_named_is_delivered(
     batch: Batch, said: NamedRecords
 ) -> None:
@@ -147,7 +147,7 @@ def test_nothing_older_is_applied_last() -> None:
 
 
 @given(batches(), answers())
-@settings(LAW, max_examples=200)
+@tries(200)
 def test_a_vendors_word_goes_to_whom_it_was_said_of(batch: Batch, said: NamedRecords) -> None:
     verdict = attribute(batch, said)
     for place, word in (verdict.words if verdict else {}).items():
@@ -243,7 +243,7 @@ def holds(one: Record, begin: str) -> bool:
 def test_exactly_the_bad_ones_are_refused_and_the_busy_ones_are_delivered_later(
     answer: str, action: str
 ) -> None:
-    @settings(LAW, max_examples=30)
+    @tries(30)
     @given(ROWS, st.integers(0, 3), st.integers(1, 6))
     def law(rows: list[dict[str, Any]], busy: int, size: int) -> None:
         # a vendor that names nobody says nothing of later either
@@ -286,7 +286,7 @@ def expected(rows: Sequence[dict[str, Any]]) -> dict[Identifier, bool]:
 
 @pytest.mark.parametrize("answer", [name for name in ANSWERED if name != "anonymous"])
 def test_who_is_busy_for_too_long_is_kept_and_stops_the_list_of_nobody_else(answer: str) -> None:
-    @settings(LAW, max_examples=30)
+    @tries(30)
     @given(ROWS, st.integers(1, 6), st.integers(0, 2))
     def law(rows: list[dict[str, Any]], size: int, retries: int) -> None:
         result = told(using(answer, records=size), rows, Keeper(answer, busy=99), retries)

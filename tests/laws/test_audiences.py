@@ -24,10 +24,9 @@ from connector.delivery.run import Run
 from connector.model import Batch, Event, Request, Response
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-from .made import Keeper, cached, catalog, pipeline, prepared
-from .vendor import Book, FakeClock
-from .worlds import NOW
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.lists import Keeper, cached, catalog, pipeline, prepared
+from tests.kit.memory_vendor import Book
 
 
 def rows(count: int = 24) -> list[dict[str, Any]]:

@@ -8,14 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits
 from connector.model import Batch, Record, Target
 from connector.pipeline.batching import Batcher
-
-from .worlds import LAW, People, applied, identifiers, record, target
+from tests.kit.records import People, applied, identifiers, record, target, tries
 
 WIRES = ("email", "phone")
 LIMITS = st.builds(
@@ -133,7 +132,7 @@ def people(universe: list[tuple[str, str]]) -> st.SearchStrategy[People]:
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_every_record_is_in_one_batch_or_superseded(world: World) -> None:
     result = run(world)
     ended = [one.event_id for batch in result.batches for one in batch.records] + [
@@ -143,7 +142,7 @@ def test_every_record_is_in_one_batch_or_superseded(world: World) -> None:
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_the_records_of_a_lane_keep_their_order(world: World) -> None:
     result = run(world)
     for lane in ("lane0", "lane1"):
@@ -158,7 +157,7 @@ def test_the_records_of_a_lane_keep_their_order(world: World) -> None:
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_no_identifier_is_in_a_batch_under_two_operations(world: World) -> None:
     for batch in run(world).batches:
         seen: dict[Any, str] = {}
@@ -172,7 +171,7 @@ def last_operations(records: Sequence[Record]) -> dict[Any, str]:
 
 
 @given(worlds(keys=2))
-@settings(LAW, max_examples=150)
+@tries(150)
 def test_in_the_order_of_identifiers_the_last_operation_on_each_is_sent_last(world: World) -> None:
     result = run(world, strict=False)
     for lane in ("lane0", "lane1"):
@@ -233,7 +232,7 @@ def bytes_of(batch: Batch) -> int:
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_no_batch_is_over_its_limits_unless_one_record_is(world: World) -> None:
     limits = world.limits
     for batch in run(world).batches:
@@ -256,7 +255,7 @@ def test_limits_are_used_up() -> None:
 
 
 @given(worlds(), st.data())
-@settings(LAW, max_examples=200)
+@tries(200)
 def test_batches_end_as_one_record_after_the_other_does(world: World, data: st.DataObject) -> None:
     before = data.draw(people(world.universe))
     result = run(world)
@@ -272,7 +271,7 @@ def test_batches_end_as_one_record_after_the_other_does(world: World, data: st.D
 
 
 @given(worlds(), st.data())
-@settings(LAW, max_examples=100)
+@tries(100)
 def test_parts_of_a_batch_end_as_the_batch_does(world: World, data: st.DataObject) -> None:
     before = data.draw(people(world.universe))
     for batch in run(world).batches:
@@ -289,7 +288,7 @@ def test_parts_of_a_batch_end_as_the_batch_does(world: World, data: st.DataObjec
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World) -> None:
     for batch in run(world).batches:
         run_of = {id(one): number for one, number in zip(batch.records, batch.runs, strict=True)}
@@ -310,7 +309,7 @@ def test_groups_hold_every_record_once_and_never_reach_across_a_run(world: World
 
 
 @given(worlds())
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_nothing_waits_longer_than_its_age(world: World) -> None:
     age = world.limits.age
     result = Run()
@@ -330,7 +329,7 @@ def test_nothing_waits_longer_than_its_age(world: World) -> None:
     st.integers(0, 8),
     st.integers(1, 9),
 )
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
     rows: list[tuple[str, int]], later: int, age: int
 ) -> None:
@@ -355,7 +354,7 @@ def test_due_gives_exactly_what_is_old_enough_the_oldest_first(
 
 
 @given(worlds(lanes=3))
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_no_more_than_max_pending_is_held(world: World) -> None:
     assert max(run(world).held) <= world.max_pending
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.definitions.model import Rate
@@ -23,9 +23,9 @@ from connector.delivery.run import Run
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Retry
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-from .vendor import OFFENDER, Book, FakeClock, Vendor
-from .worlds import LAW, NOW, People, applied, connection, identifiers
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.memory_vendor import OFFENDER, Book, Vendor
+from tests.kit.records import People, applied, connection, identifiers, tries
 
 AUDIENCES = ("aaa", "bbb")
 MAP = {
@@ -168,7 +168,7 @@ refusals = st.sampled_from(["named", "anonymous"])
 
 
 @given(worlds(TRANSIENT), refusals)
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_exactly_the_offenders_are_rejected_and_all_others_delivered(
     world: World, refusal: str
 ) -> None:
@@ -181,7 +181,7 @@ def test_exactly_the_offenders_are_rejected_and_all_others_delivered(
 
 
 @given(worlds([*TRANSIENT, *FINAL]), refusals, st.integers(0, 3))
-@settings(LAW, max_examples=120)
+@tries(120)
 def test_every_record_has_one_outcome_whatever_the_answers(
     world: World, refusal: str, retries: int
 ) -> None:
@@ -203,7 +203,7 @@ def test_every_record_has_one_outcome_whatever_the_answers(
 
 
 @given(worlds(TRANSIENT), refusals)
-@settings(LAW, max_examples=60)
+@tries(60)
 def test_a_retry_sends_the_same_bytes_and_a_lane_has_one_request_in_flight(
     world: World, refusal: str
 ) -> None:
@@ -218,7 +218,7 @@ def test_a_retry_sends_the_same_bytes_and_a_lane_has_one_request_in_flight(
 
 
 @given(worlds(TRANSIENT))
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_a_lane_is_first_in_first_out(world: World) -> None:
     book, _, _ = deliver(world, refusal="anonymous")
     for audience in AUDIENCES:
@@ -227,7 +227,7 @@ def test_a_lane_is_first_in_first_out(world: World) -> None:
 
 
 @given(worlds(TRANSIENT))
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_the_audience_ends_as_one_record_after_the_other_would_leave_it(world: World) -> None:
     _, vendor, _ = deliver(world, refusal="anonymous")
     for audience in AUDIENCES:
@@ -259,7 +259,7 @@ def test_innocent_people_of_a_refused_operation_keep_their_place() -> None:
 
 
 @given(worlds(["429", "broken"]), st.integers(0, 6))
-@settings(LAW, max_examples=80)
+@tries(80)
 def test_an_ended_run_keeps_what_it_did_not_send(world: World, sends: int) -> None:
     book, vendor, _ = deliver(world, end_after=sends)
     conserved(book, world)
@@ -270,7 +270,7 @@ def test_an_ended_run_keeps_what_it_did_not_send(world: World, sends: int) -> No
 
 
 @given(events(), st.integers(0, 5), st.integers(1, 4))
-@settings(LAW, max_examples=60)
+@tries(60)
 def test_the_counts_of_a_run_add_up_also_when_it_is_ended(
     rows: list[dict[str, Any]], sends: int, size: int
 ) -> None:
@@ -303,7 +303,7 @@ RATES = st.builds(
         max_size=30,
     ),
 )
-@settings(LAW, max_examples=150)
+@tries(150)
 def test_no_window_has_more_requests_than_the_rate(
     rates: list[Rate], rows: list[tuple[str, int, int | None]]
 ) -> None:
@@ -349,7 +349,7 @@ def test_a_rate_is_used_up() -> None:
 
 
 @given(worlds(), st.integers(1, 3))
-@settings(LAW, max_examples=40)
+@tries(40)
 def test_a_delivery_keeps_to_the_rate(world: World, requests: int) -> None:
     # one lane: with several, the fake clock may move between the turn and the request
     only = [batch for batch in world.batches if batch.lane == url("aaa")]

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.connection.model import Connection, FromPaths, Route
@@ -19,8 +19,8 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Batch, Event, Request
 from connector.pipeline.pipeline import Pipeline
-
-from .worlds import LAW, NOW
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.records import tries
 
 DESTINATIONS = Catalog(()).ids()
 
@@ -84,18 +84,6 @@ SECRET = field(WORD, NUMBER)
 OPEN = field("Openly", 203040506)
 
 
-class Clock:
-    """A clock that stands still."""
-
-    ending = False
-
-    def now(self) -> float:
-        return NOW
-
-    def sleep(self, seconds: float) -> bool:
-        return True
-
-
 def connection(destination: Destination) -> Connection:
     """Return a connection with a route for every action, which takes the events that name it."""
     routes = [
@@ -134,7 +122,7 @@ def sent(
     pipeline: Pipeline, given_events: Sequence[Mapping[str, Any]], ledger: Ledger
 ) -> Iterator[tuple[Batch, Request]]:
     chunk = [Event(number, dict(data)) for number, data in enumerate(given_events, 1)]
-    for batch in batches(pipeline, [chunk], ledger, Clock()):
+    for batch in batches(pipeline, [chunk], ledger, FakeClock()):
         yield batch, batch.endpoint.build(batch, NOW)
 
 
@@ -148,7 +136,7 @@ def test_every_request_is_what_the_vendor_takes_and_holds_no_plain_identifier(na
     }
 
     @given(events(destination))
-    @settings(LAW, max_examples=150)
+    @tries(60)
     def law(given_events: list[dict[str, Any]]) -> None:
         ledger = Ledger()
         alive = 0
@@ -180,7 +168,7 @@ def test_a_body_keeps_its_shape_whatever_the_values(name: str) -> None:
     @given(
         st.sampled_from([*destination.actions.values()]), st.lists(NASTY, min_size=1, max_size=6)
     )
-    @settings(LAW, max_examples=40)
+    @tries(25)
     def law(action: Action, texts: list[str]) -> None:
         params = next(iter(action.schema["examples"]))
         fixed = {

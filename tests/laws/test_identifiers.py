@@ -10,7 +10,7 @@ from typing import Any
 
 import phonenumbers
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.definitions.model import Identifier
@@ -22,8 +22,8 @@ from connector.pipeline.normalise import STEPS, many_normaliser, normaliser
 from connector.pipeline.phones import e164, e164_many
 from connector.pipeline.pipeline import Pipeline
 from connector.templating.expressions import ExpressionError
-
-from .worlds import LAW, NOW, connection, x
+from tests.kit.clock import NOW
+from tests.kit.records import connection, tries, x
 
 # hypothesis' text has no lone surrogates unless asked
 ANY_TEXT = st.text(st.characters(), max_size=30)
@@ -76,7 +76,7 @@ RAWS = (
     | st.lists(st.lists(SCALARS, max_size=2), max_size=2)
     | OTHERS
 )
-FEW = settings(LAW, max_examples=20)  # for each of many identifiers
+FEW = tries(20)  # for each of many identifiers
 HEX64 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.auth.schemes import OAuth1
@@ -21,11 +21,10 @@ from connector.delivery.run import batches
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Unreadable
 from connector.pipeline.pipeline import Pipeline
 from tests.kit import ROOT
+from tests.kit.clock import NOW, FakeClock
+from tests.kit.records import catalog, connection, tries, x
 
-from .vendor import FakeClock
-from .worlds import LAW, NOW, catalog, connection, x
-
-LAW_60 = settings(LAW, max_examples=60)
+LAW_60 = tries(60)
 
 # Every identifier holds one of these words or numbers.
 WORDS = ("secretann", "secretbob", "secretcleo")

@@ -8,17 +8,16 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.templating.envelope import Envelope
 from connector.templating.items import ItemRenderer
 from connector.templating.template import RenderError, Template, problems
 from connector.templating.values import Items
+from tests.kit.records import LAW, tries
 
-from .worlds import LAW
-
-FEW = settings(LAW, max_examples=25)  # for each of many templates
+FEW = tries(25)  # for each of many templates
 WIRES = ("a", "b", "c")
 NAMES = ItemRenderer.NAMES
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.definitions.model import Limits, Split
@@ -19,19 +19,18 @@ from connector.delivery.run import Run
 from connector.model import Event, Record, Rejection, Target
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.splitting import in_parts, pieces_of, together
+from tests.kit.clock import FakeClock
+from tests.kit.lists import COMPANION, WIRES, Keeper, cached, catalog, named, pipeline, prepared
+from tests.kit.records import Identifier, record, target, tries
 
-from .made import COMPANION, WIRES, Keeper, cached, catalog, named, pipeline, prepared
-from .vendor import FakeClock
-from .worlds import LAW, Identifier, record, target
-
-FEW = settings(LAW, max_examples=40)
+FEW = tries(40)
 PLACES = st.lists(st.sampled_from("abcd"), max_size=12)
 COMPANIONS = st.sets(st.sampled_from("cd"))
 COUNTS = st.none() | st.integers(1, 4)
 
 
 @given(PLACES, COMPANIONS, COUNTS, COUNTS)
-@settings(LAW, max_examples=150)
+@tries(150)
 def test_every_value_stands_in_one_piece_in_its_order(
     wires: list[str], companions: set[str], values: int | None, identifiers: int | None
 ) -> None:
@@ -44,7 +43,7 @@ def test_every_value_stands_in_one_piece_in_its_order(
 
 
 @given(PLACES, COMPANIONS, COUNTS, COUNTS)
-@settings(LAW, max_examples=150)
+@tries(150)
 def test_no_piece_has_too_much_and_only_the_first_has_companions(
     wires: list[str], companions: set[str], values: int | None, identifiers: int | None
 ) -> None:
@@ -109,7 +108,7 @@ def flat(found: Sequence[Any]) -> list[Any]:
 
 
 @given(rows())
-@settings(LAW, max_examples=100)
+@tries(100)
 def test_taking_apart_loses_nobody_and_keeps_the_order_of_each_part(found: list[Any]) -> None:
     taken = list(in_parts(found))
     assert not any(isinstance(one, list) for one in taken)
@@ -123,7 +122,7 @@ def test_taking_apart_loses_nobody_and_keeps_the_order_of_each_part(found: list[
 
 
 @given(rows())
-@settings(LAW, max_examples=100)
+@tries(100)
 def test_people_of_another_target_are_never_passed(found: list[Any]) -> None:
     def families(some: list[Any]) -> list[Any]:
         return [

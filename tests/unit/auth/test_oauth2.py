@@ -25,8 +25,7 @@ from connector.model import Response, Retry, Stop
 from connector.sandbox import verify
 from tests.kit.auth import auth as auth_with
 from tests.kit.auth import auth_config
-
-from .tools import Reply, Vendor, never, reply
+from tests.kit.http_vendor import Reply, TokenVendor, never, reply
 
 CLIENT = {"client_id": "our client", "client_secret": "s/e+c=r&t"}
 SECRETS = {**CLIENT, "refresh_token": "refresh-1"}
@@ -34,8 +33,8 @@ LANES = 8
 
 
 @pytest.fixture
-def vendor() -> Iterator[Vendor]:
-    with Vendor() as started:
+def vendor() -> Iterator[TokenVendor]:
+    with TokenVendor() as started:
         yield started
 
 
@@ -51,11 +50,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def config(vendor: Vendor, grant: str = "refresh_token", **more: Any) -> dict[str, Any]:
+def config(vendor: TokenVendor, grant: str = "refresh_token", **more: Any) -> dict[str, Any]:
     return {"scheme": "oauth2", "grant": grant, "token_url": vendor.token_url, **more}
 
 
-def sender(vendor: Vendor, secrets: dict[str, str] | None = None, **more: Any) -> HttpSender:
+def sender(vendor: TokenVendor, secrets: dict[str, str] | None = None, **more: Any) -> HttpSender:
     return HttpSender(auth_with(config(vendor, **more), secrets or SECRETS), LANES)
 
 
@@ -63,7 +62,7 @@ def form(message: Message) -> dict[str, str]:
     return dict(parse_qsl(message.body.decode(), keep_blank_values=True, strict_parsing=True))
 
 
-def bearers(vendor: Vendor) -> list[str]:
+def bearers(vendor: TokenVendor) -> list[str]:
     return [call.headers["authorization"].removeprefix("Bearer ") for call in vendor.calls]
 
 
@@ -95,7 +94,7 @@ GRANTS = [
 
 @pytest.mark.parametrize(("grant", "more", "expected"), GRANTS)
 def test_a_token_is_asked_for(
-    vendor: Vendor, grant: str, more: dict[str, str], expected: dict[str, str]
+    vendor: TokenVendor, grant: str, more: dict[str, str], expected: dict[str, str]
 ) -> None:
     with sender(vendor, grant=grant, **more) as send:
         assert not vendor.tokens
@@ -130,7 +129,7 @@ def test_a_token_is_asked_for(
     )
 
 
-def test_a_client_without_a_secret(vendor: Vendor) -> None:
+def test_a_client_without_a_secret(vendor: TokenVendor) -> None:
     secrets = {"client_id": "us", "refresh_token": "refresh-1"}
     with sender(vendor, secrets) as send:
         send(vendor.request())
@@ -138,7 +137,7 @@ def test_a_client_without_a_secret(vendor: Vendor) -> None:
     assert auth_with(config(vendor), secrets).issue_token(vendor.tokens[0]).status == 200
 
 
-def test_the_body_is_signed_with_a_token_too(vendor: Vendor) -> None:
+def test_the_body_is_signed_with_a_token_too(vendor: TokenVendor) -> None:
     signature = {"header": "X-Sign", "hash": "sha256", "encoding": "hex", "credential": "key"}
     more = {"headers": {"Client-Id": "client_id"}, "body_signature": signature}
     with HttpSender(auth_with(config(vendor, **more), {**SECRETS, "key": "Jefe"}), 1) as send:
@@ -156,7 +155,7 @@ def test_the_body_is_signed_with_a_token_too(vendor: Vendor) -> None:
     ("expires_in", "seconds"), [(3600, 3540), ("3600", 3540), (100, 50), (30, 15), (3600.5, 3540.5)]
 )
 def test_a_token_is_renewed_a_minute_before_its_end(
-    vendor: Vendor, clock: list[float], expires_in: Any, seconds: float
+    vendor: TokenVendor, clock: list[float], expires_in: Any, seconds: float
 ) -> None:
     vendor.token = in_turn("a", "b", expires_in=expires_in)
     with sender(vendor) as send:
@@ -168,7 +167,7 @@ def test_a_token_is_renewed_a_minute_before_its_end(
 
 @pytest.mark.parametrize("expires_in", [None, "", "soon", 0, -1, [], {}, "nan"])
 def test_a_token_that_tells_no_end_is_used_until_it_is_refused(
-    vendor: Vendor, clock: list[float], expires_in: Any
+    vendor: TokenVendor, clock: list[float], expires_in: Any
 ) -> None:
     vendor.token = in_turn("a", "b", expires_in=expires_in)
     vendor.api = only("a")
@@ -181,7 +180,9 @@ def test_a_token_that_tells_no_end_is_used_until_it_is_refused(
     assert bearers(vendor) == ["a", "a", "a", "b"]
 
 
-def test_a_rotated_refresh_token_is_used_from_then_on(vendor: Vendor, clock: list[float]) -> None:
+def test_a_rotated_refresh_token_is_used_from_then_on(
+    vendor: TokenVendor, clock: list[float]
+) -> None:
     answers = iter(
         [{"refresh_token": "refresh-2"}, {}, {"refresh_token": ""}, {"refresh_token": 5}, {}]
     )
@@ -196,7 +197,7 @@ def test_a_rotated_refresh_token_is_used_from_then_on(vendor: Vendor, clock: lis
     ]
 
 
-def test_a_client_does_not_begin_to_refresh(vendor: Vendor, clock: list[float]) -> None:
+def test_a_client_does_not_begin_to_refresh(vendor: TokenVendor, clock: list[float]) -> None:
     vendor.token = in_turn("a", "b", refresh_token="unasked")
     with sender(vendor, CLIENT, grant="client_credentials") as send:
         send(vendor.request())
@@ -209,7 +210,7 @@ def test_a_client_does_not_begin_to_refresh(vendor: Vendor, clock: list[float]) 
 # --- 401 ---
 
 
-def test_a_401_renews_the_token_once_and_sends_the_same_once_more(vendor: Vendor) -> None:
+def test_a_401_renews_the_token_once_and_sends_the_same_once_more(vendor: TokenVendor) -> None:
     vendor.token = in_turn("old", "new")
     vendor.api = only("new")
     with sender(vendor) as send:
@@ -219,7 +220,7 @@ def test_a_401_renews_the_token_once_and_sends_the_same_once_more(vendor: Vendor
     assert len(vendor.tokens) == 2
 
 
-def test_a_second_401_is_the_answer(vendor: Vendor) -> None:
+def test_a_second_401_is_the_answer(vendor: TokenVendor) -> None:
     vendor.token = in_turn("a", "b", "c", "d")
     vendor.api = only()
     with sender(vendor) as send:
@@ -232,7 +233,7 @@ def test_a_second_401_is_the_answer(vendor: Vendor) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500])
-def test_other_answers_renew_nothing(vendor: Vendor, status: int) -> None:
+def test_other_answers_renew_nothing(vendor: TokenVendor, status: int) -> None:
     vendor.api = lambda _: reply(status)
     with sender(vendor) as send:
         assert send(vendor.request()).status == status
@@ -265,7 +266,7 @@ def slowly(answer: Callable[[Message], Reply]) -> Callable[[Message], Reply]:
     return answered
 
 
-def test_all_lanes_share_one_token(vendor: Vendor) -> None:
+def test_all_lanes_share_one_token(vendor: TokenVendor) -> None:
     vendor.token = slowly(in_turn("a"))
     with sender(vendor) as send:
         answers = at_once(lambda _: send(vendor.request()))
@@ -274,7 +275,7 @@ def test_all_lanes_share_one_token(vendor: Vendor) -> None:
     assert bearers(vendor) == ["a"] * LANES
 
 
-def test_lanes_that_are_refused_together_renew_once(vendor: Vendor) -> None:
+def test_lanes_that_are_refused_together_renew_once(vendor: TokenVendor) -> None:
     vendor.token = in_turn("old", "new")
     together = threading.Barrier(LANES)
 
@@ -295,7 +296,7 @@ def test_lanes_that_are_refused_together_renew_once(vendor: Vendor) -> None:
 
 @pytest.mark.parametrize(("status", "kind"), [(503, SendError), (400, UnauthorizedError)])
 def test_lanes_that_wait_share_a_failure(
-    vendor: Vendor, status: int, kind: type[Exception]
+    vendor: TokenVendor, status: int, kind: type[Exception]
 ) -> None:
     vendor.token = slowly(lambda _: reply(status))
     with sender(vendor) as send:
@@ -307,7 +308,7 @@ def test_lanes_that_wait_share_a_failure(
     assert not vendor.calls
 
 
-def test_a_retry_asks_again_and_a_refusal_is_final(vendor: Vendor) -> None:
+def test_a_retry_asks_again_and_a_refusal_is_final(vendor: TokenVendor) -> None:
     with sender(vendor) as send:
         vendor.token = lambda _: reply(503)
         for _ in range(2):
@@ -348,7 +349,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("answer", "expected"), REFUSALS)
-def test_a_refusal_stops(vendor: Vendor, answer: Reply, expected: str) -> None:
+def test_a_refusal_stops(vendor: TokenVendor, answer: Reply, expected: str) -> None:
     vendor.token = lambda _: answer
     with sender(vendor) as send, pytest.raises(UnauthorizedError) as caught:
         send(vendor.request())
@@ -358,7 +359,7 @@ def test_a_refusal_stops(vendor: Vendor, answer: Reply, expected: str) -> None:
     assert not [secret for secret in SECRETS.values() if secret in shown]
 
 
-def test_a_word_that_is_a_secret_is_not_shown(vendor: Vendor) -> None:
+def test_a_word_that_is_a_secret_is_not_shown(vendor: TokenVendor) -> None:
     vendor.token = lambda _: reply(400, {"error": "plain_words"})
     with (
         sender(vendor, {**SECRETS, "refresh_token": "plain_words"}) as send,
@@ -369,14 +370,14 @@ def test_a_word_that_is_a_secret_is_not_shown(vendor: Vendor) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_later(vendor: Vendor, status: int) -> None:
+def test_what_may_pass_is_tried_later(vendor: TokenVendor, status: int) -> None:
     vendor.token = lambda _: reply(status, {"error": "temporarily_unavailable"})
     with sender(vendor) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
     assert str(caught.value) == f"the token endpoint answers HTTP {status}"
 
 
-def test_no_answer_at_all(vendor: Vendor) -> None:
+def test_no_answer_at_all(vendor: TokenVendor) -> None:
     auth = auth_with({**config(vendor), "token_url": "http://127.0.0.1:9/token"}, SECRETS)
     with HttpSender(auth, 1) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
@@ -386,7 +387,7 @@ def test_no_answer_at_all(vendor: Vendor) -> None:
     assert str(caught.value) == said
 
 
-def test_a_long_answer_is_not_read_to_its_end(vendor: Vendor) -> None:
+def test_a_long_answer_is_not_read_to_its_end(vendor: TokenVendor) -> None:
     vendor.token = lambda _: reply(200, b'{"access_token": "' + b"a" * 9_000_000 + b'"}')
     with sender(vendor) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
@@ -397,7 +398,7 @@ def test_a_long_answer_is_not_read_to_its_end(vendor: Vendor) -> None:
 
 
 def test_a_proxy_of_the_environment_sees_nothing(
-    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+    vendor: TokenVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -422,7 +423,7 @@ class _Sending:
         (reply(503), Retry("the token endpoint answers HTTP 503")),
     ],
 )  # fmt: skip
-def test_what_a_courier_makes_of_it(vendor: Vendor, answer: Reply, expected: Any) -> None:
+def test_what_a_courier_makes_of_it(vendor: TokenVendor, answer: Reply, expected: Any) -> None:
     vendor.token = lambda _: answer
     clock: Any = SystemClock()
     ledger: Any = _Sending()
@@ -435,14 +436,14 @@ def test_what_a_courier_makes_of_it(vendor: Vendor, answer: Reply, expected: Any
 # --- the sandbox's token endpoint ---
 
 
-def asked(vendor: Vendor, **more: Any) -> Message:
+def asked(vendor: TokenVendor, **more: Any) -> Message:
     vendor.tokens.clear()
     with sender(vendor, **more) as send:
         send(vendor.request())
     return vendor.tokens[0]
 
 
-def test_what_the_sandbox_refuses(vendor: Vendor) -> None:
+def test_what_the_sandbox_refuses(vendor: TokenVendor) -> None:
     issuer = auth_with(config(vendor, scope="a b"), SECRETS)
     good = asked(vendor, scope="a b")
     form_type = {"content-type": "application/x-www-form-urlencoded"}
@@ -471,7 +472,7 @@ def test_what_the_sandbox_refuses(vendor: Vendor) -> None:
         assert basic.issue_token(message).body == {"error": "invalid_client"}
 
 
-def test_the_sandbox_lets_its_tokens_expire(vendor: Vendor, clock: list[float]) -> None:
+def test_the_sandbox_lets_its_tokens_expire(vendor: TokenVendor, clock: list[float]) -> None:
     issuer = auth_with(config(vendor), SECRETS)
 
     def ask(message: Message) -> Response:
@@ -489,7 +490,9 @@ def test_the_sandbox_lets_its_tokens_expire(vendor: Vendor, clock: list[float]) 
 # --- nothing shows a token ---
 
 
-def test_no_repr_and_no_log_shows_a_token(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_repr_and_no_log_shows_a_token(
+    vendor: TokenVendor, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     vendor.token = in_turn(
         "the-access-token", "the-second-token", refresh_token="the-rotated-token"

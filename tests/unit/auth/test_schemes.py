@@ -22,8 +22,7 @@ from connector.model import Request
 from connector.sandbox.verify import Verifier
 from tests.kit.auth import auth as auth_with
 from tests.kit.auth import can_be_optional, credentials_of
-
-from .tools import Vendor, never, reply
+from tests.kit.http_vendor import TokenVendor, never, reply
 
 Config = dict[str, Any]
 BEARER: Config = {"scheme": "bearer"}
@@ -42,13 +41,13 @@ SIGNED: Config = {
 
 
 @pytest.fixture
-def vendor() -> Iterator[Vendor]:
-    with Vendor() as started:
+def vendor() -> Iterator[TokenVendor]:
+    with TokenVendor() as started:
         yield started
 
 
 def sent(
-    vendor: Vendor,
+    vendor: TokenVendor,
     config: Config,
     secrets: dict[str, str],
     path: str = "/people",
@@ -77,7 +76,7 @@ HEADERS = [
     ("config", "secrets", "name", "text"), [row[1:] for row in HEADERS], ids=[r[0] for r in HEADERS]
 )
 def test_a_credential_in_a_header(
-    vendor: Vendor, config: Config, secrets: dict[str, str], name: str, text: str
+    vendor: TokenVendor, config: Config, secrets: dict[str, str], name: str, text: str
 ) -> None:
     seen = sent(vendor, config, secrets, body=b'{"a": 1}')
     assert seen.headers[name] == text
@@ -96,7 +95,7 @@ def test_a_credential_in_a_header(
         ("/people?list=a%20b", "/people?list=a%20b&key=k%201%2F%26%3F"),
     ],
 )
-def test_a_key_in_the_query(vendor: Vendor, path: str, expected: str) -> None:
+def test_a_key_in_the_query(vendor: TokenVendor, path: str, expected: str) -> None:
     request = vendor.request(path)
     seen = sent(vendor, IN_QUERY, {"api_key": "k 1/&?"}, path)
     assert seen.url == expected
@@ -117,7 +116,7 @@ BODIES = [
 
 @pytest.mark.parametrize(("body", "expected"), BODIES)
 def test_a_key_in_the_body_stands_first_and_leaves_the_rest_as_it_is(
-    vendor: Vendor, body: bytes, expected: bytes
+    vendor: TokenVendor, body: bytes, expected: bytes
 ) -> None:
     secrets = {"api_key": 'k"é'}
     seen = sent(vendor, IN_BODY, secrets, body=body)
@@ -180,7 +179,7 @@ def test_what_is_signed_is_authentic_and_with_another_secret_it_is_not(
 
 
 @pytest.mark.parametrize("body", [b"[]", b"", b"null", b'"{}"'])
-def test_only_an_object_can_hold_a_key(vendor: Vendor, body: bytes) -> None:
+def test_only_an_object_can_hold_a_key(vendor: TokenVendor, body: bytes) -> None:
     with (
         HttpSender(auth_with(IN_BODY, {"api_key": "k"}), 1) as send,
         pytest.raises(UnauthorizedError) as caught,
@@ -203,7 +202,7 @@ HMACS = [
 
 @pytest.mark.parametrize(("hashed", "key", "body", "expected"), HMACS)
 def test_published_signatures(
-    vendor: Vendor, hashed: str, key: str, body: bytes, expected: str
+    vendor: TokenVendor, hashed: str, key: str, body: bytes, expected: str
 ) -> None:
     for encoding, prefix in (("hex", ""), ("hex", "sha="), ("base64", "")):
         one = {**SIGNED, "hash": hashed, "encoding": encoding, "prefix": prefix}
@@ -213,7 +212,7 @@ def test_published_signatures(
         assert seen.body == body
 
 
-def test_the_signature_is_of_the_bytes_that_are_sent(vendor: Vendor) -> None:
+def test_the_signature_is_of_the_bytes_that_are_sent(vendor: TokenVendor) -> None:
     config = {**IN_BODY, "body_signature": SIGNED}
     secrets = {"api_key": "k", "signing_secret": "s"}
     seen = sent(vendor, config, secrets, body=b'{"people": [1]}')
@@ -227,7 +226,7 @@ def test_the_signature_is_of_the_bytes_that_are_sent(vendor: Vendor) -> None:
     assert auth_with(config, {**secrets, "signing_secret": "t"}).verify(seen) == wrong
 
 
-def test_several_signatures(vendor: Vendor) -> None:
+def test_several_signatures(vendor: TokenVendor) -> None:
     other = {
         **SIGNED,
         "header": "X-Other",
@@ -245,7 +244,7 @@ def test_several_signatures(vendor: Vendor) -> None:
     assert credentials_of(config) == ["signing_secret", "other_secret"]
 
 
-def test_what_is_not_given_is_left_out(vendor: Vendor) -> None:
+def test_what_is_not_given_is_left_out(vendor: TokenVendor) -> None:
     configs = [BEARER, IN_HEADER, IN_QUERY, IN_BODY, NONE]
     for config in configs:
         further = {**config, "headers": {"X-More": "more"}, "body_signature": SIGNED}
@@ -346,7 +345,7 @@ def everything(config: Config) -> tuple[Config, dict[str, str]]:
 
 @pytest.mark.parametrize("config", [BEARER, BASIC, IN_HEADER, IN_QUERY, IN_BODY, NONE])
 def test_no_repr_and_no_log_shows_a_secret(
-    vendor: Vendor, config: Config, caplog: pytest.LogCaptureFixture
+    vendor: TokenVendor, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     further, secrets = everything(config)
@@ -375,13 +374,15 @@ def test_no_error_shows_a_secret() -> None:
                 assert WORD not in str(caught.getrepr(style="short"))
 
 
-def test_the_log_of_others_is_left_alone(vendor: Vendor, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_others_is_left_alone(
+    vendor: TokenVendor, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     httpx.post(f"{vendor.base_url}/others", trust_env=False)
     assert "/others" in caplog.text
 
 
-def test_an_answer_that_cannot_be_decoded_is_none(vendor: Vendor) -> None:
+def test_an_answer_that_cannot_be_decoded_is_none(vendor: TokenVendor) -> None:
     vendor.api = lambda _: reply(200, b"not gzip", **{"content-encoding": "gzip"})
     with (
         HttpSender(auth_with(NONE, {}), 1) as send,
@@ -390,7 +391,7 @@ def test_an_answer_that_cannot_be_decoded_is_none(vendor: Vendor) -> None:
         send(vendor.request())
 
 
-def test_text_that_is_not_ascii_travels_as_utf_8(vendor: Vendor) -> None:
+def test_text_that_is_not_ascii_travels_as_utf_8(vendor: TokenVendor) -> None:
     request = vendor.request()
     with HttpSender(auth_with(BEARER, {"access_token": "tökén"}), 1) as send:
         send(Request("POST", request.url, {"X-Label": "Zürich"}, b"{}"))

@@ -15,30 +15,35 @@ from connector.definitions.installed import ENTRY_POINTS
 from connector.scaffold.answers import Answers
 from connector.scaffold.scaffold import scaffold, write
 from tests.kit import ROOT
+from tests.kit.cli import Done, call, succeed
 
 EXAMPLE = Answers(
     "acme", "https://api.acme.example", "api-key-header", ("email",), "/lists/{list_id}/members"
 )
 
 
-def run(
-    *arguments: str | Path, cwd: Path, installed: Path | None = None, module: str = "connector"
-) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, filter(None, (ROOT, installed))))}
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=cwd, env=env, input="", capture_output=True, text=True, check=False
-    )
+def variables(installed: Path | None = None) -> dict[str, str]:
+    paths = [str(path) for path in (ROOT, installed) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run(*arguments: str | Path, cwd: Path, installed: Path | None = None) -> Done:
+    return call(*arguments, env=variables(installed), folder=cwd)
+
+
+def ok(*arguments: str | Path, cwd: Path, installed: Path | None = None) -> str:
+    return succeed(*arguments, env=variables(installed), folder=cwd)
+
+
+def from_the_start(
+    module: str, *arguments: str, cwd: Path, installed: Path | None = None
+) -> tuple[int, str]:
+    """Run a module by an interpreter of its own; return its status and what it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    env = variables(installed)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
-def ok(
-    *arguments: str | Path, cwd: Path, installed: Path | None = None, module: str = "connector"
-) -> str:
-    done = run(*arguments, cwd=cwd, installed=installed, module=module)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.returncode, done.stdout
 
 
 def destination(folder: Path, title: str = "Acme") -> Path:
@@ -102,9 +107,11 @@ def test_plain_pytest_finds_a_folder_of_definitions(
     destination(tmp_path / "ours")
     plugins = ("-p", "syrupy", "-p", "connector.testing.plugin", "-p", "no:cacheprovider")
     options = (*plugins, "-q", "--definitions", "../ours")
-    assert "2 passed" in ok(*options, cwd=elsewhere, module="pytest")
-    done = run(*options[:-2], cwd=elsewhere, module="pytest")
-    assert "unknown destination 'acme'" in done.stdout
+    status, shown = from_the_start("pytest", *options, cwd=elsewhere)
+    assert status == 0
+    assert "2 passed" in shown
+    _, shown = from_the_start("pytest", *options[:-2], cwd=elsewhere)
+    assert "unknown destination 'acme'" in shown
 
 
 def test_the_first_folder_wins_and_all_count(tmp_path: Path) -> None:
@@ -125,9 +132,9 @@ def test_the_first_folder_wins_and_all_count(tmp_path: Path) -> None:
 
 def test_without_the_folder_the_error_says_what_to_do(elsewhere: Path) -> None:
     done = run("preview", *EVENTS, cwd=elsewhere)
-    assert done.returncode == 2
-    assert "C201 acme.connection.yaml#/destination: unknown destination 'acme'" in done.stderr
-    assert "definitions of your own need --definitions FOLDER" in done.stderr
+    assert done.status == 2
+    assert "C201 acme.connection.yaml#/destination: unknown destination 'acme'" in done.err
+    assert "definitions of your own need --definitions FOLDER" in done.err
 
 
 # Installed packages ---------------------------------------------------------------------------------------------------
@@ -154,7 +161,9 @@ def test_the_python_of_an_installed_package_is_not_run(tmp_path: Path) -> None:
     (site / "acme_destination" / "__init__.py").write_text(
         "raise SystemExit('this was run')\n", "utf-8"
     )
-    assert ok("docs", "acme", cwd=tmp_path, installed=site).startswith("# Acme: setup guide")
+    status, shown = from_the_start("connector", "docs", "acme", cwd=tmp_path, installed=site)
+    assert status == 0
+    assert shown.startswith("# Acme: setup guide")
 
 
 def test_a_folder_wins_over_an_installed_package(tmp_path: Path) -> None:
@@ -188,30 +197,30 @@ def test_an_installed_package_never_replaces_a_shipped_destination_in_silence(
     )
 
     done = run("show", "webhook", cwd=tmp_path, installed=site)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
+    assert (done.status, done.out, done.err) == (2, "", error)
 
     # The others are not affected, and nobody overlooks what is left out.
     done = run("list", "--format", "json", cwd=tmp_path, installed=site)
-    names = [one["destination"] for one in json.loads(done.stdout)]
-    assert (done.returncode, done.stderr) == (0, error)
+    names = [one["destination"] for one in json.loads(done.out)]
+    assert (done.status, done.err) == (0, error)
     assert "webhook" not in names
     assert {"acme", "x_custom_audiences"} <= set(names)
 
     # A given folder decides, and then there is nothing to warn of.
     for folder, title in ((package, "Foreign"), (ROOT, "Webhook")):
         done = run("list", "--definitions", folder, cwd=tmp_path, installed=site)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"webhook  {title}" in done.stdout
+        assert (done.status, done.err) == (0, "")
+        assert f"webhook  {title}" in done.out
 
 
 def test_two_installed_packages_with_one_destination_are_both_named(tmp_path: Path) -> None:
     site = installed(tmp_path / "site", "acme_destination")
     installed(site, "beta_destination")
     done = run("docs", "acme", cwd=tmp_path, installed=site)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.status, done.out) == (2, "")
     for package in ("acme_destination", "beta_destination"):
-        assert f"'{package}'" in done.stderr
-        assert f"--definitions {site / package}" in done.stderr
+        assert f"'{package}'" in done.err
+        assert f"--definitions {site / package}" in done.err
 
 
 def test_a_package_that_two_entry_points_name_is_no_conflict(tmp_path: Path) -> None:
@@ -219,7 +228,7 @@ def test_a_package_that_two_entry_points_name_is_no_conflict(tmp_path: Path) -> 
     [file] = site.glob("*.dist-info/entry_points.txt")
     file.write_text(file.read_text("utf-8") + "again = acme_destination\n", "utf-8")
     done = run("docs", "acme", cwd=tmp_path, installed=site)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.err) == (0, "")
 
 
 def test_a_folder_inside_a_package_is_found_without_running_the_package(tmp_path: Path) -> None:
@@ -236,10 +245,10 @@ def test_a_folder_inside_a_package_is_found_without_running_the_package(tmp_path
 def assert_the_others_are_listed(problem: str, cwd: Path, site: Path) -> None:
     """Check that `list` prints one problem on standard error, and the destinations that ship."""
     done = run("list", cwd=cwd, installed=site)
-    assert done.returncode == 0
-    assert "x_custom_audiences" in done.stdout
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith(problem)
+    assert done.status == 0
+    assert "x_custom_audiences" in done.out
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith(problem)
 
 
 @pytest.mark.parametrize(
@@ -256,18 +265,18 @@ def test_an_entry_point_that_leads_nowhere_is_named_and_breaks_nothing(
 
     # Whoever asks for its destination learns why it is not there.
     done = run("show", "ads", cwd=tmp_path, installed=site)
-    assert done.returncode == 2
-    assert "unknown destination 'ads'" in done.stderr
-    assert problem in done.stderr
+    assert done.status == 2
+    assert "unknown destination 'ads'" in done.err
+    assert problem in done.err
 
 
 def test_lint_counts_a_package_that_cannot_be_used(tmp_path: Path) -> None:
     site = installed(tmp_path / "site", "acme_destination")
     shutil.rmtree(site / "acme_destination" / "schemas")
     done = run("lint", cwd=tmp_path, installed=site)
-    assert done.returncode == 1
-    assert done.stdout.startswith("C010 the entry point 'acme'")
-    assert len(done.stdout.splitlines()) == 1
+    assert done.status == 1
+    assert done.out.startswith("C010 the entry point 'acme'")
+    assert len(done.out.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

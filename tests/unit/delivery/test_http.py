@@ -16,7 +16,7 @@ from connector.delivery.http import HttpSender, tls_context
 from connector.errors import ConfigError, SendError
 from connector.model import Request
 from tests.kit.auth import auth
-from tests.unit.auth.tools import Vendor
+from tests.kit.http_vendor import TokenVendor
 
 NO_AUTH = Scheme(AuthConfig("none"), {})
 OAUTH1 = {"scheme": "oauth1"}
@@ -49,15 +49,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def https(authority: Path) -> Iterator[Vendor]:
+def https(authority: Path) -> Iterator[TokenVendor]:
     """Yield a vendor on loopback that speaks TLS with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "certificate.pem", authority / "key.pem")
-    with Vendor(context) as vendor:
+    with TokenVendor(context) as vendor:
         yield vendor
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(https: Vendor) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(https: TokenVendor) -> None:
     with (
         HttpSender(NO_AUTH, 1) as send,
         pytest.raises(SendError, match="TLS with the host fails; check its certificate"),
@@ -67,7 +67,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(https: Vendor) -> None
 
 
 def test_a_company_s_own_authority_is_trusted_and_no_key_is_logged(
-    https: Vendor, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    https: TokenVendor, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "certificate.pem"))
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
@@ -78,7 +78,7 @@ def test_a_company_s_own_authority_is_trusted_and_no_key_is_logged(
 
 
 def test_a_folder_of_authorities_is_trusted(
-    https: Vendor, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    https: TokenVendor, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = authority / "certificate.pem"
     command = ["openssl", "x509", "-in", str(certificate), "-noout", "-hash"]
@@ -90,7 +90,7 @@ def test_a_folder_of_authorities_is_trusted(
 
 
 def test_another_host_s_certificate_is_refused(
-    https: Vendor, authority: Path, monkeypatch: pytest.MonkeyPatch
+    https: TokenVendor, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "certificate.pem"))
     url = https.request().url.replace("127.0.0.1", "localhost")
@@ -126,7 +126,7 @@ def test_the_libraries_underneath_log_nothing_of_a_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with Vendor() as vendor, HttpSender(auth(OAUTH1, OAUTH1_SECRETS), 1) as send:
+    with TokenVendor() as vendor, HttpSender(auth(OAUTH1, OAUTH1_SECRETS), 1) as send:
         assert send(vendor.request()).status == 200
         assert "oauth_signature" in vendor.calls[0].headers["authorization"]
     assert caplog.records == []

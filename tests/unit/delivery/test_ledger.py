@@ -12,7 +12,7 @@ from connector.definitions.model import Limits
 from connector.delivery.ledger import MAX_REASONS, Ledger
 from connector.delivery.report import Failure
 from connector.model import Rejection
-from tests.laws.worlds import record, target
+from tests.kit.records import record, target
 
 ADD = target("lane", "add", "g", Limits())
 

@@ -7,7 +7,7 @@ import pytest
 from connector.definitions.model import Limits
 from connector.model import Batch, NamedRecords
 from connector.pipeline.attribution import Verdict, attribute
-from tests.laws.worlds import record, target
+from tests.kit.records import record, target
 
 ADD, REMOVE = (target("lane", operation, "g", Limits()) for operation in ("add", "remove"))
 

@@ -33,7 +33,10 @@ from connector.sandbox.server import SandboxServer
 from connector.sandbox.vendor import Answer, Holding, Vendor
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
+from tests.kit import destination as a_destination
 from tests.kit.auth import OAuth1BothHalves
+from tests.kit.clock import FakeClock
+from tests.kit.destination import READS, SOURCE
 
 X = "x_custom_audiences"
 ORIGIN = "https://ads.example.com"
@@ -41,12 +44,11 @@ USERS = "/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
 DNR = "/12/batch/accounts/18ce54d4x5t/do_not_reach_lists/4kzrq/users"
 JSON = {"Content-Type": "application/json"}
 SECRETS = {name: f"{name} of a test" for name in OAuth1.CREDENTIALS}
-NOTE = {"read": "assumed", "note": "A test."}
 AUTH = {
     "scheme": "oauth1",
     "signature": "HMAC-SHA1",
     "credentials": list(OAuth1.CREDENTIALS),
-    "source": NOTE,
+    "source": SOURCE,
 }
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -88,7 +90,6 @@ def read(answer: Answer) -> tuple[int, Any]:
 
 # --- tiny definitions ---
 
-READS = """[{"operation": "add", "people": {{ body.people }}}]"""
 GROUPS = """[{% for g in body %}{"operation": {{ g.do }}, "people": {{ g.people }}}{% if not loop.last %},{% endif %}{% endfor %}]"""
 PEOPLE = {
     "type": "object",
@@ -100,13 +101,8 @@ PEOPLE = {
 def action(
     method: str = "POST", path: str = "/lists/{list_id}/people", **members: Any
 ) -> dict[str, Any]:
-    return {
-        "title": "Add",
-        "description": "Adds.",
-        "type": "object",
-        "properties": {"list_id": {"title": "List", "description": "The list.", "type": "string"}},
-        "action": {"operation": "add", "method": method, "path": path, "source": NOTE, **members},
-    }
+    list_id = {"title": "List", "description": "The list.", "type": "string"}
+    return a_destination.action({"list_id": list_id}, method=method, path=path, **members)
 
 
 def define(
@@ -116,27 +112,8 @@ def define(
     files: Mapping[str, Any] | None = None,
     **members: Any,
 ) -> Destination:
-    destination = {
-        "title": "Tiny",
-        "description": "A test.",
-        "type": "object",
-        "properties": {},
-        "destination": {
-            "api": {"name": "Tiny", "version": "1", "source": NOTE},
-            "base_url": "https://ads.example.com",
-            "auth": AUTH,
-            "limits": {"source": NOTE},
-            **members,
-        },
-    }
-    for folder in ("schemas", "templates"):
-        (root / folder / "tiny").mkdir(parents=True, exist_ok=True)
-    documents = {"destination": destination, **actions, **(files or {})}
-    for name, document in documents.items():
-        (root / "schemas" / "tiny" / f"{name}.json").write_text(json.dumps(document))
-    for name, text in (templates or {}).items():
-        (root / "templates" / "tiny" / f"{name}.json.j2").write_text(text)
-    return load(root, "tiny")
+    members = {"base_url": ORIGIN, "auth": AUTH, **members}
+    return a_destination.write_destination(root, actions, templates, files, **members).load("tiny")
 
 
 def tiny(
@@ -148,7 +125,7 @@ def tiny(
         {"add": action(accepts={"$ref": "people.accepts.json"})},
         templates,
         {"people.accepts": contract},
-        limits={"caps": limits or {}, "source": NOTE},
+        limits={"caps": limits or {}, "source": SOURCE},
         sandbox={name: f"{name}.json.j2" for name in templates},
     )
 
@@ -647,19 +624,11 @@ def test_a_template_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
 # --- rate limits ---
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 RATE_HEADERS = {"limit": "rate-limit", "remaining": "rate-left", "reset": "rate-reset"}
 
 
 def limited(root: Path, scope: str = "account", **sandbox: Any) -> Destination:
-    rate = [{"requests": 2, "per": "10s", "scope": scope, "source": NOTE}]
+    rate = [{"requests": 2, "per": "10s", "scope": scope, "source": SOURCE}]
     return define(
         root, {"add": action()}, rate=rate, sandbox={"rate_headers": RATE_HEADERS, **sandbox}
     )
@@ -670,25 +639,25 @@ def rate(answer: Answer) -> tuple[int, ...]:
 
 
 def test_a_sliding_window(tmp_path: Path) -> None:
-    clock = Clock()
-    sandbox = Vendor(limited(tmp_path), clock=clock)
+    clock = FakeClock(now=1000.0)
+    sandbox = Vendor(limited(tmp_path), clock=clock.now)
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 1, 1010)
-    clock.now = 1004.5
+    clock.set(1004.5)
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 0, 1010)
-    clock.now = 1009.9
+    clock.set(1009.9)
     refused = post(sandbox, {}, LIST)
     assert rate(refused) == (429, 2, 0, 1010)
     assert orjson.loads(refused.body)["code"] == "rate_limited"
     assert "retry-after" not in refused.headers
-    clock.now = 1010.0
+    clock.set(1010.0)
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 0, 1015)
     assert rate(post(sandbox, {}, "/nowhere")) == (404, 2, 0, 1015)
-    clock.now = 1014.5
+    clock.set(1014.5)
     assert post(sandbox, {}, LIST).status == 200
 
 
 def test_what_is_refused_earlier_takes_no_slot(tmp_path: Path) -> None:
-    sandbox = Vendor(limited(tmp_path), clock=Clock())
+    sandbox = Vendor(limited(tmp_path), clock=FakeClock(now=1000.0).now)
     assert post(sandbox, {}, "/nowhere").status == 404
     assert post(sandbox, {}, LIST, {}).status == 415
     assert rate(post(sandbox, b"not JSON", LIST)) == (400, 2, 1, 1010)
@@ -697,7 +666,9 @@ def test_what_is_refused_earlier_takes_no_slot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scope", "status"), [("account", 429), ("lane", 200)])
 def test_the_scope_of_a_limit(tmp_path: Path, scope: str, status: int) -> None:
-    sandbox = Vendor(limited(tmp_path, scope, headers={"Retry-After": "3"}), clock=Clock())
+    sandbox = Vendor(
+        limited(tmp_path, scope, headers={"Retry-After": "3"}), clock=FakeClock(now=1000.0).now
+    )
     for _ in range(2):
         assert post(sandbox, {}, LIST).status == 200
     assert post(sandbox, {}, LIST).headers["retry-after"] == "3"
@@ -771,8 +742,8 @@ def test_faults_come_first_and_one_after_the_other(x: Destination) -> None:
 
 
 def test_a_rate_fault_resets_soon(x: Destination, tmp_path: Path) -> None:
-    clock = Clock()
-    sandbox = Vendor(x, faults=[parse_fault("429")], clock=clock)
+    clock = FakeClock(now=1000.0)
+    sandbox = Vendor(x, faults=[parse_fault("429")], clock=clock.now)
     answer = post(sandbox, BODY)
     names = ("limit", "remaining", "reset")
     assert [answer.headers[f"x-rate-limit-{name}"] for name in names] == ["1500", "0", "1001"]
@@ -780,7 +751,7 @@ def test_a_rate_fault_resets_soon(x: Destination, tmp_path: Path) -> None:
     after = post(sandbox, BODY)
     assert [after.headers[f"x-rate-limit-{name}"] for name in names] == ["1500", "1499", "1060"]
     unlimited = define(tmp_path, {"add": action()}, sandbox={"rate_headers": RATE_HEADERS})
-    answer = post(Vendor(unlimited, faults=[parse_fault("429")], clock=clock), {}, LIST)
+    answer = post(Vendor(unlimited, faults=[parse_fault("429")], clock=clock.now), {}, LIST)
     assert answer.headers == {
         "content-type": "application/json",
         "rate-left": "0",

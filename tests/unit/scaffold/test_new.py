@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from connector.definitions.catalog import Catalog
 from connector.linting.engine import lint
 from connector.scaffold.answers import Answers, check, choices
 from connector.scaffold.scaffold import scaffold, write
-from connector.testing.case import load_cases, run_case
+from connector.testing.case import load_cases
+from connector.testing.run_case import run_case
 from tests.kit import ROOT
+from tests.kit.cli import COMMAND, Done, call, succeed
 
 KNOWN = ("email", "phone", "device_id", "external_id")
 FLAGS = (
@@ -48,27 +49,17 @@ FILES = {
 }
 
 
-def command(*arguments: str | Path) -> tuple[list[str], dict[str, str]]:
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("ACME_")}
-    return [sys.executable, "-m", "connector", *map(str, arguments)], {
-        **variables,
-        "PYTHONPATH": str(ROOT),
-    }
+def variables() -> dict[str, str]:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("ACME_")}
+    return {**own, "PYTHONPATH": str(ROOT)}
 
 
-def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    line, env = command(*arguments)
-    done = subprocess.run(
-        line, cwd=cwd, env=env, input="", capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+def run(*arguments: str | Path, cwd: Path) -> Done:
+    return call(*arguments, env=variables(), folder=cwd)
 
 
 def ok(*arguments: str | Path, cwd: Path) -> str:
-    done = run(*arguments, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return succeed(*arguments, env=variables(), folder=cwd)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -196,8 +187,8 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "acme.events.ndjson").unlink()
     before = files(tmp_path)
     done = run("new", "acme", *FLAGS, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    named = [line.split(":")[0] for line in done.stderr.splitlines()]
+    assert (done.status, done.out) == (2, "")
+    named = [line.split(":")[0] for line in done.err.splitlines()]
     assert named == [f"C021 {name}" for name in sorted(FILES - {"acme.events.ndjson"})]
     assert files(tmp_path) == before
 
@@ -205,16 +196,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_all_files_or_none(tmp_path: Path) -> None:
     (tmp_path / "templates").write_text("no folder", "utf-8")
     done = run("new", "acme", *FLAGS, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "C021 templates" in done.stderr
-    assert "nothing was written" in done.stderr
+    assert done.status == 2
+    assert "C021 templates" in done.err
+    assert "nothing was written" in done.err
     assert files(tmp_path).keys() == {"templates"}
 
 
 def test_without_a_terminal_the_missing_flags_are_named(tmp_path: Path) -> None:
     done = run("new", "acme", "--auth", "basic", cwd=tmp_path)
-    assert (done.returncode, done.stdout, files(tmp_path)) == (2, "", {})
-    first, second, example = done.stderr.splitlines()
+    assert (done.status, done.out, files(tmp_path)) == (2, "", {})
+    first, second, example = done.err.splitlines()
     assert first.startswith("C019 --base-url: is required")
     assert second.startswith("C019 --identifier: is required")
     assert all(name in second for name in KNOWN)
@@ -254,9 +245,9 @@ def test_a_wrong_answer_is_explained(tmp_path: Path, changes: dict[str, str], sa
     }
     destination = given.pop("destination", "acme")
     done = run("new", destination, *(part for pair in given.items() for part in pair), cwd=tmp_path)
-    assert (done.returncode, done.stdout, files(tmp_path)) == (2, "", {})
-    assert said in done.stderr
-    assert "hidden" not in done.stderr
+    assert (done.status, done.out, files(tmp_path)) == (2, "", {})
+    assert said in done.err
+    assert "hidden" not in done.err
 
 
 def test_all_wrong_answers_are_named_at_once(tmp_path: Path) -> None:
@@ -273,10 +264,10 @@ def test_all_wrong_answers_are_named_at_once(tmp_path: Path) -> None:
         "x",
         cwd=tmp_path,
     )
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
+    assert [line.split(":")[0] for line in done.err.splitlines()] == [
         "C020 DESTINATION", "C020 --base-url", "C020 --identifier", "C020 --path",
     ]  # fmt: skip
-    assert "'a' is named twice" in done.stderr
+    assert "'a' is named twice" in done.err
 
 
 # A terminal -----------------------------------------------------------------------------------------------------------
@@ -285,11 +276,10 @@ def test_all_wrong_answers_are_named_at_once(tmp_path: Path) -> None:
 def on_a_terminal(*arguments: str, typed: str, cwd: Path) -> tuple[int, str, str]:
     """Run a command with a terminal for its input; return status, output and what was asked."""
     terminal, theirs = pty.openpty()
-    line, env = command(*arguments)
     process = subprocess.Popen(
-        line,
+        [*COMMAND, *arguments],
         cwd=cwd,
-        env=env,
+        env=variables(),
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,7 +14,6 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-import orjson
 import pytest
 import syrupy
 from hypothesis import given
@@ -26,10 +25,13 @@ from connector.errors import ConfigError, ConnectorError, DefinitionError
 from connector.model import Bisect, Delivered, Event, NamedRecords, Rejected, Request, Retry, Stop
 from connector.pipeline.dropped import REASONS
 from connector.testing import plugin as pytest_plugin
-from connector.testing.case import Case, CaseError, load_cases, run_case, slug
+from connector.testing.case import Case, load_cases, slug
 from connector.testing.command import run_cases
-from connector.testing.transcript import Attempt, Ending, Story
+from connector.testing.run_case import CaseError, run_case
+from connector.testing.transcript import Attempt, EventResult, Transcript
 from tests.kit import ROOT
+from tests.kit.destination import SOURCE, action, email, write_destination
+from tests.kit.records import catalog as shipped_catalog
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.filterwarnings("error")
@@ -72,7 +74,7 @@ def write(path: Path, cases: str = ONE, head: str = HEAD) -> Path:
 
 
 def case(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> Case:
-    return load_cases(write(tmp_path / "a.case.yaml", cases, head), Catalog())[0]
+    return load_cases(write(tmp_path / "a.case.yaml", cases, head), shipped_catalog())[0]
 
 
 def run(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> str:
@@ -82,7 +84,7 @@ def run(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> str:
 def problems(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> list[tuple[str, str]]:
     path = write(tmp_path / "a.case.yaml", cases, head)
     with pytest.raises(ConfigError) as caught:
-        load_cases(path, Catalog())
+        load_cases(path, shipped_catalog())
     assert all(problem.file == str(path) for problem in caught.value.problems)
     return [(problem.code, problem.pointer) for problem in caught.value.problems]
 
@@ -172,21 +174,23 @@ def test_a_long_body_is_shown_by_its_digest(tmp_path: Path) -> None:
     assert f"events 1{DASH}300, add_user-1: delivered" in text
 
 
-def story(endings: Sequence[Ending]) -> str:
-    return Story((), endings, {}, {"events": len(endings)}).text()
+def transcript(endings: Sequence[EventResult]) -> str:
+    return Transcript((), endings, {}, {"events": len(endings)}).text()
 
 
 def test_only_long_runs_of_equal_endings_are_folded() -> None:
-    alike = [Ending(f"e{n}", (("in", "delivered"), ("out", "superseded"))) for n in range(51)]
-    assert story(alike).startswith(
+    alike = [EventResult(f"e{n}", (("in", "delivered"), ("out", "superseded"))) for n in range(51)]
+    assert transcript(alike).startswith(
         f"outcomes:\nevents e0{DASH}e50, in: delivered\nevents e0{DASH}e50, out: superseded\n\ncounts"
     )
-    assert len(story(alike[:50]).splitlines()) == 1 + 100 + 2
+    assert len(transcript(alike[:50]).splitlines()) == 1 + 100 + 2
     assert (
         "events"
-        not in story([*alike[:40], Ending("other", ()), *alike[:40]]).partition("counts")[0]
+        not in transcript([*alike[:40], EventResult("other", ()), *alike[:40]]).partition("counts")[
+            0
+        ]
     )
-    assert "event other: skipped\n" in story([*alike[:40], Ending("other", ())])
+    assert "event other: skipped\n" in transcript([*alike[:40], EventResult("other", ())])
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_only_long_runs_of_equal_endings_are_folded() -> None:
 def test_every_outcome_has_words(outcome: Any, words: str) -> None:
     attempt = Attempt(Request("GET", "https://ads.example.com/", {}, b""), 0, 0, 200, outcome)
     assert (
-        Story([attempt], [], {}, {})
+        Transcript([attempt], [], {}, {})
         .text()
         .startswith(f"GET https://ads.example.com/\n\n\n→ 200 {words}\n")
     )
@@ -278,14 +282,14 @@ def fails(tmp_path: Path, cases: str, head: str = HEAD) -> str:
 def test_a_case_without_requests_and_outcomes_fails(tmp_path: Path) -> None:
     message = fails(tmp_path, "  - {name: nothing, events: [{skip: true}, {skip: true}]}")
     assert (
-        message == "case 'nothing': no route takes any of its events; look at 'when' in the routes"
+        message == "case 'nothing': no route matches any of its events; check 'when' in the routes"
     )
 
 
 def test_a_response_that_nothing_asks_for_fails(tmp_path: Path) -> None:
     sent = "{status: 200, body: {data: {success_count: 1, total_count: 1}}}"
     cases = f"  - {{name: two, events: [{{email: ann@example.com}}], responses: [{sent}, {{status: 401}}]}}"
-    assert "2 responses are given and 1 requests are sent" in fails(tmp_path, cases)
+    assert "2 responses for 1 requests; remove the unused responses" in fails(tmp_path, cases)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +305,14 @@ def test_a_response_that_nothing_asks_for_fails(tmp_path: Path) -> None:
         ({"phone": 12025550123, "own_id": "12025550123"}, "phone_number"),
         ({"handle": "@AdsAPI", "own_id": "x_adsapi"}, "handle"),
         ({"handle": "@AdsAPI", "own_id": "@adsapi"}, "handle"),
+        # the part before the @, as it is and as it is normalised
+        ({"email": "ann.smith@example.com", "own_id": "user ann.smith!"}, "email"),
+        ({"email": "AnnSmith@example.com", "own_id": "annsmith"}, "email"),
+        # a phone number in any spelling, with and without its country code
+        ({"phone": "+12025550123", "own_id": "call +1 (202) 555-0123"}, "phone_number"),
+        ({"phone": "+12025550123", "own_id": "(202) 555 0123"}, "phone_number"),
+        ({"phone": "+1 202 555 0123", "own_id": "202.555.0123"}, "phone_number"),
+        ({"phone": "+49 171 5550123", "own_id": "0171/555 01 23"}, "phone_number"),
         # values that are dropped are people's data all the same
         ({"phone": "555-0123", "own_id": "5550123"}, "phone_number"),
     ],
@@ -324,6 +336,10 @@ def test_an_identifier_in_plain_text_fails(
         {"handle": "ads", "own_id": "ads"},  # too short to tell from chance
         {"handle": "adsapi", "own_id": "adsapis"},  # a part of another word
         {"handle": ANN[:6], "email": "ann@example.com"},  # a part of a digest
+        {"email": "ann@example.com", "own_id": "ann"},  # too short a part before the @
+        {"email": "customer@example.com", "own_id": "customers"},  # a part of another word
+        {"phone": "+12025550123", "own_id": "555 0123"},  # only the end of a number
+        {"phone": "+12025550123", "own_id": "2025 and 550123"},  # two numbers
     ],
 )
 def test_what_is_no_identifier_in_plain_text(tmp_path: Path, event: Mapping[str, Any]) -> None:
@@ -338,6 +354,26 @@ def test_an_identifier_in_the_url_or_as_an_id_fails(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "event_id",
+    ["someone.else@example.org", "<zoë@example.org>", "+12025550199", "+1 (202) 555-0199"],
+)
+def test_a_person_as_an_event_id_fails(tmp_path: Path, event_id: str) -> None:
+    event = {"email": "ann@example.com", "key": event_id}
+    head = HEAD.replace("    routes:", "    event_id: key\n    routes:")
+    message = fails(tmp_path, f"  - {{name: leak, events: [{{}}, {json.dumps(event)}]}}", head)
+    assert "\n  event 2: its id is an e-mail address or a phone number\n" in message
+    assert event_id not in message
+
+
+@pytest.mark.parametrize("event_id", ["e@1", "@handle", "12025550199", "2026-01-15T00:00:00+00:00"])
+def test_an_id_that_is_nobody_may_be_shown(tmp_path: Path, event_id: str) -> None:
+    event = {"email": "ann@example.com", "key": event_id}
+    head = HEAD.replace("    routes:", "    event_id: key\n    routes:")
+    text = run(tmp_path, f"  - {{name: fine, events: [{json.dumps(event)}]}}", head)
+    assert f"event {event_id}, add_user-1: delivered" in text
+
+
 def test_a_folded_body_is_searched_in_full(tmp_path: Path) -> None:
     cases = '  - {name: leak, events: {repeat: 900, event: {email: "a{n}@example.com", own_id: "a{n}@example.com"}}}'
     message = fails(tmp_path, cases)
@@ -348,61 +384,26 @@ def test_a_folded_body_is_searched_in_full(tmp_path: Path) -> None:
 
 # --- a tiny destination ---
 
-NOTE = {"read": "assumed", "note": "A test."}
+OAUTH1 = {
+    "scheme": "oauth1",
+    "signature": "HMAC-SHA1",
+    "credentials": ["consumer_key", "consumer_secret", "access_token", "access_token_secret"],
+    "source": SOURCE,
+}
 
 
 def define(
     root: Path, envelope: str = '{"people": {{ items }}}', hashing: str = "sha256", **params: Any
 ) -> Catalog:
     """Make a definition whose only action has an e-mail, a note and what is given."""
-    text = {"title": "T", "description": "A text.", "type": "string"}
-    email = {"title": "Email", "description": "An address.", "type": ["string", "integer", "array"]}
-    properties: dict[str, Any] = {
-        "email": {
-            **email,
-            "identifier": {"hash": hashing, "normalize": ["trim", "lowercase"], "source": NOTE},
-        },
-        "note": {**text, "title": "Note"},
-    }
-    properties["email"] |= params
-    action = {
-        "operation": "add",
-        "method": "POST",
-        "path": "/people",
-        "source": NOTE,
-        "envelope": "body.json.j2",
-    }
-    add = {
-        **text,
-        "type": "object",
-        "properties": properties,
-        "action": {**action, "group": {"note": {"param": "note"}}},
-    }
-    api = {
-        "api": {"name": "Tiny", "version": "1", "source": NOTE},
-        "base_url": "https://ads.example.com",
-    }
-    auth = {
-        "scheme": "oauth1",
-        "signature": "HMAC-SHA1",
-        "credentials": ["consumer_key", "consumer_secret", "access_token", "access_token_secret"],
-    }
-    limits = {"limits": {"source": NOTE}}
-    destination = {
-        **text,
-        "type": "object",
-        "properties": {},
-        "destination": {**api, "auth": {**auth, "source": NOTE}, **limits},
-    }
-    files = {
-        "schemas/tiny/destination.json": orjson.dumps(destination),
-        "schemas/tiny/add.json": orjson.dumps(add),
-    }
-    files["templates/tiny/body.json.j2"] = envelope.encode()
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return Catalog([root])
+    note = {"title": "Note", "description": "A text.", "type": "string"}
+    add = action(
+        {"email": email(hashing, **params), "note": note},
+        path="/people",
+        envelope="body.json.j2",
+        group={"note": {"param": "note"}},
+    )
+    return write_destination(root, {"add": add}, {"body": envelope}, auth=OAUTH1)
 
 
 TINY = """
@@ -440,7 +441,8 @@ def test_a_value_that_the_schema_does_not_allow_is_dropped(tmp_path: Path) -> No
 
 def test_a_wrong_template_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(
-        CaseError, match=r"the definition is wrong, lint says more: .*unknown name 'people'"
+        CaseError,
+        match=r"invalid definition, run 'connector lint' for details: .*unknown name 'people'",
     ):
         tiny(tmp_path, define(tmp_path, "{{ people }}"))
 
@@ -518,7 +520,7 @@ def test_slugs() -> None:
 
 @cache
 def shipped() -> list[tuple[Path, Case]]:
-    catalog = Catalog()
+    catalog = shipped_catalog()
     return [
         (path, one)
         for path in sorted(CASES.glob("*.case.yaml"))
@@ -527,7 +529,7 @@ def shipped() -> list[tuple[Path, Case]]:
 
 
 def test_every_shipped_action_has_cases() -> None:
-    catalog = Catalog()
+    catalog = shipped_catalog()
     actions = {(one, action) for one in catalog.ids() for action in catalog.load(one).actions}
     routes = {
         (case.connection.destination.id, r.action.id)
@@ -568,7 +570,14 @@ def cases(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 def pytest_says(pytester: pytest.Pytester, *arguments: str) -> tuple[pytest.RunResult, str]:
     result = pytester.runpytest_inprocess(
-        "-W", "error", "-p", "no:cacheprovider", *arguments, plugins=[*pytester.plugins]
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:unraisableexception",
+        *arguments,
+        plugins=[*pytester.plugins],
     )
     return result, result.stdout.str()
 
@@ -608,7 +617,7 @@ def test_a_changed_mapping_fails_with_a_difference(cases: pytest.Pytester) -> No
         ]
     )
     assert "Traceback" not in text
-    assert "pytest_plugin.py" not in text
+    assert "testing/plugin.py" not in text
 
 
 def test_one_case_can_be_chosen_by_its_name(cases: pytest.Pytester) -> None:
@@ -649,7 +658,7 @@ def test_a_new_case_that_cannot_be_kept_writes_no_snapshot(cases: pytest.Pyteste
     for update in ([], ["--snapshot-update"]):
         result, text = pytest_says(cases, *update)
         result.assert_outcomes(failed=1)
-        assert "no route takes any of its events" in text
+        assert "no route matches any of its events" in text
     assert not (cases.path / SNAPSHOTS).exists()
 
 
@@ -707,7 +716,7 @@ def test_fixtures_and_python_tests_go_on_beside_cases(cases: pytest.Pytester) ->
 def test_a_defect_shows_its_traceback(
     cases: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.testing.case.run_case", lambda case: 1 / 0)
+    monkeypatch.setattr("connector.testing.run_case.run_case", lambda case: 1 / 0)
     result, text = pytest_says(cases)
     result.assert_outcomes(failed=1)
     assert "ZeroDivisionError" in text

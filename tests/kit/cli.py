@@ -1,4 +1,4 @@
-"""The command line as its users run it: processes of their own, and a vendor on loopback that answers as it is told."""
+"""The command line as its users run it, in processes of their own; connections, events and reports for it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 from tests.kit import ROOT
+from tests.kit.warm import warm_python
 
 COMMAND = [sys.executable, "-m", "connector"]
 SECRETS = {
@@ -90,28 +90,49 @@ def environment(**changes: str | None) -> dict[str, str]:
     }
 
 
+def call(
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    timeout: float = 60,
+) -> Done:
+    """Run a command to its end, with `env` for its variables. Whatever the mistake: never a traceback."""
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        status = warm_python().run(
+            list(map(str, arguments)),
+            streams=(given, out, err),
+            env=env or environment(),
+            folder=folder or Path.cwd(),
+            timeout=timeout,
+        )
+        out.seek(0)
+        err.seek(0)
+        done = Done(status, out.read().decode(), err.read().decode())
+    assert "Traceback" not in done.text, done.err
+    return done
+
+
 def run(
     *arguments: str | Path,
     stdin: bytes = b"",
-    env: dict[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Done:
-    """Run a command to its end. Whatever the mistake: never a traceback, never a secret."""
-    command = [*COMMAND, *map(str, arguments)]
-    ended = subprocess.run(
-        command,
-        input=stdin,
-        capture_output=True,
-        check=False,
-        env=env or environment(),
-        cwd=folder,
-        timeout=60,
-    )
-    done = Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-    assert "Traceback" not in done.text, done.err
+    """Call a command that has the secrets of X, and shows none of them."""
+    done = call(*arguments, stdin=stdin, env=env, folder=folder)
     assert not any(secret in done.text for secret in SECRETS.values())
     assert done.status in (0, 1, 2)
     return done
+
+
+def succeed(*arguments: str | Path, env: Mapping[str, str], folder: Path) -> str:
+    """Call a command that succeeds, and return what it prints."""
+    done = call(*arguments, env=env, folder=folder)
+    assert done.status == 0, done.text
+    return done.out
 
 
 def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -121,7 +142,7 @@ def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def start(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """Start a command and leave it running."""
+    """Start a command by an interpreter of its own, and leave it running."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.Popen(
         command,
@@ -194,86 +215,3 @@ def assert_adds_up(summary: dict[str, Any]) -> None:
     """Every record has exactly one outcome."""
     outcomes = ("delivered", "superseded", "rejected", "undelivered")
     assert summary["records"] == sum(summary[outcome] for outcome in outcomes)
-
-
-# A vendor that answers as it is told ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Seen:
-    """One request as it came in."""
-
-    method: str
-    path: str
-    headers: str
-    body: bytes
-
-    @property
-    def people(self) -> int:
-        return sum(len(operation["params"]["users"]) for operation in json.loads(self.body))
-
-
-@dataclass
-class Reply:
-    """An answer; `cut` closes the connection without one."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    cut: bool = False
-
-
-def success(seen: Seen) -> Reply:
-    """What X says when it took everybody."""
-    counts = {"success_count": seen.people, "total_count": seen.people}
-    return Reply(body=json.dumps({"data": counts, "request": {}}).encode())
-
-
-class Vendor:
-    """A server on loopback that keeps what it got and answers with `answer`; a context manager."""
-
-    def __init__(self, answer: Callable[[Seen], Reply] = success) -> None:
-        self.answer = answer
-        self.seen: list[Seen] = []
-        self.arrived = threading.Event()
-        vendor = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                seen = Seen(self.command, self.path, str(self.headers), body)
-                vendor.seen.append(seen)
-                vendor.arrived.set()
-                reply = vendor.answer(seen)
-                if reply.cut:
-                    self.close_connection = True
-                    return
-                self.send_response(reply.status)
-                for name, text in {**reply.headers, "content-length": str(len(reply.body))}.items():
-                    self.send_header(name, text)
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            do_GET = do_POST  # noqa: N815 - the name is inherited
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                assert isinstance(sys.exception(), OSError)  # the client went away
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()

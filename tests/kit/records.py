@@ -1,7 +1,8 @@
-"""What several laws need: small targets and records, the vendor's set of people, and the definition of X."""
+"""Small targets and records, the vendor's set of people, and the definition of X."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
@@ -15,16 +16,22 @@ from connector.definitions.model import Destination, Limits
 from connector.model import Record, Target
 
 X = "x_custom_audiences"
-NOW = 1_768_435_200.0  # 2026-01-15T00:00:00Z
 
 #: A person is what the vendor knows as one: a set of (wire key, value).
 Identifier = tuple[str, str]
 People = frozenset[frozenset[Identifier]]
 
+#: How many times as many examples a law tries; `make soak` tries ten times as many.
+EXAMPLES = float(os.environ.get("LAW_EXAMPLES", "1"))
 #: For laws that run much code for each example.
 LAW = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+def tries(examples: int) -> settings:
+    """Return the settings of a law that needs so many examples to be sharp."""
+    return settings(LAW, max_examples=round(examples * EXAMPLES))
 
 
 def target(lane: str, operation: str, group: str, limits: Limits, key: str = "") -> Target:

@@ -15,10 +15,11 @@ from connector.connection.load import make_connection
 from connector.definitions.catalog import Catalog
 from connector.model import Event, Record, Rejection, Request, Response
 from connector.pipeline.pipeline import Pipeline
+from tests.kit import destination as tiny
+from tests.kit.clock import NOW
+from tests.kit.destination import SOURCE
+from tests.kit.records import Identifier
 
-from .worlds import NOW, Identifier
-
-SOURCE = {"read": "assumed", "note": "Invented."}
 #: Wire keys in the order of the definition; the last one names nobody alone.
 WIRES = ("email", "phone", "customer", "first")
 COMPANION = "first"
@@ -48,45 +49,32 @@ def write(
     action: Mapping[str, Any],
     destination: Mapping[str, Any],
     properties: Mapping[str, Any],
-) -> None:
+) -> Catalog:
     """Write a destination `made` whose actions `add` and `remove` share `action`; `destination` holds any more keys."""
-    schemas, templates = folder / "schemas" / "made", folder / "templates" / "made"
-    for path in (schemas, templates):
-        path.mkdir(parents=True)
-    listed = {"list_id": _text(pattern="^[0-9]+$"), "until": _text(minLength=1)}
-    about = {"title": "Made", "description": "Made for a law.", "type": "object"}
+    shared = {"list_id": _text(pattern="^[0-9]+$"), "until": _text(minLength=1)}
+    people = {wire: _person(wire) for wire in WIRES}
+    defaults = {
+        "audience": "{list_id}",
+        "group": {"until": {"param": "until"}},
+        "item": "item.json.j2",
+        "envelope": "envelope.json.j2",
+    }
+    presence = action.get("presence", {})
+    actions = {}
     for operation in ("add", "remove"):
-        told = {"action": operation, "list_id": {"param": "list_id"}, **action.get("request", {})}
-        keys = {
-            "operation": operation, "method": "POST", "path": f"/v1/{operation}", "audience": "{list_id}",
-            "group": {"until": {"param": "until"}}, "item": "item.json.j2", "envelope": "envelope.json.j2",
-            **action, "request": told, "source": SOURCE,
-        }  # fmt: skip
-        keys = {name: value for name, value in keys.items() if value is not None}
-        document = {**about, "required": ["list_id"], "additionalProperties": False, "action": keys}
-        document["properties"] = listed | {wire: _person(wire) for wire in WIRES} | dict(properties)
-        document |= action.get("presence", {})
-        keys.pop("presence", None)
-        (schemas / f"{operation}.json").write_text(json.dumps(document), "utf-8")
-    shared = {
-        "api": {"name": "Made", "version": "1", "source": SOURCE},
-        "base_url": "https://api.example.com",
-        "auth": {"scheme": "none", "source": SOURCE},
-        "limits": {"source": SOURCE},
-    }
-    settings = destination.get("settings", {})
-    rest = {name: value for name, value in destination.items() if name != "settings"}
-    document = {
-        **about,
-        "properties": settings,
-        "required": list(settings),
-        "destination": {**shared, **rest},
-    }
-    (schemas / "destination.json").write_text(json.dumps(document), "utf-8")
-    (templates / "item.json.j2").write_text(
-        PART_OF_ITEM if action.get("split", {}).get("as") else ITEM, "utf-8"
-    )
-    (templates / "envelope.json.j2").write_text(ENVELOPE, "utf-8")
+        members = {**defaults, "path": f"/v1/{operation}", **action, "operation": operation}
+        members.pop("presence", None)
+        members["request"] = {
+            "action": operation,
+            "list_id": {"param": "list_id"},
+            **action.get("request", {}),
+        }
+        present = {name: member for name, member in members.items() if member is not None}
+        document = tiny.action(shared | people | dict(properties), **present)
+        actions[operation] = {**document, "required": ["list_id"], **presence}
+    item = PART_OF_ITEM if action.get("split", {}).get("as") else ITEM
+    templates = {"item": item, "envelope": ENVELOPE}
+    return tiny.write_destination(folder, actions, templates, name="made", **destination)
 
 
 def catalog(
@@ -96,9 +84,7 @@ def catalog(
 ) -> Catalog:
     """Return a catalog with the destination `made`."""
     _folders.append(TemporaryDirectory())
-    folder = Path(_folders[-1].name)
-    write(folder, action, destination or {}, properties or {})
-    return Catalog([folder])
+    return write(Path(_folders[-1].name), action, destination or {}, properties or {})
 
 
 def pipeline(made: Catalog, more: Mapping[str, Any] | None = None, **connection: Any) -> Pipeline:

@@ -1,4 +1,4 @@
-"""A vendor in memory that applies or refuses whole requests, and a clock that only moves when somebody waits."""
+"""A vendor in memory that applies or refuses whole requests, and a ledger that remembers every outcome."""
 
 from __future__ import annotations
 
@@ -10,42 +10,11 @@ from typing import Any
 
 from connector.errors import SendError
 from connector.model import Record, Request, Response
-
-from .worlds import NOW, Identifier, People
+from tests.kit.clock import FakeClock
+from tests.kit.records import People
 
 #: An offender has an id of this form; the vendor refuses whatever request it is in.
 OFFENDER = "offender"
-
-
-class FakeClock:
-    """Starts at NOW. `end_after`: the run is to end after so many sends (`ended` tells when)."""
-
-    def __init__(self, end_after: int | None = None) -> None:
-        self._now = NOW
-        self._lock = threading.Lock()
-        self.left = end_after
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> bool:
-        assert seconds >= 0
-        if self.ending:
-            return False
-        with self._lock:
-            self._now += seconds
-            self.slept.append(seconds)
-        return True
-
-    @property
-    def ending(self) -> bool:
-        return self.left is not None and self.left <= 0
-
-    def sent(self) -> None:
-        with self._lock:
-            if self.left is not None:
-                self.left -= 1
 
 
 class Vendor:
@@ -160,6 +129,3 @@ class Book:
 
     def ids(self, outcome: str) -> set[int | str]:
         return {event_id for event_id, found, _ in self.outcomes if found == outcome}
-
-
-__all__ = ["OFFENDER", "Book", "FakeClock", "Identifier", "Vendor", "is_offender"]

@@ -1,0 +1,130 @@
+"""Tiny destinations: their definitions as files, connections to them, and events for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from connector.definitions.catalog import Catalog
+
+#: Where an invented fact comes from.
+SOURCE = {"read": "assumed", "note": "A test."}
+NO_AUTH = {"scheme": "none", "source": SOURCE}
+
+READS = '[{"operation": "add", "people": {{ body.people }}}]'
+ACCEPTS = {
+    "type": "object",
+    "properties": {"people": {"type": "array"}},
+    "required": ["people"],
+    "additionalProperties": False,
+}
+
+
+def write_destination(
+    root: Path,
+    actions: Mapping[str, Any],
+    templates: Mapping[str, str] | None = None,
+    files: Mapping[str, Any] | None = None,
+    *,
+    name: str = "tiny",
+    settings: Mapping[str, Any] | None = None,
+    **members: Any,
+) -> Catalog:
+    """Write a destination, and return the catalog that has it.
+
+    `actions` and `files` are documents by name, `templates` texts by name; `members` are those of `destination`.
+    """
+    settings = settings or {}
+    destination = {
+        "title": name.title(),
+        "description": "A test.",
+        "type": "object",
+        "properties": settings,
+        "required": [one for one, schema in settings.items() if "default" not in schema],
+        "additionalProperties": False,
+        "destination": {
+            "api": {"name": name.title(), "version": "1", "source": SOURCE},
+            "base_url": "https://api.example.com",
+            "auth": NO_AUTH,
+            "limits": {"source": SOURCE},
+            **members,
+        },
+    }
+    schemas, texts = root / "schemas" / name, root / "templates" / name
+    for folder in (schemas, texts):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file, document in {"destination": destination, **actions, **(files or {})}.items():
+        (schemas / f"{file}.json").write_text(json.dumps(document), "utf-8")
+    for file, text in (templates or {}).items():
+        (texts / f"{file}.json.j2").write_text(text, "utf-8")
+    return Catalog([root])
+
+
+def action(
+    properties: Mapping[str, Any], *, examples: list[Any] | None = None, **members: Any
+) -> dict[str, Any]:
+    """Return the document of an action; `members` are those of `action`."""
+    document = {
+        "title": "Add",
+        "description": "Adds a person.",
+        "type": "object",
+        "properties": dict(properties),
+        "additionalProperties": False,
+        "action": {"operation": "add", "method": "POST", "source": SOURCE, **members},
+    }
+    return document | ({"examples": examples} if examples else {})
+
+
+def email(hashing: str = "sha256", **more: Any) -> dict[str, Any]:
+    """Return the property for an address."""
+    return {
+        "title": "Email",
+        "description": "The address.",
+        "type": ["string", "integer", "array"],
+        "identifier": {"normalize": ["trim", "lowercase"], "hash": hashing, "source": SOURCE},
+        **more,
+    }
+
+
+def define_people(
+    root: Path,
+    auth: Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    envelope: str = '{"people": {{ items }}}',
+    **members: Any,
+) -> Catalog:
+    """Write the destination `tiny` with this `auth`, which takes addresses at /people."""
+    add = action(
+        {"email": email()},
+        examples=[{"email": "ann@example.com"}],
+        path="/people",
+        envelope="people.json.j2",
+        accepts={"$ref": "people.accepts.json"},
+    )
+    return write_destination(
+        root,
+        {"add": add},
+        {"people": envelope, "reads": READS},
+        {"people.accepts": ACCEPTS},
+        settings=settings,
+        **{"auth": auth, "sandbox": {"reads": "reads.json.j2"}, **members},
+    )
+
+
+def connect(root: Path, *lines: str) -> Path:
+    """Write a connection to the destination `tiny`, with further lines."""
+    path = root / "connection.yaml"
+    routes = "routes: [{action: add, map: {email: {from: email}}}]"
+    path.write_text("\n".join(["destination: tiny", *lines, routes]) + "\n", "utf-8")
+    return path
+
+
+def events(root: Path, count: int = 1) -> Path:
+    """Write so many events about people of their own."""
+    path = root / "events.ndjson"
+    lines = [f'{{"email": "person{n}@example.com"}}\n' for n in range(count)]
+    path.write_text("".join(lines), "utf-8")
+    return path

@@ -1,0 +1,127 @@
+"""Vendors on loopback that keep what they got."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from connector.auth.base import Message
+from connector.model import Request, Response
+
+
+@dataclass
+class Reply:
+    """An answer; `cut` closes the connection without one."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    cut: bool = False
+
+
+Answer = Callable[[Message], Reply]
+
+
+def reply(status: int = 200, body: Any = None, **headers: str) -> Reply:
+    """Return an answer with a JSON body, or with bytes as they are."""
+    content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
+    return Reply(status, content, {"content-type": "application/json", **headers})
+
+
+def people(seen: Message) -> int:
+    """Return how many people a request to X holds."""
+    return sum(len(operation["params"]["users"]) for operation in json.loads(seen.body))
+
+
+def success(seen: Message) -> Reply:
+    """What X says when it took everybody."""
+    counts = {"success_count": people(seen), "total_count": people(seen)}
+    return reply(200, {"data": counts, "request": {}})
+
+
+class Vendor:
+    """Keeps what it got and answers with `answer`, over HTTPS when it is given a context; a context manager."""
+
+    def __init__(self, answer: Answer = success, tls: ssl.SSLContext | None = None) -> None:
+        self.answer = answer
+        self.seen: list[Message] = []
+        self.arrived = threading.Event()
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                headers = {name.lower(): text for name, text in self.headers.items()}
+                seen = Message(self.command, self.path, headers, body)
+                vendor.seen.append(seen)
+                vendor.arrived.set()
+                reply = vendor.answer(seen)
+                if reply.cut:
+                    self.close_connection = True
+                    return
+                self.send_response(reply.status)
+                for name, text in {**reply.headers, "content-length": str(len(reply.body))}.items():
+                    self.send_header(name, text)
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the names are inherited
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                assert isinstance(sys.exception(), OSError)  # the client went away
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def request(self, path: str = "/people", body: bytes = b'{"people": []}') -> Request:
+        return Request("POST", self.base_url + path, {"content-type": "application/json"}, body)
+
+
+class TokenVendor(Vendor):
+    """Answers with `api`, and with `token` at /token."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._answer, tls)
+        self.token_url = f"{self.base_url}/token"
+        self.api: Answer = lambda _: reply()
+        self.token: Answer = lambda _: reply(200, {"access_token": "first", "expires_in": 3600})
+        self.calls: list[Message] = []
+        self.tokens: list[Message] = []
+
+    def _answer(self, seen: Message) -> Reply:
+        if seen.url == "/token":
+            self.tokens.append(seen)
+            return self.token(seen)
+        self.calls.append(seen)
+        return self.api(seen)
+
+
+def never(message: Message) -> Response:
+    raise AssertionError("nothing has to be fetched")
