@@ -7,6 +7,8 @@ import gc
 import pytest
 from hypothesis import settings
 
+from tests.kit.warm import warm_python
+
 # The laws say themselves how many examples they need (`tests.kit.records.tries`).
 settings.register_profile("connector", max_examples=60, deadline=None)
 settings.load_profile("connector")
@@ -16,3 +18,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the garbage collector never look again at what collecting has loaded."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the process that forks for commands, if one was started."""
+    if warm_python.cache_info().currsize:
+        warm_python().close()
+        warm_python.cache_clear()
