@@ -90,7 +90,7 @@ def test_a_guide_says_everything(name: str) -> None:
         assert {identifier.parameter for identifier in action.identifiers} <= people
     for scheme in destination.schemes():
         assert set(scheme.credentials) <= first_cells(text)
-    assert len(destination.responses) == len(next(rows(chapter(text, "## Answers")))) - 2
+    assert len(destination.responses) == len(next(rows(chapter(text, "## Responses")))) - 2
     _, _, *facts = next(rows(chapter(text, "## Where the facts come from")))
     assert {row[0].strip() for row in facts} <= {"vendor", "peer", "assumed"}
 
@@ -255,8 +255,8 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
         "## Actions",
         "## Action: Add Person",
         "## Action: Remove Person",
-        "## Normalising",
-        "## Answers",
+        "## Normalisation",
+        "## Responses",
         "## Where the facts come from",
     ]
     assert (
@@ -309,7 +309,7 @@ def test_a_guide_says_how_values_and_events_become_records() -> None:
         assert "An identifier's value may be a list" in part
         split = any(action.split for action in loaded(name).actions.values())
         assert ("becomes several records" in part) == split
-        assert ("All of them stand in the person's one record." in part) != split
+        assert ("All of them are in the person's one record." in part) != split
 
 
 @pytest.mark.parametrize(
@@ -362,16 +362,15 @@ def test_a_table_of_limits_shows_what_there_is(tmp_path: Path) -> None:
     path.write_text(json.dumps(raw), "utf-8")
     part = chapter(guide(Catalog([folder]).load("tiny")), "## Batch limits")
     assert "| Limit | Default |\n" in part
-    assert "up to the vendor's" not in part
+    assert "up to the vendor's caps" not in part
     assert ("| Groups of records" in shown("x_custom_audiences")) is True
     assert ("| Groups of records" in shown("iterable_lists")) is False
 
 
 def test_an_optional_credential_is_named_beside_the_connection() -> None:
     part = chapter(shown("microsoft_customer_lists"), "## Connection")
-    assert (
-        "there may also be `client_secret: {env: MICROSOFT_CUSTOMER_LISTS_CLIENT_SECRET}`" in part
-    )
+    reference = "`client_secret: {env: MICROSOFT_CUSTOMER_LISTS_CLIENT_SECRET}`"
+    assert f"Optionally, add {reference} to `credentials`" in part
 
 
 SCHEMES: dict[str, dict[str, Any]] = {
