@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from typing import NamedTuple
 
 from connector.model import Batch, NamedRecords
@@ -42,52 +42,74 @@ def attribute(batch: Batch, named: NamedRecords) -> Verdict | None:
     None means that the response does not tell the records apart.
     """
     indexes_of = _indexes_by_key(batch, named)
-    by_value = named.by == "value"
-
-    keys = {*named.refused, *named.later}
-    if not keys <= indexes_of.keys() and (named.rest_delivered or by_value):
-        # An error that fits no record may mean any of them: nobody is safe.
+    if not _can_be_trusted(named, indexes_of):
         return None
 
-    # A value speaks of everybody who has it. A group of several is refused because of one of
-    # them: these are suspects, and are sent again apart from the others.
+    refused, suspects = _refused(named, indexes_of)
+
+    postponed = _indexes(named.later, indexes_of) - refused - suspects
+    # What must not overtake a postponed record waits with it.
+    postponed |= _behind(batch, postponed) - refused
+
+    undecided = set(range(len(batch.records))) - refused - postponed
+    repeated = undecided
+    if named.rest_delivered:
+        # What is sent again must not be applied after something newer: that is sent again too.
+        repeated = undecided & (suspects | _behind(batch, suspects))
+    delivered = undecided - repeated
+
+    are_told_apart = 0 < len(suspects) < len(batch.records)
+    if not (refused or postponed or delivered or are_told_apart):
+        return None  # the same request again would be no progress
+
+    return Verdict(
+        refused=sorted(refused),
+        later=sorted(postponed),
+        delivered=sorted(delivered),
+        again=_stretches(sorted(repeated), suspects),
+        words=_words_by_index(named, indexes_of),
+    )
+
+
+def _can_be_trusted(named: NamedRecords, indexes_of: Meanings) -> bool:
+    """Return whether every error fits a record, or does no harm when it fits none.
+
+    An error that fits no record may mean any of them: then nobody can be called delivered.
+    """
+    keys = {*named.refused, *named.later}
+    if keys <= indexes_of.keys():
+        return True
+    return named.by != "value" and not named.rest_delivered
+
+
+def _refused(named: NamedRecords, indexes_of: Meanings) -> tuple[set[int], set[int]]:
+    """Return the records that are refused for good, and the suspects.
+
+    A value speaks of everybody who has it. A group of several is refused because of one of them:
+    these are suspects, and are sent again apart from the others.
+    """
     refused: set[int] = set()
     suspects: set[int] = set()
     for key in named.refused:
         indexes = indexes_of.get(key, [])
-        if by_value or len(indexes) == 1:
+        if named.by == "value" or len(indexes) == 1:
             refused.update(indexes)
         else:
             suspects.update(indexes)
-    suspects -= refused
-
-    postponed: set[int] = set()
-    for key in named.later:
-        postponed.update(indexes_of.get(key, []))
-    postponed -= refused | suspects
-    # What must not overtake a postponed record waits with it.
-    postponed |= _behind(batch, postponed) - refused
-
-    rest = _without(range(len(batch.records)), refused | postponed)
-    delivered: Indexes = []
-    if named.rest_delivered:
-        # What is sent again must not be applied after something newer: that is sent again too.
-        repeated = suspects | _behind(batch, suspects)
-        delivered = _without(rest, repeated)
-        rest = _without(rest, set(delivered))
-    again = [list(part) for _, part in groupby(rest, key=suspects.__contains__)]
-
-    told_apart = 0 < len(suspects) < len(batch.records)
-    if not (refused or postponed or delivered or told_apart):
-        return None  # the same request again would be no progress
-
-    words = _words_by_index(named, indexes_of)
-    return Verdict(sorted(refused), sorted(postponed), delivered, again, words)
+    return refused, suspects - refused
 
 
-def _without(indexes: Iterable[int], excluded: set[int]) -> Indexes:
-    """Return the indexes that are not excluded, in their order."""
-    return [index for index in indexes if index not in excluded]
+def _indexes(keys: Iterable[int | str], indexes_of: Meanings) -> set[int]:
+    """Return the indexes of all records that these keys may mean."""
+    indexes: set[int] = set()
+    for key in keys:
+        indexes.update(indexes_of.get(key, []))
+    return indexes
+
+
+def _stretches(indexes: Indexes, suspects: set[int]) -> list[Indexes]:
+    """Divide indexes where suspects and others meet; their order stays."""
+    return [list(stretch) for _, stretch in groupby(indexes, key=suspects.__contains__)]
 
 
 def _behind(batch: Batch, held: set[int]) -> set[int]:
@@ -123,12 +145,12 @@ def _indexes_by_key(batch: Batch, named: NamedRecords) -> Meanings:
     # Groups and items are counted in the order of the body, which is not that of the batch.
     index_of = {id(record): index for index, record in enumerate(batch.records)}
     groups: list[Indexes] = []
+    items: list[Indexes] = []
     for _, records in batch.groups():
-        groups.append([index_of[id(record)] for record in records])
-    if named.by == "group":
-        return dict(enumerate(groups))
-    items = chain.from_iterable(groups)
-    return {position: (index,) for position, index in enumerate(items)}
+        indexes = [index_of[id(record)] for record in records]
+        groups.append(indexes)
+        items += [[index] for index in indexes]
+    return dict(enumerate(groups if named.by == "group" else items))
 
 
 def _indexes_by_value(batch: Batch) -> Meanings:

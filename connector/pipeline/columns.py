@@ -17,10 +17,10 @@ from connector.pipeline.normalise import many_normaliser
 from connector.templating.expressions import ABSENT, ExpressionError
 from connector.validation.schema import Schema
 
-#: What one raw value became: a wire value, a drop, nothing, or one of these for each value of a list.
+#: What one value of an event became: a wire value, a drop, nothing, or one of these for each value of a list.
 Cell = str | Dropped | None | list[Any]
 
-#: From the raw values of one parameter, one for each event, to their cells.
+#: From the events' values of one parameter, one for each event, to their cells.
 Column = Callable[[list[Any]], Sequence[Cell]]
 
 _TEXTS_ONLY = {str}
@@ -43,7 +43,10 @@ def column(
 
 
 def _one_by_one(identify_one: Identify) -> Column:
-    return lambda raws: [_cell(identify_one, raw) for raw in raws]
+    def cells(values: list[Any]) -> Sequence[Cell]:
+        return [_cell(identify_one, value) for value in values]
+
+    return cells
 
 
 def _in_bulk(identifier: Identifier, identify_one: Identify) -> Column:
@@ -51,17 +54,17 @@ def _in_bulk(identifier: Identifier, identify_one: Identify) -> Column:
     hash_texts = _text_hasher(identifier, identify_one)
     digits = HASHES[identifier.hash].digits
 
-    def cells(raws: list[Any]) -> Sequence[Cell]:
-        only_texts = set(map(type, raws)) == _TEXTS_ONLY and all(raws)
-        if only_texts and max(map(len, raws)) < digits:
-            return hash_texts(raws)
+    def cells(values: list[Any]) -> Sequence[Cell]:
+        only_texts = set(map(type, values)) == _TEXTS_ONLY and all(values)
+        if only_texts and max(map(len, values)) < digits:
+            return hash_texts(values)
 
         # A text as long as a digest may be one.
-        in_bulk = [raw.__class__ is str and 0 < len(raw) < digits for raw in raws]
-        hashed = iter(hash_texts(list(compress(raws, in_bulk))))
+        in_bulk = [value.__class__ is str and 0 < len(value) < digits for value in values]
+        hashed = iter(hash_texts(list(compress(values, in_bulk))))
         return [
-            next(hashed) if is_short_text else _cell(identify_one, raw)
-            for raw, is_short_text in zip(raws, in_bulk, strict=True)
+            next(hashed) if is_short_text else _cell(identify_one, value)
+            for value, is_short_text in zip(values, in_bulk, strict=True)
         ]
 
     return cells
@@ -104,15 +107,15 @@ def _encode_or_empty(value: str) -> bytes:
         return b""
 
 
-def _cell(identify_one: Identify, raw: Any) -> Cell:
-    if raw is None or raw is ABSENT or raw == "":
+def _cell(identify_one: Identify, value: Any) -> Cell:
+    if value is None or value is ABSENT or value == "":
         return None
-    if isinstance(raw, list | tuple):
-        return _cells_of_list(identify_one, raw)
-    if isinstance(raw, ExpressionError):
+    if isinstance(value, list | tuple):
+        return _cells_of_list(identify_one, value)
+    if isinstance(value, ExpressionError):
         return Dropped("expression_failed")
     try:
-        return identify_one(raw)
+        return identify_one(value)
     except DroppedError as error:
         return Dropped(error.reason)
 
@@ -145,11 +148,11 @@ class IdentifierColumn(NamedTuple):
     plain: Column
     digest: Column
 
-    def cells(self, raws: list[Any], params: Mapping[str, Any]) -> Sequence[Cell]:
+    def cells(self, values: list[Any], params: Mapping[str, Any]) -> Sequence[Cell]:
         """Identify the values of events that have these parameters."""
         is_digest = self.flag is not None and params.get(self.flag)
         identify_all = self.digest if is_digest else self.plain
-        return identify_all(raws)
+        return identify_all(values)
 
 
 def identifier_columns(action: Action, mapped: Collection[str]) -> list[IdentifierColumn]:
@@ -191,7 +194,9 @@ def _checked_column(
     identifier: Identifier, schema: Mapping[str, Any], *, prehashed: bool | str
 ) -> Column:
     """Return the column of a parameter, with a check of its schema when that says more than identifying checks."""
-    rules = {keyword: value for keyword, value in schema.items() if keyword not in _SAYS_NOTHING}
+    rules = dict(schema)
+    for keyword in _SAYS_NOTHING:
+        rules.pop(keyword, None)
     if not rules:
         return column(identifier, prehashed=prehashed)
 

@@ -1,335 +1,217 @@
-"""Records: events and a route become people's records, normalised, hashed and rendered.
+"""Records: one route turns events into people's records, normalised, hashed and rendered.
 
-This is the hot path. What can be known for the connection is compiled, what can be known for equal parameters is in the
-target, what can be known for the present identifiers is in the shape. The rest is done a column at a time.
+    events ──when──▶ those it takes ──targets──▶ where each goes ──columns──▶ identifiers
+           ──assembly──▶ records
+
+This is the hot path. What can be known for the connection is compiled, what can be known for equal
+parameters is in the target, and the rest is done for many events at a time, column by column.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from connector.connection.mapping import compile_columns, compile_when
 from connector.connection.model import FieldMapping, FromPaths, Route
-from connector.model import Event, Record, Rejection, Result, Target
-from connector.pipeline.columns import Cell, IdentifierColumn, identifier_columns
-from connector.pipeline.dropped import Dropped
+from connector.model import Event, Rejection, Result, Target
+from connector.pipeline.assembly import Assembler, Cells, Rows
+from connector.pipeline.columns import Cell, identifier_columns
 from connector.pipeline.presence import compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
-from connector.pipeline.splitting import NOBODY, NOBODY_REASON, NONE_PRESENT, Prepared, together
+from connector.pipeline.splitting import NONE_PRESENT, Prepared, together
 from connector.pipeline.targets import NoTarget, Resolved, Targets
 from connector.templating.expressions import ExpressionError
-from connector.templating.template import RenderError
 
-_IdentifiedColumn = tuple[IdentifierColumn, Sequence[Cell]]
-_EventIds = Sequence[int | str]
+_Data = dict[str, Any]
 _Positions = Sequence[int]
-_Texts = tuple[str, ...]
 
-_ONLY_TEXTS = {str}
-_ONLY_ABSENT = {type(None)}
+#: Events that have no record: their positions, each with the code and the reason.
+_Failures = list[tuple[int, str, str]]
 
-
-class _Row(NamedTuple):
-    """What a record has besides its person."""
-
-    target: Target
-    event_id: int | str
-    prepared_at: float
-
-
-class _Rows(NamedTuple):
-    """What some records have besides their people. `prepared_at`: seconds since the epoch."""
-
-    targets: Sequence[Target]
-    event_ids: _EventIds
-    prepared_at: float
-
-    def one_by_one(self) -> Iterator[_Row]:
-        return map(_Row, self.targets, self.event_ids, repeat(self.prepared_at))
+_Value = TypeVar("_Value")
 
 
 class Preparer:
-    """Prepares the records of one route, many events at a time.
-
-    `dropped` counts dropped identifier values by (parameter, reason).
-    """
+    """Prepares the records of one route, many events at a time."""
 
     def __init__(
         self, route: Route, builder: RequestBuilder, templates: Path, settings: Mapping[str, Any]
     ) -> None:
-        """Raise ExpressionError, ValueError (a path), RenderError or OSError for what lint would refuse."""
+        """Compile a route.
+
+        Raises ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
+        """
         action = route.action
         self.name = route.name
-        self.dropped: Counter[tuple[str, str]] = Counter()
         self._when = compile_when(route.when, settings)
         self._targets = Targets(route.name, action, builder, route.map, settings)
 
-        self._identifiers = identifier_columns(action, route.map)
-        sources = [route.map[identifier.parameter] for identifier in self._identifiers]
-        self._raw_columns = compile_columns(sources, settings)
-        self._flags = list(dict.fromkeys(one.flag for one in self._identifiers if one.flag))
-        self._none_present = f"{NONE_PRESENT}; looked in {', '.join(map(_paths, sources))}"
+        self._columns = identifier_columns(action, route.map)
+        sources = [route.map[column.parameter] for column in self._columns]
+        self._values = compile_columns(sources, settings)
+        flags = {column.flag: None for column in self._columns if column.flag}
+        self._flags = tuple(flags)
 
         self._split = action.split
-        self._wires = action.wires
+        # Without named parts, all identifiers stand together.
+        self._parts = [action.wires]
+        if action.split and action.split.parts:
+            self._parts = list(action.split.parts.values())
+
         presence = compile_presence(action)
-        # A person who is split has to be complete as a whole, whatever its records have.
+        # A person who is split has to be complete as a whole, whatever each record has.
         self._presence_of_person = presence if action.split else None
         presence_of_record = None if action.split else presence
-        self._shapes = Shapes(action, templates, settings, presence_of_record)
 
-    def prepare(self, events: Sequence[Event], event_ids: _EventIds, now: float) -> list[Prepared]:
-        """Return for each event its record, why there is none, or None when the route does not take it.
+        shapes = Shapes(action, templates, settings, presence_of_record)
+        looked_in = ", ".join(map(_words, sources))
+        none_present = f"{NONE_PRESENT}; looked in {looked_in}"
+        self._assembler = Assembler(route.name, shapes, none_present)
 
-        `now`: seconds since the epoch.
+    @property
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """How many identifier values were dropped, by (parameter, reason)."""
+        return self._assembler.dropped
+
+    def prepare(
+        self, events: Sequence[Event], event_ids: Sequence[int | str], now: float
+    ) -> list[Prepared]:
+        """Return what becomes of each event: its record, why there is none, or None.
+
+        None stands for an event that the route does not take. `now`: seconds since the epoch.
         """
-        prepared: list[Prepared] = [None] * len(events)
         data = [event.data for event in events]
+        prepared: list[Prepared] = [None] * len(events)
 
-        positions = self._taken(data, event_ids, prepared)
-        taken = data if len(positions) == len(data) else [data[i] for i in positions]
-        resolved = self._targets.resolve(taken, now)
-        positions, targets = self._with_target(positions, resolved, event_ids, prepared)
+        positions, failures = self._apply_when(data)
+        resolved = self._targets.resolve(_pick(data, positions), now)
+        positions, targets, without_target = _with_target(positions, resolved)
 
-        for positions_alike, targets_alike in self._by_flags(positions, targets):
-            if len(positions_alike) == len(events):
-                # The usual chunk; nothing has to be picked out of it.
-                return list(self._records(data, _Rows(targets_alike, event_ids, now)))
+        for position, code, reason in (*failures, *without_target):
+            event_id = event_ids[position]
+            prepared[position] = Rejection(self.name, event_id, code, reason)
 
-            rows = _Rows(targets_alike, [event_ids[i] for i in positions_alike], now)
-            records = self._records([data[i] for i in positions_alike], rows)
-            for position, record in zip(positions_alike, records, strict=True):
+        for alike, targets_alike in self._by_flags(positions, targets):
+            rows = Rows(targets_alike, _pick(event_ids, alike), now)
+            records = self._records(_pick(data, alike), rows)
+            if len(alike) == len(events):
+                return list(records)
+            for position, record in zip(alike, records, strict=True):
                 prepared[position] = record
         return prepared
 
-    def _taken(
-        self, data: list[dict[str, Any]], event_ids: _EventIds, prepared: list[Prepared]
-    ) -> _Positions:
-        """Return the positions of the events that `when` takes; reject those on which it fails."""
+    def _apply_when(self, data: Sequence[_Data]) -> tuple[_Positions, _Failures]:
+        """Return the positions of the events that `when` takes, and those on which it fails."""
         when = self._when
         if when is None:
-            return range(len(data))
+            return range(len(data)), []
 
-        taken = []
+        taken: list[int] = []
+        failures: _Failures = []
         for position, event in enumerate(data):
             try:
                 if when(event):
                     taken.append(position)
             except ExpressionError as error:
-                event_id = event_ids[position]
-                prepared[position] = self._reject(event_id, "expression_failed", str(error))
-        return taken
-
-    def _with_target(
-        self,
-        positions: _Positions,
-        resolved: list[Resolved],
-        event_ids: _EventIds,
-        prepared: list[Prepared],
-    ) -> tuple[_Positions, list[Target]]:
-        """Reject the events that have no target; return the positions and targets of the others."""
-        if NoTarget not in set(map(type, resolved)):
-            return positions, resolved  # type: ignore[return-value]  # all are targets
-
-        kept: list[int] = []
-        targets: list[Target] = []
-        for position, target in zip(positions, resolved, strict=True):
-            if isinstance(target, NoTarget):
-                event_id = event_ids[position]
-                prepared[position] = self._reject(event_id, target.code, target.reason)
-            else:
-                kept.append(position)
-                targets.append(target)
-        return kept, targets
+                failures.append((position, "expression_failed", str(error)))
+        return taken, failures
 
     def _by_flags(
         self, positions: _Positions, targets: list[Target]
-    ) -> Iterator[tuple[_Positions, list[Target]]]:
-        """Yield positions and targets of the events whose identifiers are digests, or plain, alike."""
-        flags_of = {}
+    ) -> Iterable[tuple[_Positions, list[Target]]]:
+        """Group events by their flags, which say whether identifiers are digests already."""
+        flags_of: dict[Target, tuple[Any, ...]] = {}
         for target in set(targets):
             flags_of[target] = tuple(map(target.params.get, self._flags))
         if len(set(flags_of.values())) == 1:
-            yield positions, targets
-            return
+            return [(positions, targets)]
 
         groups: dict[tuple[Any, ...], tuple[list[int], list[Target]]] = {}
         for position, target in zip(positions, targets, strict=True):
-            positions_alike, targets_alike = groups.setdefault(flags_of[target], ([], []))
-            positions_alike.append(position)
+            alike, targets_alike = groups.setdefault(flags_of[target], ([], []))
+            alike.append(position)
             targets_alike.append(target)
-        yield from groups.values()
+        return groups.values()
 
-    def _records(self, data: list[dict[str, Any]], rows: _Rows) -> Iterable[Prepared]:
-        """Make the records of events whose flags are equal."""
+    def _records(self, data: Sequence[_Data], rows: Rows) -> Iterable[Prepared]:
+        """Return what becomes of events whose flags are equal."""
         params = rows.targets[0].params
-        columns: list[_IdentifiedColumn] = []
-        for identifier, raws in zip(self._identifiers, self._raw_columns(data), strict=True):
-            columns.append((identifier, identifier.cells(raws, params)))
+        columns: list[Cells] = []
+        for column, values in zip(self._columns, self._values(data), strict=True):
+            cells = column.cells(values, params)
+            columns.append(Cells(column, cells))
 
         if self._split is None:
-            return self._assemble(columns, rows)
+            return self._assembler.assemble(columns, rows)
+        return self._split_people(columns, rows)
 
-        parts = []
-        for part, wires in enumerate(self._split.parts.values() or [self._wires]):
-            columns_of_part = [column for column in columns if column[0].wire in wires]
+    def _split_people(self, columns: list[Cells], rows: Rows) -> Iterable[Prepared]:
+        """Return the records of each person, all parts together."""
+        parts: list[Iterable[Prepared]] = []
+        for number, wires in enumerate(self._parts):
+            columns_of_part = [cells for cells in columns if cells.column.wire in wires]
             rows_of_part = rows
-            if self._split.name:
-                rows_of_part = rows._replace(
-                    targets=[target.parts[part] for target in rows.targets]
-                )
-            parts.append(self._assemble(columns_of_part, rows_of_part))
+            if self._split and self._split.name:
+                targets = [target.parts[number] for target in rows.targets]
+                rows_of_part = rows._replace(targets=targets)
+            parts.append(self._assembler.assemble(columns_of_part, rows_of_part))
 
-        if self._presence_of_person is None:
-            return parts[0] if len(parts) == 1 else map(together, *parts)
+        if self._presence_of_person is not None:
+            cells_of_people = zip(*(cells.cells for cells in columns), strict=True)
+            people = map(together, *parts)
+            return map(self._check_presence, people, cells_of_people, rows.targets)
+        if len(parts) == 1:
+            return parts[0]
+        return map(together, *parts)
 
-        cells_of_people = zip(*(cells for _, cells in columns), strict=True)
-        return map(self._complete, map(together, *parts), cells_of_people, rows.targets)
-
-    def _complete(
+    def _check_presence(
         self, person: list[Result] | Rejection, cells: Sequence[Cell], target: Target
     ) -> list[Result] | Rejection:
-        """Return the records of a person who is split, or reject them where something is missing that is required."""
+        """Return the records of a person, or one rejection where a required parameter is missing."""
         if isinstance(person, Rejection) or self._presence_of_person is None:
             return person
 
-        present = []
-        for identifier, cell in zip(self._identifiers, cells, strict=True):
+        present = names_with_value(target.params)
+        identifiers = []
+        for column, cell in zip(self._columns, cells, strict=True):
             if _is_usable(cell):
-                present.append(identifier.parameter)
+                identifiers.append(column.parameter)
 
-        missing = self._presence_of_person((*present, *names_with_value(target.params)))
+        missing = self._presence_of_person((*identifiers, *present))
         if missing:
-            return self._reject(person[0].event_id, "missing_parameter", missing)
+            event_id = person[0].event_id
+            return Rejection(self.name, event_id, "missing_parameter", missing)
         return person
 
-    def _assemble(self, columns: list[_IdentifiedColumn], rows: _Rows) -> Iterable[Prepared]:
-        """Make a record of each row of these columns."""
-        names: list[str] = []
-        present: list[Sequence[Cell]] = []
-        only_texts = True
-        for identifier, cells in columns:
-            types = set(map(type, cells))
-            if types == _ONLY_ABSENT:
-                continue
-            names.append(identifier.parameter)
-            present.append(cells)
-            only_texts = only_texts and types == _ONLY_TEXTS
 
-        if not present:
-            no_cells: Iterable[tuple[Cell, ...]] = repeat((), len(rows.targets))
-            return map(self._gather, no_cells, repeat(()), rows.one_by_one())
+def _pick(values: Sequence[_Value], positions: _Positions) -> Sequence[_Value]:
+    """Return the values at some positions, which are in order."""
+    if len(positions) == len(values):
+        return values  # the usual chunk, where it is all of them
+    return [values[position] for position in positions]
 
-        people = zip(*present, strict=True)
-        if only_texts:
-            return self._finish_all(list(people), tuple(names), rows)
-        return map(self._gather, people, repeat(tuple(names)), rows.one_by_one())
 
-    def _gather(self, cells: Sequence[Cell], names: _Texts, row: _Row) -> Prepared:
-        """Make a record of cells of which some are absent, dropped or lists."""
-        ids: list[str] = []
-        present: list[str] = []
-        reasons: list[str] = []
-        for name, cell in zip(names, cells, strict=True):
-            for value in cell if isinstance(cell, list) else (cell,):
-                if isinstance(value, str):
-                    ids.append(value)
-                    present.append(name)
-                elif isinstance(value, Dropped):
-                    self.dropped[name, value.reason] += 1
-                    reasons.append(f"{name} {value.reason}")
+def _with_target(
+    positions: _Positions, resolved: list[Resolved]
+) -> tuple[_Positions, list[Target], _Failures]:
+    """Return the positions and targets of the events that have a target, and those without."""
+    if NoTarget not in set(map(type, resolved)):
+        return positions, resolved, []  # type: ignore[return-value]  # all are targets
 
-        if ids:
-            return self._finish(tuple(ids), tuple(present), row)
-        return self._nobody(row, ", ".join(dict.fromkeys(reasons)) or self._none_present)
-
-    def _finish_all(self, ids: list[_Texts], names: _Texts, rows: _Rows) -> Iterable[Prepared]:
-        """Finish records that have values for the same parameters; in one go when they share a shape.
-
-        In one go saves a quarter of the time that mapping takes.
-        """
-        one_by_one = map(self._finish, ids, repeat(names), rows.one_by_one())
-        targets = set(rows.targets)
-        if len(targets) > 1 and self._shapes.differ_by_target:
-            return one_by_one
-
-        shape = self._shapes.shape(names, rows.targets[0])
-        if not shape.single or shape.error or shape.names_nobody:
-            return one_by_one
-        try:
-            items = shape.render(ids)
-        except RenderError:
-            return one_by_one
-        if max(map(len, items)) > min(target.room for target in targets):
-            return one_by_one
-
-        fields = zip(
-            rows.targets,
-            ids if shape.naming is None else map(shape.naming_only, ids),
-            repeat(shape.naming_only(shape.wires)),
-            items,
-            rows.event_ids,
-            repeat(rows.prepared_at),
-            repeat(shape.companions),
-            strict=False,  # what is repeated has no end
-        )
-        return map(Record._make, fields)
-
-    def _finish(self, ids: _Texts, names: _Texts, row: _Row) -> Prepared:
-        """Make the record of a person, or several where people are split."""
-        shape = self._shapes.shape(names, row.target)
-        if shape.single:
-            return self._finish_one(ids, names, row)
-
-        ids, names = _without_duplicates(ids, names, shape.wires)
-        pieces = self._shapes.pieces(names)
-        if len(pieces) == 1:
-            return self._finish_one(ids, names, row)
-
-        records = []
-        for positions in pieces:
-            ids_of_piece = tuple(ids[i] for i in positions)
-            names_of_piece = tuple(names[i] for i in positions)
-            records.append(self._finish_one(ids_of_piece, names_of_piece, row))
-        return records
-
-    def _finish_one(self, ids: _Texts, names: _Texts, row: _Row) -> Result:
-        shape = self._shapes.shape(names, row.target)
-        if shape.error:
-            return self._reject(row.event_id, "missing_parameter", shape.error)
-        if shape.names_nobody:
-            companions = ", ".join(dict.fromkeys(names))
-            return self._nobody(row, f"{companions} names nobody without another identifier")
-
-        try:
-            [item] = shape.render([ids])
-        except RenderError as error:
-            return self._reject(row.event_id, "template_failed", str(error))
-
-        if len(item) > row.target.room:
-            reason = "the record alone is over the vendor's cap of bytes"
-            return self._reject(row.event_id, "too_large", reason)
-
-        return Record(
-            row.target,
-            shape.naming_only(ids),
-            shape.naming_only(shape.wires),
-            item,
-            row.event_id,
-            row.prepared_at,
-            shape.companions,
-        )
-
-    def _reject(self, event_id: int | str, code: str, reason: str) -> Rejection:
-        return Rejection(self.name, event_id, code, reason)
-
-    def _nobody(self, row: _Row, why: str) -> Rejection:
-        return self._reject(row.event_id, NOBODY, NOBODY_REASON + why)
+    kept: list[int] = []
+    targets: list[Target] = []
+    failures: _Failures = []
+    for position, target in zip(positions, resolved, strict=True):
+        if isinstance(target, NoTarget):
+            failures.append((position, target.code, target.reason))
+        else:
+            kept.append(position)
+            targets.append(target)
+    return kept, targets, failures
 
 
 def _is_usable(cell: Cell) -> bool:
@@ -338,14 +220,8 @@ def _is_usable(cell: Cell) -> bool:
     return isinstance(cell, str)
 
 
-def _paths(source: FieldMapping) -> str:
-    """Return where an entry of a route's `map` looks."""
-    return ", ".join(source.paths) if isinstance(source, FromPaths) else "an expression"
-
-
-def _without_duplicates(ids: _Texts, names: _Texts, wires: _Texts) -> tuple[_Texts, _Texts]:
-    """Return ids and names with equal values of one wire key once."""
-    name_of: dict[tuple[str, str], str] = {}
-    for wire, value, name in zip(wires, ids, names, strict=True):
-        name_of.setdefault((wire, value), name)
-    return tuple(value for _, value in name_of), tuple(name_of.values())
+def _words(source: FieldMapping) -> str:
+    """Return where an entry of a route's `map` looks, in words."""
+    if isinstance(source, FromPaths):
+        return ", ".join(source.paths)
+    return "an expression"

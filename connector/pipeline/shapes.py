@@ -23,7 +23,7 @@ class Shape(NamedTuple):
     wires: the wire key of each value.
     single: no wire key has two values, and nothing has to be split.
     render: renders items, each from the values of one record.
-    naming: the positions of the values that name a person; None when all do.
+    identifying: the positions of the values that name a person; None when all do.
     companions: the wire keys of the others.
     error: why such records cannot be sent; "" when they can.
     """
@@ -31,20 +31,20 @@ class Shape(NamedTuple):
     wires: tuple[str, ...]
     single: bool
     render: RenderItems
-    naming: tuple[int, ...] | None
+    identifying: tuple[int, ...] | None
     companions: frozenset[str]
     error: str
 
     @property
-    def names_nobody(self) -> bool:
+    def only_companions(self) -> bool:
         """Whether there are companions only."""
-        return self.naming == ()
+        return self.identifying == ()
 
-    def naming_only(self, values: tuple[str, ...]) -> tuple[str, ...]:
+    def identifying_only(self, values: tuple[str, ...]) -> tuple[str, ...]:
         """Return of one value for each wire key those that name a person."""
-        if self.naming is None:
+        if self.identifying is None:
             return values
-        return tuple([values[position] for position in self.naming])
+        return tuple([values[position] for position in self.identifying])
 
 
 class Shapes:
@@ -89,9 +89,9 @@ class Shapes:
     def _make(self, names: tuple[str, ...], target: Target) -> Shape:
         wires = tuple(self._wire_of[name] for name in names)
         companions = self._companions.intersection(wires)
-        naming = None
+        identifying = None
         if companions:
-            naming = tuple(i for i, wire in enumerate(wires) if wire not in companions)
+            identifying = tuple(i for i, wire in enumerate(wires) if wire not in companions)
 
         has_twins = len(set(wires)) < len(wires)
         error = ""
@@ -101,7 +101,7 @@ class Shapes:
             wires=wires,
             single=not has_twins and len(self.pieces(names)) == 1,
             render=self._renderer.shape(wires, target.params),
-            naming=naming,
+            identifying=identifying,
             companions=companions,
             error=error,
         )

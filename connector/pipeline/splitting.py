@@ -11,8 +11,8 @@ from connector.definitions.model import Split
 from connector.model import Record, Rejection, Result
 
 #: The code of a person without a usable identifier, and how its reason begins.
-NOBODY = "no_identifier"
-NOBODY_REASON = "no identifier that can be used: "
+NO_IDENTIFIER = "no_identifier"
+NO_IDENTIFIER_REASON = "no identifier that can be used: "
 #: How the reason goes on where nothing was mapped, which says less than why a value was dropped.
 NONE_PRESENT = "none is present"
 
@@ -66,14 +66,14 @@ def together(*parts: Prepared) -> list[Result] | Rejection:
     kept: list[Result] = []
     without: list[Rejection] = []
     for result in results:
-        if isinstance(result, Rejection) and result.code == NOBODY:
+        if isinstance(result, Rejection) and result.code == NO_IDENTIFIER:
             without.append(result)
         else:
             kept.append(result)
     if kept:
         return kept
 
-    return without[0]._replace(reason=NOBODY_REASON + ", ".join(_reasons(without)))
+    return without[0]._replace(reason=NO_IDENTIFIER_REASON + ", ".join(_reasons(without)))
 
 
 def _reasons(rejections: Iterable[Rejection]) -> Iterable[str]:
@@ -84,7 +84,7 @@ def _reasons(rejections: Iterable[Rejection]) -> Iterable[str]:
     present: dict[str, None] = {}
     absent: dict[str, None] = {}
     for rejection in rejections:
-        reason = rejection.reason.removeprefix(NOBODY_REASON)
+        reason = rejection.reason.removeprefix(NO_IDENTIFIER_REASON)
         if reason.startswith(NONE_PRESENT):
             absent[reason] = None
         else:
