@@ -64,6 +64,6 @@ class UnauthorizedError(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `known: a, b, c; did you mean 'b'?` for a word that is not among the known ones."""
     names = sorted(known)
-    text = f"known: {', '.join(names)}" if names else "none is known here"
+    text = f"known: {', '.join(names)}" if names else "known: none"
     close = difflib.get_close_matches(word, names, 1)
     return f"{text}; did you mean '{close[0]}'?" if close else text

@@ -307,8 +307,8 @@ def _report_file(
         inputs.append(events.path)
     for name in inputs:
         if path.exists() and Path(name).exists() and path.samefile(name):
-            message = "the report would overwrite what is read"
-            raise ConfigError([Problem("C013", str(path), "", message, "name another file")])
+            message = "the report would overwrite an input file"
+            raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
 
     with _report_errors(path):
         file = path.open("wb")
@@ -324,5 +324,5 @@ def _report_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"the report cannot be written: {error.strerror}"
+        message = f"cannot write the report: {error.strerror}"
         raise ConfigError([Problem("C013", str(path), "", message)]) from None

@@ -15,10 +15,10 @@ def read_json(path: Path) -> Any:
     try:
         return orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        message = "there is no such file"
+        message = "file not found"
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except orjson.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        message = f"invalid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
     problem = Problem("D101", str(path), "", message)
     raise DefinitionError([problem])

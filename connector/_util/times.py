@@ -54,16 +54,14 @@ def canonical(text: str) -> str:
     text = text.strip()
     if not _TIMESTAMP.fullmatch(text):
         if _TIMESTAMP_WITHOUT_OFFSET.fullmatch(text):
-            raise ValueError(
-                "is a time without an offset; write it with Z or an offset such as +02:00"
-            )
+            raise ValueError("has no UTC offset; add Z or an offset such as +02:00")
         raise ValueError("is not an RFC 3339 timestamp; write it like 2026-01-15T00:00:00Z")
 
     try:
         moment = datetime.fromisoformat(text.upper())
         return _text(moment.astimezone(UTC))
     except (ValueError, OverflowError):
-        raise ValueError("is not a moment of the calendar") from None
+        raise ValueError("is not a valid date and time") from None
 
 
 def from_epoch(seconds: float) -> str:
@@ -92,7 +90,7 @@ def plus(text: str, duration: str) -> str:
         moved = _add_months(start, years * 12 + months)
         moved += timedelta(days, seconds, minutes=minutes, hours=hours, weeks=weeks)
     except OverflowError:
-        raise ValueError(f"'{duration}' leads out of the calendar") from None
+        raise ValueError(f"'{duration}' leads to a date outside the years 1 to 9999") from None
     return _text(moved)
 
 
@@ -118,7 +116,7 @@ def span(value: int | str) -> float:
 
     match = _SPAN.fullmatch(str(value).strip())
     if not match or not int(match[1]):
-        raise ValueError("is not a span of time; write it like 90s, 60m, 8h or 1d")
+        raise ValueError("is not a duration; write it like 90s, 60m, 8h or 1d")
     return float(int(match[1]) * _SPAN_SECONDS[match[2]])
 
 
@@ -129,5 +127,5 @@ def size(value: int | str) -> int:
 
     match = _SIZE.fullmatch(str(value).strip())
     if not match or not int(match[1]):
-        raise ValueError("is not a size; write it in bytes, or like 500kB or 2MB")
+        raise ValueError("is not a size; write a number of bytes, or a size like 500kB or 2MB")
     return int(match[1]) * _SIZE_BYTES[match[2]]

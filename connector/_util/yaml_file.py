@@ -33,7 +33,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         key = loader.construct_object(key_node, deep=True)
         problem = ""
         if not isinstance(key, str):
-            problem = "a key has to be text"
+            problem = "a key must be text"
         elif key in seen:
             problem = f"duplicate key '{key}'"
         if problem:
@@ -61,7 +61,7 @@ def read_yaml(path: Path, letter: str) -> Any:
     except RecursionError:
         message = "is nested too deeply"
     except yaml.YAMLError as error:
-        message = f"is not YAML: {_explain(error)}"
+        message = f"invalid YAML: {_explain(error)}"
     problem = Problem(f"{letter}101", str(path), "", message)
     raise ConfigError([problem])
 
@@ -76,11 +76,11 @@ def _explain(error: yaml.YAMLError) -> str:
 
     The name of an alias or a tag is never shown: it may be a secret that was meant as text.
     """
-    problem = getattr(error, "problem", None) or "a character is not allowed"
+    problem = getattr(error, "problem", None) or "a character that YAML does not allow"
     if "alias" in problem:
-        problem = "an alias (*…) has no anchor; put text that starts with * in quotes"
+        problem = "an alias (*…) has no anchor; quote text that starts with *"
     if "tag" in problem:
-        problem = "tags (!…) are not allowed; put text that starts with ! in quotes"
+        problem = "tags (!…) are not allowed; quote text that starts with !"
 
     mark = getattr(error, "problem_mark", None)
     if mark is None:

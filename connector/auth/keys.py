@@ -16,7 +16,7 @@ from connector.errors import UnauthorizedError
 class Bearer(Scheme):
     """A token in the Authorization header (RFC 6750)."""
 
-    DESCRIPTION: ClassVar[str] = "A bearer token, in the header Authorization of every request."
+    DESCRIPTION: ClassVar[str] = "A bearer token in the Authorization header of every request."
     CREDENTIALS: ClassVar[Mapping[str, str]] = {"access_token": "the access token"}
     CAN_BE_OPTIONAL: ClassVar[frozenset[str]] = frozenset({"access_token"})
 
@@ -37,7 +37,7 @@ class Basic(Scheme):
     """
 
     DESCRIPTION: ClassVar[str] = (
-        "A user name and a password (HTTP Basic), in the header Authorization of every request."
+        "A user name and a password (HTTP Basic) in the Authorization header of every request."
     )
     CREDENTIALS: ClassVar[Mapping[str, str]] = {
         "username": "the user name",
@@ -61,7 +61,7 @@ def basic_header(username: str, password: str) -> str:
 class ApiKey(Scheme):
     """A key in a header, in the query or, as its first member, in the JSON object of the body."""
 
-    DESCRIPTION: ClassVar[str] = "A key, in every request."
+    DESCRIPTION: ClassVar[str] = "An API key in every request."
     CREDENTIALS: ClassVar[Mapping[str, str]] = {"api_key": "the key"}
     CAN_BE_OPTIONAL: ClassVar[frozenset[str]] = frozenset({"api_key"})
 
@@ -88,7 +88,7 @@ def _with_member(body: bytes, name: str, value: str) -> bytes:
     """Return a JSON object with one more member at its front; all other bytes stay as they are."""
     text = body.lstrip()
     if not text.startswith(b"{"):
-        raise UnauthorizedError("the key has to be added to the body, which is not a JSON object")
+        raise UnauthorizedError("the key cannot be added to the body: expected a JSON object")
 
     members = text[1:].lstrip()
     first = f"{json.dumps(name)}:{json.dumps(value)}".encode()

@@ -17,7 +17,9 @@ class OAuth1(Scheme):
     A JSON body is not part of the signature (RFC 5849, 3.4.1.3).
     """
 
-    DESCRIPTION: ClassVar[str] = "OAuth 1.0a: every request is signed anew, retries too."
+    DESCRIPTION: ClassVar[str] = (
+        "OAuth 1.0a: every request is signed, and signed again for each retry."
+    )
     CREDENTIALS: ClassVar[Mapping[str, str]] = {
         "consumer_key": "the app's consumer key",
         "consumer_secret": "the app's consumer secret",

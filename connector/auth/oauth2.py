@@ -54,7 +54,7 @@ class OAuth2(Scheme):
 
     GRANT: ClassVar[str] = ""
     DESCRIPTION: ClassVar[str] = (
-        "OAuth 2.0: an access token is fetched before the first request, and anew when it ends."
+        "OAuth 2.0: an access token is fetched before the first request, and again when it expires."
     )
     CREDENTIALS: ClassVar[Mapping[str, str]] = {
         "client_id": "the app's client id",
@@ -112,7 +112,7 @@ class OAuth2(Scheme):
         try:
             answer = exchange(self._request())
         except SendError as error:
-            raise SendError(f"the token endpoint gives no answer: {error}") from None
+            raise SendError(f"no answer from the token endpoint: {error}") from None
 
         if answer.status in _RETRIED:
             raise SendError(f"the token endpoint answers HTTP {answer.status}")
@@ -156,15 +156,12 @@ class OAuth2(Scheme):
     def _refusal(self, status: int, error: Any) -> str:
         """Return why there is no token; `error` is the vendor's code, or anything else."""
         if 300 <= status < 400:
-            return (
-                f"the token endpoint redirects (HTTP {status}); "
-                "token_url has to be the final address"
-            )
+            return f"the token endpoint redirects (HTTP {status}); token_url must be the final URL"
         reason = f"HTTP {status}"
         if self._is_error_code(error):
             reason = f"{error}, {reason}"
         names = ", ".join(self._secrets)
-        return f"the token endpoint refuses ({reason}); check the credentials {names}"
+        return f"the token endpoint refuses the request ({reason}); check the credentials {names}"
 
     def _is_error_code(self, error: Any) -> bool:
         """Return whether an error is a code that quotes no secret, in whatever spelling."""
@@ -203,7 +200,7 @@ class RefreshToken(OAuth2):
     DESCRIPTION: ClassVar[str] = OAuth2.DESCRIPTION
     CREDENTIALS: ClassVar[Mapping[str, str]] = {
         **OAuth2.CREDENTIALS,
-        "refresh_token": "the refresh token, for which access tokens are given",
+        "refresh_token": "the refresh token, exchanged for access tokens",
     }
 
     def _grant(self) -> dict[str, str]:

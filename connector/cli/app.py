@@ -24,7 +24,7 @@ from connector.errors import ConnectorError
 
 app = typer.Typer(
     name="connector",
-    help="Put people into ad audiences, and take them out, by destinations described in files.",
+    help="Add people to ad audiences and remove them, with destinations described in files.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # importing rich for a help text takes longer than all the rest
@@ -82,4 +82,4 @@ def common(
         ),
     ] = False,
 ) -> None:
-    """Put people into ad audiences, and take them out, by destinations described in files."""
+    """Add people to ad audiences and remove them, with destinations described in files."""

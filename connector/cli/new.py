@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AuthChoice(StrEnum):
-    """How requests prove who sends them."""
+    """How requests are authenticated."""
 
     OAUTH1 = "oauth1"
     BEARER = "bearer"
@@ -40,22 +40,23 @@ def new(
     destination: Annotated[
         str,
         typer.Argument(
-            metavar="DESTINATION", help="Its name: lower-case letters, digits, underscores."
+            metavar="DESTINATION",
+            help="The destination's name: lower-case letters, digits, underscores.",
         ),
     ],
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="The vendor's https address.")
     ] = None,
     auth: Annotated[
-        AuthChoice | None, typer.Option("--auth", help="How requests prove who sends them.")
+        AuthChoice | None, typer.Option("--auth", help="How requests are authenticated.")
     ] = None,
     identifiers: Annotated[
         list[str] | None,
         typer.Option(
             "--identifier",
             metavar="NAME",
-            help="What names a person: email, another known kind, or a name of your own "
-            "(an id that is trimmed and sent as it is); can be repeated.",
+            help="An identifier of people: email, another known kind, or a custom name "
+            "(an id that is trimmed, not hashed); can be repeated.",
         ),
     ] = None,
     path: Annotated[
@@ -63,11 +64,11 @@ def new(
         typer.Option(
             "--path",
             metavar="PATH",
-            help="The path below the address; its last {name} is the audience, others are settings.",
+            help="The path after the base URL; its last {name} is the audience, others are settings.",
         ),
     ] = None,
     into: Annotated[
-        Path, typer.Option("--into", metavar="FOLDER", help="Where the files go.")
+        Path, typer.Option("--into", metavar="FOLDER", help="The folder to write the files to.")
     ] = Path(),
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -155,14 +156,14 @@ def _missing_options(options: Sequence[str]) -> ConfigError:
     hints = {
         "--base-url": "the vendor's https address",
         "--auth": ", ".join(AuthChoice),
-        "--identifier": f"{known}, or a name of your own",
+        "--identifier": f"{known}, or a custom name",
     }
     problems = []
     for option in options:
         hint = hints[option]
         if option == options[-1]:
             hint += f"\nexample: {EXAMPLE}"
-        message = "is required, and there is no terminal to ask on"
+        message = "is required when there is no terminal to ask on"
         problems.append(Problem("C019", option, "", message, hint))
     return ConfigError(problems)
 
@@ -173,14 +174,16 @@ def _auth_question() -> str:
 
 def _check_auth(text: str) -> str:
     allowed = list(AuthChoice)
-    return "" if text in allowed else f"unknown authentication '{text}'; use {', '.join(allowed)}"
+    return (
+        "" if text in allowed else f"unknown authentication '{text}'; known: {', '.join(allowed)}"
+    )
 
 
 def _ask_for_identifiers() -> tuple[str, ...]:
     from connector.scaffold.answers import check_identifiers, choices
 
     known = list(choices()["identifiers"])
-    question = f"what names a person ({', '.join(known)} or names of your own, parted by commas)"
+    question = f"identifiers ({', '.join(known)} or custom names, separated by commas)"
     answer = _ask(question, lambda text: check_identifiers(_names(text)), known[0])
     return _names(answer)
 

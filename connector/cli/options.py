@@ -23,14 +23,15 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="How to print: for people, or JSON with stable names.")
+    Format,
+    typer.Option("--format", help="Output format: text for people, or JSON with stable names."),
 ]
 DefinitionsOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--definitions",
         metavar="PATH",
-        help="A further folder with schemas/ and templates/; can be repeated.",
+        help="An additional folder with schemas/ and templates/; can be repeated.",
     ),
 ]
 SetOption = Annotated[
@@ -53,14 +54,16 @@ EventsArgument = Annotated[
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait; default 60."),
+    typer.Option(
+        "--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait for an answer; default 60."
+    ),
 ]
 FailOption = Annotated[
     list[str] | None,
     typer.Option(
         "--fail",
         metavar="FAULT",
-        help="A fault of the sandbox: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
+        help="A sandbox fault: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
         "can be repeated.",
     ),
 ]

@@ -58,7 +58,7 @@ def say_raw(text: str) -> None:
         raise
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ConnectorError(f"the output cannot be written: {error.strerror}") from None
+        raise ConnectorError(f"cannot write the output: {error.strerror}") from None
 
 
 def warn(problems: Iterable[Problem]) -> None:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 def sandbox(
     destination: Annotated[
-        str, typer.Argument(metavar="DESTINATION", help="The destination to stand in for.")
+        str, typer.Argument(metavar="DESTINATION", help="The destination to simulate.")
     ],
     port: Annotated[
         int,
-        typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0 takes a free one."),
+        typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0 picks a free one."),
     ] = 0,
     connection: Annotated[
         Path | None,
@@ -80,7 +80,7 @@ def _for_connection(
     chosen = connection.destination.id
     if chosen != destination.id:
         message = f"is '{chosen}', and the sandbox is to stand in for '{destination.id}'"
-        hint = "name one destination"
+        hint = "use a connection to that destination, or change the argument"
         raise ConfigError([Problem("C201", str(path), "/destination", message, hint)])
     return Sandbox(connection, secrets=connection.secrets(), faults=faults)
 
@@ -90,7 +90,7 @@ def _listen(box: Sandbox, port: int) -> SandboxServer:
         return box.serve(port)
     except OSError as error:
         message = f"port {port} cannot be used: {error.strerror}"
-        hint = "0 takes a free one"
+        hint = "use 0 for a free port"
         raise ConfigError([Problem("C018", "--port", "", message, hint)]) from None
 
 

@@ -74,7 +74,7 @@ def _reason_lines(reasons: Mapping[tuple[str, str, str], int]) -> list[str]:
 
     further = len(reasons) - _MAX_REASONS
     if further > 0:
-        lines.append(f"… and {further} further reasons; --report FILE lists every event")
+        lines.append(f"… and {further} more reasons; --report FILE lists every event")
     return lines
 
 
@@ -97,7 +97,7 @@ def sandbox_text(
     """Return where a sandbox listens, and the members and credentials of a connection to it."""
     base_url = members["base_url"]
     lines = [
-        f"sandbox of {destination} at {base_url}; Ctrl-C ends it and shows what it holds",
+        f"sandbox of {destination} at {base_url}; press Ctrl-C to stop it and show what it holds",
         "",
     ]
     for name, value in members.items():
@@ -105,7 +105,7 @@ def sandbox_text(
             lines.append(f"{name}: {value}")
 
     if credentials:
-        lines.append("it takes these credentials:")
+        lines.append("credentials it accepts:")
         for name, value in credentials.items():
             lines.append(f"  {name}: {value}")
     return "\n".join(lines)

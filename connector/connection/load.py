@@ -63,7 +63,7 @@ def _override(document: Any, override: str) -> Any:
     try:
         value = parse_yaml(text)
     except (YAMLError, RecursionError):
-        message = f"the value of '{target}' is not YAML"
+        message = f"invalid YAML in the value of '{target}'"
         raise ConfigError([Problem("C011", "--set", "", message)]) from None
 
     members = document.get(section) or {}
@@ -88,8 +88,8 @@ def _credential_problem(problem: Problem, document: Any) -> Problem:
         message = "the name of a credential has an invalid format"
         return problem._replace(code="C106", pointer="/credentials", message=message)
     if problem.code == "C105" and lookup(document, problem.pointer) is not None:
-        message = "a secret is written in the file"
-        hint = f"{REFERENCE_HINT}, and replace that secret"
+        message = "literal secret in the file"
+        hint = f"{REFERENCE_HINT} instead, and rotate that secret"
         return problem._replace(code="C203", message=message, hint=hint)
 
     # a secret in braces is a key: {s3cret} is {s3cret: null}
@@ -107,7 +107,7 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
     name = document["destination"]
     if name not in catalog.ids():
         known = nearest(name, catalog.ids())
-        hint = f"{known}; definitions of your own need --definitions FOLDER"
+        hint = f"{known}; for your own definitions, pass --definitions FOLDER"
         message = f"unknown destination '{name}'"
         raise ConfigError([Problem("C201", file, "/destination", message, hint)])
 

@@ -45,10 +45,10 @@ _Part = str | int | None
 def parse_path(path: str) -> list[_Part]:
     """Return a path's parts: a name, an index, or None for every element. Raise ValueError."""
     if not path:
-        raise ValueError(f"a path is empty; allowed: {PATH_FORM}")
+        raise ValueError(f"the path is empty; allowed: {PATH_FORM}")
     if path.startswith("$"):
         raise ValueError(
-            f"'{path}' starts with $; a path starts in the event; allowed: {PATH_FORM}"
+            f"invalid path '{path}': expected a path into the event, without $; allowed: {PATH_FORM}"
         )
 
     parts: list[_Part] = []
@@ -56,7 +56,7 @@ def parse_path(path: str) -> list[_Part]:
     while end < len(path):
         match = _PART.match(path, end)
         if match is None or not _is_joined(match, path, end):
-            raise ValueError(f"'{path}' is not a path; allowed: {PATH_FORM}")
+            raise ValueError(f"invalid path '{path}'; allowed: {PATH_FORM}")
         parts.append(_part(match))
         end = match.end()
     return parts

@@ -87,7 +87,7 @@ class Connection:
         if self.token_url:
             return replace(auth, token_url=self.token_url)
         if auth.token_url and is_local(self.base_url) and not is_local(auth.token_url):
-            message = f"is missing: base_url is on this machine, and the secrets would be sent to {auth.token_url}"
+            message = f"is required: base_url is on this machine, but the secrets would be sent to {auth.token_url}"
             hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
             raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
         return auth

@@ -143,7 +143,7 @@ class Rules:
         message, hint = address_problem(url, Purpose.BASE)
         if message and names:
             if template != f"{{{names[0]}}}":
-                hint = f"it becomes a part of {template}"
+                hint = f"it is part of {template}"
             yield Finding("C205", f"/settings/{names[0]}", message, hint)
         elif message:
             yield Finding("C205", "/base_url", message, hint)
@@ -152,7 +152,7 @@ class Rules:
         auth = self._auth(self._destination.auth.chosen)
         own_url = self._document.get("token_url")
         if own_url and auth and not auth.token_url:
-            message = "no access token is used here"
+            message = "has no effect: the authentication scheme uses no access token"
             yield Finding("C217", "/token_url", message, "remove it")
 
         names = placeholders(auth.token_url if auth else "")
@@ -161,7 +161,7 @@ class Rules:
             # a required one is reported with the settings
             if name not in self.settings and name not in required:
                 message = f"missing setting '{name}'"
-                yield Finding("C202", "/settings", message, "it is a part of token_url")
+                yield Finding("C202", "/settings", message, "it is part of token_url")
 
         filled_auth = self._auth(self._destination.auth_of)
         url = own_url or (filled_auth.token_url if filled_auth else "")
@@ -208,7 +208,7 @@ class Rules:
             name = route_name(index, route)
             if name in seen:
                 message = f"duplicate route name '{name}'"
-                hint = "give every route a name of its own"
+                hint = "give each route a unique name"
                 yield Finding("C214", f"/routes/{index}/name", message, hint)
             seen.add(name)
 
@@ -258,13 +258,13 @@ class Rules:
             field = action.parameters.get(name)
             if name in mapped or (field and field.has_default):
                 continue
-            message = f"the required parameter '{name}' is not mapped"
+            message = f"required parameter '{name}' is not mapped"
             yield Finding("C209", pointer, message, field.description if field else "")
 
         people = [one.parameter for one in action.identifiers if one.alone]
         if people and mapped.keys().isdisjoint(people):
             message = "no identifier is mapped"
-            yield Finding("C210", pointer, message, f"at least one of: {', '.join(people)}")
+            yield Finding("C210", pointer, message, f"map at least one of: {', '.join(people)}")
 
     def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Findings:
         """Report what a path or an expression does not compile for."""
@@ -278,7 +278,7 @@ class Rules:
 def _allowed_values(field: Field) -> str:
     """Return the hint that says which values a parameter or setting takes."""
     if field.allowed:
-        return f"known: {', '.join(map(str, field.allowed))}"
+        return f"allowed: {', '.join(map(str, field.allowed))}"
     if field.examples:
         return f"for example: {', '.join(map(str, field.examples))}"
     return ""
@@ -287,9 +287,12 @@ def _allowed_values(field: Field) -> str:
 def _header_problem(name: str, text: Any) -> tuple[str, str]:
     """Return what is wrong with a further header, and the fix; two empty texts when nothing is."""
     if not is_header(name, text):
-        return "is not a valid header", "allowed: a name of letters, digits and dashes, and text"
+        return (
+            "is not a valid header",
+            "allowed: a name of letters, digits and dashes, with a text value",
+        )
     if names_a_secret(name):
-        hint = "remove it; secrets are referred to under 'credentials'"
+        hint = "remove it; refer to secrets under 'credentials'"
         return f"the header {name} holds a secret", hint
     if name.lower() in NOT_IN_CONNECTIONS:
         return f"the connector sets the header {name} itself", "remove it"

@@ -12,8 +12,8 @@ _EXAMPLES = "write it like https://host or http://127.0.0.1:8080"
 class Purpose(Enum):
     """What an address is for: its name in messages, and what is sent there."""
 
-    BASE = ("the base of a URL", "identifiers")
-    TOKEN = ("the address of a token endpoint", "secrets")
+    BASE = ("a base URL", "identifiers")
+    TOKEN = ("a token endpoint URL", "secrets")
 
 
 def is_local(url: str) -> bool:
@@ -39,13 +39,13 @@ def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
         return invalid
 
     if parts.username is not None:
-        hint = "remove it; secrets are referred to under 'credentials'"
+        hint = "remove it; refer to secrets under 'credentials'"
         return "contains a user name or password", hint
     if parts.scheme not in ("http", "https") or not host or port == 0:
         return invalid
     if parts.query or parts.fragment:
         return invalid
     if parts.scheme == "http" and not is_local(url):
-        message = f"https is required: {content} would travel in the clear"
+        message = f"https is required: {content} would be sent unencrypted"
         return message, "http is allowed on loopback only"
     return "", ""

@@ -107,7 +107,7 @@ class Catalog:
 
 
 def _without_schemas(folder: Path) -> Problem:
-    hint = "a definitions folder holds schemas/<destination>/ and templates/<destination>/"
+    hint = "expected schemas/<destination>/ and templates/<destination>/ in it"
     return Problem("C010", str(folder), "", "has no folder 'schemas'", hint)
 
 

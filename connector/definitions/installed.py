@@ -35,7 +35,7 @@ def installed_folders() -> tuple[list[DefinitionFolder], list[Problem]]:
         folders = _folders_with_schemas(entry.value)
         if not folders:
             origin = f"the entry point '{entry.name}' of {ENTRY_POINTS}"
-            message = f"there is no package '{entry.value}' with a folder 'schemas'"
+            message = f"no installed package '{entry.value}' with a folder 'schemas'"
             problems.append(_unusable(origin, message))
 
         for folder in folders:
@@ -70,7 +70,7 @@ def _entry_points(problems: list[Problem]) -> Iterator[EntryPoint]:
 
 
 def _unusable(origin: str, message: str) -> Problem:
-    hint = "fix or uninstall the package that it comes with"
+    hint = "fix or uninstall the package that declares it"
     return Problem("C010", origin, "", message, hint)
 
 

@@ -86,7 +86,7 @@ def _file_problems(path: Path) -> list[Problem]:
 
     problems = []
     for failure in schema_failures(document):
-        message = f"is not JSON Schema (2020-12): {failure.message}"
+        message = f"invalid JSON Schema (2020-12): {failure.message}"
         problems.append(Problem("D109", str(path), failure.pointer, message, failure.hint))
     return problems
 

@@ -132,15 +132,17 @@ class _Expansion:
         target = Location(file or location.file, fragment)
 
         if target in open_refs:
-            hint = "let one of the two files hold what both need"
-            self._report(location, f"'{ref}' leads back to itself", hint)
+            hint = "move what both files need into one of them"
+            self._report(location, f"'{ref}' is a circular reference", hint)
             return own
 
         try:
             resolver = self._registry.resolver(target.file)
             node = resolver.lookup(f"{target.file}#{target.pointer}").contents
         except Unresolvable:
-            self._report(location, f"'{ref}' points to nothing", self._alternatives(target))
+            self._report(
+                location, f"'{ref}' is an unresolved reference", self._alternatives(target)
+            )
             return own
 
         return _merged(self.expand(node, target, pointer, (*open_refs, target)), own)

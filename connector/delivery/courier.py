@@ -36,12 +36,12 @@ Transport = Callable[[Request], Response]
 
 _Settled = Delivered | Rejected | Bisect | Stop
 
-_INTERRUPTED = Stop("interrupted", "the run was ended before this was sent")
+_INTERRUPTED = Stop("interrupted", "the run ended before this was sent")
 
 
 def defect(error: BaseException) -> Stop:
     """Return why a lane stops when the connector itself fails."""
-    return Stop("internal", f"a defect of the connector: {type(error).__name__}")
+    return Stop("internal", f"internal error: {type(error).__name__}")
 
 
 class _Part(NamedTuple):
@@ -150,7 +150,7 @@ class Courier:
 
         max_bytes = batch.endpoint.caps.bytes
         if max_bytes and len(request.body) > max_bytes:
-            return Bisect("too_large", "the request is over the vendor's cap of bytes")
+            return Bisect("too_large", "the request exceeds the vendor's cap in bytes")
 
         if part.retries > self._policy.retries:
             reason = "the vendor asks to send these again later"

@@ -123,7 +123,7 @@ class HttpSender:
         except httpx.RequestError as error:
             raise SendError(_explain(error)) from None
         except httpx.InvalidURL:
-            raise SendError("the URL is not valid") from None
+            raise SendError("invalid URL") from None
 
         # An answer and its stream hold each other, and so the request's body: let go of it now.
         answer.stream = httpx.ByteStream(b"")
@@ -150,7 +150,7 @@ def tls_context() -> ssl.SSLContext:
             context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
         # An SSLError speaks of OpenSSL's source files.
-        reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         variable = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
         message = f"cannot read certificates from {file or folder}: {reason}"
         fix = "name a readable file of CA certificates (PEM), or unset it"
@@ -167,7 +167,7 @@ def _message(request: Request) -> Message:
         # What is signed has to be what is sent: the URL as httpx spells it.
         url = str(httpx.URL(request.url))
     except httpx.InvalidURL:
-        raise SendError("the URL is not valid") from None
+        raise SendError("invalid URL") from None
     return Message(request.method, url, headers, request.body)
 
 
@@ -183,15 +183,13 @@ def _read(answer: httpx.Response) -> bytes:
 def _explain(error: httpx.RequestError) -> str:
     """Return why there is no answer. The text of the error itself may hold the URL."""
     if isinstance(error, httpx.ConnectTimeout):
-        return "connecting took too long"
+        return "timed out while connecting"
     if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
+        return "timed out waiting for an answer"
     if isinstance(error, httpx.ConnectError) and "SSL" in str(error):
-        return (
-            "cannot connect: TLS with the host fails; check its certificate, or set SSL_CERT_FILE"
-        )
+        return "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
     if isinstance(error, httpx.ConnectError):
-        return "cannot connect: the host is not reachable or refuses"
+        return "cannot connect: host unreachable or connection refused"
     if isinstance(error, httpx.DecodingError):
         return "the answer cannot be decoded"
-    return f"the connection broke before the whole answer came ({type(error).__name__})"
+    return f"the connection closed before the answer was complete ({type(error).__name__})"

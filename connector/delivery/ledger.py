@@ -114,7 +114,7 @@ class Ledger:
     def waiting(self, seconds: float, reason: str) -> None:
         """Note that a request waits before it is sent again."""
         if seconds >= _LONG_WAIT:
-            self.notify(f"waiting {seconds:.0f} s before a request is sent again: {reason}")
+            self.notify(f"waiting {seconds:.0f} s before retrying a request: {reason}")
 
     def close(
         self, dropped: Mapping[tuple[str, str], int], seconds: float, *, interrupted: bool = False
@@ -144,7 +144,7 @@ class Ledger:
         route = record.target.route
         self._report_event(record.event_id, route, outcome, code, reason)
 
-        older_reason = f"the event after it was {outcome}: {reason}"
+        older_reason = f"replaced by a later event, which was {outcome}: {reason}"
         for event_id, older_route in self._superseded.pop(id(record), ()):
             self._report_event(event_id, older_route, "superseded", code, older_reason)
 

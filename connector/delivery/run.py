@@ -56,7 +56,7 @@ def batches(
 
     for batch in batcher.flush():
         if clock.ending:
-            reason = "the run was ended before this was sent"
+            reason = "the run ended before this was sent"
             ledger.undelivered(batch.records, "interrupted", reason)
         else:
             yield batch

@@ -9,8 +9,8 @@ from connector.definitions.model import AuthConfig, BodySignature
 from connector.guide.markdown import Markdown, code, prose
 
 _ROTATION = (
-    "A new refresh token in an answer (some vendors rotate them) is used until the run ends, "
-    "and not kept: where the old one then ends, the next run needs a fresh one."
+    "If an answer brings a new refresh token (some vendors rotate them), it is used until the run "
+    "ends and is not stored. Where the old one is then invalid, the next run needs a fresh one."
 )
 
 
@@ -20,7 +20,7 @@ def auth_words(auth: AuthConfig) -> Markdown:
     if auth.key_name:
         after = f", after {code(auth.key_prefix)}" if auth.key_prefix else ""
         where = f"in the {prose(auth.key_in)}, as {code(auth.key_name)}{after}"
-        sentences.append(f"The key stands {where}.")
+        sentences.append(f"The key is sent {where}.")
     if auth.grant:
         sentences.append(f"The grant is {code(auth.grant)}.")
     if auth.token_url:

@@ -239,7 +239,7 @@ def _field_cells(field: Field, schema: JsonSchema) -> list[object]:
 def _described(field: Field) -> Iterator[str]:
     yield prose(field.description)
     if field.deprecated:
-        yield "New connections should not use it."
+        yield "Do not use it in new connections."
     if field.allowed:
         yield f"Allowed: {codes(map(as_written, field.allowed))}."
     if field.has_default:

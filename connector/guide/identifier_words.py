@@ -74,13 +74,13 @@ def rule_in_words(identifier: Identifier) -> str:
 
 def _notes(identifier: Identifier) -> Iterator[str]:
     if identifier.prehashed is True and identifier.hash != "none":
-        yield f"has to be a {identifier.hash} digest already"
+        yield f"must already be a {identifier.hash} digest"
     if identifier.flag:
-        yield f"with {identifier.flag} it has to be a digest already"
+        yield f"with {identifier.flag} it must already be a digest"
     if identifier.prehashed == "auto":
-        yield "a digest stays as it is"
+        yield "a digest is sent unchanged"
     if not identifier.alone:
-        yield "not enough alone"
+        yield "does not identify a person by itself"
 
 
 def notes(identifiers: Sequence[Identifier]) -> list[str]:

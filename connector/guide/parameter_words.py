@@ -20,13 +20,13 @@ def split_words(split: Split) -> Iterator[Markdown]:
     if split.identifiers:
         yield Markdown(f"At most {_values(split.identifiers)} in a record")
     if len(split.parts) > 1 or split.values or split.identifiers:
-        yield Markdown("A person with more becomes several records")
+        yield Markdown("A person with more is split into several records")
 
 
 def _parts(parts: Mapping[str, tuple[str, ...]]) -> str:
     if all(len(wires) == 1 for wires in parts.values()):
         kinds = codes(wire for wires in parts.values() for wire in wires)
-        return f"One kind of identifier in a record, of: {kinds}"
+        return f"One kind of identifier in each record: {kinds}"
 
     kinds_of_part = [f"{code(name)} ({codes(wires)})" for name, wires in parts.items()]
     return f"Identifiers of one kind in a record, of: {', '.join(kinds_of_part)}"
@@ -59,7 +59,7 @@ def _uses(destination: Destination, action: Action, name: str) -> Iterator[str]:
             yield "in the body"
 
     if name in [identifier.flag for identifier in action.identifiers]:
-        yield "not itself: it says whether identifiers are digests already"
+        yield "not sent; says whether identifiers are already digests"
 
 
 def _uses_in_texts(action: Action, name: str) -> Iterator[str]:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 #: Why a value is dropped: the code that reports use → the reason in words.
 REASONS = {
-    "empty": "nothing left after normalising",
+    "empty": "empty after normalising",
     "not_text": "expected text or a whole number",
     "not_exact": "a number with a fraction or an exponent is not an exact id; send ids as text",
-    "not_unicode": "invalid Unicode: half of a surrogate pair",
+    "not_unicode": "invalid Unicode: unpaired surrogate",
     "not_e164": "invalid phone number; write it with + and the country code",
-    "not_of_the_form": "invalid format; 'connector show' prints the pattern that has to match",
+    "not_of_the_form": "invalid format; 'connector show' prints the required pattern",
     "not_integer": "expected a whole number in decimal digits",
     "not_a_digest": "expected a SHA-256 digest; map plain text to the parameter that is hashed here",
     "already_hashed": "expected plain text, got a digest, which would be hashed twice",

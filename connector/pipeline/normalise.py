@@ -193,14 +193,14 @@ def _without_dots(local: str) -> str:
 
 #: The steps that `normalize` can name.
 STEPS: dict[str, Step] = {
-    "trim": Step("removes white space at both ends", _always(str.strip)),
-    "lowercase": Step("makes all letters small", _always(str.lower)),
-    "uppercase": Step("makes all letters capital", _always(str.upper)),
+    "trim": Step("removes leading and trailing white space", _always(str.strip)),
+    "lowercase": Step("converts letters to lower case", _always(str.lower)),
+    "uppercase": Step("converts letters to upper case", _always(str.upper)),
     "remove_whitespace": Step("removes all white space", _always(_remove_whitespace)),
     "digits": Step("keeps digits only", _always(_digits)),
-    "strip_leading_zeros": Step("removes zeros at the beginning", _always(_strip_leading_zeros)),
+    "strip_leading_zeros": Step("removes leading zeros", _always(_strip_leading_zeros)),
     "strip_prefix": Step(
-        "removes this text from the beginning, as often as it stands there",
+        "removes this prefix, repeated ones too",
         _strip_prefix,
         argument="text",
     ),
@@ -211,17 +211,17 @@ STEPS: dict[str, Step] = {
         argument="pattern",
     ),
     "drop_email_tag": Step(
-        "removes a + and what follows it before the @, for every domain or for these",
+        "removes a plus sign and everything between it and the @, for every domain or only for these",
         _local_part(_without_tag),
         argument="domains",
     ),
     "drop_email_dots": Step(
-        "removes the dots before the @, for every domain or for these",
+        "removes the dots before the @, for every domain or only for these",
         _local_part(_without_dots),
         argument="domains",
     ),
     "e164": Step(
-        "writes a phone number as + and digits (E.164); drops one without its country code",
+        "converts a phone number to E.164 (+ and digits); drops one without a country code",
         _always(e164),
         many=e164_many,
     ),

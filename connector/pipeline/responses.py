@@ -143,9 +143,9 @@ def _by_status(response: Response, now: float) -> Outcome:
         return Retry(reason, _retry_after(response, now))
     if status == 401:
         code = "unauthorized"
-        reason += ": the credentials were not accepted"
+        reason += ": the vendor does not accept the credentials"
     elif 300 <= status < 400:
-        reason += ": redirects are refused; base_url has to be the final address"
+        reason += ": redirects are not followed; base_url must be the final URL"
     return _outcome(then, code, reason)
 
 

@@ -113,7 +113,7 @@ class Targets:
 
         missing = self._first_missing(params)
         if missing is not None:
-            return NoTarget("missing_parameter", f"{missing} is required and absent")
+            return NoTarget("missing_parameter", f"{missing} is required")
 
         scope = {"params": params, "settings": self._settings, "now": times.from_epoch(now)}
         for check in self._checks:
@@ -125,7 +125,7 @@ class Targets:
         except RenderError as error:
             return NoTarget("envelope_failed", str(error))
         except ExpressionError as error:
-            reason = f"a parameter cannot be a part of the request: {error}"
+            reason = f"a parameter cannot be used in the request: {error}"
             return NoTarget("invalid_parameter", reason)
 
     def _params(self, data: dict[str, Any]) -> dict[str, Any]:

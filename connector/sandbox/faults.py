@@ -46,7 +46,7 @@ def parse_fault(text: str) -> Fault:
     if not match:
         forms = "a status from 400 to 599, 5xx, timeout, drop, applied-drop, html or counts"
         raise ValueError(
-            f"'{text}' is not a fault; "
+            f"unknown fault '{text}'; "
             f"allowed: {forms}, each with :N for the next N requests (429:3)"
         )
 

@@ -19,8 +19,8 @@ from connector.sandbox.vendor import Holding, Vendor
 from connector.sandbox.verify import AuthVerifier
 
 # What a sender of HTTP says of the two faults that have no answer.
-_NO_ANSWER = {"timeout": "no answer in time"}
-_BROKEN = "the connection broke before the whole answer came"
+_NO_ANSWER = {"timeout": "timed out waiting for an answer"}
+_BROKEN = "the connection closed before the answer was complete"
 
 
 class Sandbox:
@@ -99,7 +99,7 @@ class Sandbox:
         return self.vendor.holdings()
 
     def serve(self, port: int = 0) -> SandboxServer:
-        """Return a server on 127.0.0.1, a context manager that serves while it lasts. `port` 0 takes a free one.
+        """Return a server on 127.0.0.1, a context manager that serves while it lasts. `port` 0 picks a free one.
 
         Raises OSError when the port is taken.
         """

@@ -49,8 +49,8 @@ class RefusalError(Exception):
 
 
 def refusal_with_status(status: int) -> RefusalError:
-    """Return the refusal for a status that the sandbox was asked to fail with."""
-    return RefusalError(_code_of(status), "the sandbox was asked to fail", status=status)
+    """Return the refusal for a status that injected fault with."""
+    return RefusalError(_code_of(status), "injected fault", status=status)
 
 
 def _code_of(status: int) -> str:

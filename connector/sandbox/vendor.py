@@ -199,7 +199,7 @@ class Vendor:
             answer = self._refuse(call, refusal, asked_for=status is not None)
             reason = f" {refusal.code}: {refusal.message}"
 
-        path = _path(call.url) if call.allowed else "(no path of this vendor)"
+        path = _path(call.url) if call.allowed else "(unknown path)"
         self.log(f"{call.method} {path} {answer.status}{reason}")
         return answer
 
@@ -234,10 +234,12 @@ class Vendor:
     def _check_before_body(self, call: _Call) -> None:
         """Raise RefusalError for what speaks against a request before its body is looked into."""
         if not call.allowed:
-            raise RefusalError("not_found", "there is nothing at this path")
+            raise RefusalError("not_found", "unknown path")
         if not call.operations:
             methods = ", ".join(call.allowed)
-            raise RefusalError("method_not_allowed", f"this path takes {methods}", allow=methods)
+            raise RefusalError(
+                "method_not_allowed", f"method not allowed; allowed: {methods}", allow=methods
+            )
 
         reason = self._why_not_authentic(call)
         if reason:
@@ -245,7 +247,7 @@ class Vendor:
 
         content_type = call.headers.get("content-type", "").partition(";")[0]
         if call.has_body and content_type.strip().lower() != _JSON:
-            raise RefusalError("unsupported_media_type", f"the content type has to be {_JSON}")
+            raise RefusalError("unsupported_media_type", f"the content type must be {_JSON}")
 
         if not self._rate_windows.take(call.url, call.now):
             raise RefusalError("rate_limited", "too many requests")
@@ -267,7 +269,7 @@ class Vendor:
         try:
             body = orjson.loads(call.body)
         except orjson.JSONDecodeError:
-            raise RefusalError("malformed", "the body is not JSON") from None
+            raise RefusalError("malformed", "the body is not valid JSON") from None
         call.parsed = self._verifier.without_credentials(body)
 
     def _refuse(self, call: _Call, refusal: RefusalError, *, asked_for: bool) -> Answer:
@@ -285,7 +287,7 @@ class Vendor:
             status = call.answers.refusal_status or refusal.status
         except RenderError as error:
             status = REFUSALS["internal"]
-            message = f"the template of refusals does not fit ({error.category})"
+            message = f"the template of refusals fails ({error.category})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
 
         exhausted = asked_for and refusal.code == "rate_limited"
@@ -382,5 +384,5 @@ def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:
     try:
         return call.answers.success.render(context)
     except RenderError as error:
-        message = f"the template of success does not fit ({error.category})"
+        message = f"the template of success fails ({error.category})"
         raise RefusalError("internal", message) from None

@@ -61,7 +61,7 @@ class _Bearer(Verifier):
         header = message.headers.get("authorization", "")
         if self._token is None or _equal(header, f"Bearer {self._token}"):
             return None
-        return "the bearer token is missing or wrong"
+        return "missing or wrong bearer token"
 
 
 class _Basic(Verifier):
@@ -71,7 +71,7 @@ class _Basic(Verifier):
     def verify(self, message: Message) -> str | None:
         if _equal(message.headers.get("authorization", ""), self._header):
             return None
-        return "the user name or the password is missing or wrong"
+        return "missing or wrong user name or password"
 
 
 class _ApiKey(Verifier):
@@ -84,7 +84,7 @@ class _ApiKey(Verifier):
     def verify(self, message: Message) -> str | None:
         if self._key is None or _equal(self._key_of(message), self._key):
             return None
-        return f"the key '{self._name}' in the {self._key_in} is missing or wrong"
+        return f"missing or wrong key '{self._name}' in the {self._key_in}"
 
     def _key_of(self, message: Message) -> str:
         if self._key_in == "header":
@@ -113,22 +113,22 @@ class _OAuth1(Verifier):
     def verify(self, message: Message) -> str | None:
         fields = _oauth_fields(message.headers.get("authorization", ""))
         if not fields:
-            return "there is no OAuth Authorization header"
+            return "missing OAuth Authorization header"
         if not _equal(fields.get("oauth_consumer_key", ""), self._secrets["consumer_key"]):
-            return "the consumer key is not known"
+            return "unknown consumer key"
         if not _equal(fields.get("oauth_token", ""), self._secrets["access_token"]):
-            return "the access token is not known"
+            return "unknown access token"
         if fields.get("oauth_signature_method") != "HMAC-SHA1":
-            return "oauth_signature_method is not HMAC-SHA1"
+            return "oauth_signature_method must be HMAC-SHA1"
 
         timestamp = fields.get("oauth_timestamp", "")
         is_number = re.fullmatch("[0-9]{1,12}", timestamp)
         if not is_number or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
             return "oauth_timestamp is too far from now"
         if not self._is_signed(message, fields):
-            return "the signature is wrong"
+            return "wrong signature"
         if not self._is_first_use(timestamp, fields.get("oauth_nonce", "")):
-            return "the nonce was used before"
+            return "the nonce is already used"
         return None
 
     def _is_signed(self, message: Message, fields: dict[str, str]) -> bool:
@@ -177,7 +177,7 @@ class _OAuth2(Verifier):
         scheme, _, given = message.headers.get("authorization", "").partition(" ")
         ends = [end for token, end in self._issued.items() if _equal(given, token)]
         if scheme.lower() != "bearer" or not ends:
-            return "the access token is missing or not known"
+            return "missing or unknown access token"
         if time.monotonic() >= ends[0]:
             return "the access token has expired"
         return None
@@ -265,11 +265,11 @@ class AuthVerifier(Verifier):
             yield reason
         for name, secret in self._headers.items():
             if not _equal(message.headers.get(name.lower(), ""), secret):
-                yield f"the credential in the header {name} is missing or wrong"
+                yield f"missing or wrong credential in the header {name}"
         for signature in self._signatures:
             given = message.headers.get(signature.header.lower(), "")
             if not _equal(given, signature.of(message.body)):
-                yield f"the signature of the body in the header {signature.header} is missing or wrong"
+                yield f"missing or wrong body signature in the header {signature.header}"
 
     def without_credentials(self, body: Any) -> Any:
         """Return a parsed body without the credentials in it."""

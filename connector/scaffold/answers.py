@@ -90,18 +90,18 @@ def check_destination(name: str) -> str:
     known = Catalog().ids()
     if name in known:
         hint = f"choose another name (known: {', '.join(known)})"
-        return f"destination '{name}' exists already; {hint}"
+        return f"destination '{name}' already exists; {hint}"
     return ""
 
 
 def check_base_url(url: str) -> str:
     """Check the address that all paths start at. The message does not repeat it: it may hold a password."""
     if url.startswith("http://"):
-        message = "is not https, and identifiers would travel in the clear"
+        message = "https is required: identifiers would be sent unencrypted"
         return f"{message}; {_BASE_URL_HINT}"
     if not _BASE_URL.fullmatch(url):
-        message = "is not the https address of a vendor"
-        for_a_sandbox = "a connection has a base_url of its own, for a sandbox"
+        message = "is not a vendor's https address"
+        for_a_sandbox = "for a sandbox, set base_url in the connection"
         return f"{message}; {_BASE_URL_HINT}; {for_a_sandbox}"
     return ""
 
@@ -110,15 +110,15 @@ def check_identifiers(names: Sequence[str]) -> str:
     """Check the names of the identifiers."""
     known = ", ".join(choices()["identifiers"])
     if not names:
-        hint = f"use {known}, or names of your own"
+        hint = f"use {known}, or custom names"
         return f"at least one identifier is required; {hint}"
 
     for name in names:
         if not _is_parameter_name(name):
-            hint = f"use {known}, or a name of your own: {_NAME_RULE}"
+            hint = f"use {known}, or a custom name: {_NAME_RULE}"
             return f"invalid name '{name}'; {hint}"
         if names.count(name) > 1:
-            return f"'{name}' is named twice; name each identifier once"
+            return f"'{name}' is listed twice; list each identifier once"
     return ""
 
 
@@ -126,14 +126,14 @@ def check_path(path: str, identifiers: Sequence[str] = ()) -> str:
     """Check the path below the base URL. No placeholder in it may be one of the identifiers."""
     if not _PATH.fullmatch(path):
         example = choices()["path"]
-        hint = f"start with /, leave out the query, such as {example}"
+        hint = f"start with / and omit the query, such as {example}"
         return f"invalid path '{path}'; {hint}"
 
     for name in placeholders(path):
         if not _is_parameter_name(name):
             return f"invalid name {{{name}}}; use {_NAME_RULE}"
         if name in identifiers:
-            message = f"{{{name}}} is an identifier, which never belongs in a URL"
+            message = f"{{{name}}} is an identifier, which is not allowed in a URL"
             return f"{message}; remove it from the path"
     return ""
 

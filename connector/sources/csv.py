@@ -82,7 +82,7 @@ class _Lines:
         try:
             return line.decode() + "\n"
         except UnicodeDecodeError as error:
-            self.fault = f"not UTF-8 text: byte {error.start + 1}"
+            self.fault = f"invalid UTF-8: byte {error.start + 1}"
             return line.decode(errors="replace") + "\n"
 
 

@@ -197,7 +197,7 @@ class _File:
         try:
             block = self._unpack() if self._gzip else self._file.read(self._block_bytes)
         except OSError as error:
-            raise SourceError(f"reading failed ({error.strerror}); try again") from None
+            raise SourceError(f"cannot be read ({error.strerror}); try again") from None
 
         self.taken += len(block)
         # How far a gzipped file was read is not how much was taken out of it.
@@ -233,7 +233,7 @@ def _open_file(path: str) -> io.FileIO:
     try:
         return io.FileIO(path)
     except FileNotFoundError:
-        message = "no such file; check the path"
+        message = "file not found; check the path"
     except IsADirectoryError:
         message = "is a directory; name a file in it"
     except PermissionError:
@@ -271,7 +271,7 @@ class _StandardInput:
             # At most one read: never waits for a full block.
             block = self._stream.read1(self._block_bytes)
         except OSError as error:
-            raise SourceError(f"reading failed ({error.strerror}); try again") from None
+            raise SourceError(f"cannot be read ({error.strerror}); try again") from None
 
         self.taken += len(block)
         return block

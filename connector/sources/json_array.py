@@ -158,7 +158,7 @@ class _Array:
             raise DamagedError(TOO_LONG_REASON)
         block = self._read()
         if not block:
-            raise DamagedError("the array is not closed: the input ends in the middle")
+            raise DamagedError("unexpected end of input: the array is not closed")
         self._text = rest + block
         self._start = 0
 
@@ -166,13 +166,13 @@ class _Array:
         """Read to the end of the input. Raises `DamagedError` when the array is not all of it."""
         end = self._start - 1
         if not self._text.startswith(b"]", end):
-            raise DamagedError("not JSON: a brace closes what no brace has opened")
+            raise DamagedError("invalid JSON: unmatched closing brace")
 
         after: bytes | None = self._text[end + 1 :]
         while after is not None and not after.strip(BLANK):
             after = self._read() or None
         if after:
-            raise DamagedError("there is more after the end of the array")
+            raise DamagedError("unexpected content after the end of the array")
 
 
 def _is_json(text: bytes) -> bool:
@@ -187,4 +187,4 @@ def _is_json(text: bytes) -> bool:
 
 
 def _refuse(_: str) -> NoReturn:
-    raise ValueError("JSON knows neither NaN nor Infinity")
+    raise ValueError("NaN and Infinity are not allowed")

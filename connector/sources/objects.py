@@ -25,7 +25,9 @@ from connector.sources.reading import (
 # Seconds. What a slow iterator has given is passed on with the first event after them.
 _CHUNK_SECONDS = 1.0
 
-_NOT_JSON = "not JSON: a value has no JSON form, or the event contains itself"
+_NOT_JSON = (
+    "cannot be written as JSON: a value of an unsupported type, or an event that contains itself"
+)
 
 
 def object_chunks(

@@ -11,6 +11,7 @@ from connector.errors import SourceError
 from connector.model import Unreadable
 from connector.sources.reading import (
     CHUNK_BYTES,
+    INVALID_JSON,
     MAX_EVENT_BYTES,
     TOO_LONG,
     Chunk,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _MAX_ROWS_AT_ONCE = 100
 _TABLE = "read_parquet($path, hive_partitioning = false)"
 _ROW_COUNT = "SELECT sum(num_rows) FROM parquet_file_metadata($path)"
-_NOT_FINITE = "a nested number is NaN or infinite, which JSON does not have"
+_NOT_FINITE = "a nested number is NaN or infinite, which JSON does not allow"
 
 # One thread keeps the order of the rows and, as they are streamed, costs no speed.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -115,7 +116,7 @@ def _entry(text: bytes, position: int, file: InputFile) -> Entry:
         text = TOO_LONG
     entry = parse_event(text, position)
 
-    if type(entry) is Unreadable and entry.reason.startswith("not JSON"):
+    if type(entry) is Unreadable and entry.reason.startswith(INVALID_JSON):
         return Unreadable(position, _NOT_FINITE)
     return entry
 

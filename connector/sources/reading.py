@@ -26,9 +26,11 @@ Chunk = list[Entry]
 BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 
-#: Stands for a line that is too long to keep. Told from a real line by identity.
+#: Stands for a line that is too long to keep. Distinguished from a real line by identity.
 TOO_LONG = b"a line too long to keep"
 TOO_LONG_REASON = f"longer than {MAX_EVENT_BYTES:,} bytes"
+#: How the reason begins for text that does not parse as JSON.
+INVALID_JSON = "invalid JSON"
 
 _JSON_TYPES = {
     list: "an array",
@@ -94,7 +96,7 @@ def parse_event(text: bytes, position: int) -> Entry:
     except orjson.JSONDecodeError as error:
         return Unreadable(position, _explain(text, error))
     except RecursionError:
-        return Unreadable(position, "not JSON: nested too deeply")
+        return Unreadable(position, INVALID_JSON + ": nested too deeply")
 
     if type(data) is not dict:
         return Unreadable(position, f"expected a JSON object, got {_JSON_TYPES[type(data)]}")
@@ -114,8 +116,8 @@ def _explain(text: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text.decode()
     except UnicodeDecodeError as unicode_error:
-        return f"not UTF-8 text: byte {unicode_error.start + 1}"
-    return f"not JSON: {error.msg} at character {error.pos + 1}"
+        return f"invalid UTF-8: byte {unicode_error.start + 1}"
+    return f"{INVALID_JSON}: {error.msg} at character {error.pos + 1}"
 
 
 def in_chunks(entries: Iterator[Entry], counted: Counted) -> Iterator[Chunk]:

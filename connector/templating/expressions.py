@@ -200,7 +200,7 @@ def _guard(evaluate: Evaluate) -> Evaluate:
             raise
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             # the error's own text may quote data
-            message = f"the values do not fit the expression ({type(error).__name__})"
+            message = f"the expression fails on these values ({type(error).__name__})"
             raise ExpressionError(message) from None
 
     return guarded
@@ -335,7 +335,7 @@ def _filter(node: Any, names: Names) -> Evaluate:
     if function is None:
         raise ExpressionError(f"unknown filter '{node.name}'; {nearest(node.name, FILTERS)}")
     if node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
-        raise ExpressionError(f"filter '{node.name}' takes its arguments by position")
+        raise ExpressionError(f"filter '{node.name}' takes positional arguments only")
     arguments = _compile_all((node.node, *node.args), names)
     return lambda scope: function(*[argument(scope) for argument in arguments])
 

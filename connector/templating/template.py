@@ -87,11 +87,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, LoopContext) and attribute in _LOOP_MEMBERS:
             return getattr(obj, attribute)
-        return self._member(obj, attribute, f"there is no member '{attribute}'")
+        return self._member(obj, attribute, f"unknown member '{attribute}'")
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         # the argument may be data: no message names it
-        return self._member(obj, argument, "there is no such member")
+        return self._member(obj, argument, "unknown member")
 
     def _member(self, obj: Any, key: Any, message: str) -> Any:
         if isinstance(obj, dict | list | tuple | Symbol):
@@ -149,19 +149,19 @@ class Template:
         try:
             compact = orjson.dumps(orjson.loads(text))
         except orjson.JSONDecodeError as error:
-            raise RenderError("json", f"the rendered text is not JSON: {error.msg}") from None
+            raise RenderError("json", f"the template renders invalid JSON: {error.msg}") from None
 
         pieces = _TOKEN.split(compact)
         literals = pieces[0::2]
         order = list(map(int, pieces[1::2]))
         if sorted(order) != list(range(len(holes))):
             # a later member has replaced an earlier one with its holes
-            raise RenderError("json", "a key appears twice in one object")
+            raise RenderError("json", "duplicate key in an object")
 
         values = [holes[number] for number in order]
         for literal, value in zip(literals[1:], values, strict=True):
             if literal.startswith(b":") and not isinstance(value, str):
-                raise RenderError("json", "the hole in a key's place is not text")
+                raise RenderError("json", "expected text as an object's key")
         return literals, values
 
     def _text(self, context: dict[str, Any]) -> str:
@@ -177,7 +177,7 @@ class Template:
             raise RenderError("undefined", str(error.message)) from None
         except (TemplateError, ExpressionError, TypeError, ValueError, LookupError) as error:
             # the error's own text may quote data
-            message = f"the values do not fit the template ({type(error).__name__})"
+            message = f"the template fails on these values ({type(error).__name__})"
             raise RenderError("value", message) from None
         if size > MAX_TEXT:
             message = f"the rendered text has more than {MAX_TEXT} characters"
@@ -195,7 +195,7 @@ def join(literals: Sequence[bytes], holes: Sequence[Any]) -> bytes:
     try:
         parts[1::2] = map(dumps, holes)
     except UnwritableError:
-        raise RenderError("value", "a hole's value cannot be written as JSON") from None
+        raise RenderError("value", "the value of {{ … }} cannot be written as JSON") from None
     return b"".join(parts)
 
 
@@ -272,8 +272,8 @@ def _holes_in_strings(source: str) -> Iterator[RenderError]:
             in_string ^= quotes % 2 == 1
         elif lexeme == "variable_begin" and in_string:
             message = (
-                "a hole stands inside a string; a hole is a whole value: "
-                "write {{ … }} without quotes, join with ~"
+                "{{ … }} inside a string, but it renders a whole value; "
+                "remove the quotes, and join text with ~"
             )
             yield RenderError("string", message, line)
 

@@ -212,7 +212,7 @@ def _not_enumerated(error: Any, quote: bool) -> Iterator[_Explanation]:
     elif quote and isinstance(value, str):
         yield _Explanation(f"unknown value '{value[:_LONGEST_WORD]}'", nearest(value, words))
     else:
-        yield _Explanation("is not one of the allowed values", f"known: {', '.join(words)}")
+        yield _Explanation("is not one of the allowed values", f"allowed: {', '.join(words)}")
 
 
 def _not_constant(error: Any, _quote: bool) -> Iterator[_Explanation]:

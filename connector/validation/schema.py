@@ -76,7 +76,7 @@ def _unexplained(value: Any) -> Failure:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return Failure("", "", "contains half of a surrogate pair")
+        return Failure("", "", "contains an unpaired surrogate")
     except (TypeError, ValueError, RecursionError):
         pass
     return Failure("pattern", "", "has an invalid format")

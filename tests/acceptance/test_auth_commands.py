@@ -167,7 +167,7 @@ def test_a_refused_refresh_token_stops_the_lane(tmp_path: Path) -> None:
     assert deliver(tmp_path, line, expect=expect, report=report).counts.undelivered == 3
     told = [json.loads(line) for line in report.getvalue().splitlines()]
     look = "check the credentials client_id, client_secret, refresh_token"
-    reason = f"the token endpoint refuses (invalid_grant, HTTP 400); {look}"
+    reason = f"the token endpoint refuses the request (invalid_grant, HTTP 400); {look}"
     assert {(one["outcome"], one["code"], one["reason"]) for one in told} == {
         ("undelivered", "unauthorized", reason)
     }
@@ -241,9 +241,7 @@ def test_a_sandbox_for_a_connection_takes_its_settings(tmp_path: Path) -> None:
         tmp_path, "sandbox", "x_custom_audiences", "--connection", connect(tmp_path)
     )
     assert status == 2
-    said = (
-        "is 'tiny', and the sandbox is to stand in for 'x_custom_audiences'; name one destination"
-    )
+    said = "is 'tiny', and the sandbox is to stand in for 'x_custom_audiences'; use a connection to that destination, or change the argument"
     assert text.strip().endswith(said)
 
 

@@ -58,8 +58,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(made: Path) -> None:
     done = send(changed(made, **written, access_token_secret=f"{{env: {SECRET}}}"), "--sandbox")
     refused(
         done,
-        r"^C203 .*connection\.yaml#/credentials/consumer_key: a secret is written in the file; write {env: NAME} or",
-        r"^C203 .*connection\.yaml#/credentials/consumer_secret: a secret is written in the file",
+        r"^C203 .*connection\.yaml#/credentials/consumer_key: literal secret in the file; write {env: NAME} or",
+        r"^C203 .*connection\.yaml#/credentials/consumer_secret: literal secret in the file",
         r"^C102 .*connection\.yaml#/credentials/access_token: unknown key; known: env, file",
         r"^C106 .*connection\.yaml#/credentials/access_token_secret/env: .*the name of an environment variable",
     )
@@ -150,7 +150,7 @@ WRONG = {
         r"^C202 .*#/settings/acount_id: unknown setting 'acount_id'; .*did you mean 'account_id'\?",
         r"^C204 .*#/credentials/consumer_kye: unknown credential 'consumer_kye'; .*did you mean 'consumer_key'\?",
         r"^C204 .*#/credentials: missing credential 'consumer_key'",
-        r"^C205 .*#/base_url: https is required: identifiers would travel in the clear",
+        r"^C205 .*#/base_url: https is required: identifiers would be sent unencrypted",
         r"^C206 .*#/limits/bytes: is above the vendor's cap of 5,000,000 for add_user_multi; allowed: at most 5000000",
         r"^C207 .*#/routes/0/action: unknown action 'add_user_mutli'; .*did you mean 'add_user_multi'\?",
         r"^C208 .*#/routes/1/map/emial: unknown parameter 'emial'; .*did you mean 'email'\?",
@@ -158,12 +158,12 @@ WRONG = {
         r"^C212 .*#/routes/1/map/email/expr: ",
         r"^C213 .*#/routes/2/map/custom_audience_id/value: custom_audience_id has an invalid format",
         r"^C210 .*#/routes/2/map: ",
-        r"^C209 .*#/routes/3/map: the required parameter 'custom_audience_id' is not mapped",
+        r"^C209 .*#/routes/3/map: required parameter 'custom_audience_id' is not mapped",
     ),
     "destination: x_custom_audience\nroutes: [{action: add_user, map: {}}]\n": (
         r"^C201 .*#/destination: unknown destination 'x_custom_audience'; .*did you mean 'x_custom_audiences'\?",
     ),
-    "destination: [x": (r"^C101 .*connection\.yaml: is not YAML: .*line \d+, column \d+",),
+    "destination: [x": (r"^C101 .*connection\.yaml: invalid YAML: .*line \d+, column \d+",),
     "destination: a\ndestination: b\nroutes: []\n": (r"^C101 .*connection\.yaml: .*'destination'",),
     "just text": (r"^C105 .*connection\.yaml: must be an object, got text",),
     "": (r"^C105 .*connection\.yaml: must be an object, got null",),
@@ -196,7 +196,7 @@ def test_a_connection_that_is_not_there_or_plain_http_elsewhere(made: Path) -> N
     for done in elsewhere:
         refused(
             done,
-            r"^C205 .*#/base_url: https is required: identifiers would travel in the clear; http is allowed on",
+            r"^C205 .*#/base_url: https is required: identifiers would be sent unencrypted; http is allowed on",
         )
     refused(missing, r"^C101 .*nope\.yaml: cannot be read: No such file")
     refused(folder, "^C101 .*: cannot be read: Is a directory")
@@ -211,7 +211,7 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(made: P
             done = send(
                 made, "--report", made.parent / place, "--set", f"base_url={vendor.base_url}"
             )
-            refused(done, f"C013 .*: the report cannot be written: {why}")
+            refused(done, f"C013 .*: cannot write the report: {why}")
         assert not vendor.seen
 
 
@@ -300,7 +300,7 @@ def test_a_full_disk_under_the_report_is_no_traceback(made: Path) -> None:
     events = ndjson(made.parent, [{"id": str(i), "audience": "1nmth"} for i in range(2_000)])
     done = run("send", "--sandbox", made, events, "--report", "/dev/full")
     assert done.status == 2
-    assert "C013 /dev/full: the report cannot be written: No space left on device" in done.err
+    assert "C013 /dev/full: cannot write the report: No space left on device" in done.err
 
 
 @needs_full

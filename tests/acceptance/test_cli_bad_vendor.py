@@ -70,7 +70,7 @@ def test_a_host_without_certificate(tmp_path: Path) -> None:
             done,
             lines,
             "gave_up",
-            "cannot connect: TLS with the host fails; check its certificate, or set SSL_CERT_FILE",
+            "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE",
         )
         assert not vendor.seen
 
@@ -81,7 +81,7 @@ REPLIES = {
     "empty 200": (Reply(200, b""), "gave_up", ""),
     "html 502": (Reply(502, PAGE, HTML), "gave_up", ""),
     "empty 503": (Reply(503, b""), "gave_up", ""),
-    "closed": (Reply(cut=True), "gave_up", "the connection broke before the whole answer came"),
+    "closed": (Reply(cut=True), "gave_up", "the connection closed before the answer was complete"),
     **{str(status): (Reply(status, REFUSAL), "", "X ") for status in (401, 403, 404, 405, 415)},
 }
 
@@ -109,7 +109,7 @@ def test_no_answer_in_time(tmp_path: Path) -> None:
     with Vendor(answer) as vendor:
         done, lines = attempt(tmp_path, vendor.base_url, "--timeout", "1", "--retries", "0")
         go_on.set()
-    kept(done, lines, "gave_up", "gave up after 1 attempt: no answer in time")
+    kept(done, lines, "gave_up", "gave up after 1 attempt: timed out waiting for an answer")
     assert 1 <= done.json["seconds"] < 10
 
 

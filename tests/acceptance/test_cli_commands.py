@@ -103,7 +103,7 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
             events,
             "--fail",
             "429",
-        ): "C012 --fail: faults are for the sandbox; add --sandbox",
+        ): "C012 --fail: requires --sandbox; add --sandbox",
         (
             "send",
             "--sandbox",
@@ -111,7 +111,7 @@ def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
             events,
             "--fail",
             "430x",
-        ): "C014 --fail: '430x' is not a fault; allowed: ",
+        ): "C014 --fail: unknown fault '430x'; allowed: ",
         (
             "send",
             "--sandbox",
@@ -359,7 +359,7 @@ def test_an_answer_from_a_sandbox_of_another_process(tmp_path: Path) -> None:
     refused.value.close()
     assert refused.value.code == 503
     assert (done.status, done.json["delivered"]) == (0, 3)
-    said = ["503 unavailable: the sandbox was asked to fail", "200"]
+    said = ["503 unavailable: injected fault", "200"]
     assert err.decode().splitlines() == [f"POST {USERS} {line}" for line in said]
     assert f"{USERS}  3 people, 3 identifiers" in out.decode()
 

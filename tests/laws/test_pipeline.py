@@ -315,9 +315,9 @@ def test_dropped_values_are_counted_by_parameter_and_reason() -> None:
     assert pipeline.dropped == DROPS
     reasons = [one.reason for one in found if isinstance(one, Rejection)]
     assert reasons == [
-        "no identifier that can be used: email not_text, handle empty",
-        "no identifier that can be used: email already_hashed",
-        "no identifier that can be used: none is present; looked in e, h",
+        "no usable identifier: email not_text, handle empty",
+        "no usable identifier: email already_hashed",
+        "no usable identifier: none is present; looked in e, h",
     ]
 
 

@@ -136,9 +136,9 @@ def test_people_of_another_target_are_never_passed(found: list[Any]) -> None:
 def test_the_parts_without_an_identifier_are_left_out_unless_all_are() -> None:
     one = record(FAMILIES[0][0], [("a", "1")], 1)
     absent = Rejection(
-        "r", 1, "no_identifier", "no identifier that can be used: none is present; looked in a, b"
+        "r", 1, "no_identifier", "no usable identifier: none is present; looked in a, b"
     )
-    dropped = Rejection("r", 1, "no_identifier", "no identifier that can be used: a empty")
+    dropped = Rejection("r", 1, "no_identifier", "no usable identifier: a empty")
     large = Rejection("r", 1, "too_large", "no")
     assert together(absent, one, dropped) == [one]
     assert together([one, large], absent) == [one, large]

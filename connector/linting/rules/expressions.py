@@ -89,7 +89,7 @@ def each_without_effect(destination: Destination) -> Problems:
 
 @rule("D223", stage="documents", blocks=True)
 def duration(destination: Destination) -> Problems:
-    """Find an invalid duration, or one that leads out of the calendar.
+    """Find an invalid duration, or one that leads to a date outside the years 1 to 9999.
 
     No request could be built. Write it like P12M.
     """

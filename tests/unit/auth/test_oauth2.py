@@ -125,7 +125,7 @@ def test_a_token_is_asked_for(
     assert issuer.verify(signed) is None
     assert (
         auth_with(config(vendor, grant, **more), SECRETS).verify(signed)
-        == "the access token is missing or not known"
+        == "missing or unknown access token"
     )
 
 
@@ -329,17 +329,17 @@ def test_a_retry_asks_again_and_a_refusal_is_final(vendor: TokenVendor) -> None:
 
 LOOK = "; check the credentials client_id, client_secret, refresh_token"
 REFUSALS = [
-    (reply(400, {"error": "invalid_grant"}), f"the token endpoint refuses (invalid_grant, HTTP 400){LOOK}"),
-    (reply(401, {"error": "invalid_client", "error_description": "s/e+c=r&t is wrong"}), f"the token endpoint refuses (invalid_client, HTTP 401){LOOK}"),
-    (reply(403, {"error": "unauthorized_client"}), f"the token endpoint refuses (unauthorized_client, HTTP 403){LOOK}"),
-    (reply(400, {"error": "the refresh token refresh-1 is wrong"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
-    (reply(400, {"error": "5f4dcc3b5aa765d61d8327deb882cf99"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
-    (reply(400, {"error": "expired_key"}), f"the token endpoint refuses (expired_key, HTTP 400){LOOK}"),
-    (reply(400, {"error": "invalid_sec_rt"}), f"the token endpoint refuses (HTTP 400){LOOK}"),
-    (reply(400, {"error": {"code": 190}}), f"the token endpoint refuses (HTTP 400){LOOK}"),
-    (reply(400, b"<html>no</html>"), f"the token endpoint refuses (HTTP 400){LOOK}"),
-    (reply(404), f"the token endpoint refuses (HTTP 404){LOOK}"),
-    (reply(302, location="/elsewhere"), "the token endpoint redirects (HTTP 302); token_url has to be the final address"),
+    (reply(400, {"error": "invalid_grant"}), f"the token endpoint refuses the request (invalid_grant, HTTP 400){LOOK}"),
+    (reply(401, {"error": "invalid_client", "error_description": "s/e+c=r&t is wrong"}), f"the token endpoint refuses the request (invalid_client, HTTP 401){LOOK}"),
+    (reply(403, {"error": "unauthorized_client"}), f"the token endpoint refuses the request (unauthorized_client, HTTP 403){LOOK}"),
+    (reply(400, {"error": "the refresh token refresh-1 is wrong"}), f"the token endpoint refuses the request (HTTP 400){LOOK}"),
+    (reply(400, {"error": "5f4dcc3b5aa765d61d8327deb882cf99"}), f"the token endpoint refuses the request (HTTP 400){LOOK}"),
+    (reply(400, {"error": "expired_key"}), f"the token endpoint refuses the request (expired_key, HTTP 400){LOOK}"),
+    (reply(400, {"error": "invalid_sec_rt"}), f"the token endpoint refuses the request (HTTP 400){LOOK}"),
+    (reply(400, {"error": {"code": 190}}), f"the token endpoint refuses the request (HTTP 400){LOOK}"),
+    (reply(400, b"<html>no</html>"), f"the token endpoint refuses the request (HTTP 400){LOOK}"),
+    (reply(404), f"the token endpoint refuses the request (HTTP 404){LOOK}"),
+    (reply(302, location="/elsewhere"), "the token endpoint redirects (HTTP 302); token_url must be the final URL"),
     (reply(200, {"error": "invalid_grant"}), "the token endpoint's answer has no access_token; check token_url"),
     (reply(200, b"<html>hello</html>"), "the token endpoint's answer has no access_token; check token_url"),
     (reply(200, ["a"]), "the token endpoint's answer has no access_token; check token_url"),
@@ -382,7 +382,7 @@ def test_no_answer_at_all(vendor: TokenVendor) -> None:
     with HttpSender(auth, 1) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
     said = (
-        "the token endpoint gives no answer: cannot connect: the host is not reachable or refuses"
+        "no answer from the token endpoint: cannot connect: host unreachable or connection refused"
     )
     assert str(caught.value) == said
 
@@ -393,7 +393,7 @@ def test_a_long_answer_is_not_read_to_its_end(vendor: TokenVendor) -> None:
         send(vendor.request())
     assert (
         str(caught.value)
-        == "the token endpoint gives no answer: the answer is longer than 8000000 bytes"
+        == "no answer from the token endpoint: the answer is longer than 8000000 bytes"
     )
 
 
@@ -419,7 +419,7 @@ class _Sending:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (reply(400, {"error": "invalid_grant"}), Stop("unauthorized", f"the token endpoint refuses (invalid_grant, HTTP 400){LOOK}")),
+        (reply(400, {"error": "invalid_grant"}), Stop("unauthorized", f"the token endpoint refuses the request (invalid_grant, HTTP 400){LOOK}")),
         (reply(503), Retry("the token endpoint answers HTTP 503")),
     ],
 )  # fmt: skip
@@ -484,7 +484,7 @@ def test_the_sandbox_lets_its_tokens_expire(vendor: TokenVendor, clock: list[flo
     clock[0] += 3600
     assert issuer.verify(signed) == "the access token has expired"
     assert issuer.verify(client.sign(Message("POST", "/people", {}), ask)) is None
-    assert issuer.verify(signed) == "the access token is missing or not known"
+    assert issuer.verify(signed) == "missing or unknown access token"
 
 
 # --- nothing shows a token ---

@@ -186,7 +186,7 @@ def test_only_an_object_can_hold_a_key(vendor: TokenVendor, body: bytes) -> None
         pytest.raises(UnauthorizedError) as caught,
     ):
         send(vendor.request(body=body))
-    assert str(caught.value) == "the key has to be added to the body, which is not a JSON object"
+    assert str(caught.value) == "the key cannot be added to the body: expected a JSON object"
     assert not vendor.calls
 
 
@@ -220,7 +220,7 @@ def test_the_signature_is_of_the_bytes_that_are_sent(vendor: TokenVendor) -> Non
     assert seen.body == b'{"api_key":"k","people": [1]}'
     auth = auth_with(config, secrets)
     assert auth.verify(seen) is None
-    wrong = "the signature of the body in the header X-Signature is missing or wrong"
+    wrong = "missing or wrong body signature in the header X-Signature"
     assert auth.verify(seen._replace(body=seen.body + b" ")) == wrong
     assert auth.verify(seen._replace(body=b'{"api_key": "k","people": [1]}')) == wrong
     assert auth.verify(seen.with_header("x-signature", "")) == wrong
@@ -289,19 +289,19 @@ def test_the_names_of_credentials_are_fixed() -> None:
 # --- the other side ---
 
 REFUSED = [
-    (BEARER, {"access_token": "right-one"}, "the bearer token is missing or wrong"),
+    (BEARER, {"access_token": "right-one"}, "missing or wrong bearer token"),
     (
         BASIC,
         {"username": "right-one", "password": "right-two"},
-        "the user name or the password is missing or wrong",
+        "missing or wrong user name or password",
     ),
-    (IN_HEADER, {"api_key": "right-one"}, "the key 'Api-Key' in the header is missing or wrong"),
-    (IN_QUERY, {"api_key": "right-one"}, "the key 'key' in the query is missing or wrong"),
-    (IN_BODY, {"api_key": "right-one"}, "the key 'api_key' in the body is missing or wrong"),
+    (IN_HEADER, {"api_key": "right-one"}, "missing or wrong key 'Api-Key' in the header"),
+    (IN_QUERY, {"api_key": "right-one"}, "missing or wrong key 'key' in the query"),
+    (IN_BODY, {"api_key": "right-one"}, "missing or wrong key 'api_key' in the body"),
     (
         {**NONE, "headers": {"X-One": "one"}},
         {"one": "right-one"},
-        "the credential in the header X-One is missing or wrong",
+        "missing or wrong credential in the header X-One",
     ),
 ]
 
@@ -322,7 +322,7 @@ def test_why_a_request_is_refused(config: Config, secrets: dict[str, str], reaso
     "body", [b"", b"{", b"[]", b"1", b'{"api_key": 1}', b'{"api_key": null}', b'{"api_key": ["k"]}']
 )
 def test_a_body_without_a_key_that_is_text(body: bytes) -> None:
-    reason = "the key 'api_key' in the body is missing or wrong"
+    reason = "missing or wrong key 'api_key' in the body"
     assert auth_with(IN_BODY, {"api_key": "1"}).verify(MESSAGE._replace(body=body)) == reason
 
 

@@ -32,4 +32,4 @@ def test_any_other_host_needs_https(host: str) -> None:
     url = f"http://{host}:8080"
     assert not is_local(url)
     message, _ = address_problem(url, Purpose.TOKEN)
-    assert message == "https is required: secrets would travel in the clear"
+    assert message == "https is required: secrets would be sent unencrypted"

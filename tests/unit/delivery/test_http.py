@@ -60,7 +60,7 @@ def https(authority: Path) -> Iterator[TokenVendor]:
 def test_a_certificate_of_an_unknown_authority_is_refused(https: TokenVendor) -> None:
     with (
         HttpSender(NO_AUTH, 1) as send,
-        pytest.raises(SendError, match="TLS with the host fails; check its certificate"),
+        pytest.raises(SendError, match="TLS handshake failed; check the host's certificate"),
     ):
         send(https.request())
     assert https.calls == []
@@ -94,7 +94,7 @@ def test_another_host_s_certificate_is_refused(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "certificate.pem"))
     url = https.request().url.replace("127.0.0.1", "localhost")
-    with HttpSender(NO_AUTH, 1) as send, pytest.raises(SendError, match="TLS with the host fails"):
+    with HttpSender(NO_AUTH, 1) as send, pytest.raises(SendError, match="TLS handshake failed"):
         send(Request("POST", url, {}, b"{}"))
 
 
@@ -105,7 +105,8 @@ def test_the_public_authorities_are_trusted_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file or directory"), ("x", "no certificate in it")]
+    ("content", "reason"),
+    [(None, "No such file or directory"), ("x", "it contains no certificate")],
 )
 def test_certificates_that_cannot_be_read_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, reason: str

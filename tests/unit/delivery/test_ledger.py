@@ -48,12 +48,12 @@ def test_a_superseded_event_shares_the_fate_of_the_one_that_stands_for_it(
 
 
 def test_a_failure_is_one_line_of_json() -> None:
-    failure = Failure("7", None, "rejected", "unreadable", "not JSON: a “reason”")
+    failure = Failure("7", None, "rejected", "unreadable", "invalid JSON: a “reason”")
     assert (
         failure.line()
         == (
             '{"event":"7","route":null,"outcome":"rejected","code":"unreadable",'
-            '"reason":"not JSON: a “reason”"}\n'
+            '"reason":"invalid JSON: a “reason”"}\n'
         ).encode()
     )
 
@@ -122,4 +122,4 @@ def test_only_a_long_wait_is_told() -> None:
     ledger.notify = lines.append
     ledger.waiting(0.7, "busy")
     ledger.waiting(300.2, "the rate limit was reached")
-    assert lines == ["waiting 300 s before a request is sent again: the rate limit was reached"]
+    assert lines == ["waiting 300 s before retrying a request: the rate limit was reached"]

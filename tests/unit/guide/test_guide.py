@@ -274,11 +274,10 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
     assert "- At least one of: `email`, `customer`\n" in text
     assert "| `list_id` | List | The list's id. | yes | `42` | in the address |" in text
     assert (
-        "| as `email`: trim → lowercase → sha256; with hashed it has to be a digest already |"
-        in text
+        "| as `email`: trim → lowercase → sha256; with hashed it must already be a digest |" in text
     )
     assert "| in the body; without it: `P30D` (ISO 8601) after the request is made |" in text
-    assert "| not itself: it says whether identifiers are digests already |" in text
+    assert "| not sent; says whether identifiers are already digests |" in text
     assert hashlib.sha256(b"ann@example.com").hexdigest() in text
 
 
@@ -427,7 +426,7 @@ def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> N
     assert [inside for one, inside in headings(text) if one.markup == "###"][:3] == [
         f"With `choice: {k}`" for k in SCHEMES
     ]
-    assert "The key stands in the header, as `Api-Key`." in part
+    assert "The key is sent in the header, as `Api-Key`." in part
     assert "| `developer_token` | no | in the header `Developer-Token` |" in part
     assert (
         "The grant is `refresh_token`. Tokens come from `https://{host}/token`. The scope is `lists`."
@@ -436,7 +435,7 @@ def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> N
     assert "| `signing` | yes | signs the body |" in part
     assert "| `api_key` | yes | the key, in the header as `Api-Key` |" in part
     assert "| `client_secret` | yes | the app's client secret |" in part
-    assert part.count("A new refresh token in an answer") == 1
+    assert part.count("If an answer brings a new refresh token") == 1
     [whole] = blocks(chapter(text, "## Connection"), "yaml")
     connection = yaml.safe_load(whole)
     needed = [
@@ -468,9 +467,9 @@ def test_what_an_action_says_of_itself(tmp_path: Path) -> None:
     assert_sound(text)
     part = chapter(text, "## Action: Add Person")
     assert "- Audience: `{list_id}`\n" in part
-    assert "- One kind of identifier in a record, of: `email`, `customer`\n" in part
+    assert "- One kind of identifier in each record: `email`, `customer`\n" in part
     assert (
-        "- At most 1 value of one identifier in a record\n- A person with more becomes several records\n"
+        "- At most 1 value of one identifier in a record\n- A person with more is split into several records\n"
         in part
     )
     assert "| in the query, as `list`; in the body |" in part
@@ -627,7 +626,7 @@ def test_the_identifier_table_is_aligned(tmp_path: Path) -> None:
     ]
     assert [example["out"] for example in customer["examples"]] == ["漢字", "7", None]
     assert customer["examples"][2]["dropped"]
-    assert found["notes"] == ["email: with hashed it has to be a digest already"]
+    assert found["notes"] == ["email: with hashed it must already be a digest"]
     _, _, text = show_text(found).partition("\nidentifiers\n")
     assert all(len(line) <= 100 for line in text.splitlines())
     assert text.splitlines()[:7] == [

@@ -99,8 +99,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("429 without a reset", 429, {}, None, Retry(said("rate_limited"))),
     ("429 with retry-after only", 429, {"retry-after": "5"}, None, Retry(said("rate_limited"), NOW + 5)),
     # what HTTP says
-    ("a redirect", 301, {"location": "https://example.com"}, None, Stop("http_301", "HTTP 301: redirects are refused; base_url has to be the final address")),
-    ("304", 304, {}, None, Stop("http_304", "HTTP 304: redirects are refused; base_url has to be the final address")),
+    ("a redirect", 301, {"location": "https://example.com"}, None, Stop("http_301", "HTTP 301: redirects are not followed; base_url must be the final URL")),
+    ("304", 304, {}, None, Stop("http_304", "HTTP 304: redirects are not followed; base_url must be the final URL")),
     ("413", 413, {}, None, Bisect("http_413", "HTTP 413")),
     ("422", 422, {}, None, Bisect("http_422", "HTTP 422")),
     ("409", 409, {}, counts(4, 4), Rejected("http_409", "HTTP 409")),
@@ -167,7 +167,7 @@ def test_without_rules_2xx_is_delivered(status: int) -> None:
 
 def test_without_rules_401_stops() -> None:
     assert DEFAULTS(Response(401, {}, None), 1, NOW) == Stop(
-        "unauthorized", "HTTP 401: the credentials were not accepted"
+        "unauthorized", "HTTP 401: the vendor does not accept the credentials"
     )
 
 

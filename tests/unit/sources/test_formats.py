@@ -48,16 +48,16 @@ def write(tmp_path: Path):
 # JSON arrays ---------------------------------------------------------------------------------------------------------
 
 NO_ARRAY = "not a JSON array: .json is one array of objects, .ndjson one object on each line"
-OPEN = "the array is not closed: the input ends in the middle"
+OPEN = "unexpected end of input: the array is not closed"
 BAD_ARRAYS = [
     ('{"a":1}', [(1, NO_ARRAY)]),
     ("12", [(1, NO_ARRAY)]),
     ('[{"a":1}', [(1, OPEN)]),
     ("[", [(1, OPEN)]),
     ('[{"a":1},{"b":"}', [{"a": 1}, (2, OPEN)]),
-    ('[{"a":1}] x', [{"a": 1}, (2, "there is more after the end of the array")]),
-    ('[{"a":1}][]', [{"a": 1}, (2, "there is more after the end of the array")]),
-    ('[{"a":1}}', [{"a": 1}, (2, "not JSON: a brace closes what no brace has opened")]),
+    ('[{"a":1}] x', [{"a": 1}, (2, "unexpected content after the end of the array")]),
+    ('[{"a":1}][]', [{"a": 1}, (2, "unexpected content after the end of the array")]),
+    ('[{"a":1}}', [{"a": 1}, (2, "invalid JSON: unmatched closing brace")]),
     (
         '[{"a":1},2,{"a":3}]',
         [{"a": 1}, (2, "expected a JSON object, got a number"), {"a": 3}],
@@ -78,7 +78,7 @@ def test_an_array_is_read_as_far_as_it_is_one(write, content, expected) -> None:
 def test_after_an_element_that_is_not_json_reading_ends(write, bad) -> None:
     first, second, *rest = read(write("bad.json", '[{"a":1},' + bad + ',{"a":3}]'))
     assert (first, second.position, rest) == (Event(1, {"a": 1}), 2, [])
-    assert re.fullmatch(r"not JSON: .+ at character \d+", second.reason)
+    assert re.fullmatch(r"invalid JSON: .+ at character \d+", second.reason)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ BAD_ROWS = [
     (b"1", "expected 2 cells, got 1 (line 3)"),
     (b"1,2,3", "expected 2 cells, got 3 (line 3)"),
     (b"1,a\0b", "contains a NUL byte (line 3)"),
-    (b"1,\xe9", "not UTF-8 text: byte 3 (line 3)"),
-    (b'1,"a\n\xff"', "not UTF-8 text: byte 1 (lines 3 to 4)"),
+    (b"1,\xe9", "invalid UTF-8: byte 3 (line 3)"),
+    (b'1,"a\n\xff"', "invalid UTF-8: byte 1 (lines 3 to 4)"),
     (b'1,"a"b', "a quoted cell goes on after its closing quote (line 3)"),
     (b"1,a\rb", "a carriage return outside quotes (line 3)"),
     (b"1," + b"x" * 200_000, "a cell of more than 131,072 characters (line 3)"),
@@ -226,7 +226,7 @@ def test_parquet_that_does_not_fit_into_memory_is_no_damage(parquet, monkeypatch
 def test_parquet_that_is_none_or_damaged_or_without_rows(parquet, write, monkeypatch) -> None:
     nested = parquet("SELECT {'x': n::DOUBLE} AS s FROM (VALUES ('1'), ('nan'), ('3')) v(n)")
     assert short(read(nested)) == [
-        {"s": {"x": 1.0}}, (2, "a nested number is NaN or infinite, which JSON does not have"), {"s": {"x": 3.0}}
+        {"s": {"x": 1.0}}, (2, "a nested number is NaN or infinite, which JSON does not allow"), {"s": {"x": 3.0}}
     ]  # fmt: skip
     assert read(parquet("SELECT 1 AS a WHERE false", "none.parquet")) == []
     whole = parquet("SELECT md5(range::VARCHAR) AS a FROM range(9000)").read_bytes()

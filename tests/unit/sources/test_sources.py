@@ -133,22 +133,22 @@ def test_no_reason_quotes_the_input(folder, line, name) -> None:
 
 LONG = b'{"a":"' + b"x" * MAX_EVENT_BYTES + b'"}'
 BAD_LINES = [
-    (b'{"a":nope}', "not JSON: "),
-    (b'{"a":1', "not JSON: unexpected end of data at character 7"),
-    (b'{"a":NaN}', "not JSON: "),
-    (b'{"a":"\\ud800"}', "not JSON: "),
-    (b'{"a":1}{"b":2}', "not JSON: "),
-    (b"[" * 2000 + b"]" * 2000, "not JSON: "),
+    (b'{"a":nope}', "invalid JSON: "),
+    (b'{"a":1', "invalid JSON: unexpected end of data at character 7"),
+    (b'{"a":NaN}', "invalid JSON: "),
+    (b'{"a":"\\ud800"}', "invalid JSON: "),
+    (b'{"a":1}{"b":2}', "invalid JSON: "),
+    (b"[" * 2000 + b"]" * 2000, "invalid JSON: "),
     pytest.param(
         b'{"a":' * 1000 + b"1" * 20 + b"}" * 1000,
-        "not JSON: nested too deeply",
+        "invalid JSON: nested too deeply",
         marks=pytest.mark.skipif(
             sys.version_info >= (3, 12),
             reason="how deep an event may be is the interpreter's limit, which later versions raised",
         ),
     ),
-    (b'{"a":' + b"1" * 5000 + b"}", "not JSON: "),
-    (b'{"a":"\xff"}', "not UTF-8 text: byte 7"),
+    (b'{"a":' + b"1" * 5000 + b"}", "invalid JSON: "),
+    (b'{"a":"\xff"}', "invalid UTF-8: byte 7"),
     (b"[1]", "expected a JSON object, got an array"),
     (b'"text"', "expected a JSON object, got text"),
     (b"12", "expected a JSON object, got a number"),
@@ -170,7 +170,8 @@ def test_a_bad_line_is_one_unreadable_and_reading_goes_on(write, line, reason, b
         )
         assert bad.position == 2
         assert bad.reason == reason or (
-            reason == "not JSON: " and re.fullmatch(r"not JSON: .+ at character \d+", bad.reason)
+            reason == "invalid JSON: "
+            and re.fullmatch(r"invalid JSON: .+ at character \d+", bad.reason)
         )
 
 
@@ -253,8 +254,8 @@ def test_what_cannot_be_opened_is_an_error_that_says_what_to_do(
         "a.xlsx.gz": f"unknown file format '.xlsx.gz'; {expected}",
         "a.parquet.gz": f"unknown file format '.parquet.gz'; {expected}",
         "folder.csv/people": f"the name has no file extension; {expected}",
-        "none.ndjson": "no such file; check the path",
-        "none.parquet": "no such file; check the path",
+        "none.ndjson": "file not found; check the path",
+        "none.parquet": "file not found; check the path",
         "folder.csv": "is a directory; name a file in it",
         "plain.ndjson.gz": "not gzip data although its name ends in .gz; rename or compress it",
         "nul\0.csv": "cannot be opened (invalid name); check the path",
@@ -327,7 +328,7 @@ def test_a_disk_that_fails_is_an_error(write, monkeypatch) -> None:
     path = write("a.ndjson", b"{}")
     monkeypatch.setattr("connector.sources.files.io.FileIO", Failing)
     with pytest.raises(
-        SourceError, match=r"a\.ndjson: reading failed \(Input/output error\); try again"
+        SourceError, match=r"a\.ndjson: cannot be read \(Input/output error\); try again"
     ):
         read(path)
 

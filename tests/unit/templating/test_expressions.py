@@ -180,8 +180,8 @@ COMPILE: list[tuple[str, str]] = [
     ("event.n | attr('x')", "unknown filter 'attr'"),
     ("event.n is odd", "unknown test 'odd'"),
     ("event.n is callable", "unknown test 'callable'"),
-    ("event.n | sum(attribute='x')", "by position"),
-    ("event.n | sum(*event.tags)", "by position"),
+    ("event.n | sum(attribute='x')", "positional arguments"),
+    ("event.n | sum(*event.tags)", "positional arguments"),
 ]
 
 

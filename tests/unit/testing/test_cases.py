@@ -234,7 +234,7 @@ def test_given_responses_come_first_then_the_sandbox(tmp_path: Path) -> None:
         "(the same headers and body again)",
         "→ 502 retry: HTTP 502",
         "(the same headers and body again)",
-        "→ no answer, retry: no answer in time",
+        "→ no answer, retry: timed out waiting for an answer",
         "(the same headers and body again)",
         "→ 200 retry: X did not count as many people as were sent",
         "(the same headers and body again)",
