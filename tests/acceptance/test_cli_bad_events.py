@@ -83,7 +83,7 @@ REJECTED: list[tuple[str, dict[str, Any] | str, str, str]] = [
     ("over already", event("over already", email="plain-o@example.com", end="2001-01-01T00:00:00Z"),
      "expires_before_effective", "than now"),
     ("naive", event("naive", email="plain-naive@example.com", end="2099-01-01T00:00:00"),
-     "invalid_parameter", "expires_at is a time without an offset"),
+     "invalid_parameter", "expires_at has no UTC offset"),
     ("no time", event("no time", email="plain-time@example.com", end="tomorrow"), "invalid_parameter", "expires_at"),
     ("no such day", event("no such day", email="plain-day@example.com", end="2099-02-30T00:00:00Z"),
      "invalid_parameter", "expires_at"),

@@ -239,7 +239,7 @@ def test_a_report_never_overwrites_the_input(made: Path) -> None:
 
 
 UNREADABLE = {
-    "nope.ndjson": "no such file; check the path",
+    "nope.ndjson": "file not found; check the path",
     "folder.ndjson": "is a directory; name a file in it",
     "events.txt": r"unknown file format '\.txt'; expected \.ndjson, \.jsonl, \.json, \.csv \(each optionally \.gz\) or \.parquet",
     "events": "the name has no file extension; expected",
