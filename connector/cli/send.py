@@ -37,7 +37,8 @@ def send(
     sandbox: Annotated[
         bool,
         typer.Option(
-            "--sandbox", help="Deliver to a sandbox started inside, then show what it holds."
+            "--sandbox",
+            help="Deliver to a local sandbox instead of the vendor, then show the audiences it holds.",
         ),
     ] = False,
     report: Annotated[
@@ -51,7 +52,7 @@ def send(
     limit: LimitOption = None,
     retries: Annotated[
         int,
-        typer.Option("--retries", min=0, metavar="N", help="Try a request again so many times."),
+        typer.Option("--retries", min=0, metavar="N", help="How many times to retry a request."),
     ] = RetryPolicy().retries,
     timeout: TimeoutOption = None,
     fail: FailOption = None,
@@ -78,7 +79,7 @@ def send(
     from connector.sources.files import open_source
 
     if fail and not sandbox:
-        message = "faults are for the sandbox"
+        message = "requires --sandbox"
         raise ConfigError([Problem("C012", "--fail", "", message, "add --sandbox")])
 
     loaded = library.load_connection(
@@ -126,7 +127,10 @@ def _interruptible(clock: SystemClock) -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         restore()
         clock.end()
-        print("ending after the requests in flight; Ctrl-C again ends at once", file=sys.stderr)
+        print(
+            "stopping after the requests in flight; press Ctrl-C again to stop at once",
+            file=sys.stderr,
+        )
 
     def restore() -> None:
         for number, handler in before.items():

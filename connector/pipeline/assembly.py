@@ -177,7 +177,7 @@ class Assembler:
 
         if shape.only_companions:
             companions = ", ".join(dict.fromkeys(names))
-            reason = f"{companions} names nobody without another identifier"
+            reason = f"{companions} cannot identify a person without another identifier"
             return self._reject_unidentified(row, reason)
 
         try:
@@ -186,7 +186,7 @@ class Assembler:
             return self.reject(event_id, "template_failed", str(error))
 
         if len(item) > target.room:
-            reason = "the record alone is over the vendor's cap of bytes"
+            reason = "the record alone exceeds the vendor's cap in bytes"
             return self.reject(event_id, "too_large", reason)
 
         return Record(

@@ -12,7 +12,7 @@ from connector.model import Record, Rejection, Result
 
 #: The code of a person without a usable identifier, and how its reason begins.
 NO_IDENTIFIER = "no_identifier"
-NO_IDENTIFIER_REASON = "no identifier that can be used: "
+NO_IDENTIFIER_REASON = "no usable identifier: "
 #: How the reason goes on where nothing was mapped, which says less than why a value was dropped.
 NONE_PRESENT = "none is present"
 

@@ -134,7 +134,7 @@ class SandboxServer:
     """
 
     def __init__(self, vendor: Vendor, port: int = 0) -> None:
-        """`port` 0 takes a free one. Raises OSError when the port cannot be had."""
+        """`port` 0 picks a free one. Raises OSError when the port cannot be had."""
         self._server = _Server(vendor, port)
         self._thread: threading.Thread | None = None
         #: What stands for the definition's base URL in a connection.

@@ -158,7 +158,7 @@ class _Vendor:
         except StopIteration:
             return self._ask_sandbox(request)
         if response is None:
-            raise SendError("no answer in time")
+            raise SendError("timed out waiting for an answer")
         return response
 
     def _ask_sandbox(self, request: Request) -> Response:

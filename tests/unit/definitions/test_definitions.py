@@ -134,7 +134,7 @@ def test_without_the_folder_the_error_says_what_to_do(elsewhere: Path) -> None:
     done = run("preview", *EVENTS, cwd=elsewhere)
     assert done.status == 2
     assert "C201 acme.connection.yaml#/destination: unknown destination 'acme'" in done.err
-    assert "definitions of your own need --definitions FOLDER" in done.err
+    assert "for your own definitions, pass --definitions FOLDER" in done.err
 
 
 # Installed packages ---------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_an_entry_point_that_leads_nowhere_is_named_and_breaks_nothing(
     site = installed(tmp_path / "site", "acme_destination")
     [file] = site.glob("*.dist-info/entry_points.txt")
     file.write_text(f"[{ENTRY_POINTS}]\nads = {value}\n", "utf-8")
-    problem = f"C010 the entry point 'ads' of {ENTRY_POINTS}: there is no package '{value}' with"
+    problem = f"C010 the entry point 'ads' of {ENTRY_POINTS}: no installed package '{value}' with"
     assert_the_others_are_listed(problem, tmp_path, site)
 
     # Whoever asks for its destination learns why it is not there.
@@ -305,7 +305,7 @@ def test_a_broken_destination_of_a_package_breaks_no_other(
         # Nothing is checked here, and there is no title to show.
         assert "\nacme" in "\n" + ok("list", cwd=tmp_path, installed=site)
     else:
-        assert_the_others_are_listed(f"D101 {path}: is not JSON", tmp_path, site)
+        assert_the_others_are_listed(f"D101 {path}: invalid JSON", tmp_path, site)
 
 
 def test_an_address_from_settings_is_not_filled_in_twice(tmp_path: Path) -> None:

@@ -293,9 +293,7 @@ def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
 
 
 def test_a_definitions_folder_without_schemas_is_refused(folder: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^C010 .*: has no folder 'schemas'; expected schemas/"
-    ):
+    with pytest.raises(ConfigError, match=r"^C010 .*: has no folder 'schemas'; expected schemas/"):
         Catalog([folder])
 
 

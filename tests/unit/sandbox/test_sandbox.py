@@ -339,7 +339,7 @@ def test_paths_start_with_that_of_the_base_url_and_fixed_ones_win(tmp_path: Path
     assert sandbox.answer("DELETE", ORIGIN + "/v2/lists/search", {}, b"")[0] == 200
     assert read(sandbox.answer("PUT", ORIGIN + "/v2/lists/search", {}, b"")) == (  # type: ignore[arg-type]
         405,
-        {"code": "method_not_allowed", "message": "this path takes DELETE, POST"},
+        {"code": "method_not_allowed", "message": "method not allowed; allowed: DELETE, POST"},
     )
     assert sandbox.holdings() == []
 
@@ -408,7 +408,7 @@ def test_size_json_groups_and_contract_in_this_order(tmp_path: Path) -> None:
     )
     assert read(post(sandbox, b"x" * 60, LIST)) == (
         400,
-        {"code": "malformed", "message": "the body is not JSON"},
+        {"code": "malformed", "message": "the body is not valid JSON"},
     )
     crowd = [{"do": 1, "people": 2, "n": 0}] + [{"do": 1, "people": 2}] * 2
     wide = Vendor(tiny(tmp_path, GROUPS, contract, limits={"groups": 2}))
@@ -468,7 +468,7 @@ def test_what_only_the_fast_validator_refuses_is_still_refused(tmp_path: Path) -
 
 def test_a_value_is_not_quoted(tmp_path: Path) -> None:
     sandbox = Vendor(tiny(tmp_path, "[]", {"items": {"enum": ["add", "remove"]}}))
-    message = "is not one of the allowed values; known: add, remove"
+    message = "is not one of the allowed values; allowed: add, remove"
     assert read(post(sandbox, ["ann@example.com"], LIST)) == (
         400,
         {"code": "invalid", "message": message},
@@ -609,7 +609,7 @@ def test_an_answer_that_cannot_be_rendered_is_an_internal_error(
         500,
         {
             "code": "internal",
-            "message": f"the template of {'success' if status == 200 else 'refusals'} does not fit (undefined)",
+            "message": f"the template of {'success' if status == 200 else 'refusals'} fails (undefined)",
         },
     )
     assert sandbox.holdings() == []
@@ -1049,5 +1049,5 @@ def test_a_line_about_each_request_says_why_it_was_refused_and_holds_no_value() 
         orjson.dumps([{"operation_type": "Update", "params": {"users": users}}]),
     )
     assert [line.split()[2] for line in (lines[0], lines[2])] == ["400", "200"]
-    assert lines[1] == "POST (no path of this vendor) 404 not_found: there is nothing at this path"
+    assert lines[1] == "POST (unknown path) 404 not_found: unknown path"
     assert "ann@" not in "".join(lines)

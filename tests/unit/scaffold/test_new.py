@@ -219,20 +219,20 @@ def test_without_a_terminal_the_missing_flags_are_named(tmp_path: Path) -> None:
         ({"destination": "Acme"}, "C020 DESTINATION: invalid name 'Acme'; use lower-case letters"),
         ({"destination": "../acme"}, "C020 DESTINATION: invalid name '../acme'"),
         ({"destination": "meta"}, "C020 DESTINATION: 'meta' is reserved;"),
-        ({"destination": "x_custom_audiences"}, "C020 DESTINATION: destination 'x_custom_audiences' exists already"),
-        ({"--base-url": "http://api.acme.example"}, "C020 --base-url: is not https, and identifiers would travel"),
-        ({"--base-url": "api.acme.example"}, "C020 --base-url: is not the https address of a vendor; use"),
-        ({"--base-url": "https://localhost:8080"}, "C020 --base-url: is not the https address of a vendor; use"),
-        ({"--base-url": "https://10.0.0.1"}, "C020 --base-url: is not the https address of a vendor; use"),
-        ({"--base-url": "https://ann:hidden@acme.example"}, "C020 --base-url: is not the https address of a vendor; use"),
-        ({"--base-url": "https://acme.example?a=1"}, "C020 --base-url: is not the https address of a vendor; use"),
-        ({"--base-url": "https://{host}"}, "C020 --base-url: is not the https address of a vendor; use"),
+        ({"destination": "x_custom_audiences"}, "C020 DESTINATION: destination 'x_custom_audiences' already exists"),
+        ({"--base-url": "http://api.acme.example"}, "C020 --base-url: https is required: identifiers would be sent"),
+        ({"--base-url": "api.acme.example"}, "C020 --base-url: is not a vendor's https address; use"),
+        ({"--base-url": "https://localhost:8080"}, "C020 --base-url: is not a vendor's https address; use"),
+        ({"--base-url": "https://10.0.0.1"}, "C020 --base-url: is not a vendor's https address; use"),
+        ({"--base-url": "https://ann:hidden@acme.example"}, "C020 --base-url: is not a vendor's https address; use"),
+        ({"--base-url": "https://acme.example?a=1"}, "C020 --base-url: is not a vendor's https address; use"),
+        ({"--base-url": "https://{host}"}, "C020 --base-url: is not a vendor's https address; use"),
         ({"--identifier": "e-mail"}, "C020 --identifier: invalid name 'e-mail'; use email, phone"),
         ({"--identifier": "null"}, "C020 --identifier: invalid name 'null'"),
         ({"--path": "lists/{list_id}"}, "C020 --path: invalid path 'lists/{list_id}'; start with /"),
         ({"--path": "/lists?a=1"}, "C020 --path: invalid path '/lists?a=1'"),
         ({"--path": "/lists/{List}"}, "C020 --path: invalid path '/lists/{List}'"),
-        ({"--path": "/people/{email}"}, "C020 --path: {email} is an identifier, which never belongs in a URL"),
+        ({"--path": "/people/{email}"}, "C020 --path: {email} is an identifier, which is not allowed in a URL"),
         ({"--auth": "digest"}, "api-key-header"),
     ],
 )  # fmt: skip
@@ -267,7 +267,7 @@ def test_all_wrong_answers_are_named_at_once(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in done.err.splitlines()] == [
         "C020 DESTINATION", "C020 --base-url", "C020 --identifier", "C020 --path",
     ]  # fmt: skip
-    assert "'a' is named twice" in done.err
+    assert "'a' is listed twice" in done.err
 
 
 # A terminal -----------------------------------------------------------------------------------------------------------
@@ -296,8 +296,8 @@ def test_on_a_terminal_it_asks_until_nothing_is_wrong(tmp_path: Path) -> None:
     typed = "http://acme.example\nhttps://acme.example\nsecret\napi-key-query\nemail; phone\nemail, card\n\n"
     status, out, asked = on_a_terminal("new", "acme", "--format", "json", typed=typed, cwd=tmp_path)
     assert status == 0, asked
-    assert "is not https" in asked
-    assert "unknown authentication 'secret'; use oauth1" in asked
+    assert "https is required" in asked
+    assert "unknown authentication 'secret'; known: oauth1" in asked
     assert "email, phone, device_id, external_id" in asked
     assert "[/lists/{list_id}/members]" in asked
     assert json.loads(out)["destination"] == "acme"
@@ -316,4 +316,4 @@ def test_on_a_terminal_it_asks_for_nothing_that_was_given(tmp_path: Path) -> Non
     assert "connector lint ." in out
     status, out, asked = on_a_terminal("new", "x_custom_audiences", typed="", cwd=tmp_path)
     assert (status, out) == (2, "")
-    assert asked.startswith("C020 DESTINATION: destination 'x_custom_audiences' exists")
+    assert asked.startswith("C020 DESTINATION: destination 'x_custom_audiences' already exists")
