@@ -1,4 +1,4 @@
-"""`python -m connector` is `connector`."""
+"""Run the command line with `python -m connector`."""
 
 from connector.cli.app import main
 

@@ -1,4 +1,4 @@
-"""What can go wrong for a person to mend, and the findings of lint.
+"""Errors that a person can fix, and the findings of lint.
 
     ConnectorError
     ├─ DefinitionError   the definition's author must act; carries every Problem
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One finding: a stable code, where it is (file and JSON pointer), what it is, and how to mend it."""
+    """One finding: a stable code, where it is (file and JSON pointer), what is wrong, and the fix."""
 
     code: str
     file: str
@@ -54,15 +54,15 @@ class SourceError(ConnectorError):
 
 
 class SendError(Exception):
-    """There is no answer: the text says why and names no URL."""
+    """There is no answer; the message says why and quotes no URL."""
 
 
 class UnauthorizedError(Exception):
-    """Nothing can be sent with these credentials: the text says why and holds none of them."""
+    """Nothing can be sent with these credentials; the message says why and quotes none of them."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `known: a, b, c; did you mean 'b'?` for a word that is not among the known ones."""
+    """Return the hint `known: a, b, c; did you mean 'b'?` for an unknown word."""
     names = sorted(known)
     text = f"known: {', '.join(names)}" if names else "known: none"
     close = difflib.get_close_matches(word, names, 1)

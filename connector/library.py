@@ -49,7 +49,7 @@ def load_connection(
     `overrides` replace members, as in `settings.account_id=42`. `definitions` are further folders with `schemas/`
     and `templates/`.
 
-    Raises ConfigError with every problem, and DefinitionError when the destination itself is wrong.
+    Raise ConfigError with every problem, and DefinitionError when the destination itself is wrong.
     """
     return load_connection_file(Path(path), _catalog(definitions), overrides)
 
@@ -62,7 +62,7 @@ def make_connection(
 ) -> Connection:
     """Make a connection of what a connection file would hold. `name` stands for the file in messages.
 
-    Raises ConfigError with every problem, and DefinitionError when the destination itself is wrong.
+    Raise ConfigError with every problem, and DefinitionError when the destination itself is wrong.
     """
     return connection_from_document(document, name, _catalog(definitions))
 
@@ -72,7 +72,7 @@ def lint(
 ) -> list[Problem]:
     """Return every problem of definitions, connections and cases; without paths, of all definitions.
 
-    Raises ConfigError for a path that lint cannot look at.
+    Raise ConfigError for a path that lint cannot look at.
     """
     # Its many rules are loaded only for this.
     from connector.linting.engine import lint as lint_paths
@@ -119,7 +119,7 @@ class Preview:
     """The requests that a run would send: iterate over it once. Needs no network and no secrets.
 
     `counts`, `failures` (the events that cannot be sent) and `dropped` (identifier values, by parameter and reason)
-    grow as it is iterated over. Whoever has dealt with the failures may clear the list.
+    grow as it is iterated over. The caller may clear `failures` after handling them.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ def preview(
 
     `limit`: read only so many events. `clock`: the time that requests are built at.
 
-    Raises DefinitionError for a definition that cannot be used. Iterating raises SourceError.
+    Raise DefinitionError for a definition that cannot be used. Iterating raises SourceError.
     """
     return Preview(connection, events, limit=limit, clock=clock or SystemClock())
 
@@ -215,7 +215,7 @@ def send(
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
-    Raises ConfigError for a missing secret or a report that cannot be written, DefinitionError, and SourceError.
+    Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and SourceError.
     """
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
@@ -253,7 +253,7 @@ def http_transport(
     `secrets`: by the names of the credentials, for a program that has them from elsewhere; by default those that the
     connection refers to. `timeout`: seconds to wait for an answer, by default 60.
 
-    Raises ConfigError when a secret is missing, or would go where it should not.
+    Raise ConfigError when a secret is missing, or would go where it should not.
     """
     if secrets is None:
         secrets = connection.secrets()
@@ -275,7 +275,7 @@ def http_transport(
 
 @contextmanager
 def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
-    """Give the chunks of the events. Only what is opened here is closed."""
+    """Yield the chunks of the events; close only what is opened here."""
     if isinstance(events, Source):
         yield events
     elif isinstance(events, str | os.PathLike):
@@ -294,7 +294,7 @@ def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
 def _report_file(
     report: str | os.PathLike[str] | BinaryIO | None, connection: Connection, events: Events
 ) -> Iterator[BinaryIO | None]:
-    """Open the report. Raises ConfigError (C013) when it cannot be written, or is one of the inputs."""
+    """Open the report. Raise ConfigError (C013) when it cannot be written, or is one of the inputs."""
     if not isinstance(report, str | os.PathLike):
         yield report
         return

@@ -67,7 +67,7 @@ class Endpoint(Protocol):
         """The vendor's own ceilings."""
 
     def build(self, batch: Batch, now: float) -> Request:
-        """Return the request for a batch. `now`: seconds since the epoch. Raises RenderError."""
+        """Return the request for a batch. `now`: seconds since the epoch. Raise RenderError."""
 
     def classify(self, response: Response, sent: int, now: float, /) -> Outcome:
         """Return what the response to a request with `sent` records means."""

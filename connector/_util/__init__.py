@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of destinations: times, and JSON and YAML files."""
+"""Small helpers independent of destinations: times, and JSON and YAML files."""

@@ -1,4 +1,4 @@
-"""JSON files, with an error that says where they are broken."""
+"""Read JSON files; an error names the line and column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connector.errors import DefinitionError, Problem
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises DefinitionError (D101) when it cannot be read."""
+    """Return the content of a JSON file. Raise DefinitionError (D101) when it cannot be read."""
     try:
         return orjson.loads(path.read_bytes())
     except FileNotFoundError:

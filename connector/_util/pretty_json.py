@@ -1,4 +1,4 @@
-"""JSON for people: `json.dumps` with indent, but numbers digit for digit, keys that stand twice, and long lists cut."""
+"""JSON for people: `json.dumps` with indent, but numbers digit for digit, duplicate keys kept, and long lists cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUOTED_UNQUOTED = re.compile(f'"{_UNQUOTED}([^"]*)"')
 
 
 class _Members(dict[str, Any]):
-    """An object whose `items` are those of the text, where a key may stand twice."""
+    """An object whose `items` are those of the text, duplicate keys included."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)

@@ -49,7 +49,7 @@ _SIZE_BYTES = {None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9
 def canonical(text: str) -> str:
     """Return an RFC 3339 timestamp as canonical UTC text; fractions of a second are cut off.
 
-    Raises ValueError, with a message that does not hold the text, for anything else.
+    Raise ValueError, with a message that does not hold the text, for anything else.
     """
     text = text.strip()
     if not _TIMESTAMP.fullmatch(text):
@@ -70,14 +70,14 @@ def from_epoch(seconds: float) -> str:
 
 
 def to_epoch(text: str) -> float:
-    """Return a timestamp as seconds since the epoch. Raises ValueError as `canonical` does."""
+    """Return a timestamp as seconds since the epoch. Raise ValueError as `canonical` does."""
     return datetime.fromisoformat(canonical(text)).timestamp()
 
 
 def plus(text: str, duration: str) -> str:
     """Add an ISO 8601 duration (`P12M`, `P30D`, `PT6H`) to a timestamp; a day past a month's end is its last day.
 
-    Raises ValueError when either has an invalid format or the result leaves the calendar.
+    Raise ValueError when either has an invalid format or the result leaves the calendar.
     """
     match = _DURATION.fullmatch(duration)
     if not match or duration.endswith("T"):
@@ -110,7 +110,7 @@ def _text(moment: datetime) -> str:
 
 
 def span(value: int | str) -> float:
-    """Return a span such as `90s`, `60m`, `8h`, `1d`, or a number of seconds, in seconds. Raises ValueError."""
+    """Return a span such as `90s`, `60m`, `8h`, `1d`, or a number of seconds, in seconds. Raise ValueError."""
     if isinstance(value, int) and value > 0:
         return float(value)
 
@@ -121,7 +121,7 @@ def span(value: int | str) -> float:
 
 
 def size(value: int | str) -> int:
-    """Return a size such as `2MB` (decimal), or a number of bytes, in bytes. Raises ValueError."""
+    """Return a size such as `2MB` (decimal), or a number of bytes, in bytes. Raise ValueError."""
     if isinstance(value, int) and value > 0:
         return value
 

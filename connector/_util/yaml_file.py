@@ -1,4 +1,4 @@
-"""YAML as people mean it: only true, false, null and plain numbers are not text; a key stands once.
+"""YAML without surprises: only true, false, null and plain numbers are not text; duplicate keys are errors.
 
 So `2026-01-15`, `0777`, `1_000`, `1e9`, `on` and `no` stay the text that was written.
 """
@@ -27,7 +27,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Return a mapping. Raises MarkedYAMLError for a key that is not text or stands twice."""
+    """Return a mapping. Raise MarkedYAMLError for a key that is not text or is a duplicate."""
     seen: set[str] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
@@ -51,7 +51,7 @@ for _name, _pattern, _first in _SCALARS:
 
 
 def read_yaml(path: Path, letter: str) -> Any:
-    """Return the content of a YAML file. Raises ConfigError (`letter`101) when it cannot be read."""
+    """Return the content of a YAML file. Raise ConfigError (`letter`101) when it cannot be read."""
     try:
         return parse_yaml(path.read_text("utf-8"))
     except OSError as error:
@@ -74,7 +74,7 @@ def parse_yaml(text: str) -> Any:
 def _explain(error: yaml.YAMLError) -> str:
     """Return what is wrong, and where.
 
-    The name of an alias or a tag is never shown: it may be a secret that was meant as text.
+    Never show the name of an alias or a tag: it may be a secret that was meant as text.
     """
     problem = getattr(error, "problem", None) or "a character that YAML does not allow"
     if "alias" in problem:

@@ -33,7 +33,7 @@ Exchange = Callable[[Message], Response]
 
 
 class Scheme:
-    """One authentication scheme; this base is the one that asks for nothing.
+    """One authentication scheme; this base class sends no credentials.
 
     A scheme may be used from several threads.
     """
@@ -54,9 +54,9 @@ class Scheme:
         return f"{type(self).__name__}()"
 
     def sign(self, message: Message, exchange: Exchange) -> Message:
-        """Return the message with credentials, made anew for each attempt.
+        """Return the message with credentials, made for each attempt.
 
-        `exchange` fetches what is needed first, such as a token. Raises SendError when it gets no
+        `exchange` fetches what is needed first, such as a token. Raise SendError when it gets no
         answer, and UnauthorizedError when it is refused.
         """
         return message

@@ -1,4 +1,4 @@
-"""Schemes whose credential travels as it is: bearer token, user name and password, API key."""
+"""Schemes whose credential is sent as it is: bearer token, user name and password, API key."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ApiKey(Scheme):
 
 
 def _with_member(body: bytes, name: str, value: str) -> bytes:
-    """Return a JSON object with one more member at its front; all other bytes stay as they are."""
+    """Return a JSON object with one more member at its front; all other bytes are unchanged."""
     text = body.lstrip()
     if not text.startswith(b"{"):
         raise UnauthorizedError("the key cannot be added to the body: expected a JSON object")

@@ -72,12 +72,12 @@ class OAuth2(Scheme):
         self._failure: tuple[type[Exception], str] | None = None
 
     def sign(self, message: Message, exchange: Exchange) -> Message:
-        """Add the token; fetch it first when there is none that still holds."""
+        """Add the token; fetch it first unless a valid one is held."""
         token = self._current_token(exchange)
         return message.with_header("authorization", f"Bearer {token.text}")
 
     def renew(self, refused: Message) -> bool:
-        """Forget the token that was refused; another thread may have done so already."""
+        """Discard the refused token, unless another thread already has."""
         with self._lock:
             current = f"Bearer {self._token.text}" if self._token else None
             if refused.headers.get("authorization") == current:
@@ -150,7 +150,7 @@ class OAuth2(Scheme):
         return Message("POST", self._config.token_url, headers, urlencode(form).encode())
 
     def _grant(self) -> dict[str, str]:
-        """Return the members of the form that only this grant has."""
+        """Return the form fields specific to this grant."""
         return {}
 
     def _refusal(self, status: int, error: Any) -> str:
@@ -180,7 +180,7 @@ class OAuth2(Scheme):
 
 
 def _letters(text: str) -> str:
-    """Return what is left of a text when case, separators and digits are ignored."""
+    """Return a text without case, separators and digits."""
     return "".join(filter(str.isalpha, text)).lower()
 
 
@@ -193,7 +193,7 @@ class ClientCredentials(OAuth2):
 class RefreshToken(OAuth2):
     """A refresh token is the grant (RFC 6749, 6).
 
-    A new one that comes with an answer takes its place until the run ends; it is not kept.
+    A new one in an answer replaces it until the run ends; it is not stored.
     """
 
     GRANT: ClassVar[str] = "refresh_token"
@@ -208,7 +208,7 @@ class RefreshToken(OAuth2):
 
 
 def _seconds_of_use(expires_in: Any) -> float:
-    """Return for how long a token is used; one that does not say is used until it is refused."""
+    """Return for how many seconds a token is used; without `expires_in`, until it is refused."""
     try:
         seconds = float(expires_in)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""`connector new`: asks an author, or takes options, and writes the files of a first destination."""
+"""`connector new`: ask an author, or take options, and write the files of a first destination."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _text(result: Mapping[str, Any]) -> str:
 
 
 def _next_commands(destination: str, folder: Path) -> list[str]:
-    """Return the commands that an author goes on with."""
+    """Return the next commands for an author."""
     connection = str(folder / f"{destination}.connection.yaml")
     events = str(folder / f"{destination}.events.ndjson")
     commands = [
@@ -129,7 +129,7 @@ def _answers(
     identifiers: tuple[str, ...],
     path: str | None,
 ) -> Answers:
-    """Return the answers, after asking for what is missing. Raises ConfigError (C019) when nobody can be asked."""
+    """Return the answers, after asking for what is missing. Raise ConfigError (C019) when nobody can be asked."""
     from connector.scaffold.answers import Answers, check_base_url, check_path, choices
 
     options = {"--base-url": base_url, "--auth": auth, "--identifier": identifiers}
@@ -194,7 +194,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _ask(question: str, check: Callable[[str], str], default: str | None = None) -> str:
-    """Ask until `check` finds nothing wrong with the answer. On stderr, so that stdout holds the result alone."""
+    """Ask on stderr until `check` accepts the answer; stdout holds the result alone."""
 
     def checked(text: str) -> str:
         message = check(text.strip())

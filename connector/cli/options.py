@@ -1,4 +1,4 @@
-"""The options and arguments that commands of the command line share."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ LimitOption = Annotated[
 
 
 def parse_faults(texts: Sequence[str] | None) -> list[Fault]:
-    """Return the faults of `--fail`. Raises ConfigError (C014) for an unknown one."""
+    """Return the faults of `--fail`. Raise ConfigError (C014) for an unknown one."""
     from connector.sandbox.faults import parse_fault
 
     try:

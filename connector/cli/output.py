@@ -19,7 +19,7 @@ _INVISIBLE_OR_BREAK = re.compile(f"[{_CONTROLS}\\t\\n]")
 
 
 def visible(text: str) -> str:
-    r"""Return a text with control characters as `\u001b`: none acts on the terminal. Line breaks and tabs stay."""
+    r"""Escape control characters (as `\u001b`) so that none acts on the terminal; keep line breaks and tabs."""
     return _INVISIBLE.sub(_escape, text)
 
 
@@ -33,7 +33,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def print_result(result: Any, as_text: Callable[[Any], str], form: Format) -> None:
-    """Print a result in the format that was asked for. Raises ConnectorError when it cannot be written."""
+    """Print a result in the format that was asked for. Raise ConnectorError when it cannot be written."""
     if form is Format.JSON:
         import json
 
@@ -50,7 +50,7 @@ def say(text: str) -> None:
 def say_raw(text: str) -> None:
     """Print a text as it is.
 
-    Raises ConnectorError when it cannot be written, BrokenPipeError when nobody reads it any more.
+    Raise ConnectorError when it cannot be written, BrokenPipeError when the reader is gone.
     """
     try:
         print(text, flush=True)
@@ -62,7 +62,7 @@ def say_raw(text: str) -> None:
 
 
 def warn(problems: Iterable[Problem]) -> None:
-    """Print problems that do not stop the command on standard error, which never decides a command's outcome."""
+    """Print warnings on standard error; ignore a failure to write them."""
     if not sys.stderr:
         return  # it was closed by whoever started the command
     with contextlib.suppress(OSError):

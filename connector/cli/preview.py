@@ -1,4 +1,4 @@
-"""`connector preview`: the requests that a run would send, and the events that it would not."""
+"""`connector preview`: the requests that a run would send, and the events that it would reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error: a bar on a terminal, else lines."""
+"""Progress of a run on standard error: a bar on a terminal, else lines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _print_line(text: str) -> None:
 
 @contextmanager
 def _bar(source: Source) -> Iterator[Watchers]:
-    """Draw a bar, which is gone at the end."""
+    """Draw a bar, and remove it at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -95,7 +95,7 @@ def _listen(box: Sandbox, port: int) -> SandboxServer:
 
 
 def _members(destination: Destination, box: Sandbox, server: SandboxServer) -> dict[str, str]:
-    """Return what a connection to the sandbox says, by the names of its members."""
+    """Return the members of a connection to the sandbox, by name."""
     members = {"base_url": server.base_url, "token_url": server.token_url}
     setting = destination.auth.setting
     if setting:

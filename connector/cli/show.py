@@ -229,7 +229,7 @@ def _table(rules: list[dict[str, Any]], steps_width: int, example_length: int) -
 
 
 def _folded(steps: list[str], width: int) -> str:
-    """Return the steps on as few lines as they take, each in one piece if it fits."""
+    """Return the steps on as few lines as possible; break no step that fits on a line."""
     lines = [""]
     for number, step in enumerate(steps, 1):
         piece = on_one_line(step)
@@ -243,7 +243,7 @@ def _folded(steps: list[str], width: int) -> str:
 
 
 def _shortened(text: str, digest: str, length: int) -> str:
-    """Return a text that fits; of a digest the beginning."""
+    """Return a text that fits the column, a digest shortened to its beginning."""
     if len(text) <= length:
         return text
     return f"{text[:8]}…" if text == digest else f"{text[:length]}…"

@@ -1,4 +1,4 @@
-"""What a run and a sandbox come to, in words and as JSON."""
+"""Summaries of a run and of a sandbox, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def summary_json(report: Report, holdings: Sequence[Holding] | None) -> dict[str
 
 
 def summary_text(report: Report, holdings: Sequence[Holding] | None) -> str:
-    """Return the same as text. Of the reasons, only the most frequent are in it."""
+    """Return the same as text, with only the most frequent reasons."""
     counts = report.counts
     rows = [
         ("events", counts.events),

@@ -28,7 +28,7 @@ _SETTABLE = "allowed: settings.NAME=VALUE, limits.NAME=VALUE, base_url=URL, toke
 def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
     """Load a connection file; `overrides` are `settings.name=value`.
 
-    Raises ConfigError with every problem, and DefinitionError when the destination is wrong.
+    Raise ConfigError with every problem, and DefinitionError when the destination is wrong.
     """
     document = read_yaml(path, "C")
     for override in overrides:
@@ -46,7 +46,7 @@ def connection_from_document(document: Any, file: str, catalog: Catalog) -> Conn
 
 
 def _override(document: Any, override: str) -> Any:
-    """Return the document with one value replaced. Raises ConfigError (C011)."""
+    """Return the document with one value replaced. Raise ConfigError (C011)."""
     target, equals, text = override.partition("=")
     section, _, name = target.partition(".")
     is_address = section in _ADDRESSES
@@ -73,7 +73,7 @@ def _override(document: Any, override: str) -> Any:
 
 
 def _form(document: Any, file: str) -> Iterator[Problem]:
-    """Yield what the meta-schema finds, without a word of what may be a secret."""
+    """Yield what the meta-schema finds, without quoting what may be a secret."""
     for problem in form_problems("connection", document, file, "C"):
         if problem.pointer.startswith("/credentials/"):
             yield _credential_problem(problem, document)
@@ -102,7 +102,7 @@ def _credential_problem(problem: Problem, document: Any) -> Problem:
 def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) -> Connection:
     """Return the connection of a document that satisfies the meta-schema.
 
-    Raises ConfigError, DefinitionError.
+    Raise ConfigError, DefinitionError.
     """
     name = document["destination"]
     if name not in catalog.ids():

@@ -43,7 +43,7 @@ _Part = str | int | None
 
 
 def parse_path(path: str) -> list[_Part]:
-    """Return a path's parts: a name, an index, or None for every element. Raise ValueError."""
+    """Return a path's parts: a name, an index, or None for every element. Raise ValueError for an invalid path."""
     if not path:
         raise ValueError(f"the path is empty; allowed: {PATH_FORM}")
     if path.startswith("$"):
@@ -63,7 +63,7 @@ def parse_path(path: str) -> list[_Part]:
 
 
 def _is_joined(match: re.Match[str], path: str, start: int) -> bool:
-    """Say whether a part begins as it has to: a name with a dot, unless it is the first."""
+    """Return whether a part begins correctly: a name with a dot, unless it is the first."""
     has_dot = path[start] == "."
     if start == 0:
         return not has_dot
@@ -128,7 +128,7 @@ def _follow_all(values: Any, parts: Sequence[_Part]) -> list[Any] | None:
 
 
 def first_present(getters: Sequence[Get]) -> Get:
-    """Return the function that gives the first value that is there."""
+    """Return the function that returns the first value that is present."""
     if len(getters) == 1:
         return getters[0]
 
@@ -143,7 +143,7 @@ def first_present(getters: Sequence[Get]) -> Get:
 
 
 def is_absent(value: Any) -> bool:
-    """Say whether a value counts as not there: missing, null, "" or an empty list."""
+    """Return whether a value counts as absent: missing, null, "" or an empty list."""
     return value is None or value in ("", []) or value is ABSENT
 
 

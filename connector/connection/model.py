@@ -82,7 +82,7 @@ class Connection:
     token_url: str = ""
 
     def auth(self) -> AuthConfig:
-        """Return the auth of these settings. Raises ConfigError (C217) when secrets would go to an unexpected host."""
+        """Return the auth of these settings. Raise ConfigError (C217) when secrets would go to an unexpected host."""
         auth = self.destination.auth_of(self.settings)
         if self.token_url:
             return replace(auth, token_url=self.token_url)
@@ -93,5 +93,5 @@ class Connection:
         return auth
 
     def secrets(self) -> dict[str, str]:
-        """Return the secrets. Raises ConfigError (C204, C216): which are missing, and where they were sought."""
+        """Return the secrets. Raise ConfigError (C204, C216): which are missing, and where they were looked up."""
         return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)

@@ -253,7 +253,7 @@ class Rules:
                 yield Finding("C213", pointer, str(error), _allowed_values(field))
 
     def _check_mapped(self, pointer: str, action: Action, mapped: Document) -> Findings:
-        """Check that nothing is left out that every record needs."""
+        """Check that everything every record needs is mapped."""
         for name in action.schema.get("required", ()):
             field = action.parameters.get(name)
             if name in mapped or (field and field.has_default):
@@ -267,7 +267,7 @@ class Rules:
             yield Finding("C210", pointer, message, f"map at least one of: {', '.join(people)}")
 
     def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Findings:
-        """Report what a path or an expression does not compile for."""
+        """Report why a path or an expression does not compile."""
         try:
             compile_it()
         except (ExpressionError, ValueError) as error:
@@ -285,7 +285,7 @@ def _allowed_values(field: Field) -> str:
 
 
 def _header_problem(name: str, text: Any) -> tuple[str, str]:
-    """Return what is wrong with a further header, and the fix; two empty texts when nothing is."""
+    """Return what is wrong with an extra header, and the fix; two empty texts when it is valid."""
     if not is_header(name, text):
         return (
             "is not a valid header",

@@ -1,7 +1,7 @@
-"""Credentials: references to secrets, and the secrets that they lead to.
+"""Credentials: references to secrets, and the secrets that they resolve to.
 
-No text of this module holds a secret, nor what a reference says: somebody may have written the
-secret itself there. A problem's pointer says which reference it is about.
+No message of this module quotes a secret or a reference: somebody may have written the secret
+itself there. A problem's pointer says which reference it is about.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def missing(auth: AuthConfig, given: Container[str]) -> Iterator[str]:
 def find_secrets(
     auth: AuthConfig, references: Mapping[str, SecretRef], file: str
 ) -> dict[str, str]:
-    """Return the secrets by name. Raises ConfigError (C204, C216) for all that cannot be used."""
+    """Return the secrets by name. Raise ConfigError (C204, C216) for all that cannot be used."""
     secrets: dict[str, str] = {}
     problems = []
     for name in missing(auth, references):

@@ -17,7 +17,7 @@ class Purpose(Enum):
 
 
 def is_local(url: str) -> bool:
-    """Return whether an address is on this machine. Raises ValueError for what is not a URL."""
+    """Return whether an address is on this machine. Raise ValueError for what is not a URL."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -28,7 +28,7 @@ def is_local(url: str) -> bool:
 
 
 def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
-    """Return what is wrong with an address, and the fix; two empty texts when nothing is."""
+    """Return what is wrong with an address, and the fix; two empty texts when it is valid."""
     name, content = purpose.value
     invalid = (f"is not {name}", _EXAMPLES)
     try:

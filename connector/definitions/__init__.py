@@ -1,1 +1,1 @@
-"""Definition files: found, resolved, checked against the meta-schemas, and as typed values."""
+"""Definition files: find, resolve, check against the meta-schemas, and read as typed values."""

@@ -1,7 +1,7 @@
 """Where definitions are found: in given folders, in installed packages, and with this package.
 
 A definition folder has `schemas/<destination>/` and `templates/<destination>/`. A given folder wins over what is
-installed, and an earlier given folder over a later one. No installed package replaces a destination in silence.
+installed, and an earlier given folder over a later one. No installed package replaces a destination silently.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Catalog:
     def folder(self, destination: str) -> Path:
         """Return the definition folder that holds a destination.
 
-        Raises ConfigError: C201 for an unknown destination, C022 for one that two packages bring.
+        Raise ConfigError: C201 for an unknown destination, C022 for one that two packages bring.
         """
         if destination in self._conflicts:
             raise ConfigError([self._conflicts[destination]])
@@ -85,7 +85,7 @@ class Catalog:
     def load(self, destination: str) -> Destination:
         """Return a destination after a check of its files' form.
 
-        Raises ConfigError (C022, C201) and DefinitionError.
+        Raise ConfigError (C022, C201) and DefinitionError.
         """
         return load(self.folder(destination), destination)
 
@@ -149,7 +149,7 @@ def load(root: Path, destination: str) -> Destination:
 
 
 def _whole(document: Document, kind: str) -> Iterator[Problem]:
-    """Yield what is wrong, or still missing, once every `$ref` is put in."""
+    """Yield what is invalid or missing once every `$ref` is resolved."""
     for problem in form_problems(kind, document.content, "", "D"):
         file, pointer = document.origin(problem.pointer)
         yield problem._replace(file=file, pointer=pointer)

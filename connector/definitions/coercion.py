@@ -13,7 +13,7 @@ _LONGEST_NUMBER = 1000
 
 
 class ParameterError(ValueError):
-    """A parameter's value is not allowed; the text does not hold it."""
+    """A parameter's value is not allowed; the message does not quote it."""
 
 
 Coerce = Callable[[Any], Any]

@@ -1,8 +1,8 @@
 """Headers of requests: which are valid, and which neither a definition nor a connection may set.
 
 A request's headers come from the definition, then from the connection where the definition allows
-further ones, then from authentication, then from the HTTP client. What the last two decide nobody
-else may set; the sets below differ in what else has its own place in a file.
+further ones, then from authentication, then from the HTTP client. Headers set by the last two may
+not be set elsewhere; the sets below differ in what else has its own key in a file.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ class AuthChoice:
     schemes: Mapping[str, AuthConfig]
 
     def chosen(self, settings: Mapping[str, Any]) -> AuthConfig:
-        """Return the scheme of a connection with these settings. Raises LookupError."""
+        """Return the scheme of a connection with these settings. Raise LookupError."""
         return self.schemes[str(settings[self.setting]) if self.setting else ""]
 
 
@@ -472,7 +472,7 @@ class Destination:
     def auth_of(self, settings: Mapping[str, Any]) -> AuthConfig:
         """Return the authentication of a connection with these settings, placeholders filled.
 
-        Raises LookupError when a setting is missing, ValueError when one is no text.
+        Raise LookupError for a missing setting, ValueError for one that is not text.
         """
         auth = self.auth.chosen(settings)
         if not auth.token_url:

@@ -158,7 +158,7 @@ def _identifier(name: str, members: Members | None) -> Identifier | None:
 
 
 def read_limits(members: Members) -> Limits:
-    """Return limits as they are written in a file. Raises ValueError for an invalid size or span."""
+    """Return limits as they are written in a file. Raise ValueError for an invalid size or span."""
     return Limits(
         records=members.get("records"),
         groups=members.get("groups"),

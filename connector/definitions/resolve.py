@@ -40,7 +40,7 @@ class Document(NamedTuple):
     origins: Mapping[str, Location]
 
     def origin(self, pointer: str) -> Location:
-        """Return where a value was written; if it never was, where it would be."""
+        """Return where a value was written, or where it would be."""
         unwritten = ""
         while pointer not in self.origins:
             pointer, _, key = pointer.rpartition("/")
@@ -64,9 +64,9 @@ class Folder:
         return DRAFT202012.create_resource(read_json(path))
 
     def document(self, name: str) -> Document:
-        """Return one file with every `$ref` put in.
+        """Return one file with every `$ref` resolved.
 
-        Raises DefinitionError: D101 when it is no JSON, else every D108.
+        Raise DefinitionError: D101 for invalid JSON, else every D108.
         """
         resource = DRAFT202012.create_resource(read_json(self._path / name))
         self._registry = self._registry.with_resource(name, resource)

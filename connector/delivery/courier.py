@@ -1,6 +1,6 @@
 """The courier: delivers one batch, so that every record of it has exactly one outcome.
 
-A batch goes out whole. Where the vendor refuses a part of it, or asks to send a part later, what is left goes out in
+A batch is sent whole. Where the vendor refuses a part of it, or asks to send a part later, the rest is sent in
 further parts, in the order of the batch.
 """
 
@@ -130,7 +130,7 @@ class Courier:
         return remaining
 
     def _halve(self, batch: Batch, outcome: Rejected | Bisect) -> list[_Part]:
-        """Return the two halves, one of which holds the offender; a record that is alone is rejected."""
+        """Return the two halves, one of which holds the record at fault; reject a record that is alone."""
         if len(batch.records) == 1:
             self._ledger.rejected(batch.records, outcome.code, outcome.reason)
             return []

@@ -49,7 +49,7 @@ for _name in _LOGGERS:
 
 @contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Drop what the libraries log of this thread's requests; those of a program around us stay."""
+    """Drop the log lines of this thread's requests; keep those of the surrounding program."""
     token = _SENDING.set(True)
     try:
         yield
@@ -63,7 +63,7 @@ class HttpSender:
     def __init__(self, auth: Scheme, connections: int, timeout: float | None = None) -> None:
         """Open nothing yet.
 
-        `connections`: the most that are open at a time; `timeout`: seconds to wait for an answer. Raises ConfigError
+        `connections`: the most that are open at a time; `timeout`: seconds to wait for an answer. Raise ConfigError
         (C023) when the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read.
         """
         wait = _TIMEOUT
@@ -96,7 +96,7 @@ class HttpSender:
     def __call__(self, request: Request) -> Response:
         """Send once; a second time when new credentials may help.
 
-        Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
+        Raise SendError when there is no answer, UnauthorizedError when credentials are refused.
         """
         with _quiet_logs():
             message = _message(request)
@@ -134,7 +134,7 @@ def tls_context() -> ssl.SSLContext:
     """Return the context of every connection: certificates and host names are verified.
 
     It trusts the file SSL_CERT_FILE, else the folder SSL_CERT_DIR (a company's own authority, say), else the public
-    authorities. Session keys are never logged. Raises ConfigError (C023).
+    authorities. Session keys are never logged. Raise ConfigError (C023).
     """
     # Not `ssl.create_default_context`: with SSLKEYLOGFILE it writes down the keys that decrypt every request.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

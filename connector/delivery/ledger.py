@@ -1,4 +1,4 @@
-"""The ledger of a run: told of every record and request, it keeps the counts and reports the failures."""
+"""The ledger of a run: records every outcome and request, keeps the counts and reports the failures."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Ledger:
             self._report_event(event_id, route, "rejected", code, reason)
 
     def superseded(self, older: Record, newer: Record) -> None:
-        """Count a record whose place a newer one took: from now on the newer one answers for it."""
+        """Count a record that a newer one replaced; it shares the outcome of the newer one."""
         with self._lock:
             self.counts.superseded += 1
             if not self._reports_events:
@@ -93,7 +93,7 @@ class Ledger:
                 self._fail(record, "rejected", code, reason)
 
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
-        """Report records that were not sent, or of which nobody knows whether they arrived."""
+        """Report records that were not sent, or whose arrival is unknown."""
         with self._lock:
             self.counts.undelivered += len(records)
             for record in records:

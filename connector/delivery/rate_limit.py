@@ -22,7 +22,7 @@ class Limiter:
         self._not_before = 0.0
 
     def wait(self, lane: str) -> bool:
-        """Wait for a turn and take it. Return False when the run is to end."""
+        """Wait until a request is allowed, and count it. Return False when the run is to end."""
         while not self._clock.ending:
             with self._lock:
                 now = self._clock.now()

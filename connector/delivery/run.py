@@ -63,7 +63,7 @@ def batches(
 
 
 def _count_prepared(prepared: list[Record | Rejection | None], ledger: Ledger) -> list[Record]:
-    """Return the records; report to the ledger what is none."""
+    """Return the records; report everything else to the ledger."""
     if _RECORD_TYPE.issuperset(map(type, prepared)):
         # Mostly so: without a loop in Python for each record.
         records = cast(list[Record], prepared)

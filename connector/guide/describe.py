@@ -30,7 +30,7 @@ _PARAMETER_KEYS = (
 def summaries(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Return each destination with its title and its actions, and what is wrong with installed packages.
 
-    Nothing is checked, so that this stays fast. Raises DefinitionError for a file of this package, or of a given
+    Nothing is checked, so that this stays fast. Raise DefinitionError for a file of this package, or of a given
     folder, that is not JSON.
     """
     destinations = []
@@ -62,7 +62,7 @@ def _title(path: Path) -> Any:
 def describe(catalog: Catalog, name: str) -> dict[str, Any]:
     """Return all that is known of `DESTINATION` or `DESTINATION.ACTION`, ready for JSON.
 
-    Raises ConfigError (C201, C207) for an unknown name, and DefinitionError.
+    Raise ConfigError (C201, C207) for an unknown name, and DefinitionError.
     """
     destination_id, _, action_id = name.partition(".")
     destination = catalog.load(destination_id)

@@ -1,6 +1,6 @@
 """The setup guide of a destination, as Markdown: what its definition says, for who connects it.
 
-The layout and the standing texts are in `guide.md.j2`. Every value that goes into it is escaped,
+The layout and the fixed texts are in `guide.md.j2`. Every value that goes into it is escaped,
 unless it is Markdown already.
 """
 
@@ -247,7 +247,7 @@ def _described(field: Field) -> Iterator[str]:
 
 
 def _identifiers(action: Action) -> Iterator[Row]:
-    """Yield a row for each example of an identifier; only the first one says the rule."""
+    """Yield a row for each example of an identifier; only the first one has the rule."""
     for rule in identifier_rules(action):
         steps = codes(rule["steps"], " → ")
         cells: list[object] = [code(rule["parameter"]), steps, _hashed(rule), code(rule["wire"])]

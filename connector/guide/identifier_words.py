@@ -54,7 +54,7 @@ def _examples(identifier: Identifier, examples: Sequence[Any]) -> Iterator[dict[
 
 
 def _cell_of(identifier: Identifier, value: Any) -> Cell:
-    """Return what an example becomes; it may be the digest that goes with the flag."""
+    """Return the cell of an example, which may be a digest with its flag set."""
     cell = column(identifier, prehashed=identifier.prehashed)([value])[0]
     if not identifier.flag or not isinstance(cell, Dropped):
         return cell

@@ -1,4 +1,4 @@
-"""Where the facts of a definition come from: each source once, with the facts that it speaks of."""
+"""Where the facts of a definition come from: each source once, with its facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attribution: from what a response names (positions, values) to the records of the request."""
+"""Attribution: map what a response names (positions, values) to the records of the request."""
 
 from __future__ import annotations
 

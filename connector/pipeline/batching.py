@@ -9,7 +9,7 @@ What happens when a record names somebody whom a pending record names too:
 * *supersede*: the newer record replaces the older one when it names everybody whom the older one
   names, and the older one has nothing to add: both have one operation and the newer one brings the
   same companions, or the newer one removes. Only within the current run: past an opposite operation
-  the older record may have mattered, because the vendor may know the two sets of identifiers as one
+  the older record may still matter, because the vendor may know the two sets of identifiers as one
   person.
 * *seal*: with another operation, or another batch key, the older record's batch is closed, and the
   newer record goes to the next one.
@@ -142,7 +142,7 @@ class _Location:
     __slots__ = ("batch", "positions")
 
     def __init__(self, batch: _OpenBatch, count: int) -> None:
-        """Speak of the next `count` records that the batch takes."""
+        """Locate the next `count` records that the batch takes."""
         start = len(batch.records)
         self.batch = batch
         self.positions = range(start, start + count)

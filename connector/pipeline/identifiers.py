@@ -41,7 +41,7 @@ class Hash:
         return frozenset(self.function(word.encode()).hexdigest() for word in spellings)
 
     def is_digest(self, value: object) -> bool:
-        """Say whether a value looks like a digest, white space around it aside."""
+        """Return whether a value looks like a digest, white space around it aside."""
         if not isinstance(value, str):
             return False
         value = value.strip()
@@ -129,7 +129,7 @@ def _digest(hashing: Hash) -> Identify:
 
 
 def as_text(value: Any) -> str:
-    """Return an id as exact decimal text. Raise DroppedError for what is neither text nor a whole number."""
+    """Return an id as exact decimal text. Raise DroppedError for any other type than text or a whole number."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):

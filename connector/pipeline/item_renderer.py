@@ -17,7 +17,7 @@ _DEFAULT_ITEM = "{{ ids }}"
 def item_renderer(action: Action, templates: Path, settings: Mapping[str, Any]) -> ItemRenderer:
     """Return what renders the items of an action.
 
-    Raises RenderError for a template that is not allowed.
+    Raise RenderError for a template that is not allowed.
     """
     template = read_template(templates, action.item, _DEFAULT_ITEM, ItemRenderer.NAMES)
     shared = {"operation": action.operation, "settings": settings}

@@ -71,7 +71,7 @@ def _is_dialable(number: str) -> bool:
 
 @cache
 def _is_possible(first_five: str, length: int) -> bool:
-    """Say whether a country has numbers of so many digits, written without a trunk zero.
+    """Return whether a country has numbers of so many digits, written without a trunk zero.
 
     The first five characters and the length of a number decide that, so the answers are few and kept.
     """

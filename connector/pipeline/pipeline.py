@@ -43,7 +43,7 @@ class Pipeline:
     def __init__(self, connection: Connection) -> None:
         """Compile a connection.
 
-        Raises DefinitionError (D200) for the first template that cannot be used. `connector lint`
+        Raise DefinitionError (D200) for the first template that cannot be used. `connector lint`
         finds every problem at once.
         """
         try:

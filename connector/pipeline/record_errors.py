@@ -23,7 +23,7 @@ _MEMBER_OF_ENTRY = re.compile(r"\bentry\s*\.")
 
 
 class UnattributableError(Exception):
-    """A response reports an error and does not say of which record, so that nobody is safe.
+    """A response reports an error and does not say of which record, so any record may be affected.
 
     `words`: the vendor's own code for it, as `vendor_words` returns it.
     """
@@ -66,7 +66,7 @@ class RecordErrors:
     """The `each` of a response rule, compiled."""
 
     def __init__(self, rule: ResponseRule) -> None:
-        """Raises ExpressionError for what is no expression."""
+        """Raise ExpressionError for an invalid expression."""
         self._each = compile_expression(rule.each, NAMES)
         self._by = rule.by
         self._rest_delivered = rule.then == "delivered"
@@ -82,7 +82,7 @@ class RecordErrors:
     def find(self, scope: Scope) -> NamedRecords:
         """Return whom a response names.
 
-        Raises UnattributableError when an entry cannot be understood.
+        Raise UnattributableError when an entry cannot be understood.
         """
         refused: list[int | str] = []
         words: list[str] = []

@@ -43,7 +43,7 @@ class Preparer:
     ) -> None:
         """Compile a route.
 
-        Raises ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
+        Raise ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
         """
         action = route.action
         self.name = route.name

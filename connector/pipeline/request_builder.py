@@ -36,7 +36,7 @@ class RequestBuilder:
     ) -> None:
         """Compile an action.
 
-        Raises RenderError, OSError or ExpressionError for a definition that lint refuses.
+        Raise RenderError, OSError or ExpressionError for a definition that lint refuses.
         """
         self.limits = limits
         self.caps = action.body_caps
@@ -105,7 +105,7 @@ class RequestBuilder:
         return self._sizes.measure(shared, group)
 
     def build(self, batch: Batch, now: float) -> Request:
-        """Return the request for a batch. `now`: seconds since the epoch. Raises RenderError."""
+        """Return the request for a batch. `now`: seconds since the epoch. Raise RenderError."""
         groups = []
         operations = set()
         for target, records in batch.groups():

@@ -42,7 +42,7 @@ _LONGEST_WAIT = 86_400
 
 
 def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
-    """Compile a definition's rules. Raises ExpressionError for a rule that is no expression."""
+    """Compile a definition's rules. Raise ExpressionError for an invalid expression."""
     compiled = [_Rule(rule) for rule in rules]
 
     def classify(response: Response, sent: int, now: float) -> Outcome:

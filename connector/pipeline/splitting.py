@@ -77,9 +77,9 @@ def together(*parts: Prepared) -> list[Result] | Rejection:
 
 
 def _reasons(rejections: Iterable[Rejection]) -> Iterable[str]:
-    """Return each reason once, without how all of them begin.
+    """Return each reason once, without the common prefix.
 
-    That nothing is present is only said when nothing else is known.
+    Include `none is present` only when there is no other reason.
     """
     present: dict[str, None] = {}
     absent: dict[str, None] = {}

@@ -221,7 +221,7 @@ class _Check:
         self._condition: Evaluate = compile_expression(check.condition or "true", CHECK_NAMES)
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
-        """Say whether the entry has no objection; what is absent is none."""
+        """Return whether the check holds; an absent value counts as none."""
         try:
             return not self._condition(scope) or bool(self._require(scope))
         except AbsentError:

@@ -1,6 +1,6 @@
 """A vendor's contract for bodies, and its failures by position.
 
-The words of a failure hold nothing of the body.
+No message quotes the body.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Contract:
     """The JSON Schema of an action's `accepts`; without one, everything is accepted."""
 
     def __init__(self, schema: Any) -> None:
-        """Compile a schema, True when there is none. Raises ValueError for an invalid one."""
+        """Compile a schema, True when there is none. Raise ValueError for an invalid one."""
         self.schema = schema
         self._compiled = Schema(schema)
 

@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 def parse_fault(text: str) -> Fault:
     """Read a fault such as `429:3`, `5xx:2`, `timeout` or `counts`.
 
-    Raises ValueError with the allowed forms.
+    Raise ValueError with the allowed forms.
     """
     match = _FAULT.fullmatch(text)
     if not match:

@@ -44,7 +44,7 @@ class Sandbox:
         where one of them is missing. `faults`: how the first requests fail, such as `429:3` or `timeout`. `clock`:
         seconds since the epoch.
 
-        Raises ValueError for an unknown fault.
+        Raise ValueError for an unknown fault.
         """
         if isinstance(connection, Destination):
             destination, settings = connection, connection.example_settings
@@ -76,7 +76,7 @@ class Sandbox:
         return f"Sandbox({self._vendor_url!r})"
 
     def __call__(self, request: Request) -> Response:
-        """Sign a request and answer it. Raises SendError for a fault that leaves it without an answer."""
+        """Sign a request and answer it. Raise SendError for a fault that leaves it without an answer."""
         # The connection may name another address than the definition, such as that of a proxy.
         url = self._vendor_url + request.url.removeprefix(self._base_url)
         headers = {name.lower(): text for name, text in request.headers.items()}
@@ -101,7 +101,7 @@ class Sandbox:
     def serve(self, port: int = 0) -> SandboxServer:
         """Return a server on 127.0.0.1, a context manager that serves while it lasts. `port` 0 picks a free one.
 
-        Raises OSError when the port is taken.
+        Raise OSError when the port is taken.
         """
         return SandboxServer(self.vendor, port)
 

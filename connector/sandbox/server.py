@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _handle  # noqa: N815
 
     def _read(self) -> bytes | None:
-        """Return the body; None, after a refusal, when its length is not told or beyond all measure."""
+        """Return the body; None, after a refusal, when its length is missing or too large."""
         length = self.headers.get("content-length", "0")
         if "transfer-encoding" in self.headers:
             status = 411
@@ -81,11 +81,11 @@ class _Handler(BaseHTTPRequestHandler):
         return "sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is inherited
-        """Write no log: a URL or a header is nobody's business."""
+        """Log nothing: URLs and headers are private."""
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its open connections, so that an end ends them as well."""
+    """Track open connections, so that closing the server closes them as well."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -134,7 +134,7 @@ class SandboxServer:
     """
 
     def __init__(self, vendor: Vendor, port: int = 0) -> None:
-        """`port` 0 picks a free one. Raises OSError when the port cannot be had."""
+        """`port` 0 picks a free one. Raise OSError when the port is not available."""
         self._server = _Server(vendor, port)
         self._thread: threading.Thread | None = None
         #: What stands for the definition's base URL in a connection.

@@ -111,7 +111,7 @@ class Vendor:
         """Take the connection's settings, or those of the destination's example.
 
         Without a `verifier` authentication is not checked. `clock` gives seconds since the epoch.
-        Raises RenderError or OSError for a template that lint would refuse.
+        Raise RenderError or OSError for a template that lint would refuse.
         """
         settings = destination.example_settings if settings is None else settings
         #: The path that all of the vendor's paths start with: that of the definition's base URL.
@@ -232,7 +232,7 @@ class Vendor:
         return body
 
     def _check_before_body(self, call: _Call) -> None:
-        """Raise RefusalError for what speaks against a request before its body is looked into."""
+        """Raise RefusalError for the first fault of a request that shows without its body."""
         if not call.allowed:
             raise RefusalError("not_found", "unknown path")
         if not call.operations:
@@ -324,7 +324,7 @@ def _reading(call: _Call) -> dict[str, Any]:
 
 
 def _changes(groups: list[Any] | None, operation: Operation, audience: str) -> list[_Change]:
-    """Return what the groups ask for. Raises RefusalError for people that cannot be applied."""
+    """Return what the groups ask for. Raise RefusalError for people that cannot be applied."""
     try:
         changes = [_change(group, audience) for group in groups or ()]
     except (TypeError, LookupError, AttributeError, ValueError):

@@ -1,6 +1,6 @@
 """The vendor's half of each authentication scheme: whether a request is authentic.
 
-The sandbox verifies what `connector.auth` signs. No text here holds a secret.
+The sandbox verifies what `connector.auth` signs. No message here quotes a secret.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOKEN_SECONDS = 3600
 
 
 class Verifier:
-    """The vendor's half of one scheme; this base is that of the scheme that asks for nothing."""
+    """The vendor's half of one scheme; this base class requires no credentials."""
 
     #: The path of the token endpoint, "" when tokens are not fetched.
     token_path: str = ""

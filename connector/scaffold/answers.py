@@ -1,4 +1,4 @@
-"""What an author decides about a new destination, and what is wrong with it."""
+"""An author''s answers about a new destination, and their checks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def choices() -> Mapping[str, Any]:
 def check(
     destination: str, base_url: str | None, identifiers: Sequence[str], path: str | None
 ) -> None:
-    """Raise ConfigError (C020) with everything that is wrong with the answers that there are so far."""
+    """Raise ConfigError (C020) with every problem of the answers given so far."""
     messages = {"DESTINATION": check_destination(destination)}
     if base_url is not None:
         messages["--base-url"] = check_base_url(base_url)
@@ -95,7 +95,7 @@ def check_destination(name: str) -> str:
 
 
 def check_base_url(url: str) -> str:
-    """Check the address that all paths start at. The message does not repeat it: it may hold a password."""
+    """Check the base URL. The message does not quote it: it may hold a password."""
     if url.startswith("http://"):
         message = "https is required: identifiers would be sent unencrypted"
         return f"{message}; {_BASE_URL_HINT}"

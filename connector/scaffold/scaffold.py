@@ -138,7 +138,7 @@ def _snapshots(folder: Path, paths: list[Path]) -> dict[Path, str]:
 def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
     """Write files below a folder and return their paths: all of them or none.
 
-    Raises ConfigError (C021) when one exists, or cannot be written.
+    Raise ConfigError (C021) when one exists, or cannot be written.
     """
     paths = [folder / path for path in files]
     _check_absent(paths)

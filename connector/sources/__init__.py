@@ -1,1 +1,1 @@
-"""Events out of files: NDJSON, JSON, CSV, Parquet, plain or gzipped."""
+"""Read events from files: NDJSON, JSON, CSV, Parquet, plain or gzipped."""

@@ -111,7 +111,7 @@ def _read_header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]
 
 
 def _check_columns(columns: list[ColumnPath]) -> None:
-    """Raise SourceError when columns cannot stand side by side.
+    """Raise SourceError for conflicting columns.
 
     A header may be a forgotten row of data: no name is quoted.
     """

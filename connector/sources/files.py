@@ -122,7 +122,7 @@ def open_source(path: str, *, limit: int | None = None, block_bytes: int = BLOCK
     """Open the file at `path`, or standard input for `-`.
 
     `limit` ends the input after that many entries, unreadable ones counted. `block_bytes` is read at a time.
-    Raises `SourceError` when the format is not known, the file cannot be opened or is not what its name says, or when
+    Raise `SourceError` when the format is not known, the file cannot be opened or is not what its name says, or when
     the header of a CSV file cannot be used.
     """
     with _naming(path):
@@ -277,11 +277,11 @@ class _StandardInput:
         return block
 
     def close(self) -> None:
-        """Leave it open: it is not ours."""
+        """Leave it open: the caller owns it."""
 
 
 def _is_selectable(stream: io.BufferedReader) -> bool:
-    """Whether `select` can wait for the stream: a real file descriptor, and not on Windows."""
+    """Return whether `select` can wait for the stream: a real file descriptor, and not on Windows."""
     try:
         select.select([stream], [], [], 0)
     except (OSError, ValueError):

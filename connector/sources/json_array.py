@@ -163,7 +163,7 @@ class _Array:
         self._start = 0
 
     def close(self) -> None:
-        """Read to the end of the input. Raises `DamagedError` when the array is not all of it."""
+        """Read to the end of the input. Raise `DamagedError` when the array is not all of it."""
         end = self._start - 1
         if not self._text.startswith(b"]", end):
             raise DamagedError("invalid JSON: unmatched closing brace")
@@ -176,7 +176,7 @@ class _Array:
 
 
 def _is_json(text: bytes) -> bool:
-    """Whether a text that is no event is JSON at least in form, so that it surely ends where it seems to."""
+    """Return whether a text that is no event is JSON at least in form, so that it surely ends where it seems to."""
     try:
         json.loads(
             text.decode(errors="replace"), parse_int=len, parse_float=len, parse_constant=_refuse

@@ -58,7 +58,7 @@ def object_chunks(
 
 
 def _entry(value: Any, position: int) -> tuple[Event | Unreadable, int]:
-    """Return the event, or why it is none, and its length in bytes."""
+    """Return the event, or why it is unreadable, and its length in bytes."""
     try:
         text = _json(value)
     except (TypeError, ValueError, RecursionError):
@@ -78,7 +78,7 @@ def _json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of another type as one that JSON knows. Raises TypeError."""
+    """Return a value of another type as one that JSON knows. Raise TypeError."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Decimal):

@@ -46,7 +46,7 @@ def parquet_rows(file: InputFile) -> Iterator[Chunk]:
     DuckDB's own form: `2026-01-15 10:00:00.5+00` (UTC) and `2026-01-15 10:00:00.5`. NaN and infinity are null; nested
     ones make the row `Unreadable`.
 
-    The file's `position` follows in proportion to the rows read. Nothing comes from a network. Raises `SourceError`
+    The file's `position` follows in proportion to the rows read. Nothing comes from a network. Raise `SourceError`
     when DuckDB is not installed, the file is not Parquet, or memory runs out.
     """
     try:

@@ -21,7 +21,7 @@ class Envelope:
     def render(
         self, groups: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], operation: str
     ) -> bytes:
-        """Return the body. Raises RenderError.
+        """Return the body. Raise RenderError.
 
         Each group has its own keys, and `items`: a list of JSON bytes. `shared` is what all records
         of the request have in common: `params` and `request`.

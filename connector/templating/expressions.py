@@ -1,6 +1,6 @@
 """Expressions: the part of Jinja's expression syntax that reads data and nothing else.
 
-Jinja parses; what is allowed is turned once into nested closures. So nothing but what stands in this
+Jinja parses; what is allowed is turned once into nested closures. So nothing but the code of this
 file can ever run, and an expression costs a few calls per event. A member that is missing or null is
 `ABSENT`: falsy, equal to none, its members absent too; using it as text, a number or in `<` raises
 `AbsentError`.
@@ -34,7 +34,7 @@ class ExpressionError(ValueError):
 
 
 class AbsentError(ExpressionError):
-    """An absent value was used where a value is needed."""
+    """An absent value is used where a value is needed."""
 
 
 class Absent:
@@ -121,7 +121,7 @@ def _split(value: Any, separator: str) -> list[str]:
 def text(value: Any) -> str:
     """Return a scalar as text: whole numbers exactly, booleans as true and false.
 
-    Raises ExpressionError for any other value.
+    Raise ExpressionError for any other value.
     """
     if isinstance(value, str):
         return value

@@ -70,7 +70,7 @@ class ItemRenderer:
         return "params" in self._template.uses
 
     def shape(self, wires: tuple[str, ...], params: Mapping[str, Any]) -> RenderItems:
-        """Return the function for records whose values have these wire keys. Raises RenderError."""
+        """Return the function for records whose values have these wire keys. Raise RenderError."""
         symbols = [Symbol(index) for index in range(len(wires))]
         try:
             lifted = self._render(wires, symbols, params)

@@ -82,7 +82,7 @@ class RenderError(ValueError):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Members of data only: no method, no attribute of any Python object, no global."""
+    """Give access to members of data only: no method, no attribute of any Python object, no global."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, LoopContext) and attribute in _LOOP_MEMBERS:
@@ -136,12 +136,12 @@ class Template:
         self.uses = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(source)))
 
     def render(self, context: Mapping[str, Any]) -> bytes:
-        """Return compact JSON. Raises RenderError."""
+        """Return compact JSON. Raise RenderError."""
         literals, holes = self.parts(context)
         return join(literals, holes)
 
     def parts(self, context: Mapping[str, Any]) -> tuple[list[bytes], list[Any]]:
-        """Return the literal chunks, and the hole values between them. Raises RenderError."""
+        """Return the literal chunks, and the hole values between them. Raise RenderError."""
         holes: list[Any] = []
         text = self._text({**context, _HOLES: holes})
         if "\x02" in text:
@@ -188,7 +188,7 @@ class Template:
 def join(literals: Sequence[bytes], holes: Sequence[Any]) -> bytes:
     """Return JSON of literal chunks and, one fewer, the hole values between them.
 
-    Raises RenderError.
+    Raise RenderError.
     """
     parts = [b""] * (2 * len(holes) + 1)
     parts[0::2] = literals
@@ -281,7 +281,7 @@ def _holes_in_strings(source: str) -> Iterator[RenderError]:
 def read_template(folder: Path, name: str | None, default: str, names: Collection[str]) -> Template:
     """Return the template of a file, or of the default text when no file is named.
 
-    Raises RenderError, with the file when there is one.
+    Raise RenderError, with the file when there is one.
     """
     if not name:
         return Template(default, names)

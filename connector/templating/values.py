@@ -16,11 +16,11 @@ class UnwritableError(ValueError):
 
 
 class UnliftableError(Exception):
-    """A template looked into a symbol."""
+    """A template reads inside a symbol."""
 
 
 class Symbol:
-    """Stands for the text of one identifier while a template is lifted; looking into it ends that."""
+    """A placeholder for the text of one identifier while a template is lifted; reading inside it raises UnliftableError."""
 
     __slots__ = ("index",)
 
@@ -45,7 +45,7 @@ def mark(index: int) -> str:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the value of a hole as compact JSON. Raises UnwritableError."""
+    """Return the value of a hole as compact JSON. Raise UnwritableError."""
     if type(value) is int:
         # orjson refuses integers of more than 64 bits
         return b"%d" % value

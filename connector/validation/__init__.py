@@ -1,1 +1,1 @@
-"""JSON Schema: whether a value fits, and in our own words why not."""
+"""JSON Schema: whether a value is valid, and why not, in our own words."""

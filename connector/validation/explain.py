@@ -69,7 +69,7 @@ def pointer(parts: Iterable[Any]) -> str:
 
 
 def lookup(document: Any, path: str) -> Any:
-    """Return what a JSON pointer leads to. Raises LookupError or ValueError."""
+    """Return what a JSON pointer leads to. Raise LookupError or ValueError."""
     for part in path.split("/")[1:]:
         if isinstance(document, list):
             document = document[int(part)]
@@ -114,7 +114,7 @@ def _explain(error: Any, *, quote: bool) -> Iterator[Failure]:
 
 
 def _invalid_key(error: Any) -> Failure:
-    """Explain a key that may not be called so: the instance is the key, not a value."""
+    """Explain an invalid key: the instance is the key, not a value."""
     key = error.instance
     path = pointer([*error.absolute_path, key])
     message = f"the key '{key}' has an invalid format"
@@ -153,7 +153,7 @@ def _no_branch(error: Any, *, quote: bool) -> Iterator[Failure]:
 
 
 def _is_other_type(branch: list[Any]) -> bool:
-    """Whether the value itself, not a part of it, has another type than this branch expects."""
+    """Return whether the value itself, not a part of it, has another type than this branch expects."""
     return any(inner.validator == "type" and not inner.path for inner in branch)
 
 
@@ -273,7 +273,7 @@ def _type_of(value: object) -> str:
 
 
 def _allowed(schema: Any) -> str:
-    """Return what a schema says of its own values, as a hint."""
+    """Return the description of a schema's values, as a hint."""
     if isinstance(schema, dict) and "description" in schema:
         return f"allowed: {schema['description']}"
     return ""

@@ -26,7 +26,7 @@ class Schema:
     def __init__(self, schema: Any, resources: Mapping[str, Any] | None = None) -> None:
         """Compile a schema; `resources` are the files that its `$ref`s name.
 
-        Raises ValueError for what is not JSON Schema.
+        Raise ValueError for what is not JSON Schema.
         """
         self._schema = schema
         self._resources = resources or {}
@@ -37,7 +37,7 @@ class Schema:
         self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
 
     def is_valid(self, value: Any) -> bool:
-        """Return whether a value satisfies the schema; what no JSON can hold satisfies none."""
+        """Return whether a value satisfies the schema; a value without a JSON form satisfies none."""
         try:
             return self._validator.is_valid(value)
         except ValueError:
