@@ -142,7 +142,7 @@ class Rejection(NamedTuple):
     reason: str
 
 
-#: What preparing ends with: a record, or why there is none.
+#: The result of preparing an event: a record, or the reason for its rejection.
 Result = Record | Rejection
 
 #: Get a record's target without a Python frame for each record.
@@ -184,7 +184,7 @@ class Batch:
     def groups(self) -> list[tuple[Target, list[Record]]]:
         """Return the groups in the order of the body.
 
-        Runs keep their order; groups within a run stand in the order of their first record.
+        Runs keep their order; groups within a run are in the order of their first record.
         """
         # Most requests have one group: say so without a loop over the records.
         if len(set(self.runs)) == 1 and len(set(map(target_of, self.records))) == 1:
@@ -250,7 +250,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send the same bytes again, after backoff or when the vendor said so.
+    """Send the same bytes again, after a backoff, or at the time that the vendor names.
 
     `not_before`: the moment that the vendor named, in seconds since the epoch.
     """
@@ -286,7 +286,7 @@ class NamedRecords:
 
 @dataclass(frozen=True, slots=True)
 class Bisect:
-    """The vendor refused the whole request and named nobody.
+    """The vendor refused the whole request and named no record.
 
     Halve it until the offender is alone.
     """

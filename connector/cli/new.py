@@ -129,7 +129,7 @@ def _answers(
     identifiers: tuple[str, ...],
     path: str | None,
 ) -> Answers:
-    """Return the answers, after asking for what is missing. Raise ConfigError (C019) when nobody can be asked."""
+    """Return the answers; ask for missing ones. Raise ConfigError (C019) when there is no terminal to ask on."""
     from connector.scaffold.answers import Answers, check_base_url, check_path, choices
 
     options = {"--base-url": base_url, "--auth": auth, "--identifier": identifiers}

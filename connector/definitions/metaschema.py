@@ -40,8 +40,8 @@ def own_folder() -> Path:
 def form_problems(kind: str, document: object, file: str, letter: str) -> list[Problem]:
     """Return what the meta-schema `kind` finds in a document; a code is `letter` and the number of a keyword."""
     # what a customer writes may be a secret; an author's words are quoted
-    found = _meta_schema(kind).failures(document, quote=letter != "C")
-    return [_problem(failure, document, file, letter) for failure in found]
+    failures = _meta_schema(kind).failures(document, quote=letter != "C")
+    return [_problem(failure, document, file, letter) for failure in failures]
 
 
 def _problem(failure: Failure, document: object, file: str, letter: str) -> Problem:
@@ -99,15 +99,15 @@ def _meta_files() -> dict[str, Any]:
 
 
 def _about(key: str, beside: Collection[str]) -> str:
-    """Return what the meta-schemas say of a key beside these others, when they say one thing only."""
-    said = {
+    """Return the description of a key beside these others, "" unless all meta-schemas agree on it."""
+    descriptions = {
         _description(part["properties"][key], name)
         for name, schema in _meta_files().items()
         for part in _objects(schema)
         if isinstance(part["properties"].get(key), dict)
         and part["properties"].keys() >= set(beside)
     }
-    return said.pop() if len(said) == 1 else ""
+    return descriptions.pop() if len(descriptions) == 1 else ""
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:

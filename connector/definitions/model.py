@@ -46,7 +46,7 @@ class Identifier:
     """How the values of one parameter become values of the vendor's key `wire`.
 
     `normalize` holds each step with its argument, "" when it has none. `prehashed` is False (always
-    hash), True (has to be a digest), "auto" (a whole value in the form of a digest is one), or
+    hash), True (must be a digest), "auto" (a whole value in the form of a digest is one), or
     `flag` names the boolean parameter that decides. `alone` says whether it names a person without
     any other identifier.
     """
@@ -93,7 +93,7 @@ class Field:
 
     @property
     def allowed(self) -> tuple[Any, ...]:
-        """The only values that it takes; empty when there is no such list."""
+        """The allowed values; empty when any value is allowed."""
         return tuple(self.schema.get("enum", ()))
 
     @property
@@ -140,7 +140,7 @@ class Limits:
     age: float | None = None
 
     def over(self, other: Limits) -> Limits:
-        """Return these limits, and the other's where there is none here."""
+        """Return these limits, with the other's where one is not set."""
         return Limits(
             records=other.records if self.records is None else self.records,
             groups=other.groups if self.groups is None else self.groups,
@@ -182,7 +182,7 @@ class BatchLimits:
     source: Source | None = None
 
     def over(self, other: BatchLimits) -> BatchLimits:
-        """Return these limits, and the other's where there is none here."""
+        """Return these limits, with the other's where one is not set."""
         return BatchLimits(self.caps.over(other.caps), self.defaults.over(other.defaults))
 
 
@@ -407,7 +407,7 @@ class Action:
 
     @cached_property
     def companions(self) -> frozenset[str]:
-        """The wire keys that name nobody alone."""
+        """The wire keys that cannot identify a person by themselves."""
         return frozenset(one.wire for one in self.identifiers if not one.alone)
 
     @cached_property

@@ -40,7 +40,7 @@ def _delivered(rule: ResponseRule) -> str:
 def _rejected(rule: ResponseRule) -> str:
     if not rule.each:
         return "Rejected."
-    return f"Rejected are {_named(rule)}{_later(rule)}; the others are sent again."
+    return f"Rejects {_named(rule)}{_later(rule)}; the others are sent again."
 
 
 def _named(rule: ResponseRule) -> str:
@@ -73,7 +73,7 @@ def otherwise() -> str:
 
 
 def _status_name(status: str, then: str) -> str:
-    """Return a status; "other 5xx" for a class from which another outcome takes some."""
+    """Return a status; "other 5xx" when another outcome covers some of its class."""
     if status.endswith("xx"):
         for other, statuses in STATUSES.items():
             if other != then and any(one[0] == status[0] for one in statuses):

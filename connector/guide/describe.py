@@ -12,7 +12,7 @@ from connector.definitions.metaschema import action_files
 from connector.definitions.model import Action, Destination, Field, Limits
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
-# What is told of a parameter, in this order.
+# The members of a parameter that are described, in this order.
 _PARAMETER_KEYS = (
     "title",
     "description",

@@ -1,6 +1,6 @@
 """Markdown (CommonMark with tables) of any text; its content never becomes markup.
 
-Every function returns one line, or a fenced block, that can also stand in a cell of a table.
+Every function returns one line, or a fenced block, that is also valid in a cell of a table.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def block(text: str, language: str) -> Markdown:
 def table(rows: Iterable[Sequence[object]], *head: str) -> Markdown:
     """Return a table; each row has a cell for each word of its head.
 
-    What is no Markdown is taken as prose. Raise ValueError for a row of another length.
+    Text other than Markdown is escaped as prose. Raise ValueError for a row of another length.
     """
     lines = [_table_line(head), _table_line(["---"] * len(head))]
     for row in rows:

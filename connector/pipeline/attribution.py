@@ -74,7 +74,7 @@ def attribute(batch: Batch, named: NamedRecords) -> Verdict | None:
 def _can_be_trusted(named: NamedRecords, indexes_of: Meanings) -> bool:
     """Return whether every error fits a record, or does no harm when it fits none.
 
-    An error that fits no record may mean any of them: then nobody can be called delivered.
+    An error that fits no record may mean any of them: then no record counts as delivered.
     """
     keys = {*named.refused, *named.later}
     if keys <= indexes_of.keys():

@@ -4,7 +4,7 @@ A *lane* is one audience: its batches are delivered first in, first out. Records
 *runs* of one operation. Within a request, a group never reaches across a run, so a vendor that
 applies a body in its order applies the events in theirs.
 
-What happens when a record names somebody whom a pending record names too:
+What happens when a record names a person whom a pending record also names:
 
 * *supersede*: the newer record replaces the older one when it names everybody whom the older one
   names, and the older one has nothing to add: both have one operation and the newer one brings the

@@ -36,7 +36,7 @@ class DroppedError(ValueError):
 
 
 class Dropped(NamedTuple):
-    """Stands in a column for a value that cannot be used. `reason` is a key of `REASONS`."""
+    """Takes the place of an unusable value in a column. `reason` is a key of `REASONS`."""
 
     reason: str
 

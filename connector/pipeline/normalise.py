@@ -19,7 +19,7 @@ from connector.pipeline.phones import e164, e164_many
 #: From a text to its normal form. It may raise DroppedError; it may return "".
 Normalise = Callable[[str], str]
 
-#: The same for many texts at a time; "" stands for a text that is refused.
+#: The same for many texts at a time; "" for a text that is refused.
 NormaliseMany = Callable[[list[str]], list[str]]
 
 # What programs write when there is no value; nobody's identifier.
@@ -165,7 +165,7 @@ def _matches(pattern: str) -> Normalise:
 
 
 def _local_part(change: Normalise) -> Callable[[Any], Normalise]:
-    """Return the `make` of a step that changes what stands before the @ of an address."""
+    """Return the `make` of a step that changes the part of an address before the @."""
 
     def make(domains: list[str] | Literal[True]) -> Normalise:
         def change_local_part(value: str) -> str:

@@ -34,7 +34,7 @@ def e164(value: str) -> str:
 
 
 def e164_many(values: list[str]) -> list[str]:
-    """Return `e164` of each value; "" stands for a number that is refused.
+    """Return `e164` of each value; "" for an invalid number.
 
     One search and one `translate` through all of them take half the time that a loop takes.
     """

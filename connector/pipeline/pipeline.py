@@ -69,7 +69,7 @@ class Pipeline:
     def prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         """Return what the routes make of the events, in order.
 
-        None stands for an event that no route takes. `now`: seconds since the epoch.
+        None for an event that no route takes. `now`: seconds since the epoch.
         """
         events = [entry for entry in chunk if isinstance(entry, Event)]
         event_ids = self._event_ids(events)

@@ -80,9 +80,9 @@ class Preparer:
     def prepare(
         self, events: Sequence[Event], event_ids: Sequence[int | str], now: float
     ) -> list[Prepared]:
-        """Return what becomes of each event: its record, why there is none, or None.
+        """Return the result of each event: its record, the reason for a rejection, or None.
 
-        None stands for an event that the route does not take. `now`: seconds since the epoch.
+        None for an event that the route does not take. `now`: seconds since the epoch.
         """
         data = [event.data for event in events]
         prepared: list[Prepared] = [None] * len(events)

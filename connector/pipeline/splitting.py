@@ -24,8 +24,8 @@ Prepared = Result | list[Result] | None
 def pieces_of(wires: Sequence[str], companions: Collection[str], split: Split) -> list[list[int]]:
     """Divide a person's values into records; return the positions of the values of each.
 
-    `wires` holds the wire key of each value. The values of `companions`, which name nobody by
-    themselves, go with the first record.
+    `wires` holds the wire key of each value. The values of `companions`, which cannot
+    identify a person by themselves, go with the first record.
     """
     # The n-th value of a wire key goes to row n // split.values: each row is within that limit.
     rows: dict[int, list[int]] = {}

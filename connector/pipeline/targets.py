@@ -39,7 +39,7 @@ Resolved = Target | NoTarget
 
 
 class Targets:
-    """Turns the raw values of a route's parameters into a Target, or says why there is none."""
+    """Turns the raw values of a route's parameters into a Target, or a NoTarget with the reason."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Targets:
         self._known_until = 0.0
 
     def resolve(self, data: Sequence[dict[str, Any]], now: float) -> list[Resolved]:
-        """Return the target of each event, or why there is none. `now`: seconds since the epoch."""
+        """Return the target of each event, or a NoTarget with the reason. `now`: seconds since the epoch."""
         if now >= self._known_until or len(self._known) > _KEEP_TARGETS:
             self._known.clear()
             self._known_until = now + _KEEP_SECONDS

@@ -12,7 +12,7 @@ Identifier = tuple[str, str]
 def identifiers_of(person: Any) -> set[Identifier]:
     """Return the wire keys and values of a person, as `reads` gives it.
 
-    Raise AttributeError for what is no object.
+    Raise AttributeError for anything else than an object.
     """
     identifiers = set()
     for wire, values in person.items():

@@ -109,7 +109,7 @@ class Endpoint:
 
 
 def _literals(template: str) -> list[str]:
-    """Return what stands around the placeholders."""
+    """Return the literal texts around the placeholders."""
     return re.split(r"\{[^}]*\}", template)
 
 

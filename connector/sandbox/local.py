@@ -38,7 +38,7 @@ class Sandbox:
         faults: Sequence[str | Fault] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Stand in for the vendor of a connection, or of a destination with the settings of its example.
+        """Simulate the vendor of a connection, or of a destination with its example settings.
 
         `secrets`: those to expect, by the names of the credentials; by default the connection's own, or made-up ones
         where one of them is missing. `faults`: how the first requests fail, such as `429:3` or `timeout`. `clock`:

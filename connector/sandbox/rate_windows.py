@@ -1,4 +1,4 @@
-"""How many requests the sandbox's rate limits have seen."""
+"""Sliding windows that count requests for the sandbox's rate limits."""
 
 from __future__ import annotations
 

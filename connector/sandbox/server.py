@@ -137,9 +137,9 @@ class SandboxServer:
         """`port` 0 picks a free one. Raise OSError when the port is not available."""
         self._server = _Server(vendor, port)
         self._thread: threading.Thread | None = None
-        #: What stands for the definition's base URL in a connection.
+        #: Replaces the definition's base URL in a connection.
         self.base_url = f"http://{self._server.authority}{vendor.prefix}"
-        #: What stands for the definition's token endpoint in a connection, "" when it has none.
+        #: Replaces the definition's token endpoint in a connection, "" when it has none.
         self.token_url = (
             f"http://{self._server.authority}{vendor.token_path}" if vendor.token_path else ""
         )

@@ -1,4 +1,4 @@
-"""A stand-in for the vendor, made of the definition alone: what it refuses, remembers and answers.
+"""A simulated vendor, made of the definition alone: what it refuses, remembers and answers.
 
 It looks at a request in a vendor's usual order: route, authentication, content type, rate, size,
 JSON, groups, contract, people. A request is applied as a whole or not at all.

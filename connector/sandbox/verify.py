@@ -174,8 +174,8 @@ class _OAuth2(Verifier):
         self._issued: dict[str, float] = {}
 
     def verify(self, message: Message) -> str | None:
-        scheme, _, given = message.headers.get("authorization", "").partition(" ")
-        ends = [end for token, end in self._issued.items() if _equal(given, token)]
+        scheme, _, bearer_token = message.headers.get("authorization", "").partition(" ")
+        ends = [end for token, end in self._issued.items() if _equal(bearer_token, token)]
         if scheme.lower() != "bearer" or not ends:
             return "missing or unknown access token"
         if time.monotonic() >= ends[0]:
@@ -267,8 +267,8 @@ class AuthVerifier(Verifier):
             if not _equal(message.headers.get(name.lower(), ""), secret):
                 yield f"missing or wrong credential in the header {name}"
         for signature in self._signatures:
-            given = message.headers.get(signature.header.lower(), "")
-            if not _equal(given, signature.of(message.body)):
+            sent = message.headers.get(signature.header.lower(), "")
+            if not _equal(sent, signature.of(message.body)):
                 yield f"missing or wrong body signature in the header {signature.header}"
 
     def without_credentials(self, body: Any) -> Any:
@@ -280,6 +280,6 @@ class AuthVerifier(Verifier):
         return self._scheme.issue_token(message)
 
 
-def _equal(given: str, expected: str) -> bool:
-    """Compare two texts in a time that does not tell where they differ."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+def _equal(actual: str, expected: str) -> bool:
+    """Compare two texts in constant time."""
+    return hmac.compare_digest(actual.encode(), expected.encode())

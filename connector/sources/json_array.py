@@ -110,7 +110,7 @@ class _Array:
         return text
 
     def guess(self, position: int) -> Event | None:
-        """Cut the next element where an object most often ends; None, and nothing is cut, if that is no event."""
+        """Cut the next element where an object most often ends; return None, cutting nothing, if that is not an event."""
         text = self._text
         start = self._start
         if not _OBJECT.match(text, start):
@@ -176,7 +176,7 @@ class _Array:
 
 
 def _is_json(text: bytes) -> bool:
-    """Return whether a text that is no event is JSON at least in form, so that it surely ends where it seems to."""
+    """Return whether an unreadable text is syntactically JSON, so that its end is certain."""
     try:
         json.loads(
             text.decode(errors="replace"), parse_int=len, parse_float=len, parse_constant=_refuse

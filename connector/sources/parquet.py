@@ -139,7 +139,7 @@ def _query(columns: list[tuple[str, str]]) -> str:
 
 
 def _replacement(name: str, sql_type: str) -> str:
-    """Return the SQL that replaces a column whose own JSON form nobody could use, or ""."""
+    """Return the SQL that replaces a column whose default JSON form is unusable, or ""."""
     column = '"' + name.replace('"', '""') + '"'
     if sql_type in {"FLOAT", "DOUBLE"}:
         return f"CASE WHEN isfinite({column}) THEN {column} END AS {column}"

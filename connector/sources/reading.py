@@ -138,7 +138,7 @@ def in_chunks(entries: Iterator[Entry], counted: Counted) -> Iterator[Chunk]:
 def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
     """Yield the lines of each block and the text they were cut from; no lines when a live input was quiet.
 
-    `TOO_LONG` stands for a line that was not kept.
+    `TOO_LONG` replaces a line that is not kept.
     """
     carry = b""  # the beginning of a line that goes on in the next block
     skipping = False  # inside a line that is too long

@@ -104,7 +104,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 @pass_context
 def _keep(context: Context, value: Any) -> str:
-    """Keep the value of a hole; return the mark that stands for it in the text."""
+    """Keep the value of a hole; return the mark that represents it in the text."""
     if isinstance(value, StrictUndefined):
         str(value)  # raises
     holes: list[Any] = context.parent[_HOLES]

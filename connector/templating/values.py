@@ -1,4 +1,4 @@
-"""Values that stand for JSON in a template, and how the value of a hole is written."""
+"""Values that represent JSON in a template, and how the value of a hole is written."""
 
 from __future__ import annotations
 
