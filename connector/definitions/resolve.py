@@ -85,6 +85,7 @@ class _Expansion:
         self._folder = folder
         self._registry = registry
         self.origins: dict[str, Location] = {}
+        self._paths: dict[str, str] = {}
         # a dict, because two references may lead to one problem
         self.problems: dict[Problem, None] = {}
 
@@ -96,7 +97,8 @@ class _Expansion:
         `location` is where the node is written, `pointer` where it is in the result, `open_refs`
         the references that are being followed.
         """
-        self.origins.setdefault(pointer, self._in_messages(location))
+        if pointer not in self.origins:
+            self.origins[pointer] = self._in_messages(location)
 
         if isinstance(node, list):
             elements = []
@@ -158,7 +160,12 @@ class _Expansion:
         self.problems[Problem("D108", file, f"{pointer}/$ref", message, hint)] = None
 
     def _in_messages(self, location: Location) -> Location:
-        return location._replace(file=str(self._folder / location.file))
+        """Return a location with the whole path of its file."""
+        file = location.file
+        if file not in self._paths:
+            # A path is dear, and a document has thousands of locations in a few files.
+            self._paths[file] = str(self._folder / file)
+        return Location(self._paths[file], location.pointer)
 
 
 def _merged(target: Any, own: dict[str, Any]) -> Any:

@@ -182,7 +182,7 @@ def test_lint(tmp_path: Path) -> None:
         "utf-8",
     )
     commands: list[list[str | Path]] = [
-        ["lint"],
+        ["lint", EXAMPLE[0]],  # that of everything stands in the README, and is run from there
         ["lint", EXAMPLE[0], "--format", "json"],
         ["lint", bad],
         ["lint", bad, "--format", "json"],

@@ -195,8 +195,8 @@ def test_every_rule_says_what_it_finds() -> None:
         assert re.match(r"Find .+\. .+\. [A-Z].+\.$", text), rule.check.__name__
 
 
-def test_what_ships_is_clean_today_and_in_five_years(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lint.lint((), Catalog()) == []
+def test_what_ships_is_clean_in_five_years_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # that it is today is shown by `connector lint`, which the README runs
     later = time.time() + 5 * 366 * 86400
     monkeypatch.setattr(time, "time", lambda: later)
     assert lint.lint((), Catalog()) == []
