@@ -72,10 +72,31 @@ class Folder:
         self._registry = self._registry.with_resource(name, resource)
         expansion = _Expansion(self._path, self._registry)
 
-        content = expansion.expand(resource.contents, Location(name, ""), "", ())
+        content = expansion.expand(resource.contents, _Cursor(Location(name, "")))
         if expansion.problems:
             raise DefinitionError(expansion.problems)
         return Document(content, expansion.origins)
+
+
+class _Cursor(NamedTuple):
+    """Where an expansion is.
+
+    `location` is where the node is written, `pointer` where it is in the result, `open_refs` the
+    references that are being followed.
+    """
+
+    location: Location
+    pointer: str = ""
+    open_refs: tuple[Location, ...] = ()
+
+    def below(self, key: object) -> _Cursor:
+        """Return the cursor of a member or an element."""
+        pointer = self.pointer + json_pointer([key])
+        return _Cursor(self.location.below(key), pointer, self.open_refs)
+
+    def at(self, target: Location) -> _Cursor:
+        """Return the cursor of what a reference points to: it takes the place of the reference."""
+        return _Cursor(target, self.pointer, (*self.open_refs, target))
 
 
 class _Expansion:
@@ -85,24 +106,17 @@ class _Expansion:
         self._folder = folder
         self._registry = registry
         self.origins: dict[str, Location] = {}
-        # a dict, because two references may lead to one problem
+        # A dict, because two references may lead to one problem.
         self.problems: dict[Problem, None] = {}
 
-    def expand(
-        self, node: Any, location: Location, pointer: str, open_refs: tuple[Location, ...]
-    ) -> Any:
-        """Return a node without `$ref`s.
-
-        `location` is where the node is written, `pointer` where it is in the result, `open_refs`
-        the references that are being followed.
-        """
-        self.origins.setdefault(pointer, self._in_messages(location))
+    def expand(self, node: Any, cursor: _Cursor) -> Any:
+        """Return a node without `$ref`s."""
+        self.origins.setdefault(cursor.pointer, self._in_messages(cursor.location))
 
         if isinstance(node, list):
             elements = []
             for index, element in enumerate(node):
-                below = pointer + json_pointer([index])
-                elements.append(self.expand(element, location.below(index), below, open_refs))
+                elements.append(self.expand(element, cursor.below(index)))
             return elements
 
         if not isinstance(node, dict):
@@ -111,27 +125,20 @@ class _Expansion:
         own = {}
         for key, value in node.items():
             if key != "$ref":
-                below = pointer + json_pointer([key])
-                own[key] = self.expand(value, location.below(key), below, open_refs)
+                own[key] = self.expand(value, cursor.below(key))
 
         ref = node.get("$ref")
         if not isinstance(ref, str):
             return own
-        return self._follow(ref, own, location, pointer, open_refs)
+        return self._follow(ref, own, cursor)
 
-    def _follow(
-        self,
-        ref: str,
-        own: dict[str, Any],
-        location: Location,
-        pointer: str,
-        open_refs: tuple[Location, ...],
-    ) -> Any:
+    def _follow(self, ref: str, own: dict[str, Any], cursor: _Cursor) -> Any:
         """Return what a reference points to, with the keys beside it laid over."""
+        location = cursor.location
         file, _, fragment = ref.partition("#")
         target = Location(file or location.file, fragment)
 
-        if target in open_refs:
+        if target in cursor.open_refs:
             hint = "let one of the two files hold what both need"
             self._report(location, f"'{ref}' leads back to itself", hint)
             return own
@@ -143,7 +150,7 @@ class _Expansion:
             self._report(location, f"'{ref}' points to nothing", self._alternatives(target))
             return own
 
-        return _merged(self.expand(node, target, pointer, (*open_refs, target)), own)
+        return _merged(self.expand(node, cursor.at(target)), own)
 
     def _alternatives(self, target: Location) -> str:
         """Return a hint: what there is instead of what a reference points to."""
