@@ -5,7 +5,8 @@
     ├─ ConfigError       the customer must act: connection file, mapping, missing secret
     └─ SourceError       the input cannot be read
 
-What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an exception.
+What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an
+exception.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def load_connection(
 ) -> Connection:
     """Load a connection file (YAML).
 
-    `overrides` replace members, as in `settings.account_id=42`. `definitions` are further folders with `schemas/`
-    and `templates/`.
+    `overrides` replace members, as in `settings.account_id=42`. `definitions` are further folders
+    with `schemas/` and `templates/`.
 
     Raise ConfigError with every problem, and DefinitionError when the destination itself is wrong.
     """
@@ -94,11 +94,13 @@ _RETRIES = RetryPolicy().retries
 class PreviewedRequest:
     """A request as it would be sent, without credentials.
 
-    `records`: how many people are in it. `event_ids` and `routes` are those of its records, in order.
+    `records`: how many people are in it. `event_ids` and `routes` are those of its records, in
+    order.
 
-    `closed_by`: why it takes no more records: "records", "bytes" or "groups" (a limit), "age" (its oldest record has
-    waited long enough), "conflict" (the next record is about a person in it), "order" (the next record has to come in
-    a later request), "memory" (too many records are pending), or "end" (of the events).
+    `closed_by`: why it takes no more records: "records", "bytes" or "groups" (a limit), "age" (its
+    oldest record has waited long enough), "conflict" (the next record is about a person in it),
+    "order" (the next record has to come in a later request), "memory" (too many records are
+    pending), or "end" (of the events).
     """
 
     method: str
@@ -118,8 +120,9 @@ class PreviewedRequest:
 class Preview:
     """The requests that a run would send: iterate over it once. Needs no network and no secrets.
 
-    `counts`, `failures` (the events that cannot be sent) and `dropped` (identifier values, by parameter and reason)
-    grow as it is iterated over. The caller may clear `failures` after handling them.
+    `counts`, `failures` (the events that cannot be sent) and `dropped` (identifier values, by
+    parameter and reason) grow as it is iterated over. The caller may clear `failures` after
+    handling them.
     """
 
     def __init__(
@@ -204,18 +207,19 @@ def send(
 ) -> Report:
     """Deliver events and return what became of them; blocks until every record has its outcome.
 
-    `transport` sends one request; without one they go over HTTP, with the secrets that the connection refers to.
-    `timeout` is how many seconds it waits for an answer.
-    `clock` tells the time, waits, and may end the run early (`SystemClock.end`).
-    `report`: a file, or its path, that gets a line of NDJSON for each failure.
-    `progress` is called with the counts so far, last when all is done; `notify` with a line when a request has to
-    wait for long, from a thread of the run.
+    `transport` sends one request; without one they go over HTTP, with the secrets that the
+    connection refers to. `timeout` is how many seconds it waits for an answer. `clock` tells the
+    time, waits, and may end the run early (`SystemClock.end`). `report`: a file, or its path, that
+    gets a line of NDJSON for each failure. `progress` is called with the counts so far, last when
+    all is done; `notify` with a line when a request has to wait for long, from a thread of the run.
     `limit`: read only so many events. `retries`: send a request again so many times.
-    `keep_failures`: keep every failure in the returned report. Without it memory stays flat whatever fails.
+    `keep_failures`: keep every failure in the returned report. Without it memory stays flat
+    whatever fails.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
-    Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and SourceError.
+    Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and
+    SourceError.
     """
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
@@ -250,8 +254,9 @@ def http_transport(
 ) -> HttpSender:
     """Return the transport that signs requests and sends them over HTTP. A context manager; may serve several runs.
 
-    `secrets`: by the names of the credentials, for a program that has them from elsewhere; by default those that the
-    connection refers to. `timeout`: seconds to wait for an answer, by default 60.
+    `secrets`: by the names of the credentials, for a program that has them from elsewhere; by
+    default those that the connection refers to. `timeout`: seconds to wait for an answer, by
+    default 60.
 
     Raise ConfigError when a secret is missing, or would go where it should not.
     """

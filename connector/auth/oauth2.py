@@ -16,7 +16,7 @@ from connector.errors import SendError, UnauthorizedError
 
 FORM = "application/x-www-form-urlencoded"
 
-# A token is renewed so long before its end, but not before half of its life.
+# A token is renewed this long before it expires, but not before half of its lifetime.
 _EARLY_SECONDS = 60.0
 
 _TOKEN = re.compile(r"[!-~]+")
@@ -68,7 +68,7 @@ class OAuth2(Scheme):
         self._lock = threading.Lock()
         self._token: _Token | None = None
         self._attempts = 0
-        # not the error itself: its traceback would keep a request and its secrets alive
+        # Not the error itself: its traceback would keep a request and its secrets alive.
         self._failure: tuple[type[Exception], str] | None = None
 
     def sign(self, message: Message, exchange: Exchange) -> Message:
@@ -85,40 +85,47 @@ class OAuth2(Scheme):
         return True
 
     def _current_token(self, exchange: Exchange) -> _Token:
-        attempts = self._attempts
+        """Return the token in use, a new one where there is none. Only one thread fetches it."""
+        attempts_before = self._attempts
         with self._lock:
             if self._token and time.monotonic() < self._token.renew_at:
                 return self._token
 
-            # a thread that waited for another one's attempt shares its failure, and what is
-            # refused once is not asked again
             if self._failure:
-                error, text = self._failure
-                if self._attempts != attempts or error is UnauthorizedError:
-                    raise error(text)
+                error, message = self._failure
+                # Who waited for the attempt of another thread shares its failure. Credentials that
+                # are refused once are not tried again.
+                failed_meanwhile = self._attempts != attempts_before
+                if failed_meanwhile or error is UnauthorizedError:
+                    raise error(message)
 
             try:
-                self._token = self._fetch(exchange)
+                token = self._fetch(exchange)
             except (SendError, UnauthorizedError) as error:
                 self._failure = type(error), str(error)
                 raise
             finally:
                 self._attempts += 1
+
+            self._token = token
             self._failure = None
-            return self._token
+            return token
 
     def _fetch(self, exchange: Exchange) -> _Token:
+        """Fetch a token. Raises SendError (try again later) or UnauthorizedError."""
         started = time.monotonic()
         try:
-            answer = exchange(self._request())
+            response = exchange(self._request())
         except SendError as error:
             raise SendError(f"no answer from the token endpoint: {error}") from None
 
-        if answer.status in _RETRIED:
-            raise SendError(f"the token endpoint answers HTTP {answer.status}")
-        body = answer.body if isinstance(answer.body, dict) else {}
-        if not 200 <= answer.status < 300:
-            raise UnauthorizedError(self._refusal(answer.status, body.get("error")))
+        status = response.status
+        if status in _RETRIED:
+            raise SendError(f"the token endpoint answers HTTP {status}")
+
+        body = response.body if isinstance(response.body, dict) else {}
+        if not 200 <= status < 300:
+            raise UnauthorizedError(self._refusal(status, body.get("error")))
 
         token = body.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
@@ -128,7 +135,9 @@ class OAuth2(Scheme):
         rotated = body.get("refresh_token")
         if "refresh_token" in self._secrets and isinstance(rotated, str) and rotated:
             self._secrets["refresh_token"] = rotated
-        return _Token(token, started + _seconds_of_use(body.get("expires_in")))
+
+        lifetime = _lifetime(body.get("expires_in"))
+        return _Token(token, renew_at=started + lifetime)
 
     def _request(self) -> Message:
         """Return the request for a token."""
@@ -207,8 +216,8 @@ class RefreshToken(OAuth2):
         return {"refresh_token": self._secrets["refresh_token"]}
 
 
-def _seconds_of_use(expires_in: Any) -> float:
-    """Return for how many seconds a token is used; without `expires_in`, until it is refused."""
+def _lifetime(expires_in: Any) -> float:
+    """Return for how many seconds a token is used; infinity means until it is refused."""
     try:
         seconds = float(expires_in)
     except (TypeError, ValueError):

@@ -85,11 +85,12 @@ def secret_headers(config: AuthConfig, secrets: Mapping[str, str]) -> dict[str, 
 
 def signatures(config: AuthConfig, secrets: Mapping[str, str]) -> list[Signature]:
     """Return the signatures of the body; one without its secret is left out."""
-    signers = []
+    usable = []
     for signature in config.body_signatures:
-        if signature.credential in secrets:
-            signers.append(Signature(signature, secrets[signature.credential]))
-    return signers
+        secret = secrets.get(signature.credential)
+        if secret is not None:
+            usable.append(Signature(signature, secret))
+    return usable
 
 
 class Signature:

@@ -72,10 +72,31 @@ class Folder:
         self._registry = self._registry.with_resource(name, resource)
         expansion = _Expansion(self._path, self._registry)
 
-        content = expansion.expand(resource.contents, Location(name, ""), "", ())
+        content = expansion.expand(resource.contents, _Cursor(Location(name, "")))
         if expansion.problems:
             raise DefinitionError(expansion.problems)
         return Document(content, expansion.origins)
+
+
+class _Cursor(NamedTuple):
+    """Where an expansion is.
+
+    `location` is where the node is written, `pointer` where it is in the result, `open_refs` the
+    references that are being followed.
+    """
+
+    location: Location
+    pointer: str = ""
+    open_refs: tuple[Location, ...] = ()
+
+    def below(self, key: object) -> _Cursor:
+        """Return the cursor of a member or an element."""
+        pointer = self.pointer + json_pointer([key])
+        return _Cursor(self.location.below(key), pointer, self.open_refs)
+
+    def at(self, target: Location) -> _Cursor:
+        """Return the cursor of what a reference points to: it takes the place of the reference."""
+        return _Cursor(target, self.pointer, (*self.open_refs, target))
 
 
 class _Expansion:
@@ -86,25 +107,18 @@ class _Expansion:
         self._registry = registry
         self.origins: dict[str, Location] = {}
         self._paths: dict[str, str] = {}
-        # a dict, because two references may lead to one problem
+        # A dict, because two references may lead to one problem.
         self.problems: dict[Problem, None] = {}
 
-    def expand(
-        self, node: Any, location: Location, pointer: str, open_refs: tuple[Location, ...]
-    ) -> Any:
-        """Return a node without `$ref`s.
-
-        `location` is where the node is written, `pointer` where it is in the result, `open_refs`
-        the references that are being followed.
-        """
-        if pointer not in self.origins:
-            self.origins[pointer] = self._in_messages(location)
+    def expand(self, node: Any, cursor: _Cursor) -> Any:
+        """Return a node without `$ref`s."""
+        if cursor.pointer not in self.origins:
+            self.origins[cursor.pointer] = self._in_messages(cursor.location)
 
         if isinstance(node, list):
             elements = []
             for index, element in enumerate(node):
-                below = pointer + json_pointer([index])
-                elements.append(self.expand(element, location.below(index), below, open_refs))
+                elements.append(self.expand(element, cursor.below(index)))
             return elements
 
         if not isinstance(node, dict):
@@ -113,27 +127,20 @@ class _Expansion:
         own = {}
         for key, value in node.items():
             if key != "$ref":
-                below = pointer + json_pointer([key])
-                own[key] = self.expand(value, location.below(key), below, open_refs)
+                own[key] = self.expand(value, cursor.below(key))
 
         ref = node.get("$ref")
         if not isinstance(ref, str):
             return own
-        return self._follow(ref, own, location, pointer, open_refs)
+        return self._follow(ref, own, cursor)
 
-    def _follow(
-        self,
-        ref: str,
-        own: dict[str, Any],
-        location: Location,
-        pointer: str,
-        open_refs: tuple[Location, ...],
-    ) -> Any:
+    def _follow(self, ref: str, own: dict[str, Any], cursor: _Cursor) -> Any:
         """Return what a reference points to, with the keys beside it laid over."""
+        location = cursor.location
         file, _, fragment = ref.partition("#")
         target = Location(file or location.file, fragment)
 
-        if target in open_refs:
+        if target in cursor.open_refs:
             hint = "move what both files need into one of them"
             self._report(location, f"'{ref}' is a circular reference", hint)
             return own
@@ -147,7 +154,7 @@ class _Expansion:
             )
             return own
 
-        return _merged(self.expand(node, target, pointer, (*open_refs, target)), own)
+        return _merged(self.expand(node, cursor.at(target)), own)
 
     def _alternatives(self, target: Location) -> str:
         """Return a hint: what there is instead of what a reference points to."""

@@ -78,18 +78,18 @@ class Courier:
                 part = pending[0]
                 outcome = self._send(part)
                 if isinstance(outcome, Stop):
-                    self._keep(pending, outcome)
+                    self._report_undelivered(pending, outcome)
                     return outcome
 
                 pending.popleft()
                 remaining = self._settle(part, outcome)
                 pending.extendleft(reversed(remaining))
         except BaseException as error:
-            self._keep(pending, defect(error))
+            self._report_undelivered(pending, defect(error))
             raise
         return None
 
-    def _keep(self, parts: Iterable[_Part], stop: Stop) -> None:
+    def _report_undelivered(self, parts: Iterable[_Part], stop: Stop) -> None:
         """Report parts as undelivered: they can be sent again as they are."""
         for part in parts:
             self._ledger.undelivered(part.batch.records, stop.code, stop.reason)

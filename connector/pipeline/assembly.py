@@ -72,7 +72,7 @@ class Assembler:
         for column, cells in columns:
             types = set(map(type, cells))
             if types == _ONLY_ABSENT:
-                continue
+                continue  # nobody has it: it is no part of the shape
             names.append(column.parameter)
             present.append(cells)
             only_texts = only_texts and types == _ONLY_TEXTS
@@ -83,6 +83,7 @@ class Assembler:
 
         people = zip(*present, strict=True)
         if only_texts:
+            # Nothing is absent, dropped or a list: everybody has the same identifiers.
             return self._assemble_alike(list(people), tuple(names), rows)
         return map(self._assemble_one, people, repeat(tuple(names)), rows.one_by_one())
 
@@ -156,6 +157,7 @@ class Assembler:
         if shape.single:
             return self._record(values, names, row)
 
+        # A list, or two parameters of one wire key, may bring the same value twice.
         values, names = _without_duplicates(values, names, shape.wires)
         pieces = self._shapes.pieces(names)
         if len(pieces) == 1:

@@ -10,7 +10,7 @@ parameters is in the target, and the rest is done for many events at a time, col
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from connector.connection.model import FieldMapping, FromPaths, Route
 from connector.model import Event, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
 from connector.pipeline.columns import Cell, identifier_columns
-from connector.pipeline.presence import compile_presence, names_with_value
+from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
 from connector.pipeline.splitting import NONE_PRESENT, Prepared, together
@@ -53,8 +53,8 @@ class Preparer:
         self._columns = identifier_columns(action, route.map)
         sources = [route.map[column.parameter] for column in self._columns]
         self._values = compile_columns(sources, settings)
-        flags = {column.flag: None for column in self._columns if column.flag}
-        self._flags = tuple(flags)
+        flags = [column.flag for column in self._columns if column.flag]
+        self._flags = tuple(dict.fromkeys(flags))
 
         self._split = action.split
         # Without named parts, all identifiers stand together.
@@ -95,6 +95,7 @@ class Preparer:
             event_id = event_ids[position]
             prepared[position] = Rejection(self.name, event_id, code, reason)
 
+        # Almost always there is one group, and it is the whole chunk.
         for alike, targets_alike in self._by_flags(positions, targets):
             rows = Rows(targets_alike, _pick(event_ids, alike), now)
             records = self._records(_pick(data, alike), rows)
@@ -139,6 +140,7 @@ class Preparer:
 
     def _records(self, data: Sequence[_Data], rows: Rows) -> Iterable[Prepared]:
         """Return what becomes of events whose flags are equal."""
+        # As far as flags go, the parameters of one target are those of all.
         params = rows.targets[0].params
         columns: list[Cells] = []
         for column, values in zip(self._columns, self._values(data), strict=True):
@@ -160,38 +162,45 @@ class Preparer:
                 rows_of_part = rows._replace(targets=targets)
             parts.append(self._assembler.assemble(columns_of_part, rows_of_part))
 
-        if self._presence_of_person is not None:
-            cells_of_people = zip(*(cells.cells for cells in columns), strict=True)
-            people = map(together, *parts)
-            return map(self._check_presence, people, cells_of_people, rows.targets)
+        check = self._presence_of_person
+        if check is not None:
+            return self._complete_people(map(together, *parts), columns, rows.targets, check)
         if len(parts) == 1:
             return parts[0]
         return map(together, *parts)
 
-    def _check_presence(
-        self, person: list[Result] | Rejection, cells: Sequence[Cell], target: Target
-    ) -> list[Result] | Rejection:
-        """Return the records of a person, or one rejection where a required parameter is missing."""
-        if isinstance(person, Rejection) or self._presence_of_person is None:
-            return person
+    def _complete_people(
+        self,
+        people: Iterable[list[Result] | Rejection],
+        columns: list[Cells],
+        targets: Sequence[Target],
+        check: CheckPresence,
+    ) -> Iterator[Prepared]:
+        """Yield people; reject those of whom a required parameter is missing."""
+        cells_of_people = zip(*(cells.cells for cells in columns), strict=True)
+        for person, cells, target in zip(people, cells_of_people, targets, strict=True):
+            if isinstance(person, Rejection):
+                yield person  # which says already that there is no identifier
+                continue
 
-        present = names_with_value(target.params)
-        identifiers = []
-        for column, cell in zip(self._columns, cells, strict=True):
-            if _is_usable(cell):
-                identifiers.append(column.parameter)
+            present = []
+            for column, cell in zip(self._columns, cells, strict=True):
+                if _is_usable(cell):
+                    present.append(column.parameter)
+            present += names_with_value(target.params)
 
-        missing = self._presence_of_person((*identifiers, *present))
-        if missing:
-            event_id = person[0].event_id
-            return Rejection(self.name, event_id, "missing_parameter", missing)
-        return person
+            missing = check(tuple(present))
+            if missing:
+                event_id = person[0].event_id
+                yield Rejection(self.name, event_id, "missing_parameter", missing)
+            else:
+                yield person
 
 
 def _pick(values: Sequence[_Value], positions: _Positions) -> Sequence[_Value]:
     """Return the values at some positions, which are in order."""
     if len(positions) == len(values):
-        return values  # the usual chunk, where it is all of them
+        return values  # it is all of them: nothing to copy
     return [values[position] for position in positions]
 
 

@@ -18,33 +18,31 @@ _KEEP_SHAPES = 10_000
 
 
 class Shape(NamedTuple):
-    """What records share that have values for the same parameters.
+    """What records share that have values for the same parameters."""
 
-    wires: the wire key of each value.
-    single: no wire key has two values, and nothing has to be split.
-    render: renders items, each from the values of one record.
-    identifying: the positions of the values that name a person; None when all do.
-    companions: the wire keys of the others.
-    error: why such records cannot be sent; "" when they can.
-    """
-
+    #: The wire key of each value.
     wires: tuple[str, ...]
+    #: Whether no wire key has two values, and nothing has to be split.
     single: bool
+    #: Renders items, each from the values of one record.
     render: RenderItems
+    #: The positions of the values that name a person; None when all of them do.
     identifying: tuple[int, ...] | None
+    #: The wire keys of the others.
     companions: frozenset[str]
+    #: Why such records cannot be sent; "" when they can.
     error: str
 
     @property
     def only_companions(self) -> bool:
-        """Whether there are companions only."""
+        """Whether no value names a person."""
         return self.identifying == ()
 
     def identifying_only(self, values: tuple[str, ...]) -> tuple[str, ...]:
-        """Return of one value for each wire key those that name a person."""
+        """Return those of the values (or of their wire keys) that name a person."""
         if self.identifying is None:
             return values
-        return tuple([values[position] for position in self.identifying])
+        return tuple(map(values.__getitem__, self.identifying))
 
 
 class Shapes:
@@ -57,7 +55,7 @@ class Shapes:
         settings: Mapping[str, Any],
         check_presence: CheckPresence | None,
     ) -> None:
-        """Raise RenderError or OSError for a template that lint would refuse."""
+        """Raise RenderError or OSError for a template that lint refuses."""
         self._wire_of = {one.parameter: one.wire for one in action.identifiers}
         self._companions = action.companions
         self._split = action.split
@@ -73,10 +71,13 @@ class Shapes:
         """Return the shape of records with a value for each of these parameters."""
         key = (names, target) if self.differ_by_target else names
         shape = self._shapes.get(key)
-        if shape is None:
-            if len(self._shapes) > _KEEP_SHAPES:
-                self._shapes.clear()
-            shape = self._shapes[key] = self._make(names, target)
+        if shape is not None:
+            return shape
+
+        if len(self._shapes) > _KEEP_SHAPES:
+            self._shapes.clear()
+        shape = self._make(names, target)
+        self._shapes[key] = shape
         return shape
 
     def pieces(self, names: tuple[str, ...]) -> list[list[int]]:
@@ -88,18 +89,22 @@ class Shapes:
 
     def _make(self, names: tuple[str, ...], target: Target) -> Shape:
         wires = tuple(self._wire_of[name] for name in names)
+
         companions = self._companions.intersection(wires)
         identifying = None
         if companions:
             identifying = tuple(i for i, wire in enumerate(wires) if wire not in companions)
 
+        is_split = len(self.pieces(names)) > 1
         has_twins = len(set(wires)) < len(wires)
+
         error = ""
         if self._check_presence is not None:
             error = self._check_presence((*names, *names_with_value(target.params)))
+
         return Shape(
             wires=wires,
-            single=not has_twins and len(self.pieces(names)) == 1,
+            single=not (is_split or has_twins),
             render=self._renderer.shape(wires, target.params),
             identifying=identifying,
             companions=companions,

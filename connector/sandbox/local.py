@@ -26,8 +26,8 @@ _BROKEN = "the connection closed before the answer was complete"
 class Sandbox:
     """A local vendor for one connection: it checks authentication, caps and bodies, and remembers its audiences.
 
-    It is a transport: `send(connection, events, transport=sandbox)` needs no network. It may be used from several
-    threads.
+    It is a transport: `send(connection, events, transport=sandbox)` needs no network. It may be
+    used from several threads.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Sandbox:
     ) -> None:
         """Simulate the vendor of a connection, or of a destination with its example settings.
 
-        `secrets`: those to expect, by the names of the credentials; by default the connection's own, or made-up ones
-        where one of them is missing. `faults`: how the first requests fail, such as `429:3` or `timeout`. `clock`:
-        seconds since the epoch.
+        `secrets`: those to expect, by the names of the credentials; by default the connection's
+        own, or made-up ones where one of them is missing. `faults`: how the first requests fail,
+        such as `429:3` or `timeout`. `clock`: seconds since the epoch.
 
         Raise ValueError for an unknown fault.
         """
