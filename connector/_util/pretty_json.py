@@ -10,7 +10,8 @@ from typing import Any
 # Lists of so many entries are never cut: the line that says so would be no shorter.
 _MAX_UNCUT = 3
 
-# Starts what has to stand in the result without quotes. A lone surrogate, which no UTF-8 text can hold.
+# Starts what has to stand in the result without quotes. A lone surrogate, which no UTF-8 text can
+# hold.
 _UNQUOTED = "\ud800"
 _QUOTED_UNQUOTED = re.compile(f'"{_UNQUOTED}([^"]*)"')
 

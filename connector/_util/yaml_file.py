@@ -13,7 +13,8 @@ import yaml
 
 from connector.errors import ConfigError, Problem
 
-# What is not text: the tag, the pattern of the whole scalar, and the characters that it may start with.
+# What is not text: the tag, the pattern of the whole scalar, and the characters that it may start
+# with.
 _SCALARS = (
     ("bool", r"^(?:true|false|True|False)$", "tfTF"),
     ("null", r"^(?:null|Null|~|)$", ["n", "N", "~", ""]),

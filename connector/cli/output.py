@@ -12,7 +12,8 @@ from typing import Any
 from connector.cli.options import Format
 from connector.errors import ConnectorError, Problem
 
-# Control characters, line separators and overrides of the direction of text: what a terminal acts on.
+# Control characters, line separators and overrides of the direction of text: what a terminal acts
+# on.
 _CONTROLS = "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
 _INVISIBLE = re.compile(f"[{_CONTROLS}]")
 _INVISIBLE_OR_BREAK = re.compile(f"[{_CONTROLS}\\t\\n]")

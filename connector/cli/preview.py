@@ -94,7 +94,8 @@ def _print_text(requests: Preview) -> None:
 
 def _print_failures(failures: list[Failure]) -> None:
     for failure in failures:
-        # An event's id is whatever the event says: a line break in it must not look like a line of ours.
+        # An event's id is whatever the event says: a line break in it must not look like a line of
+        # ours.
         event = on_one_line(failure.event)
         route = f" (route {on_one_line(failure.route)})" if failure.route else ""
         reason = on_one_line(failure.reason)

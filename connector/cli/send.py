@@ -68,7 +68,8 @@ def send(
 ) -> None:
     """Deliver events; progress on stderr, a summary on stdout.
 
-    Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or configuration error.
+    Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or
+    configuration error.
     """
     from connector import library
     from connector.cli.progress import no_progress, show_progress

@@ -171,7 +171,8 @@ def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
         yield from wrapper.wrap(paragraph) or [""]
 
 
-# The table of identifiers ---------------------------------------------------------------------------------------------
+# The table of identifiers
+# ---------------------------------------------------------------------------------------------
 
 
 def _identifier_table(rules: list[dict[str, Any]]) -> list[str]:

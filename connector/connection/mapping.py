@@ -1,7 +1,7 @@
 """Mapping: from an event to the raw values of an action's parameters.
 
-A path such as `traits.emails[0]` or `handles[*].name` and an expression each become one function of the event's data;
-None means absent.
+A path such as `traits.emails[0]` or `handles[*].name` and an expression each become one function of
+the event's data; None means absent.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ def _compile_event_expression(expression: str, settings: Mapping[str, Any]) -> G
 def compile_column(source: FieldMapping, settings: Mapping[str, Any]) -> GetAll:
     """Compile one entry of a route's `map` for many events at a time: one value for each.
 
-    Where an `expr` fails, its ExpressionError takes the value's place. Raise as `compile_source` does.
+    Where an `expr` fails, its ExpressionError takes the value's place. Raise as `compile_source`
+    does.
     """
     get = compile_source(source, settings)
     match source:

@@ -1,7 +1,8 @@
 """Where definitions are found: in given folders, in installed packages, and with this package.
 
-A definition folder has `schemas/<destination>/` and `templates/<destination>/`. A given folder wins over what is
-installed, and an earlier given folder over a later one. No installed package replaces a destination silently.
+A definition folder has `schemas/<destination>/` and `templates/<destination>/`. A given folder wins
+over what is installed, and an earlier given folder over a later one. No installed package replaces
+a destination silently.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Catalog:
     """The destinations of some definition folders, each loaded when it is asked for.
 
-    `problems` holds what is wrong with installed packages: one that cannot be used (C010), or one that brings a
-    destination which is installed already (C022). The other destinations are not affected.
+    `problems` holds what is wrong with installed packages: one that cannot be used (C010), or one
+    that brings a destination which is installed already (C022). The other destinations are not
+    affected.
     """
 
     def __init__(self, extra: Sequence[Path] = ()) -> None:

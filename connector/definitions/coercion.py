@@ -8,7 +8,8 @@ from typing import Any
 from connector._util import times
 from connector.validation.schema import Schema
 
-# Characters of a number in text that is still read as one: nobody's id has more, and reading takes its square in time.
+# Characters of a number in text that is still read as one: nobody's id has more, and reading takes
+# its square in time.
 _LONGEST_NUMBER = 1000
 
 

@@ -26,7 +26,8 @@ class DefinitionFolder(NamedTuple):
 def installed_folders() -> tuple[list[DefinitionFolder], list[Problem]]:
     """Return the folders that installed packages bring, and what cannot be used.
 
-    A package that cannot be used is a problem (C010) and not an error: no other destination needs it.
+    A package that cannot be used is a problem (C010) and not an error: no other destination needs
+    it.
     """
     found: list[DefinitionFolder] = []
     problems: list[Problem] = []
@@ -77,8 +78,8 @@ def _unusable(origin: str, message: str) -> Problem:
 def _folders_with_schemas(package: str) -> list[Path]:
     """Return the folders of an installed package that have `schemas/`.
 
-    `find_spec("a.b")` would import `a`, so only the top-level package is looked up. A package without `__init__.py`
-    may have several folders.
+    `find_spec("a.b")` would import `a`, so only the top-level package is looked up. A package
+    without `__init__.py` may have several folders.
     """
     top, *inner = package.split(".")
     if not all(name.isidentifier() for name in (top, *inner)):

@@ -348,12 +348,11 @@ class Split(NamedTuple):
 class Action:
     """One action: its parameters and how they become a request.
 
-    `schema` is the JSON Schema of all parameters together. `operation` is `add` or `remove`.
-    `item` and `envelope` are files of templates, "" for the default; `audience` is "" when lanes are
-    told apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those
-    of the destination laid under them; those that begin with `own_` are the action's alone, as
-    written.
-    `accepts` is the vendor's contract for the body, None when there is none.
+    `schema` is the JSON Schema of all parameters together. `operation` is `add` or `remove`. `item`
+    and `envelope` are files of templates, "" for the default; `audience` is "" when lanes are told
+    apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those of
+    the destination laid under them; those that begin with `own_` are the action's alone, as
+    written. `accepts` is the vendor's contract for the body, None when there is none.
     """
 
     id: str

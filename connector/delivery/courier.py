@@ -1,7 +1,7 @@
 """The courier: delivers one batch, so that every record of it has exactly one outcome.
 
-A batch is sent whole. Where the vendor refuses a part of it, or asks to send a part later, the rest is sent in
-further parts, in the order of the batch.
+A batch is sent whole. Where the vendor refuses a part of it, or asks to send a part later, the rest
+is sent in further parts, in the order of the batch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from connector.model import (
 from connector.pipeline.attribution import attribute
 from connector.templating.template import RenderError
 
-#: Sends a request once. Raises SendError when there is no answer, UnauthorizedError when credentials are refused.
+#: Sends a request once. Raises SendError when there is no answer, UnauthorizedError when
+#: credentials are refused.
 Transport = Callable[[Request], Response]
 
 _Settled = Delivered | Rejected | Bisect | Stop

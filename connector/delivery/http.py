@@ -23,8 +23,8 @@ from connector.model import Request, Response
 _TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=60.0)
 _MAX_ANSWER_BYTES = 8_000_000
 
-# The libraries underneath log whole URLs, headers and signature base strings, which hold keys and identifiers.
-# A filter works only on the logger that it is added to, so each one is named.
+# The libraries underneath log whole URLs, headers and signature base strings, which hold keys and
+# identifiers. A filter works only on the logger that it is added to, so each one is named.
 _LOGGERS = (
     "httpx",
     "httpcore.connection",
@@ -63,8 +63,9 @@ class HttpSender:
     def __init__(self, auth: Scheme, connections: int, timeout: float | None = None) -> None:
         """Open nothing yet.
 
-        `connections`: the most that are open at a time; `timeout`: seconds to wait for an answer. Raise ConfigError
-        (C023) when the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read.
+        `connections`: the most that are open at a time; `timeout`: seconds to wait for an answer.
+        Raise ConfigError (C023) when the certificates that SSL_CERT_FILE or SSL_CERT_DIR names
+        cannot be read.
         """
         wait = _TIMEOUT
         if timeout:
@@ -133,10 +134,11 @@ class HttpSender:
 def tls_context() -> ssl.SSLContext:
     """Return the context of every connection: certificates and host names are verified.
 
-    It trusts the file SSL_CERT_FILE, else the folder SSL_CERT_DIR (a company's own authority, say), else the public
-    authorities. Session keys are never logged. Raise ConfigError (C023).
+    It trusts the file SSL_CERT_FILE, else the folder SSL_CERT_DIR (a company's own authority, say),
+    else the public authorities. Session keys are never logged. Raise ConfigError (C023).
     """
-    # Not `ssl.create_default_context`: with SSLKEYLOGFILE it writes down the keys that decrypt every request.
+    # Not `ssl.create_default_context`: with SSLKEYLOGFILE it writes down the keys that decrypt
+    # every request.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     file = os.environ.get("SSL_CERT_FILE")

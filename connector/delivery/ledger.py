@@ -21,8 +21,8 @@ MAX_REASONS = 1_000
 class Ledger:
     """Counts outcomes, from any thread, and reports failures.
 
-    With a `report` each failure is written to it as a line of NDJSON. With `keep_failures` they are kept in
-    `failures`, which grows with every one of them.
+    With a `report` each failure is written to it as a line of NDJSON. With `keep_failures` they are
+    kept in `failures`, which grows with every one of them.
 
     To observe a run, subclass it and extend its public methods.
     """
@@ -121,7 +121,8 @@ class Ledger:
     ) -> Report:
         """Return the report of the finished run.
 
-        `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time of the run.
+        `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time
+        of the run.
         """
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds

@@ -17,7 +17,8 @@ class Limiter:
         self._rates = rates
         self._clock = clock
         self._lock = threading.Lock()
-        # The times of the last requests, by the rate's index and its lane ("" for all lanes together).
+        # The times of the last requests, by the rate's index and its lane ("" for all lanes
+        # together).
         self._windows: dict[tuple[int, str], deque[float]] = {}
         self._not_before = 0.0
 

@@ -37,7 +37,8 @@ class Counts:
 class Failure:
     """An event that was not delivered by one route. `route` is None when the event could not be read.
 
-    `outcome`: "rejected" (final), "undelivered" (can be sent again), or "superseded" by a later event that failed.
+    `outcome`: "rejected" (final), "undelivered" (can be sent again), or "superseded" by a later
+    event that failed.
     """
 
     event: str
@@ -55,9 +56,10 @@ class Failure:
 class Report:
     """What became of a run.
 
-    `reasons` counts failed records by (outcome, code, reason), `dropped` identifier values by (parameter, reason), the
-    most frequent first. `failures` holds every failure if the run was asked to keep them; otherwise it is empty.
-    `interrupted`: the run was ended before its input was. `report_error`: why the report file is cut short, or "".
+    `reasons` counts failed records by (outcome, code, reason), `dropped` identifier values by
+    (parameter, reason), the most frequent first. `failures` holds every failure if the run was
+    asked to keep them; otherwise it is empty. `interrupted`: the run was ended before its input
+    was. `report_error`: why the report file is cut short, or "".
     """
 
     counts: Counts

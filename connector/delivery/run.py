@@ -28,8 +28,9 @@ _RECORD_TYPE = {Record}
 def quiet_collector() -> None:
     """Let Python's garbage collector look less often, and never again at what is loaded now.
 
-    A run makes many short-lived values and hardly a cycle; looking through them costs a seventh of its time. For a
-    process that does nothing but run: the command line calls it, the library does not.
+    A run makes many short-lived values and hardly a cycle; looking through them costs a seventh of
+    its time. For a process that does nothing but run: the command line calls it, the library does
+    not.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

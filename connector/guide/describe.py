@@ -30,8 +30,8 @@ _PARAMETER_KEYS = (
 def summaries(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Return each destination with its title and its actions, and what is wrong with installed packages.
 
-    Nothing is checked, so that this stays fast. Raise DefinitionError for a file of this package, or of a given
-    folder, that is not JSON.
+    Nothing is checked, so that this stays fast. Raise DefinitionError for a file of this package,
+    or of a given folder, that is not JSON.
     """
     destinations = []
     problems = list(catalog.problems)

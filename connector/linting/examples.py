@@ -179,7 +179,8 @@ class ExampleRun:
     def _build_requests(self) -> None:
         """Build the request of each example, of each single identifier, and of several examples.
 
-        The last two only where the requests of single examples are right: they would repeat a fault.
+        The last two only where the requests of single examples are right: they would repeat a
+        fault.
         """
         faulty_actions: set[str] = set()
         by_batch_key: dict[tuple[str, ...], list[Example]] = {}

@@ -1,7 +1,7 @@
 """Columns: the values of one parameter for many events at a time.
 
-Hot path. All e-mails of a chunk, then all phone numbers: a loop that runs in C costs a fraction of one in Python.
-Without bulk hashing, mapping takes half as long again.
+Hot path. All e-mails of a chunk, then all phone numbers: a loop that runs in C costs a fraction of
+one in Python. Without bulk hashing, mapping takes half as long again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from connector.pipeline.normalise import many_normaliser
 from connector.templating.expressions import ABSENT, ExpressionError
 from connector.validation.schema import Schema
 
-#: What one value of an event became: a wire value, a drop, nothing, or one of these for each value of a list.
+#: What one value of an event became: a wire value, a drop, nothing, or one of these for each value
+#: of a list.
 Cell = str | Dropped | None | list[Any]
 
 #: From the events' values of one parameter, one for each event, to their cells.
@@ -84,7 +85,8 @@ def _text_hasher(
         if of_placeholders.isdisjoint(digests):
             return digests
 
-        # What was refused on the way is "" now, and counts as a placeholder: alone, each gets its own reason.
+        # What was refused on the way is "" now, and counts as a placeholder: alone, each gets its
+        # own reason.
         cells: list[Cell] = []
         for text, digest in zip(texts, digests, strict=True):
             cells.append(_cell(identify_one, text) if digest in of_placeholders else digest)
@@ -132,7 +134,8 @@ def _cells_of_list(identify_one: Identify, values: Sequence[Any]) -> list[Cell] 
     return cells or None
 
 
-# The columns of a route -----------------------------------------------------------------------------------------------
+# The columns of a route
+# -----------------------------------------------------------------------------------------------
 
 
 class IdentifierColumn(NamedTuple):

@@ -1,6 +1,7 @@
 """Normalising: the steps that bring an identifier into the spelling that is hashed.
 
-A step is one entry of `STEPS` (and one name in the meta-schema). Each is idempotent: twice is the same as once.
+A step is one entry of `STEPS` (and one name in the meta-schema). Each is idempotent: twice is the
+same as once.
 """
 
 from __future__ import annotations
@@ -41,10 +42,9 @@ PLACEHOLDERS = (
 class Step:
     """A normalising step.
 
-    words: what it does, for people.
-    make: returns its function for an argument.
-    argument: what it takes: a text, a regular expression, or domains (a list, or True for every domain).
-    many: its function for many texts at a time, where that is faster than one text after the other.
+    words: what it does, for people. make: returns its function for an argument. argument: what it
+    takes: a text, a regular expression, or domains (a list, or True for every domain). many: its
+    function for many texts at a time, where that is faster than one text after the other.
     """
 
     words: str
@@ -98,7 +98,8 @@ def _many(step: Step, argument: Any) -> NormaliseMany:
     return many
 
 
-# Functions of the steps ---------------------------------------------------------------------------------------------
+# Functions of the steps
+# ---------------------------------------------------------------------------------------------
 
 
 def _always(function: Normalise) -> Callable[[Any], Normalise]:

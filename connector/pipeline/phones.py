@@ -1,7 +1,7 @@
 """Phone numbers in E.164 form: `+`, country code and number, at most 15 digits.
 
-A plainly spaced international number is settled here; any other spelling takes the parser of `phonenumbers`, which is
-fifteen times slower.
+A plainly spaced international number is settled here; any other spelling takes the parser of
+`phonenumbers`, which is fifteen times slower.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _is_dialable(number: str) -> bool:
 def _is_possible(first_five: str, length: int) -> bool:
     """Return whether a country has numbers of so many digits, written without a trunk zero.
 
-    The first five characters and the length of a number decide that, so the answers are few and kept.
+    The first five characters and the length of a number decide that, so the answers are few and
+    kept.
     """
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 

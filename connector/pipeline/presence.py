@@ -9,7 +9,8 @@ from typing import Any
 from connector.definitions.model import Action
 from connector.validation.schema import Schema
 
-#: From the names of the parameters that have a value to what is missing or too many; "" when all is well.
+#: From the names of the parameters that have a value to what is missing or too many; "" when all is
+#: well.
 CheckPresence = Callable[[tuple[str, ...]], str]
 
 _KEYWORDS = ("dependentRequired", "oneOf", "allOf")

@@ -23,7 +23,8 @@ from connector.templating.template import RenderError
 
 CHECK_NAMES = ("params", "settings", "now")
 
-# Targets are kept for this long, so that checks against the clock stay right, and for this many combinations.
+# Targets are kept for this long, so that checks against the clock stay right, and for this many
+# combinations.
 _KEEP_SECONDS = 60.0
 _KEEP_TARGETS = 10_000
 

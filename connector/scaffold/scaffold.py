@@ -1,7 +1,8 @@
 """A first destination: files that pass lint and their own cases at once, for an author to change one by one.
 
-Their templates are in `files/`, laid out as in the author's folder, with DESTINATION in their names. They have
-[[ … ]] and [% … %] for tags, because the files themselves are full of Jinja's braces.
+Their templates are in `files/`, laid out as in the author's folder, with DESTINATION in their
+names. They have [[ … ]] and [% … %] for tags, because the files themselves are full of Jinja's
+braces.
 """
 
 from __future__ import annotations

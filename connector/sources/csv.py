@@ -37,8 +37,8 @@ _CSV_ERRORS = {
 def csv_rows(read: Input) -> Iterator[Chunk]:
     """Yield the rows of CSV as events whose values are all text; positions are data rows, blank lines are not rows.
 
-    The column `traits.email` becomes `{"traits": {"email": …}}`; an empty cell is absent. The header is read at once;
-    raises `SourceError` when it cannot be used.
+    The column `traits.email` becomes `{"traits": {"email": …}}`; an empty cell is absent. The
+    header is read at once; raises `SourceError` when it cannot be used.
     """
     lines = _Lines(read)
     reader = csv.reader(lines, strict=True)

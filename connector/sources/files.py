@@ -71,9 +71,10 @@ class _Origin(Protocol):
 class Source:
     """An open input: iterate over it once for chunks of events, close it at the end or use it as a context manager.
 
-    `size` is the file's size on disk in bytes, None when there is none to know (standard input, a named pipe).
-    A chunk has at most 1,000 entries and comes from about 1 MiB of input. Only standard input gives empty chunks: one
-    for each second in which nothing came. Iterating raises `SourceError` when the operating system fails to read.
+    `size` is the file's size on disk in bytes, None when there is none to know (standard input, a
+    named pipe). A chunk has at most 1,000 entries and comes from about 1 MiB of input. Only
+    standard input gives empty chunks: one for each second in which nothing came. Iterating raises
+    `SourceError` when the operating system fails to read.
     """
 
     def __init__(
@@ -121,9 +122,9 @@ class Source:
 def open_source(path: str, *, limit: int | None = None, block_bytes: int = BLOCK_BYTES) -> Source:
     """Open the file at `path`, or standard input for `-`.
 
-    `limit` ends the input after that many entries, unreadable ones counted. `block_bytes` is read at a time.
-    Raise `SourceError` when the format is not known, the file cannot be opened or is not what its name says, or when
-    the header of a CSV file cannot be used.
+    `limit` ends the input after that many entries, unreadable ones counted. `block_bytes` is read
+    at a time. Raise `SourceError` when the format is not known, the file cannot be opened or is not
+    what its name says, or when the header of a CSV file cannot be used.
     """
     with _naming(path):
         if path == "-":

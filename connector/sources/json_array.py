@@ -45,8 +45,9 @@ _GUESS_BYTES = 4 * 1024
 def json_array(read: Input) -> Iterator[Chunk]:
     """Yield the events of one JSON array of objects; positions are element numbers.
 
-    An element that is JSON but no event is `Unreadable` and reading goes on. Where the text stops being a JSON array
-    one `Unreadable` says so and reading ends: where the next element starts could only be guessed.
+    An element that is JSON but no event is `Unreadable` and reading goes on. Where the text stops
+    being a JSON array one `Unreadable` says so and reading ends: where the next element starts
+    could only be guessed.
     """
     return in_chunks(_elements(read), read)
 

@@ -35,8 +35,9 @@ def object_chunks(
 ) -> Iterator[Chunk]:
     """Yield the events in chunks; positions count from 1.
 
-    Each object is copied through JSON, so that it means what it would mean in a file: NaN is null, dates are texts,
-    and what has no JSON form makes the event unreadable. `limit` ends the input after that many objects.
+    Each object is copied through JSON, so that it means what it would mean in a file: NaN is null,
+    dates are texts, and what has no JSON form makes the event unreadable. `limit` ends the input
+    after that many objects.
     """
     chunk: Chunk = []
     size = 0

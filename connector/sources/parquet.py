@@ -40,14 +40,15 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 def parquet_rows(file: InputFile) -> Iterator[Chunk]:
     """Yield the rows of a Parquet file as events, in their order; positions are row numbers.
 
-    Structs and maps are objects, lists arrays, integers and decimals without a fraction exact, other numbers float,
-    dates `YYYY-MM-DD`. A timestamp with a time zone is RFC 3339 in UTC: `2026-01-15T10:00:00.5Z`. One without is
-    `2026-01-15T10:00:00.5`, with no offset, because the file does not say which. Inside a struct or a list both keep
-    DuckDB's own form: `2026-01-15 10:00:00.5+00` (UTC) and `2026-01-15 10:00:00.5`. NaN and infinity are null; nested
-    ones make the row `Unreadable`.
+    Structs and maps are objects, lists arrays, integers and decimals without a fraction exact,
+    other numbers float, dates `YYYY-MM-DD`. A timestamp with a time zone is RFC 3339 in UTC:
+    `2026-01-15T10:00:00.5Z`. One without is `2026-01-15T10:00:00.5`, with no offset, because the
+    file does not say which. Inside a struct or a list both keep DuckDB's own form: `2026-01-15
+    10:00:00.5+00` (UTC) and `2026-01-15 10:00:00.5`. NaN and infinity are null; nested ones make
+    the row `Unreadable`.
 
-    The file's `position` follows in proportion to the rows read. Nothing comes from a network. Raise `SourceError`
-    when DuckDB is not installed, the file is not Parquet, or memory runs out.
+    The file's `position` follows in proportion to the rows read. Nothing comes from a network.
+    Raise `SourceError` when DuckDB is not installed, the file is not Parquet, or memory runs out.
     """
     try:
         import duckdb

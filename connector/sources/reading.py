@@ -1,9 +1,10 @@
 """What the formats share: an open input, one JSON text, lines, chunks.
 
-A reader takes an `Input` and yields chunks: at most 1,000 entries and about 1 MiB of input each. Anything else than an event
-becomes an `Unreadable` and reading goes on; no reason quotes the input. Memory stays flat: nothing longer than
-`MAX_EVENT_BYTES` is ever kept. JSON means the same in all formats: UTF-8, integers exact, other numbers float, and
-what JSON does not know (NaN, half a surrogate pair, a comma too many) refused.
+A reader takes an `Input` and yields chunks: at most 1,000 entries and about 1 MiB of input each.
+Anything else than an event becomes an `Unreadable` and reading goes on; no reason quotes the input.
+Memory stays flat: nothing longer than `MAX_EVENT_BYTES` is ever kept. JSON means the same in all
+formats: UTF-8, integers exact, other numbers float, and what JSON does not know (NaN, half a
+surrogate pair, a comma too many) refused.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def parse_event(text: bytes, position: int) -> Entry:
 
 def has_long_number(text: bytes) -> bool:
     """Return whether a text may hold an integer of more than 64 bits: 20 digits or signs in a row."""
-    # Of 20 bytes in a row 4 stand at multiples of 5. To look at those first takes a fifth of the time.
+    # Of 20 bytes in a row 4 stand at multiples of 5. To look at those first takes a fifth of the
+    # time.
     every_fifth = text[::5].translate(_DIGITS_AS_ZEROS)
     if _FIFTH_OF_LONG_NUMBER not in every_fifth:
         return False

@@ -1,9 +1,9 @@
 """Expressions: the part of Jinja's expression syntax that reads data and nothing else.
 
 Jinja parses; what is allowed is turned once into nested closures. So nothing but the code of this
-file can ever run, and an expression costs a few calls per event. A member that is missing or null is
-`ABSENT`: falsy, equal to none, its members absent too; using it as text, a number or in `<` raises
-`AbsentError`.
+file can ever run, and an expression costs a few calls per event. A member that is missing or null
+is `ABSENT`: falsy, equal to none, its members absent too; using it as text, a number or in `<`
+raises `AbsentError`.
 """
 
 from __future__ import annotations

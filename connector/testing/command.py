@@ -16,7 +16,8 @@ from connector.errors import ConfigError, Problem
 if TYPE_CHECKING:
     import pytest
 
-# Cases need no configuration, no conftest.py and no Python tests of the folder, and leave no garbage to look for.
+# Cases need no configuration, no conftest.py and no Python tests of the folder, and leave no
+# garbage to look for.
 _PYTEST_ARGUMENTS = (
     "--quiet", "--no-header", "--capture=no", "--noconftest",
     f"--config-file={os.devnull}", "--override-ini=python_files=",
@@ -34,9 +35,9 @@ def run_cases(
 ) -> int:
     """Run the cases of files and folders and print their results; `update` writes the snapshots.
 
-    Returns 0 when all passed, 1 when a case failed or a snapshot has no case, 2 when there is no case or a case file is
-    invalid. `form` is text or json. Raises ConfigError when pytest is not installed (C017), a path does not exist
-    (C016) or a definition folder is none (C010).
+    Returns 0 when all passed, 1 when a case failed or a snapshot has no case, 2 when there is no
+    case or a case file is invalid. `form` is text or json. Raises ConfigError when pytest is not
+    installed (C017), a path does not exist (C016) or a definition folder is none (C010).
     """
     _check(paths, definitions)
 

@@ -1,6 +1,7 @@
 """The pytest plugin: each case of a `*.case.yaml` file is a test, compared with its snapshot.
 
-It does nothing where there are no case files, and imports the rest of the package only when there is one.
+It does nothing where there are no case files, and imports the rest of the package only when there
+is one.
 """
 
 from __future__ import annotations

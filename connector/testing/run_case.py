@@ -1,7 +1,7 @@
 """Running a case: events in; the exact requests and the outcome of each event out, as one text.
 
-A case runs what production runs (prepare, batch, build, deliver). Only the vendor is in memory, the clock moves only
-when somebody waits, and nothing is random.
+A case runs what production runs (prepare, batch, build, deliver). Only the vendor is in memory, the
+clock moves only when somebody waits, and nothing is random.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ class CaseError(ConnectorError):
 def run_case(case: Case) -> str:
     """Run a case and return its snapshot: the same text whenever and wherever it runs.
 
-    Raises CaseError when no event leads to a request or an outcome, when a response is left over, when the text would
-    hold an identifier in the clear, or when the destination's templates are invalid.
+    Raises CaseError when no event leads to a request or an outcome, when a response is left over,
+    when the text would hold an identifier in the clear, or when the destination's templates are
+    invalid.
     """
     transcript = _run(case)
 

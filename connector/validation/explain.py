@@ -1,7 +1,7 @@
 """JSON Schema failures in our own words.
 
-`jsonschema`'s message quotes the value, which may be an identifier; these texts are made of keyword,
-path and schema.
+`jsonschema`'s message quotes the value, which may be an identifier; these texts are made of
+keyword, path and schema.
 """
 
 from __future__ import annotations

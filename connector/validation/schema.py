@@ -1,7 +1,7 @@
 """JSON Schema (2020-12): a fast yes or no, and failures in our own words.
 
-`jsonschema_rs` decides. `jsonschema` is asked only about values that were refused: it finds where and
-why, and `explain` says it without quoting the value.
+`jsonschema_rs` decides. `jsonschema` is asked only about values that were refused: it finds where
+and why, and `explain` says it without quoting the value.
 """
 
 from __future__ import annotations

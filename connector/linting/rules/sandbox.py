@@ -41,8 +41,8 @@ class _Group(NamedTuple):
 def sandbox(run: ExampleRun) -> Problems:
     """Find a sandbox that does not read what is sent, or whose answers are misunderstood.
 
-    Cases and `send --sandbox` would show something else than the vendor does. Correct its templates,
-    or the response rules.
+    Cases and `send --sandbox` would show something else than the vendor does. Correct its
+    templates, or the response rules.
     """
     lossy_actions = set()
     for action in run.destination.actions.values():
