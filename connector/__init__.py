@@ -1,4 +1,6 @@
-"""Audience destinations described by files: map, hash, batch and deliver people's identifiers to ad audiences.
+"""Deliver people's identifiers to ad audiences.
+
+Audience destinations are described by files, which say how to map, hash, batch and deliver.
 
     connection = connector.load_connection("connection.yaml")
     for request in connector.preview(connection, "events.ndjson"):

@@ -17,7 +17,10 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One finding: a stable code, where it is (file and JSON pointer), what is wrong, and the fix."""
+    """One finding: where it is, what is wrong, and the fix.
+
+    `code` is stable; the place is a file and a JSON pointer.
+    """
 
     code: str
     file: str
@@ -31,7 +34,10 @@ class Problem(NamedTuple):
 
 
 class ConnectorError(Exception):
-    """The root of every error meant for a person: its text says what, where, what is allowed and the fix."""
+    """The root of every error meant for a person.
+
+    Its text says what is wrong, where, what is allowed and the fix.
+    """
 
 
 class ProblemsError(ConnectorError):

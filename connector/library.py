@@ -1,4 +1,7 @@
-"""The library: what `import connector` gives, in the order of use. The command line is a thin layer over it."""
+"""The library: what `import connector` gives, in the order of use.
+
+The command line is a thin layer over it.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,9 @@ def make_connection(
     name: str = "connection",
     definitions: Sequence[str | os.PathLike[str]] = (),
 ) -> Connection:
-    """Make a connection of what a connection file would hold. `name` stands for the file in messages.
+    """Make a connection of what a connection file would hold.
+
+    `name` stands for the file in messages.
 
     Raise ConfigError with every problem, and DefinitionError when the destination itself is wrong.
     """
@@ -70,7 +75,9 @@ def make_connection(
 def lint(
     *paths: str | os.PathLike[str], definitions: Sequence[str | os.PathLike[str]] = ()
 ) -> list[Problem]:
-    """Return every problem of definitions, connections and cases; without paths, of all definitions.
+    """Return every problem of definitions, connections and cases.
+
+    Without paths, lint looks at all definitions.
 
     Raise ConfigError for a path that lint cannot look at.
     """
@@ -165,7 +172,9 @@ def preview(
     limit: int | None = None,
     clock: Clock | None = None,
 ) -> Preview:
-    """Return the requests that `send` would send, one by one, and the events that it would not send.
+    """Return the requests that `send` would send, one by one.
+
+    The events that it would not send are the result's `failures`.
 
     `limit`: read only so many events. `clock`: the time that requests are built at.
 
@@ -252,7 +261,9 @@ def http_transport(
     secrets: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> HttpSender:
-    """Return the transport that signs requests and sends them over HTTP. A context manager; may serve several runs.
+    """Return the transport that signs requests and sends them over HTTP.
+
+    It is a context manager and may serve several runs.
 
     `secrets`: by the names of the credentials, for a program that has them from elsewhere; by
     default those that the connection refers to. `timeout`: seconds to wait for an answer, by
@@ -299,7 +310,10 @@ def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
 def _report_file(
     report: str | os.PathLike[str] | BinaryIO | None, connection: Connection, events: Events
 ) -> Iterator[BinaryIO | None]:
-    """Open the report. Raise ConfigError (C013) when it cannot be written, or is one of the inputs."""
+    """Open the report.
+
+    Raise ConfigError (C013) when it cannot be written, or is one of the inputs.
+    """
     if not isinstance(report, str | os.PathLike):
         yield report
         return

@@ -1,4 +1,8 @@
-"""JSON for people: `json.dumps` with indent, but numbers digit for digit, duplicate keys kept, and long lists cut."""
+"""JSON for people.
+
+As `json.dumps` with indent, but numbers stay digit for digit, duplicate keys are kept, and long
+lists are cut.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,9 @@ class _Members(dict[str, Any]):
 
 
 def pretty(body: bytes, *, cut: bool = False) -> str:
-    """Return a JSON text indented by two spaces, with its keys in their order and its numbers digit for digit.
+    """Return a JSON text indented by two spaces.
+
+    Keys stay in their order and numbers digit for digit.
 
     `cut`: of longer lists only the first and the last entry are shown.
     """

@@ -75,7 +75,9 @@ def to_epoch(text: str) -> float:
 
 
 def plus(text: str, duration: str) -> str:
-    """Add an ISO 8601 duration (`P12M`, `P30D`, `PT6H`) to a timestamp; a day past a month's end is its last day.
+    """Add an ISO 8601 duration (`P12M`, `P30D`, `PT6H`) to a timestamp.
+
+    A day past a month's end is its last day.
 
     Raise ValueError when either has an invalid format or the result leaves the calendar.
     """
@@ -110,7 +112,10 @@ def _text(moment: datetime) -> str:
 
 
 def span(value: int | str) -> float:
-    """Return a span such as `90s`, `60m`, `8h`, `1d`, or a number of seconds, in seconds. Raise ValueError."""
+    """Return a span in seconds.
+
+    A span is such as `90s`, `60m`, `8h`, `1d`, or a number of seconds. Raise ValueError for others.
+    """
     if isinstance(value, int) and value > 0:
         return float(value)
 

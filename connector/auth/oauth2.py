@@ -1,4 +1,7 @@
-"""OAuth 2 (RFC 6749): a token is fetched when it is first needed, shared by threads, and renewed."""
+"""OAuth 2 (RFC 6749).
+
+A token is fetched when it is first needed, shared by threads, and renewed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line: its commands by name, and how errors end them. Heavy imports wait until a command needs them."""
+"""The command line: its commands by name, and how errors end them.
+
+Heavy imports wait until a command needs them.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def new(
         typer.Option(
             "--path",
             metavar="PATH",
-            help="The path after the base URL; its last {name} is the audience, others are settings.",
+            help="The path after the base URL; "
+            "its last {name} is the audience, others are settings.",
         ),
     ] = None,
     into: Annotated[
@@ -120,7 +121,7 @@ def _next_commands(destination: str, folder: Path) -> list[str]:
 
 
 # Asking
-# ---------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------
 
 
 def _answers(
@@ -130,7 +131,10 @@ def _answers(
     identifiers: tuple[str, ...],
     path: str | None,
 ) -> Answers:
-    """Return the answers; ask for missing ones. Raise ConfigError (C019) when there is no terminal to ask on."""
+    """Return the answers; ask for missing ones.
+
+    Raise ConfigError (C019) when there is no terminal to ask on.
+    """
     from connector.scaffold.answers import Answers, check_base_url, check_path, choices
 
     options = {"--base-url": base_url, "--auth": auth, "--identifier": identifiers}

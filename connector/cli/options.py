@@ -39,7 +39,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Replace settings.NAME, limits.NAME, base_url or token_url of the connection; can be repeated.",
+        help="Replace settings.NAME, limits.NAME, base_url or token_url of the connection; "
+        "can be repeated.",
     ),
 ]
 ConnectionArgument = Annotated[
@@ -49,7 +50,8 @@ EventsArgument = Annotated[
     str,
     typer.Argument(
         metavar="EVENTS",
-        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; - is NDJSON on standard input.",
+        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; "
+        "- is NDJSON on standard input.",
     ),
 ]
 TimeoutOption = Annotated[
@@ -63,8 +65,8 @@ FailOption = Annotated[
     typer.Option(
         "--fail",
         metavar="FAULT",
-        help="A sandbox fault: 429:3 (the next three requests), 5xx, timeout, drop, applied-drop, html, counts; "
-        "can be repeated.",
+        help="A sandbox fault: 429:3 (the next three requests), 5xx, timeout, drop, "
+        "applied-drop, html, counts; can be repeated.",
     ),
 ]
 LimitOption = Annotated[

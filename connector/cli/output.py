@@ -20,7 +20,10 @@ _INVISIBLE_OR_BREAK = re.compile(f"[{_CONTROLS}\\t\\n]")
 
 
 def visible(text: str) -> str:
-    r"""Escape control characters (as `\u001b`) so that none acts on the terminal; keep line breaks and tabs."""
+    r"""Escape control characters (as `\u001b`) so that none acts on the terminal.
+
+    Line breaks and tabs are kept.
+    """
     return _INVISIBLE.sub(_escape, text)
 
 
@@ -34,7 +37,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def print_result(result: Any, as_text: Callable[[Any], str], form: Format) -> None:
-    """Print a result in the format that was asked for. Raise ConnectorError when it cannot be written."""
+    """Print a result in the format that was asked for.
+
+    Raise ConnectorError when it cannot be written.
+    """
     if form is Format.JSON:
         import json
 

@@ -74,7 +74,10 @@ def _request_json(request: PreviewedRequest) -> str:
 
 
 def _print_text(requests: Preview) -> None:
-    """Print requests, before each one the events that failed meanwhile, and at the end the counts."""
+    """Print requests, and at the end the counts.
+
+    Before each request come the events that failed meanwhile.
+    """
     from connector.pipeline.dropped import dropped_lines
 
     for number, request in enumerate(requests, 1):

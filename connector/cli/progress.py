@@ -26,7 +26,10 @@ def no_progress() -> Iterator[Watchers]:
 
 @contextmanager
 def show_progress(source: Source) -> Iterator[Watchers]:
-    """Show how far a source was read and what became of its events, and let long waits be announced."""
+    """Show how far a source was read and what became of its events.
+
+    Long waits are announced through the watchers that it yields.
+    """
     show = _bar if sys.stderr.isatty() else _lines
     with show(source) as watchers:
         yield watchers

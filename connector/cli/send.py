@@ -38,7 +38,8 @@ def send(
         bool,
         typer.Option(
             "--sandbox",
-            help="Deliver to a local sandbox instead of the vendor, then show the audiences it holds.",
+            help="Deliver to a local sandbox instead of the vendor, "
+            "then show the audiences it holds.",
         ),
     ] = False,
     report: Annotated[
@@ -123,7 +124,10 @@ def send(
 
 @contextmanager
 def _interruptible(clock: SystemClock) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight, the second one at once."""
+    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight.
+
+    The second one ends it at once.
+    """
 
     def end(number: int, frame: object) -> None:
         restore()

@@ -17,7 +17,10 @@ _MAX_REASONS = 20
 
 
 def summary_json(report: Report, holdings: Sequence[Holding] | None) -> dict[str, Any]:
-    """Return the counts, why records failed, which values were dropped, and what the sandbox holds if there is one."""
+    """Return the counts, why records failed, and which values were dropped.
+
+    What the sandbox holds is included if there is one.
+    """
     summary: dict[str, Any] = asdict(report.counts)
     summary["seconds"] = round(report.counts.seconds, 3)
     summary["interrupted"] = report.interrupted

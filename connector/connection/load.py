@@ -38,7 +38,10 @@ def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ())
 
 
 def connection_from_document(document: Any, file: str, catalog: Catalog) -> Connection:
-    """Make a connection of what a connection file holds, whatever it is. Raises as `load_connection` does."""
+    """Make a connection of what a connection file holds, whatever it is.
+
+    Raise as `load_connection` does.
+    """
     problems = list(_form(document, file))
     if problems:
         raise ConfigError(problems)

@@ -43,12 +43,16 @@ _Part = str | int | None
 
 
 def parse_path(path: str) -> list[_Part]:
-    """Return a path's parts: a name, an index, or None for every element. Raise ValueError for an invalid path."""
+    """Return a path's parts: a name, an index, or None for every element.
+
+    Raise ValueError for an invalid path.
+    """
     if not path:
         raise ValueError(f"the path is empty; allowed: {PATH_FORM}")
     if path.startswith("$"):
         raise ValueError(
-            f"invalid path '{path}': expected a path into the event, without $; allowed: {PATH_FORM}"
+            f"invalid path '{path}': expected a path into the event, without $; "
+            f"allowed: {PATH_FORM}"
         )
 
     parts: list[_Part] = []
@@ -80,7 +84,10 @@ def _part(match: re.Match[str]) -> _Part:
 
 
 def compile_path(path: str) -> Get:
-    """Return the function that follows a path in an event; it returns None for what is absent. Raise ValueError."""
+    """Return the function that follows a path in an event.
+
+    The function returns None for what is absent. Raise ValueError for an invalid path.
+    """
     match parse_path(path):
         case [str(name)]:
             return lambda data: data.get(name)
@@ -113,7 +120,10 @@ def _follow(value: Any, parts: Sequence[_Part]) -> Any:
 
 
 def _follow_all(values: Any, parts: Sequence[_Part]) -> list[Any] | None:
-    """Return what is at the end of a path in each element of a list; None where there is nothing."""
+    """Return what is at the end of a path in each element of a list.
+
+    The value is None where there is nothing.
+    """
     if not isinstance(values, list):
         return None
 
@@ -220,7 +230,10 @@ def compile_columns(
 def compile_when(
     source: str | None, settings: Mapping[str, Any]
 ) -> Callable[[dict[str, Any]], bool] | None:
-    """Compile a route's `when`; None when every event matches. Raise ExpressionError; so does its function."""
+    """Compile a route's `when`; return None when every event matches.
+
+    Raise ExpressionError; so does the function that is returned.
+    """
     if source is None:
         return None
     evaluate = compile_expression(source, EVENT_NAMES)

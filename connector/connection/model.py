@@ -14,9 +14,10 @@ from connector.errors import ConfigError, Problem
 
 @dataclass(frozen=True)
 class FieldMapping:
-    """One entry of a route's `map`: where a parameter's value comes from, one subclass for each way.
+    """One entry of a route's `map`: where a parameter's value comes from.
 
-    What may stand beside any of them in a file is a member of this class.
+    There is one subclass for each way. What may stand beside any of them in a file is a member of
+    this class.
     """
 
 
@@ -42,7 +43,10 @@ class FromExpression(FieldMapping):
 
 
 def field_mapping(document: Mapping[str, Any]) -> FieldMapping:
-    """Return one entry of a route's `map` as a typed value. The document satisfies the meta-schema."""
+    """Return one entry of a route's `map` as a typed value.
+
+    The document satisfies the meta-schema.
+    """
     if "value" in document:
         return Constant(document["value"])
     if "expr" in document:
@@ -82,16 +86,28 @@ class Connection:
     token_url: str = ""
 
     def auth(self) -> AuthConfig:
-        """Return the auth of these settings. Raise ConfigError (C217) when secrets would go to an unexpected host."""
+        """Return the auth of these settings.
+
+        Raise ConfigError (C217) when secrets would go to an unexpected host.
+        """
         auth = self.destination.auth_of(self.settings)
         if self.token_url:
             return replace(auth, token_url=self.token_url)
         if auth.token_url and is_local(self.base_url) and not is_local(auth.token_url):
-            message = f"is required: base_url is on this machine, but the secrets would be sent to {auth.token_url}"
-            hint = "add it, for example http://127.0.0.1:8080/token; 'connector sandbox' prints its own"
+            message = (
+                "is required: base_url is on this machine, "
+                f"but the secrets would be sent to {auth.token_url}"
+            )
+            hint = (
+                "add it, for example http://127.0.0.1:8080/token; "
+                "'connector sandbox' prints its own"
+            )
             raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
         return auth
 
     def secrets(self) -> dict[str, str]:
-        """Return the secrets. Raise ConfigError (C204, C216): which are missing, and where they were looked up."""
+        """Return the secrets.
+
+        Raise ConfigError (C204, C216), which says which are missing and where they were looked up.
+        """
         return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)

@@ -21,7 +21,10 @@ REFERENCE_HINT = "write {env: NAME} or {file: PATH}"
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """A reference to a secret: `kind` is `env` or `file`, `location` a variable's name or a path."""
+    """A reference to a secret.
+
+    `kind` is `env` or `file`, `location` a variable's name or a path.
+    """
 
     kind: str
     location: str = field(repr=False)

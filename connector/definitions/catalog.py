@@ -58,7 +58,10 @@ class Catalog:
         return sorted(names)
 
     def usable_ids(self) -> list[str]:
-        """Return the ids of the destinations that exactly one package brings, or a given folder decides; sorted."""
+        """Return the ids of the destinations that can be used, sorted.
+
+        Exactly one package brings such a destination, or a given folder decides.
+        """
         return [name for name in self.ids() if name not in self._conflicts]
 
     def folder(self, destination: str) -> Path:
@@ -92,7 +95,10 @@ class Catalog:
         return load(self.folder(destination), destination)
 
     def _find_conflicts(self) -> dict[str, Problem]:
-        """Return a problem for each destination that two packages bring and no extra folder decides."""
+        """Return a problem for each destination in conflict.
+
+        Two packages bring such a destination, and no extra folder decides.
+        """
         decided: set[str] = set()
         for root in self._given:
             decided.update(_destinations(root.folder))
@@ -126,7 +132,10 @@ def _conflict(destination: str, first: DefinitionFolder, second: DefinitionFolde
 
 
 def load(root: Path, destination: str) -> Destination:
-    """Load one destination of one definition folder. Raise DefinitionError with every problem of form."""
+    """Load one destination of one definition folder.
+
+    Raise DefinitionError with every problem of form.
+    """
     schemas = root / "schemas" / destination
     problems = check_form(schemas)
     if problems:

@@ -21,7 +21,10 @@ Coerce = Callable[[Any], Any]
 
 
 def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
-    """Return the function that makes a raw value the parameter's value. It raises ParameterError."""
+    """Return the function that makes a raw value the parameter's value.
+
+    The function raises ParameterError.
+    """
     validator = Schema(schema)
 
     def coerce(raw: Any) -> Any:

@@ -54,7 +54,10 @@ def has_schemas(folder: Path) -> bool:
 
 
 def _entry_points(problems: list[Problem]) -> Iterator[EntryPoint]:
-    """Yield the entry points of the group; append a problem for a package whose list is unreadable."""
+    """Yield the entry points of the group.
+
+    Append a problem for a package whose list is unreadable.
+    """
     for distribution in distributions():
         try:
             text = distribution.read_text("entry_points.txt") or ""

@@ -1,4 +1,7 @@
-"""The form of files: definitions, connections and cases against the closed meta-schemas of `schemas/meta/`."""
+"""The form of files, checked against the closed meta-schemas of `schemas/meta/`.
+
+The files are definitions, connections and cases.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,20 @@ _OTHER = 107
 
 
 def own_folder() -> Path:
-    """Return the folder of the definitions that come with this package: in the wheel, else in the checkout."""
+    """Return the folder of the definitions that come with this package.
+
+    It is in the wheel, else in the checkout.
+    """
     package = Path(str(resources.files("connector")))
     packaged = package / "_data"
     return packaged if packaged.is_dir() else package.parent
 
 
 def form_problems(kind: str, document: object, file: str, letter: str) -> list[Problem]:
-    """Return what the meta-schema `kind` finds in a document; a code is `letter` and the number of a keyword."""
+    """Return what the meta-schema `kind` finds in a document.
+
+    The code of a problem is `letter` and the number of a keyword.
+    """
     # what a customer writes may be a secret; an author's words are quoted
     failures = _meta_schema(kind).failures(document, quote=letter != "C")
     return [_problem(failure, document, file, letter) for failure in failures]
@@ -67,7 +76,10 @@ def action_files(folder: Path) -> list[Path]:
 
 
 def kind_of(path: Path) -> str:
-    """Return what a file of a destination's folder is: destination, fragment, contract or action."""
+    """Return what a file of a destination's folder is.
+
+    It is a destination, a fragment, a contract or an action.
+    """
     if path.name == "destination.json":
         return "destination"
     if path.name.startswith("_"):
@@ -99,7 +111,10 @@ def _meta_files() -> dict[str, Any]:
 
 
 def _about(key: str, beside: Collection[str]) -> str:
-    """Return the description of a key beside these others, "" unless all meta-schemas agree on it."""
+    """Return the description of a key beside these others.
+
+    Return "" unless all meta-schemas agree on it.
+    """
     descriptions = {
         _description(part["properties"][key], name)
         for name, schema in _meta_files().items()

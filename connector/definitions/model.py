@@ -175,7 +175,10 @@ def _smaller(limit: Any, cap: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """The vendor's ceilings for one request, and the limits that hold when a connection sets none."""
+    """The vendor's ceilings for one request, and default limits.
+
+    The defaults hold when a connection sets no limits.
+    """
 
     caps: Limits = Limits()
     defaults: Limits = Limits()

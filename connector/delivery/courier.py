@@ -46,7 +46,10 @@ def defect(error: BaseException) -> Stop:
 
 
 class _Part(NamedTuple):
-    """A batch, or what is left of one. `retries`: how often the vendor asked to send it again later."""
+    """A batch, or what is left of one.
+
+    `retries`: how often the vendor asked to send it again later.
+    """
 
     batch: Batch
     retries: int = 0
@@ -72,7 +75,10 @@ class Courier:
         self._random_unit = random_unit
 
     def deliver(self, batch: Batch) -> Stop | None:
-        """Deliver a batch; every record of it gets its outcome. A Stop says that its lane has to stop."""
+        """Deliver a batch; every record of it gets its outcome.
+
+        Return a Stop when the lane of the batch has to stop.
+        """
         pending = deque([_Part(batch)])
         try:
             while pending:
@@ -131,7 +137,10 @@ class Courier:
         return remaining
 
     def _halve(self, batch: Batch, outcome: Rejected | Bisect) -> list[_Part]:
-        """Return the two halves, one of which holds the record at fault; reject a record that is alone."""
+        """Return the two halves, one of which holds the record at fault.
+
+        Reject a record that is alone, and return no halves.
+        """
         if len(batch.records) == 1:
             self._ledger.rejected(batch.records, outcome.code, outcome.reason)
             return []
@@ -165,7 +174,10 @@ class Courier:
         return self._send_with_retries(batch, request, part.retries)
 
     def _send_with_retries(self, batch: Batch, request: Request, retry: int) -> _Settled:
-        """Send the same bytes until the outcome is not Retry. `retry`: how many retries are used up."""
+        """Send the same bytes until the outcome is not Retry.
+
+        `retry`: how many retries are used up.
+        """
         while self._limiter.wait(batch.target.url):
             outcome = self._attempt(batch, request)
             if not isinstance(outcome, Retry):

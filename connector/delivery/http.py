@@ -189,7 +189,10 @@ def _explain(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timed out waiting for an answer"
     if isinstance(error, httpx.ConnectError) and "SSL" in str(error):
-        return "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
+        return (
+            "cannot connect: the TLS handshake failed; "
+            "check the host's certificate, or set SSL_CERT_FILE"
+        )
     if isinstance(error, httpx.ConnectError):
         return "cannot connect: host unreachable or connection refused"
     if isinstance(error, httpx.DecodingError):

@@ -53,7 +53,10 @@ class Lanes:
             self._pool.submit(self._run_lane, batch.lane)
 
     def close(self) -> None:
-        """Wait until every batch has its outcome. Raise the exception of a lane that failed by a defect."""
+        """Wait until every batch has its outcome.
+
+        Raise the exception of a lane that failed by a defect.
+        """
         self._pool.shutdown(wait=True)
         if self._defect is not None:
             raise self._defect

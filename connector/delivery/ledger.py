@@ -1,4 +1,7 @@
-"""The ledger of a run: records every outcome and request, keeps the counts and reports the failures."""
+"""The ledger of a run.
+
+It records every outcome and request, keeps the counts and reports the failures.
+"""
 
 from __future__ import annotations
 

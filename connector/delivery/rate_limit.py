@@ -37,7 +37,10 @@ class Limiter:
         return False
 
     def pause(self, until: float) -> None:
-        """Let no lane send before `until` (seconds since the epoch): the vendor counts all lanes together."""
+        """Let no lane send before `until`: the vendor counts all lanes together.
+
+        `until`: seconds since the epoch.
+        """
         with self._lock:
             self._not_before = max(self._not_before, until)
 

@@ -1,4 +1,7 @@
-"""What a run reports: its counts, why records failed, and one value or NDJSON line for each failure."""
+"""What a run reports.
+
+It reports its counts, why records failed, and one value or NDJSON line for each failure.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event that was not delivered by one route. `route` is None when the event could not be read.
+    """An event that was not delivered by one route.
 
-    `outcome`: "rejected" (final), "undelivered" (can be sent again), or "superseded" by a later
-    event that failed.
+    `route` is None when the event could not be read. `outcome`: "rejected" (final), "undelivered"
+    (can be sent again), or "superseded" by a later event that failed.
     """
 
     event: str

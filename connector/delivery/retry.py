@@ -19,9 +19,10 @@ _MAX_EXPONENT = 64
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential backoff with full jitter: before retry n, up to `base` * 2**n seconds, at most `cap`.
+    """Exponential backoff with full jitter.
 
-    `longest_wait` caps what a vendor may ask for: a window of a quarter of an hour, and a minute.
+    Before retry n, wait up to `base` * 2**n seconds, at most `cap`. `longest_wait` caps what a
+    vendor may ask for: a window of a quarter of an hour, and a minute.
     """
 
     retries: int = 7
@@ -30,13 +31,19 @@ class RetryPolicy:
     longest_wait: float = 960.0
 
     def backoff(self, retry: int, random_unit: RandomUnit) -> float:
-        """Return the seconds to wait before a retry (0 is the first) when the vendor names no time."""
+        """Return the seconds to wait before a retry when the vendor names no time.
+
+        `retry`: 0 is the first.
+        """
         exponent = min(retry, _MAX_EXPONENT)
         ceiling = min(self.cap, self.base * 2.0**exponent)
         return random_unit() * ceiling
 
     def delay(self, retry: int, outcome: Retry, now: float, random_unit: RandomUnit) -> float:
-        """Return the seconds to wait before a retry (0 is the first): the vendor's, or a backoff."""
+        """Return the seconds to wait before a retry: the vendor's, or a backoff.
+
+        `retry`: 0 is the first.
+        """
         if outcome.not_before is not None and outcome.not_before > now:
             wait = min(outcome.not_before - now, self.longest_wait)
             # A little later than the vendor asks, so that the lanes do not all start at once.

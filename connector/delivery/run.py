@@ -39,9 +39,10 @@ def quiet_collector() -> None:
 def batches(
     pipeline: Pipeline, chunks: Iterable[Chunk], ledger: Ledger, clock: Clock
 ) -> Iterator[Batch]:
-    """Yield the batches of a source in the order in which they have to be delivered, each once it is full or old.
+    """Yield the batches of a source, each once it is full or old.
 
-    When the clock says that the run is to end, what is still pending is counted as undelivered.
+    They come in the order in which they have to be delivered. When the clock says that the run is
+    to end, what is still pending is counted as undelivered.
     """
     batcher = Batcher(ledger.superseded, strict=pipeline.strict)
     for chunk in chunks:

@@ -28,10 +28,11 @@ _PARAMETER_KEYS = (
 
 
 def summaries(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Return each destination with its title and its actions, and what is wrong with installed packages.
+    """Return each destination with its title and its actions.
 
-    Nothing is checked, so that this stays fast. Raise DefinitionError for a file of this package,
-    or of a given folder, that is not JSON.
+    The second list says what is wrong with installed packages. Nothing is checked, so that this
+    stays fast. Raise DefinitionError for a file of this package, or of a given folder, that is not
+    JSON.
     """
     destinations = []
     problems = list(catalog.problems)

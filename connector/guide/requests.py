@@ -1,4 +1,7 @@
-"""The requests that a guide shows: what the pipeline makes of an example event, at a fixed moment."""
+"""The requests that a guide shows.
+
+They are what the pipeline makes of an example event, at a fixed moment.
+"""
 
 from __future__ import annotations
 

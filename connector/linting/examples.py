@@ -46,7 +46,10 @@ class Example(NamedTuple):
 
 
 class ExampleRequest(NamedTuple):
-    """One request made of examples; `name` says which, `failures` why its body violates `accepts`."""
+    """One request made of examples.
+
+    `name` says which one it is, `failures` why its body violates `accepts`.
+    """
 
     action: Action
     location: Location
@@ -236,7 +239,10 @@ def _contract_failures(action: Action, body: Any) -> list[Failure]:
 
 
 def _for_one_request(examples: list[Example]) -> list[Example]:
-    """Return as many examples as the vendor takes in one request, the first of each action first."""
+    """Return as many examples as the vendor takes in one request.
+
+    The first example of each action comes first.
+    """
     counts: Counter[str] = Counter()
     ranked = []
     for example in examples:

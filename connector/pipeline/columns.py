@@ -196,7 +196,10 @@ _SAYS_NOTHING = frozenset(
 def _checked_column(
     identifier: Identifier, schema: Mapping[str, Any], *, prehashed: bool | str
 ) -> Column:
-    """Return the column of a parameter, with a check of its schema when that says more than identifying checks."""
+    """Return the column of a parameter, with a check of its schema where needed.
+
+    It is needed when the schema says more than identifying checks.
+    """
     rules = dict(schema)
     for keyword in _SAYS_NOTHING:
         rules.pop(keyword, None)

@@ -17,7 +17,9 @@ REASONS = {
     "not_e164": "invalid phone number; write it with + and the country code",
     "not_of_the_form": "invalid format; 'connector show' prints the required pattern",
     "not_integer": "expected a whole number in decimal digits",
-    "not_a_digest": "expected a SHA-256 digest; map plain text to the parameter that is hashed here",
+    "not_a_digest": (
+        "expected a SHA-256 digest; map plain text to the parameter that is hashed here"
+    ),
     "already_hashed": "expected plain text, got a digest, which would be hashed twice",
     "placeholder": "placeholder value such as 'null' or 'undefined'",
     "not_allowed": "not allowed by the parameter's schema",
@@ -42,7 +44,10 @@ class Dropped(NamedTuple):
 
 
 def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:
-    """Return a line for each (parameter, reason) that values were dropped for, most frequent first."""
+    """Return a line for each reason that values were dropped for.
+
+    There is one for each pair of parameter and reason, most frequent first.
+    """
     lines = []
     for (parameter, reason), count in dropped.most_common(_MOST_LINES):
         lines.append(f"dropped {count:,} x {parameter}: {reason} ({REASONS[reason]})")

@@ -71,7 +71,10 @@ class EnvelopeSizes:
 
 
 def group_members(group: Group, now: float) -> dict[str, Any]:
-    """Return the members of a group in a request that is built at `now` (seconds since the epoch)."""
+    """Return the members of a group in a request that is built at `now`.
+
+    `now`: seconds since the epoch.
+    """
     start = times.from_epoch(now)
     members = {}
     for name, value in group:

@@ -49,7 +49,10 @@ class Hash:
 
 
 def _sha256() -> HashFunction:
-    """Return Python's own SHA-256: for short texts OpenSSL's, which `hashlib` prefers, takes a fifth more time."""
+    """Return Python's own SHA-256, which is faster for short texts.
+
+    OpenSSL's, which `hashlib` prefers, takes a fifth more time for them.
+    """
     for module in ("_sha2", "_sha256"):  # since Python 3.12; before
         with suppress(ImportError):
             function: HashFunction = importlib.import_module(module).sha256
@@ -129,7 +132,10 @@ def _digest(hashing: Hash) -> Identify:
 
 
 def as_text(value: Any) -> str:
-    """Return an id as exact decimal text. Raise DroppedError for any other type than text or a whole number."""
+    """Return an id as exact decimal text.
+
+    Raise DroppedError for any other type than text or a whole number.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, float):

@@ -212,7 +212,8 @@ STEPS: dict[str, Step] = {
         argument="pattern",
     ),
     "drop_email_tag": Step(
-        "removes a plus sign and everything between it and the @, for every domain or only for these",
+        "removes a plus sign and everything between it and the @, "
+        "for every domain or only for these",
         _local_part(_without_tag),
         argument="domains",
     ),

@@ -90,7 +90,10 @@ class Pipeline:
         return cast(Iterable[Result | None], rows)
 
     def _event_ids(self, events: Sequence[Event]) -> Sequence[int | str]:
-        """Return the id of each event: what the connection's `event_id` finds, else its position."""
+        """Return the id of each event.
+
+        It is what the connection's `event_id` finds, else the event's position.
+        """
         if self._event_id is None:
             return list(map(_position_of, events))
 

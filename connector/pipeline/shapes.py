@@ -81,7 +81,10 @@ class Shapes:
         return shape
 
     def pieces(self, names: tuple[str, ...]) -> list[list[int]]:
-        """Return the positions of the values of each record that a person with these values becomes."""
+        """Return the records that a person with these values becomes.
+
+        A record is the positions of its values.
+        """
         wires = [self._wire_of[name] for name in names]
         if self._split is None:
             return [list(range(len(wires)))]

@@ -1,4 +1,7 @@
-"""Targets: the parameters that name no person, checked once for each combination of their values."""
+"""Targets: the parameters that name no person.
+
+They are checked once for each combination of their values.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,10 @@ class Targets:
         self._known_until = 0.0
 
     def resolve(self, data: Sequence[dict[str, Any]], now: float) -> list[Resolved]:
-        """Return the target of each event, or a NoTarget with the reason. `now`: seconds since the epoch."""
+        """Return the target of each event, or a NoTarget with the reason.
+
+        `now`: seconds since the epoch.
+        """
         if now >= self._known_until or len(self._known) > _KEEP_TARGETS:
             self._known.clear()
             self._known_until = now + _KEEP_SECONDS
@@ -155,7 +161,10 @@ class Targets:
         return None
 
     def _parted(self, params: Mapping[str, Any]) -> Target:
-        """Return the target of the first part of a split person, which knows those of the others."""
+        """Return the target of the first part of a split person.
+
+        It knows the targets of the other parts.
+        """
         family = object()
         parts = []
         for part, name in enumerate(self._part_names):
@@ -196,7 +205,10 @@ _TEXT_OR_NONE = {str, type(None)}
 
 
 def _keys(columns: list[list[Any]]) -> list[Any]:
-    """Return one key for each event: the values, or a text of them where equal values may be of different types."""
+    """Return one key for each event, made of its values.
+
+    A key is a text of the values where equal values may be of different types.
+    """
     rows = list(zip(*columns, strict=True))
     types: set[type] = set()
     for column in columns:

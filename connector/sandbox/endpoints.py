@@ -1,4 +1,7 @@
-"""The vendor's endpoints, as a definition describes them: how each is read, limited and answered."""
+"""The vendor's endpoints, as a definition describes them.
+
+An endpoint says how its requests are read, limited and answered.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 _SERVER_ERRORS = (500, 503, 502, 504)
 
 _FAULT = re.compile(
-    r"(?P<kind>5xx|[45][0-9]{2}|timeout|drop|applied-drop|html|counts)(:(?P<times>[1-9][0-9]{0,8}))?"
+    r"(?P<kind>5xx|[45][0-9]{2}|timeout|drop|applied-drop|html|counts)"
+    r"(:(?P<times>[1-9][0-9]{0,8}))?"
 )
 
 

@@ -24,10 +24,11 @@ _BROKEN = "the connection closed before the answer was complete"
 
 
 class Sandbox:
-    """A local vendor for one connection: it checks authentication, caps and bodies, and remembers its audiences.
+    """A local vendor for one connection.
 
-    It is a transport: `send(connection, events, transport=sandbox)` needs no network. It may be
-    used from several threads.
+    It checks authentication, caps and bodies, and remembers its audiences. It is a transport:
+    `send(connection, events, transport=sandbox)` needs no network. It may be used from several
+    threads.
     """
 
     def __init__(
@@ -76,7 +77,10 @@ class Sandbox:
         return f"Sandbox({self._vendor_url!r})"
 
     def __call__(self, request: Request) -> Response:
-        """Sign a request and answer it. Raise SendError for a fault that leaves it without an answer."""
+        """Sign a request and answer it.
+
+        Raise SendError for a fault that leaves the request without an answer.
+        """
         # The connection may name another address than the definition, such as that of a proxy.
         url = self._vendor_url + request.url.removeprefix(self._base_url)
         headers = {name.lower(): text for name, text in request.headers.items()}
@@ -95,11 +99,16 @@ class Sandbox:
         return Response.parsed(answer.status, answer.headers, answer.body)
 
     def holdings(self) -> list[Holding]:
-        """Return what each audience holds that was ever changed: its path, people and identifiers."""
+        """Return what each audience that was ever changed holds.
+
+        A holding has the audience's path and its numbers of people and identifiers.
+        """
         return self.vendor.holdings()
 
     def serve(self, port: int = 0) -> SandboxServer:
-        """Return a server on 127.0.0.1, a context manager that serves while it lasts. `port` 0 picks a free one.
+        """Return a server on 127.0.0.1, a context manager that serves while it lasts.
+
+        `port`: 0 picks a free one.
 
         Raise OSError when the port is taken.
         """

@@ -157,7 +157,10 @@ class SandboxServer:
         self.close()
 
     def serve_forever(self) -> None:
-        """Serve until another thread closes the server, or until an interrupt, which is passed on."""
+        """Serve until another thread closes the server, or until an interrupt.
+
+        The interrupt is passed on.
+        """
         self._start()
         try:
             self._server.stopping.wait()

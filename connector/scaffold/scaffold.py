@@ -1,8 +1,8 @@
-"""A first destination: files that pass lint and their own cases at once, for an author to change one by one.
+"""A first destination, for an author to change one file after the other.
 
-Their templates are in `files/`, laid out as in the author's folder, with DESTINATION in their
-names. They have [[ … ]] and [% … %] for tags, because the files themselves are full of Jinja's
-braces.
+Its files pass lint and their own cases at once. Their templates are in `files/`, laid out as in the
+author's folder, with DESTINATION in their names. They have [[ … ]] and [% … %] for tags, because
+the files themselves are full of Jinja's braces.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _DEFAULT_NOUN = "audience"
 
 
 def scaffold(answers: Answers) -> dict[Path, str]:
-    """Return the files of a destination by their paths below the author's folder, snapshots of its cases included.
+    """Return the files of a destination by their paths below the author's folder.
 
-    The answers have been checked.
+    The snapshots of its cases are included. The answers have been checked.
     """
     files = _rendered(answers)
     with TemporaryDirectory() as folder:
@@ -36,7 +36,8 @@ def scaffold(answers: Answers) -> dict[Path, str]:
 def _rendered(answers: Answers) -> dict[Path, str]:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(  # noqa: S701 - all values have been checked: names, an address, a path
+    # All values have been checked: names, an address, a path.
+    environment = Environment(  # noqa: S701 - the values are checked
         variable_start_string="[[",
         variable_end_string="]]",
         block_start_string="[%",
@@ -61,7 +62,10 @@ def _rendered(answers: Answers) -> dict[Path, str]:
 
 
 def _context(answers: Answers) -> dict[str, Any]:
-    """Return what the templates see. The last placeholder of the path is the audience; earlier ones are settings."""
+    """Return what the templates see.
+
+    The last placeholder of the path is the audience; earlier ones are settings.
+    """
     names = list(dict.fromkeys(placeholders(answers.path)))
     path_parameters = list(map(_path_parameter, names))
     identifiers = list(map(_identifier, answers.identifiers))

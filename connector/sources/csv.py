@@ -35,10 +35,12 @@ _CSV_ERRORS = {
 
 
 def csv_rows(read: Input) -> Iterator[Chunk]:
-    """Yield the rows of CSV as events whose values are all text; positions are data rows, blank lines are not rows.
+    """Yield the rows of CSV as events whose values are all text.
 
-    The column `traits.email` becomes `{"traits": {"email": …}}`; an empty cell is absent. The
-    header is read at once; raises `SourceError` when it cannot be used.
+    Positions are data rows; blank lines are not rows. The column `traits.email` becomes
+    `{"traits": {"email": …}}`; an empty cell is absent.
+
+    The header is read at once. Raise `SourceError` when it cannot be used.
     """
     lines = _Lines(read)
     reader = csv.reader(lines, strict=True)
@@ -47,7 +49,10 @@ def csv_rows(read: Input) -> Iterator[Chunk]:
 
 
 class _Lines:
-    """The lines of a CSV file as text, for one row after the other. `fault` is what is wrong with the row, or ""."""
+    """The lines of a CSV file as text, for one row after the other.
+
+    `fault`: what is wrong with the row, or "".
+    """
 
     def __init__(self, read: Input) -> None:
         self._lines = chain.from_iterable(lines for lines, _ in split_lines(read))

@@ -57,7 +57,10 @@ _FORMATS = {
 
 
 class _Origin(Protocol):
-    """Where events come from. `position` is how far it was read, in the bytes that `size` counts."""
+    """Where events come from.
+
+    `position` is how far it was read, in the bytes that `size` counts.
+    """
 
     @property
     def size(self) -> int | None: ...
@@ -69,12 +72,13 @@ class _Origin(Protocol):
 
 
 class Source:
-    """An open input: iterate over it once for chunks of events, close it at the end or use it as a context manager.
+    """An open input: iterate over it once for chunks of events.
 
-    `size` is the file's size on disk in bytes, None when there is none to know (standard input, a
-    named pipe). A chunk has at most 1,000 entries and comes from about 1 MiB of input. Only
-    standard input gives empty chunks: one for each second in which nothing came. Iterating raises
-    `SourceError` when the operating system fails to read.
+    Close it at the end or use it as a context manager. `size` is the file's size on disk in bytes,
+    None when there is none to know (standard input, a named pipe). A chunk has at most 1,000
+    entries and comes from about 1 MiB of input. Only standard input gives empty chunks: one for
+    each second in which nothing came. Iterating raises `SourceError` when the operating system
+    fails to read.
     """
 
     def __init__(
@@ -206,7 +210,10 @@ class _File:
         return block
 
     def _unpack(self) -> bytes:
-        """Return a block, or less where the data is damaged, so that what is before the damage counts."""
+        """Return a block, or less where the data is damaged.
+
+        So what is before the damage counts.
+        """
         assert self._gzip
         parts = []
         missing = self._block_bytes
@@ -282,7 +289,10 @@ class _StandardInput:
 
 
 def _is_selectable(stream: io.BufferedReader) -> bool:
-    """Return whether `select` can wait for the stream: a real file descriptor, and not on Windows."""
+    """Return whether `select` can wait for the stream.
+
+    It can for a real file descriptor, and not on Windows.
+    """
     try:
         select.select([stream], [], [], 0)
     except (OSError, ValueError):

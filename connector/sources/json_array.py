@@ -23,9 +23,10 @@ from connector.sources.reading import (
 
 
 def _skip_to(stops: bytes) -> re.Pattern[bytes]:
-    """Match what lies before the next of `stops` outside a string, and that one too if it has come yet.
+    """Match what lies before the next of `stops` outside a string.
 
-    Nothing in the pattern backtracks, so time and memory stay flat whatever the input.
+    The stop itself is matched too if it has come yet. Nothing in the pattern backtracks, so time
+    and memory stay flat whatever the input.
     """
     plain = b'[^"' + stops + b"]*+"
     string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -93,7 +94,10 @@ class _Array:
         self.is_missing = not self._text
 
     def _beginning(self) -> bytes:
-        """Return what has come of the input from the opening bracket on, or b"" when the input is empty."""
+        """Return what has come of the input from the opening bracket on.
+
+        Return b"" when the input is empty.
+        """
         text = b""
         for block in iter(self._read, b""):
             text += cast(bytes, block)
@@ -111,7 +115,10 @@ class _Array:
         return text
 
     def guess(self, position: int) -> Event | None:
-        """Cut the next element where an object most often ends; return None, cutting nothing, if that is not an event."""
+        """Cut the next element where an object most often ends.
+
+        Return None, cutting nothing, if that is not an event.
+        """
         text = self._text
         start = self._start
         if not _OBJECT.match(text, start):
@@ -128,7 +135,10 @@ class _Array:
         return entry
 
     def cut(self) -> tuple[bytes, bool]:
-        """Cut the next element, whatever it is, and the comma or bracket behind it; tell whether it is the last."""
+        """Cut the next element, whatever it is, and the comma or bracket behind it.
+
+        Return the element, and whether it is the last.
+        """
         position = self._start
         depth = 0
         while True:

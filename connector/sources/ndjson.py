@@ -22,7 +22,10 @@ _DICT_TYPE = {dict}
 
 
 def ndjson(read: Input) -> Iterator[Chunk]:
-    """Yield the events of NDJSON; positions are line numbers, blank lines counted. Quiet seconds give empty chunks."""
+    """Yield the events of NDJSON.
+
+    Positions are line numbers, blank lines counted. Quiet seconds give empty chunks.
+    """
     position = 1
     try:
         for lines, text in split_lines(read):

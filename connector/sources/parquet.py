@@ -136,7 +136,8 @@ def _query(columns: list[tuple[str, str]]) -> str:
     alias = "row"
     while alias in names:
         alias += "_"
-    return f"SELECT to_json({alias})::VARCHAR FROM (SELECT {selected} FROM {_TABLE}) AS {alias}"  # noqa: S608, names are quoted
+    rows = f"(SELECT {selected} FROM {_TABLE})"  # noqa: S608 - names are quoted
+    return f"SELECT to_json({alias})::VARCHAR FROM {rows} AS {alias}"  # noqa: S608 - our own alias
 
 
 def _replacement(name: str, sql_type: str) -> str:

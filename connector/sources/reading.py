@@ -105,7 +105,10 @@ def parse_event(text: bytes, position: int) -> Entry:
 
 
 def has_long_number(text: bytes) -> bool:
-    """Return whether a text may hold an integer of more than 64 bits: 20 digits or signs in a row."""
+    """Return whether a text may hold an integer of more than 64 bits.
+
+    The test is for 20 digits or signs in a row.
+    """
     # Of 20 bytes in a row 4 stand at multiples of 5. To look at those first takes a fifth of the
     # time.
     every_fifth = text[::5].translate(_DIGITS_AS_ZEROS)
@@ -138,9 +141,9 @@ def in_chunks(entries: Iterator[Entry], counted: Counted) -> Iterator[Chunk]:
 
 
 def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
-    """Yield the lines of each block and the text they were cut from; no lines when a live input was quiet.
+    """Yield the lines of each block and the text they were cut from.
 
-    `TOO_LONG` replaces a line that is not kept.
+    There are no lines when a live input was quiet. `TOO_LONG` replaces a line that is not kept.
     """
     carry = b""  # the beginning of a line that goes on in the next block
     skipping = False  # inside a line that is too long

@@ -82,7 +82,10 @@ class RenderError(ValueError):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Give access to members of data only: no method, no attribute of any Python object, no global."""
+    """Give access to members of data only.
+
+    No method, no attribute of any Python object and no global can be reached.
+    """
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, LoopContext) and attribute in _LOOP_MEMBERS:

@@ -20,7 +20,10 @@ class UnliftableError(Exception):
 
 
 class Symbol:
-    """A placeholder for the text of one identifier while a template is lifted; reading inside it raises UnliftableError."""
+    """A placeholder for the text of one identifier while a template is lifted.
+
+    Reading inside it raises UnliftableError.
+    """
 
     __slots__ = ("index",)
 

@@ -1,4 +1,7 @@
-"""Cases: the events, answers and clock that a `*.case.yaml` file declares for a mapping under test."""
+"""Cases of a mapping under test.
+
+A `*.case.yaml` file declares the events, answers and clock of each.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ class Case:
 
 
 def slug(name: str) -> str:
-    """Return a case's name as a file name: letters, digits, dots and underscores, dashes for the rest."""
+    """Return a case's name as a file name.
+
+    Letters, digits, dots and underscores stay; dashes stand for the rest.
+    """
     return _NOT_IN_A_SLUG.sub("-", name).strip("-.")
 
 

@@ -1,4 +1,7 @@
-"""No snapshot holds an identifier in plain text: it is kept, reviewed and published with the code."""
+"""No snapshot holds an identifier in plain text.
+
+A snapshot is kept, reviewed and published with the code.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ def leaks(
     events: Sequence[Event],
     texts: Iterable[str],
 ) -> list[Leak]:
-    """Return which values that have to be hashed appear in the texts unhashed, in the order of the events."""
+    """Return which values that have to be hashed appear in the texts unhashed.
+
+    They come in the order of the events.
+    """
     searched = _SearchedText(texts)
     found = set()
     for route in routes:
@@ -61,7 +67,10 @@ def leaks(
 
 
 def is_personal(event_id: str) -> bool:
-    """Whether an event's id is an e-mail address or a phone number: ids appear in snapshots and reports."""
+    """Return whether an event's id is an e-mail address or a phone number.
+
+    Ids appear in snapshots and reports.
+    """
     event_id = event_id.strip()
     return bool(_EMAIL.search(event_id) or _PHONE.fullmatch(event_id))
 
@@ -79,7 +88,10 @@ def _values(get: Any, event: Event) -> Iterator[str]:
 
 
 class _SearchedText:
-    """The texts of a snapshot, except digests: the digits of a short id can appear in one by chance."""
+    """The texts of a snapshot, except digests.
+
+    The digits of a short id can appear in a digest by chance.
+    """
 
     def __init__(self, texts: Iterable[str]) -> None:
         digest_lengths = {hashing.digits for hashing in HASHES.values()}

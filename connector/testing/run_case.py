@@ -120,7 +120,8 @@ def _check_privacy(case: Case, transcript: Transcript) -> None:
         lines[_LISTED_LEAKS:] = [f"  … and {hidden} more"]
     head = f"case '{case.name}': the snapshot would hold identifiers in plain text:"
     fix = (
-        "Check the routes, the event_id and the templates for one that uses the same value unhashed."
+        "Check the routes, the event_id and the templates"
+        " for one that uses the same value unhashed."
         " If the same word only happens to be in the request, give the event another value."
     )
     raise CaseError("\n".join([head, *lines, fix]))

@@ -1,4 +1,7 @@
-"""How syrupy keeps the snapshots of cases: one text file for each case, one folder for each case file."""
+"""How syrupy keeps the snapshots of cases.
+
+There is one text file for each case and one folder for each case file.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class CaseSnapshots(SingleFileSnapshotExtension):
 
 
 def mismatch(snapshot: SnapshotAssertion, text: str) -> str | None:
-    """Compare a text with its snapshot, or save it in update mode; return the difference in words."""
+    """Compare a text with its snapshot, or save it in update mode.
+
+    Return the difference in words, None when there is none.
+    """
     kept = snapshot.use_extension(CaseSnapshots)
     if kept == text:
         return None

@@ -1,4 +1,7 @@
-"""The text of a snapshot: every request as it was sent, what came back, and the outcome of each event."""
+"""The text of a snapshot.
+
+It has every request as it was sent, what came back, and the outcome of each event.
+"""
 
 from __future__ import annotations
 

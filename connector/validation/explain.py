@@ -153,7 +153,10 @@ def _no_branch(error: Any, *, quote: bool) -> Iterator[Failure]:
 
 
 def _is_other_type(branch: list[Any]) -> bool:
-    """Return whether the value itself, not a part of it, has another type than this branch expects."""
+    """Return whether the value has another type than this branch expects.
+
+    That is the type of the value itself, not of a part of it.
+    """
     return any(inner.validator == "type" and not inner.path for inner in branch)
 
 

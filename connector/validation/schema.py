@@ -37,7 +37,10 @@ class Schema:
         self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
 
     def is_valid(self, value: Any) -> bool:
-        """Return whether a value satisfies the schema; a value without a JSON form satisfies none."""
+        """Return whether a value satisfies the schema.
+
+        A value without a JSON form satisfies none.
+        """
         try:
             return self._validator.is_valid(value)
         except ValueError:

@@ -130,7 +130,7 @@ class _Sample(NamedTuple):
 
 @rule("D227", stage="examples")
 def wrong_size(run: ExampleRun) -> Problems:
-    """Find an envelope that does not contain every item once, or is larger than the sum of its parts.
+    """Find an envelope that does not hold every item once, or is larger than its parts together.
 
     An item that is left out is a person who is lost. And sizes are added up, not measured: a body
     could exceed the vendor's cap. Write each item once, and around items and groups nothing that

@@ -63,7 +63,10 @@ def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
 
 
 def _part_of(action: Action, wires: Sequence[str]) -> str | None:
-    """Return the part of a split with all of these: "" when there are no parts, None when none has."""
+    """Return the part of a split that has all of these wire keys.
+
+    Return "" when there are no parts, None when no part has them all.
+    """
     if action.split is None or not action.split.parts:
         return ""
     for name, wires_of_part in action.split.parts.items():

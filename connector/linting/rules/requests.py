@@ -1,4 +1,7 @@
-"""The rules of lint on what an action says about requests: URLs, headers, groups, splits, limits."""
+"""The rules of lint on what an action says about requests.
+
+They look at URLs, headers, groups, splits and limits.
+"""
 
 from __future__ import annotations
 

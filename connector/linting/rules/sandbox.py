@@ -1,4 +1,7 @@
-"""The rules of lint on a definition's sandbox: it reads what is sent, and its answers are understood."""
+"""The rules of lint on a definition's sandbox.
+
+It has to read what is sent, and its answers have to be understood.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _Person = frozenset[tuple[str, str]]
 
 
 class _Group(NamedTuple):
-    """People of one operation and audience, as sent or as read; a person is (wire key, value) pairs."""
+    """People of one operation and audience, as sent or as read.
+
+    A person is a set of (wire key, value) pairs.
+    """
 
     operation: Any
     people: list[_Person]
