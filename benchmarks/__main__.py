@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: all figures, in about two minutes. Exits with 1 when one misses its bound."""
+"""`python -m benchmarks`: all figures, in about two minutes.
+
+Exits with 1 when one misses its bound.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +45,18 @@ def main() -> int:
                     {"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound}
                 )
                 if form == "text":
-                    print(
-                        f"{name:<72} {value:>9.3f}  at most {bound:g}{'' if value <= bound else '  MISSED'}",
-                        flush=True,
-                    )
+                    missed = "" if value <= bound else "  MISSED"
+                    print(f"{name:<72} {value:>9.3f}  at most {bound:g}{missed}", flush=True)
     if form == "json":
         print(json.dumps(figures))
     return int(not all(figure["ok"] for figure in figures))
 
 
 def mapping(folder: Path) -> Figures:
-    """Bytes of input to bytes of bodies, against the function written by hand; the two take turns."""
+    """Bytes of input to bytes of bodies, against the function written by hand.
+
+    The two take turns.
+    """
     events = folder / "events.ndjson"
     write_events(events, 50_000)
     pipeline = Pipeline(connection())
@@ -92,7 +96,10 @@ def memory(folder: Path) -> Figures:
 
 
 def sending(folder: Path) -> Figures:
-    """CPU time of `send`, start-up included, against a script that makes and posts the same bodies with httpx."""
+    """CPU time of `send` against a script that makes and posts the same bodies with httpx.
+
+    Start-up is included.
+    """
     write_events(folder / "sending.ndjson", 150_000)
     with vendor() as base_url:
         script = [

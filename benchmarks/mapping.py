@@ -1,6 +1,7 @@
-"""The mapping that is measured: e-mail, phone and handle of NDJSON events into bodies of 1,000 users.
+"""The mapping that is measured.
 
-Here through `add_user_multi` of the definition; `by_hand` does the same without the framework.
+E-mail, phone and handle of NDJSON events become bodies of 1,000 users: here through
+`add_user_multi` of the definition, in `by_hand` without the framework.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What one would write by hand: make the bodies and post them. `python -m benchmarks.script EVENTS BASE_URL`."""
+"""What one would write by hand: make the bodies and post them.
+
+`python -m benchmarks.script EVENTS BASE_URL`.
+"""
 
 from __future__ import annotations
 

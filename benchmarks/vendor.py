@@ -1,4 +1,7 @@
-"""A vendor on loopback that counts the users of a body and says so. `python -m benchmarks.vendor` prints its port."""
+"""A vendor on loopback that counts the users of a body and says so.
+
+`python -m benchmarks.vendor` prints its port.
+"""
 
 from __future__ import annotations
 
