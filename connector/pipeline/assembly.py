@@ -87,10 +87,6 @@ class Assembler:
             return self._assemble_alike(list(people), tuple(names), rows)
         return map(self._assemble_one, people, repeat(tuple(names)), rows.one_by_one())
 
-    def reject(self, event_id: int | str, code: str, reason: str) -> Rejection:
-        """Return the rejection of an event on this route."""
-        return Rejection(self._route, event_id, code, reason)
-
     def _assemble_alike(
         self, people: list[_Texts], names: _Texts, rows: Rows
     ) -> Iterable[Prepared]:
@@ -175,7 +171,7 @@ class Assembler:
         target, event_id, prepared_at = row
         shape = self._shapes.shape(names, target)
         if shape.error:
-            return self.reject(event_id, "missing_parameter", shape.error)
+            return self._reject(event_id, "missing_parameter", shape.error)
 
         if shape.only_companions:
             companions = ", ".join(dict.fromkeys(names))
@@ -185,11 +181,11 @@ class Assembler:
         try:
             [item] = shape.render([values])
         except RenderError as error:
-            return self.reject(event_id, "template_failed", str(error))
+            return self._reject(event_id, "template_failed", str(error))
 
         if len(item) > target.room:
             reason = "the record alone exceeds the vendor's cap in bytes"
-            return self.reject(event_id, "too_large", reason)
+            return self._reject(event_id, "too_large", reason)
 
         return Record(
             target=target,
@@ -201,8 +197,11 @@ class Assembler:
             companions=shape.companions,
         )
 
+    def _reject(self, event_id: int | str, code: str, reason: str) -> Rejection:
+        return Rejection(self._route, event_id, code, reason)
+
     def _reject_unidentified(self, row: Row, reason: str) -> Rejection:
-        return self.reject(row.event_id, NO_IDENTIFIER, NO_IDENTIFIER_REASON + reason)
+        return self._reject(row.event_id, NO_IDENTIFIER, NO_IDENTIFIER_REASON + reason)
 
 
 def _without_duplicates(values: _Texts, names: _Texts, wires: _Texts) -> tuple[_Texts, _Texts]:

@@ -46,7 +46,7 @@ class Preparer:
         Raise ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
         """
         action = route.action
-        self.name = route.name
+        self._route = route.name
         self._when = compile_when(route.when, settings)
         self._targets = Targets(route.name, action, builder, route.map, settings)
 
@@ -93,7 +93,7 @@ class Preparer:
 
         for position, code, reason in (*failures, *without_target):
             event_id = event_ids[position]
-            prepared[position] = Rejection(self.name, event_id, code, reason)
+            prepared[position] = Rejection(self._route, event_id, code, reason)
 
         # Almost always there is one group, and it is the whole chunk.
         for alike, targets_alike in self._by_flags(positions, targets):
@@ -192,7 +192,7 @@ class Preparer:
             missing = check(tuple(present))
             if missing:
                 event_id = person[0].event_id
-                yield Rejection(self.name, event_id, "missing_parameter", missing)
+                yield Rejection(self._route, event_id, "missing_parameter", missing)
             else:
                 yield person
 
