@@ -103,9 +103,10 @@ def connection(destination: Destination) -> Connection:
 
 def events(destination: Destination) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Some people for some actions: anything in the identifiers; the other parameters as in an example, or anything."""
-    return st.lists(
-        st.one_of([event(action) for action in destination.actions.values()]), max_size=30
-    )
+    events_of = [event(action) for action in destination.actions.values()]
+    # of one action, so that its columns are long; or mixed
+    alike = st.one_of([st.lists(of_one, min_size=4, max_size=30) for of_one in events_of])
+    return alike | st.lists(st.one_of(events_of), max_size=30)
 
 
 def event(action: Action) -> st.SearchStrategy[dict[str, Any]]:
