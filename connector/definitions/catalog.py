@@ -18,11 +18,10 @@ from connector.definitions.installed import (
     installed_folders,
 )
 from connector.definitions.metaschema import action_files, check_form, form_problems, own_folder
-from connector.definitions.model import Destination
-from connector.definitions.read import read_destination
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 if TYPE_CHECKING:
+    from connector.definitions.model import Destination
     from connector.definitions.resolve import Document
 
 
@@ -141,6 +140,8 @@ def load(root: Path, destination: str) -> Destination:
     if problems:
         raise DefinitionError(problems)
 
+    # To list destinations takes none of this.
+    from connector.definitions.read import read_destination
     from connector.definitions.resolve import Folder
 
     folder = Folder(schemas)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector._util import times
 from connector.definitions.model import (
@@ -31,7 +31,9 @@ from connector.definitions.model import (
     Source,
     Split,
 )
-from connector.definitions.resolve import Document
+
+if TYPE_CHECKING:
+    from connector.definitions.resolve import Document
 
 Members = Mapping[str, Any]
 

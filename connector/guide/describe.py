@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector._util.json_file import read_json
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import action_files
-from connector.definitions.model import Action, Destination, Field, Limits
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
+
+if TYPE_CHECKING:
+    from connector.definitions.model import Action, Destination, Field, Limits
 
 # The members of a parameter that are described, in this order.
 _PARAMETER_KEYS = (

@@ -13,7 +13,7 @@ import pytest
 
 from connector.cli.list import list_text
 from connector.cli.output import on_one_line, visible
-from connector.cli.show import show_text
+from connector.cli.show_text import show_text
 from connector.cli.summary import holdings_text, summary_text
 from connector.definitions.catalog import Catalog
 from connector.delivery.report import Counts, Report

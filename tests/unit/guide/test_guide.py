@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from connector._util import times
-from connector.cli.show import show_text
+from connector.cli.show_text import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination
