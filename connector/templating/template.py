@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from jinja2 import (
     nodes,
     pass_context,
 )
+from jinja2 import Template as CompiledTemplate
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -128,15 +130,22 @@ def _environment() -> _Environment:
 _ENVIRONMENT = _environment()
 
 
+# Compiling takes most of a short run's time, and the actions of a destination share templates.
+@lru_cache(maxsize=256)
+def _compiled(source: str, names: frozenset[str]) -> tuple[CompiledTemplate, frozenset[str]]:
+    """Return a checked template, compiled, and the names that it uses. Raises RenderError."""
+    for problem in problems(source, names):
+        raise problem
+    uses = meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
+    return _ENVIRONMENT.from_string(source), frozenset(uses)
+
+
 class Template:
     """One checked template over the given names."""
 
     def __init__(self, source: str, names: Collection[str]) -> None:
         """Raise RenderError for the first thing that is not allowed; `problems` yields them all."""
-        for problem in problems(source, names):
-            raise problem
-        self._template = _ENVIRONMENT.from_string(source)
-        self.uses = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(source)))
+        self._template, self.uses = _compiled(source, frozenset(names))
 
     def render(self, context: Mapping[str, Any]) -> bytes:
         """Return compact JSON. Raise RenderError."""

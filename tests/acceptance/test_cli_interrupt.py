@@ -54,7 +54,7 @@ def test_the_request_in_flight_is_finished_and_the_rest_reported(
         process = start("send", made, events, "--format", "json", "--report", report)
         assert vendor.arrived.wait(10)
         process.send_signal(number)
-        assert "Ctrl-C again ends at once" in line_about_ending(process)
+        assert "Ctrl-C again to stop at once" in line_about_ending(process)
         assert process.poll() is None
         vendor.go_on.set()
         status, out, _ = ended(process, 5)

@@ -26,6 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tests.kit import ROOT
+
 _LONGEST_MESSAGE = 1 << 20
 # pytest has to import its plugins itself
 _NOT_PRELOADED = (
@@ -87,7 +89,6 @@ def warm_python() -> WarmPython:
 def _preload() -> None:
     """Import what commands import, and read once what they keep."""
     import connector
-    from connector.definitions.catalog import Catalog
 
     for module in pkgutil.walk_packages(connector.__path__, "connector."):
         if module.name not in _NOT_PRELOADED:
@@ -97,8 +98,10 @@ def _preload() -> None:
         importlib.import_module(name)
     httpx = importlib.import_module("httpx")
     httpx.Client().close()
-    catalog = Catalog()
-    catalog.load(catalog.ids()[0])
+    # most commands of the tests are about the destination of the example: its templates are compiled
+    connection = connector.load_connection(ROOT / "examples" / "connection.yaml")
+    list(connector.preview(connection, []))
+    connector.Sandbox(connection)
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
