@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -82,10 +81,9 @@ def fresh_python(folder: Path) -> Path:
     """Make an environment that has the dependencies of this one, but not this project."""
     venv.create(folder, with_pip=False)
     [site_packages] = folder.glob("lib/*/site-packages")
-    # a plain path: editable installs of the surrounding environment are not followed
-    (site_packages / "dependencies.pth").write_text(
-        sysconfig.get_paths()["purelib"] + "\n", "utf-8"
-    )
+    # plain paths: editable installs of the surrounding environment are not followed
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    (site_packages / "dependencies.pth").write_text("\n".join(packages) + "\n", "utf-8")
     return folder / "bin" / "python"
 
 
