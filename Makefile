@@ -58,4 +58,4 @@ constraints:
 	rm -rf .venv-newest
 
 clean:
-	rm -rf .venv .venv-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
