@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-QUICK := $(addprefix tests/unit/,_util connection delivery pipeline templating) tests/laws tests/cases
+QUICK := $(addprefix tests/unit/,_util connection delivery linting pipeline templating) tests/laws tests/cases
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo test quick soak mutants check bench constraints clean

@@ -180,6 +180,7 @@ def preview(
 
     Raise DefinitionError for a definition that cannot be used. Iterating raises SourceError.
     """
+    _check_connection(connection)
     return Preview(connection, events, limit=limit, clock=clock or SystemClock())
 
 
@@ -230,6 +231,9 @@ def send(
     Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and
     SourceError.
     """
+    _check_connection(connection)
+    if retries < 0:
+        raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
 
@@ -289,9 +293,18 @@ def http_transport(
     return HttpSender(Auth(connection.auth(), secrets), LANES, timeout)
 
 
+def _check_connection(connection: object) -> None:
+    if not isinstance(connection, Connection):
+        kind = type(connection).__name__
+        hint = "load_connection(path) and make_connection(document) return one"
+        raise TypeError(f"connection: expected a Connection, got {kind}; {hint}")
+
+
 @contextmanager
 def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
     """Yield the chunks of the events; close only what is opened here."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be 1 or more, got {limit}")
     if isinstance(events, Source):
         yield events
     elif isinstance(events, str | os.PathLike):

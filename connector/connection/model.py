@@ -70,7 +70,7 @@ class Route:
     map: Mapping[str, FieldMapping]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Connection:
     """A checked connection. `limits` are those of the file; `file` names it in messages."""
 
@@ -84,6 +84,11 @@ class Connection:
     routes: tuple[Route, ...]
     order: str = "strict"
     token_url: str = ""
+
+    def __repr__(self) -> str:
+        # A destination is a million characters, and settings are the customer's own.
+        destination = self.destination.id
+        return f"Connection({self.file!r}, {destination!r}, {len(self.routes)} routes)"
 
     def auth(self) -> AuthConfig:
         """Return the auth of these settings.

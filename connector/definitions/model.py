@@ -347,7 +347,7 @@ class Split(NamedTuple):
     identifiers: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Action:
     """One action: its parameters and how they become a request.
 
@@ -385,6 +385,9 @@ class Action:
     more_headers: str
     key_in_body: bool
     source: Source | None
+
+    def __repr__(self) -> str:
+        return f"Action({self.id!r})"
 
     @property
     def title(self) -> str:
@@ -437,7 +440,7 @@ class Action:
         return self.limits.defaults.over(self.caps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Destination:
     """A vendor's API: settings, authentication, limits, rates and actions.
 
@@ -460,6 +463,9 @@ class Destination:
     rates: tuple[Rate, ...]
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig
+
+    def __repr__(self) -> str:
+        return f"Destination({self.id!r})"
 
     @property
     def title(self) -> str:

@@ -66,7 +66,7 @@ class Sandbox:
             destination,
             settings=settings,
             verifier=AuthVerifier(auth, self.secrets),
-            faults=[parse_fault(fault) if isinstance(fault, str) else fault for fault in faults],
+            faults=_parsed(faults),
             clock=clock,
         )
         self._auth = Auth(auth, self.secrets)
@@ -113,6 +113,16 @@ class Sandbox:
         Raise OSError when the port is taken.
         """
         return SandboxServer(self.vendor, port)
+
+
+def _parsed(faults: Sequence[str | Fault]) -> list[Fault]:
+    if isinstance(faults, str):
+        faults = [faults]  # its letters are no faults
+
+    parsed = []
+    for fault in faults:
+        parsed.append(parse_fault(fault) if isinstance(fault, str) else fault)
+    return parsed
 
 
 def _secrets(connection: Connection) -> dict[str, str] | None:

@@ -487,3 +487,30 @@ def test_beside_and_inside_a_running_event_loop(run: Callable[[], connector.Repo
     assert report.counts.delivered == 50
     assert ticks > 1
     assert asyncio.run(inside()).counts.delivered == 50
+
+
+def test_wrong_arguments_say_what_is_expected() -> None:
+    connection = connector.load_connection(ROOT / "examples" / "connection.yaml")
+    with pytest.raises(TypeError, match=r"expected a Connection, got str; load_connection\(path\)"):
+        connector.send("connection.yaml", [])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected a Connection, got dict"):
+        connector.preview({}, [])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="retries must be 0 or more, got -1"):
+        connector.send(connection, [], retries=-1)
+    with pytest.raises(ValueError, match="limit must be 1 or more, got 0"):
+        list(connector.preview(connection, [], limit=0))
+
+
+def test_one_fault_needs_no_list() -> None:
+    connection = connector.load_connection(ROOT / "examples" / "connection.yaml")
+    sandbox = connector.Sandbox(connection, faults="403")
+    events = ROOT / "examples" / "events.ndjson"
+    assert connector.send(connection, events, transport=sandbox).counts.undelivered
+
+
+def test_a_connection_has_a_short_repr_without_settings() -> None:
+    connection = connector.load_connection(ROOT / "examples" / "connection.yaml")
+    assert len(repr(connection)) < 120
+    assert not [
+        str(value) for value in connection.settings.values() if str(value) in repr(connection)
+    ]
