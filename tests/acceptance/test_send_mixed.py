@@ -28,7 +28,7 @@ from .mixed_events import (
 from .strict_server import Fault, StrictServer
 
 #: `make soak` sends 100,000; the traps are as dense in fewer.
-EVENTS = int(os.environ.get("MIXED_EVENTS", "15000"))
+EVENTS = int(os.environ.get("MIXED_EVENTS", "10000"))
 
 Sent = tuple[dict[str, int], list[dict[str, str]], Done]
 
