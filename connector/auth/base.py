@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import ClassVar, NamedTuple, Self
 
 from connector.definitions.model import AuthConfig
@@ -60,6 +61,17 @@ class Scheme:
         answer, and UnauthorizedError when it is refused.
         """
         return message
+
+    def send_signed(self, message: Message, exchange: Exchange) -> Response:
+        """Sign and send a message; once more when new credentials may help after a 401.
+
+        Raise SendError and UnauthorizedError as `sign` does.
+        """
+        signed = self.sign(message, exchange)
+        response = exchange(signed)
+        if response.status == HTTPStatus.UNAUTHORIZED and self.renew(signed):
+            response = exchange(self.sign(message, exchange))
+        return response
 
     def renew(self, refused: Message) -> bool:
         """Return whether a message that was answered with 401 is worth signing again."""

@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -100,14 +99,7 @@ class HttpSender:
         Raise SendError when there is no answer, UnauthorizedError when credentials are refused.
         """
         with _quiet_logs():
-            message = _message(request)
-            signed = self._auth.sign(message, self._exchange)
-            response = self._exchange(signed)
-
-            if response.status == HTTPStatus.UNAUTHORIZED and self._auth.renew(signed):
-                signed = self._auth.sign(message, self._exchange)
-                response = self._exchange(signed)
-        return response
+            return self._auth.send_signed(_message(request), self._exchange)
 
     def _exchange(self, message: Message) -> Response:
         """Send a signed message and read its answer."""

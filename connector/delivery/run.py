@@ -16,11 +16,9 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.report import Report
 from connector.delivery.retry import RetryPolicy
-from connector.model import Batch, Event, Record, Rejection, Unreadable
+from connector.model import Batch, Chunk, Record, Rejection
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-
-Chunk = Sequence[Event | Unreadable]
 
 _RECORD_TYPE = {Record}
 

@@ -85,12 +85,7 @@ class Sandbox:
         url = self._vendor_url + request.url.removeprefix(self._base_url)
         headers = {name.lower(): text for name, text in request.headers.items()}
         message = Message(request.method, url, headers, request.body)
-
-        signed = self._auth.sign(message, self._answer)
-        response = self._answer(signed)
-        if response.status == 401 and self._auth.renew(signed):
-            response = self._answer(self._auth.sign(message, self._answer))
-        return response
+        return self._auth.send_signed(message, self._answer)
 
     def _answer(self, message: Message) -> Response:
         answer = self.vendor.answer(message.method, message.url, message.headers, message.body)

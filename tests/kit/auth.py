@@ -27,6 +27,7 @@ class BothHalves(AuthVerifier):
         self._auth = schemes.Auth(config, secrets)
         self.sign = self._auth.sign
         self.renew = self._auth.renew
+        self.send_signed = self._auth.send_signed
 
     def __repr__(self) -> str:
         return repr(self._auth)
