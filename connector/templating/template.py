@@ -1,8 +1,8 @@
 """Templates that build values, not text.
 
-Each `{{ expression }}` is a *value hole*: `finalize` keeps the value and leaves a mark that no JSON
-text can hold. The text around is parsed as JSON, then the values are put in. So no content of any
-field can change the structure.
+Each `{{ expression }}` is a *value hole*: `finalize` keeps the value and leaves a mark, a JSON
+string that no template may hold. The text is parsed as JSON, then the values are put in. So no
+content of any field can change the structure.
 """
 
 from __future__ import annotations
@@ -29,14 +29,29 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.errors import nearest
 from connector.templating.expressions import FILTERS, TESTS, ExpressionError
-from connector.templating.values import MARK, Symbol, UnwritableError, dumps, mark
+from connector.templating.values import Symbol, UnwritableError, dumps
 
 #: No rendered text may be longer than this, whatever its loops do.
 MAX_TEXT = 50_000_000
 
 _HOLES = " holes"  # no template can spell this name
-_TOKEN = re.compile(rb'"h\\u0002(\d+)"')
+_MARK = '"h\\u0002%d"'
+_MARKS = re.compile(rb'"h\\u0002(\d+)"')
 _QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
+
+# All of a JSON text but the commas before a closing bracket. A comma without a value before it is
+# an error, so it stays. Possessive quantifiers (`++`, `*+`) never go back: no text takes longer
+# than in proportion to its length.
+_BUT_LAST_COMMAS = re.compile(
+    r"""
+    (?:
+        [^",\[{]++                                # numbers, words, closing brackets, white space
+      | " (?: [^"\\]++ | \\. )*+ "?               # a string, whatever it holds
+      | (?: [\[{] | , (?! \s* [\]}] ) ) [\s,]*+   # an opening bracket, or a comma between values
+    )++
+    """,
+    re.VERBOSE,
+)
 _LOOP_MEMBERS = frozenset({"first", "last", "index", "index0", "length"})
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
@@ -114,7 +129,7 @@ def _keep(context: Context, value: Any) -> str:
         str(value)  # raises
     holes: list[Any] = context.parent[_HOLES]
     holes.append(value)
-    return mark(len(holes) - 1)
+    return _MARK % (len(holes) - 1)
 
 
 def _environment() -> _Environment:
@@ -156,14 +171,7 @@ class Template:
         """Return the literal chunks, and the hole values between them. Raise RenderError."""
         holes: list[Any] = []
         text = self._text({**context, _HOLES: holes})
-        if "\x02" in text:
-            text = MARK.sub(r'"h\\u0002\1"', text)
-        try:
-            compact = orjson.dumps(orjson.loads(text))
-        except orjson.JSONDecodeError as error:
-            raise RenderError("json", f"the template renders invalid JSON: {error.msg}") from None
-
-        pieces = _TOKEN.split(compact)
+        pieces = _MARKS.split(_compact(text))
         literals = pieces[0::2]
         order = list(map(int, pieces[1::2]))
         if sorted(order) != list(range(len(holes))):
@@ -195,6 +203,22 @@ class Template:
             message = f"the rendered text has more than {MAX_TEXT} characters"
             raise RenderError("size", message)
         return "".join(chunks)
+
+
+def _compact(text: str) -> bytes:
+    """Return rendered text as compact JSON; a comma may end a list or an object.
+
+    Raise RenderError.
+    """
+    try:
+        return orjson.dumps(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        # most often because a comma ends a list or an object
+        text = "".join(_BUT_LAST_COMMAS.findall(text))
+    try:
+        return orjson.dumps(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise RenderError("json", f"the template renders invalid JSON: {error.msg}") from None
 
 
 def join(literals: Sequence[bytes], holes: Sequence[Any]) -> bytes:

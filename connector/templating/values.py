@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-#: A mark that no JSON text can hold: hole number n in rendered text, or symbol n in a hole.
+#: A mark that no JSON text can hold: symbol number n in a hole.
 MARK = re.compile("\x02(\\d+)\x03")
 
 
@@ -42,11 +42,6 @@ class Items(list[bytes]):
     """Items that are JSON already. As a hole they are one list; a loop yields them one by one."""
 
 
-def mark(index: int) -> str:
-    """Return the mark that `MARK` finds again."""
-    return f"\x02{index}\x03"
-
-
 def dumps(value: Any) -> bytes:
     """Return the value of a hole as compact JSON. Raise UnwritableError."""
     if type(value) is int:
@@ -67,5 +62,5 @@ def _fragment(value: Any) -> Any:
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, Symbol):
-        return orjson.Fragment(mark(value.index))
+        return orjson.Fragment(f"\x02{value.index}\x03")
     raise TypeError

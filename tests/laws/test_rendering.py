@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connector.templating.envelope import Envelope
 from connector.templating.items import ItemRenderer
-from connector.templating.template import RenderError, Template, problems
+from connector.templating.template import RenderError, Template, _compact, problems
 from connector.templating.values import Items
 from tests.kit.records import LAW, tries
 
@@ -35,6 +35,8 @@ NASTY = [
     '"h\\u00020"',
     "%s",
     "%",
+    ",]",
+    '", }',
     "\u2028",
     "</script>",
     "é",
@@ -57,8 +59,8 @@ LIFTED = [
     '{"all": {{ ids.a }}, "p": {{ params.p }}, "100%": "%s %%"}',
     '{"first": {{ ids.a | first }}, "last": {{ ids.c | last }}}',
     '{"one": {{ ids.c[0] }}}',
-    '[{% for v in ids.a %}{"i": {{ loop.index }}, "v": {{ v }}}{% if not loop.last %},{% endif %}{% endfor %}]',
-    "[{% for v in ids.c %}{% if not loop.first %},{% endif %}{{ v }}{% endfor %}, {{ settings.account }}]",
+    '[{% for v in ids.a %}{"i": {{ loop.index }}, "last": {{ loop.last }}, "v": {{ v }}},{% endfor %}]',
+    "[{% for v in ids.c %}{{ loop.first }}, {{ v }},{% endfor %} {{ settings.account }}]",
     '{ {% if ids.a %}"a": {{ ids.a }}{% else %}"none": true{% endif %} }',
     '{"n": {{ ids.a | length }}, "m": {{ ids | length }}}',
     '{"d": {{ ids.b | default(["none"]) }}, "e": {{ params.no | default("x") }}}',
@@ -73,13 +75,13 @@ SLOW = [
     "{{ ids.c | join('-') }}",
     '{"v": {{ "id:" ~ (ids.c | first) }}}',
     '{{ (ids.c | first | upper) if ids.c else "" }}',
-    '[{% for v in ids.c %}{% if v == "\\"" %}"quote"{% else %}{{ v | lower }}{% endif %}{% if not loop.last %},{% endif %}{% endfor %}]',
+    '[{% for v in ids.c %}{% if v == "\\"" %}"quote"{% else %}{{ v | lower }}{% endif %},{% endfor %}]',
     "{{ 'x' in ids.c }}",
     "{ {{ ids.a | first }}: 1 }",
     '{{ {(ids.a | first | default("none")): ids.c} }}',
     "{{ ids.a == ids.b }}",
     "{{ ids.c[0] > 'm' }}",
-    "[{% for letter in ids.a[0] %}{{ letter }}{% if not loop.last %},{% endif %}{% endfor %}]",
+    "[{% for letter in ids.a[0] %}{{ letter }},{% endfor %}]",
     "{{ ids.c[0] | length }}",
     "{{ 1 if ids.c[0] else 2 }}",
     "{{ ids.c[0] | default('x') | trim }}",
@@ -138,7 +140,7 @@ def test_a_template_that_looks_into_no_value_is_rendered_once(source: str) -> No
 SHAPES = [
     '{"v": {{ it }}, "w": [{{ it }}, {"x": {{ it }}}]}',
     '{ {{ key }}: {{ it }}, "z": 1}',
-    "[{% for one in many %}{{ one }}{% if not loop.last %},{% endif %}{% endfor %}]",
+    "[{% for one in many %}{{ one }},{% endfor %}]",
     '{{ {"it": it, "many": many} }}',
     '{"s": "a{{ "": 1}',
 ]
@@ -209,7 +211,7 @@ def test_the_template_itself_is_no_known_name() -> None:
 @given(st.lists(st.lists(st.dictionaries(PLAIN, PLAIN, max_size=2), max_size=3), max_size=3))
 @LAW
 def test_an_envelope_puts_items_in_as_they_are(groups: list[list[dict[str, str]]]) -> None:
-    source = '[{% for g in groups %}{"k": {{ g.k }}, "items": {{ g.items }}}{% if not loop.last %},{% endif %}{% endfor %}]'
+    source = '[{% for g in groups %}{"k": {{ g.k }}, "items": {{ g.items }}},{% endfor %}]'
     given_groups = [
         {"k": n, "items": [orjson.dumps(item) for item in group]} for n, group in enumerate(groups)
     ]
@@ -302,6 +304,59 @@ def test_what_fails_when_it_is_rendered(source: str, kind: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+# strings and brackets in every wrong order too
+TOKENS = st.sampled_from(
+    ["[", "]", "{", "}", ",", ":", "null", '"a"', '", ]"', r'"\",}"', r'"\\"', " ", "\n\t"]
+)
+
+
+def write(value: Any, last_comma: Callable[[], str]) -> str:
+    """Return JSON in which `last_comma` writes what follows the last value of a list or an object."""
+    if isinstance(value, list):
+        elements = []
+        for element in value:
+            elements.append(write(element, last_comma))
+        return "[" + ", ".join(elements) + (last_comma() if value else "") + "]"
+    if isinstance(value, dict):
+        members = []
+        for key, member in value.items():
+            members.append(json.dumps(key) + ": " + write(member, last_comma))
+        return "{" + ", ".join(members) + (last_comma() if value else "") + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@given(ANYTHING, st.data())
+@LAW
+def test_a_last_comma_changes_no_value(value: Any, data: st.DataObject) -> None:
+    commas = st.sampled_from(["", ",", " , ", ",\n\t"])
+    text = write(value, lambda: data.draw(commas))
+    assert json.loads(_compact(text)) == value
+
+
+@given(st.lists(TOKENS, max_size=12))
+@example(["[", ",", "]"])
+@example(["[", "null", ",", " ", "]"])
+@example(["[", "null", ",", ",", "]"])
+@LAW
+def test_only_a_comma_between_a_value_and_a_closing_bracket_is_dropped(tokens: list[str]) -> None:
+    words = []
+    for token in tokens:
+        if not token.isspace():
+            words.append(token)
+    plain = []
+    for before, word, after in zip(["[", *words], words, [*words[1:], ""], strict=False):
+        if word == "," and after in ("]", "}") and before not in ("[", "{", ","):
+            continue
+        plain.append(word)
+    try:
+        expected = json.loads(" ".join(plain))
+    except ValueError:
+        with pytest.raises(RenderError):
+            _compact("".join(tokens))
+    else:
+        assert json.loads(_compact("".join(tokens))) == expected
+
+
 WORDS = [
     "items",
     "keys",
@@ -340,9 +395,7 @@ def test_a_rendered_text_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_items_are_one_list_as_a_hole_and_one_by_one_in_a_loop() -> None:
     items: Sequence[bytes] = Items([b'{"a":1}', b"2"])
-    one = Template(
-        "[{% for x in it %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}]", ["it"]
-    )
+    one = Template("[{% for x in it %}{{ x }},{% endfor %}]", ["it"])
     assert (
         one.render({"it": items})
         == Template("{{ it }}", ["it"]).render({"it": items})
