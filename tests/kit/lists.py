@@ -25,7 +25,7 @@ WIRES = ("email", "phone", "customer", "first")
 COMPANION = "first"
 
 ENVELOPE = """{"action": {{ request.action }}, "list": {{ request.list_id }}, "groups": [
-{% for group in groups %}{"until": {{ group.until }}, "people": {{ group.items }}}{% if not loop.last %},{% endif %}
+{% for group in groups %}{"until": {{ group.until }}, "people": {{ group.items }}},
 {% endfor %}]}"""
 ITEM = '{"ids": {{ ids }}, "action": {{ operation }}, "list": {{ params.list_id }}}'
 PART_OF_ITEM = ITEM[:-1] + ', "part": {{ params.part }}}'

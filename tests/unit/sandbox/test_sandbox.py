@@ -90,7 +90,7 @@ def read(answer: Answer) -> tuple[int, Any]:
 
 # --- tiny definitions ---
 
-GROUPS = """[{% for g in body %}{"operation": {{ g.do }}, "people": {{ g.people }}}{% if not loop.last %},{% endif %}{% endfor %}]"""
+GROUPS = """[{% for g in body %}{"operation": {{ g.do }}, "people": {{ g.people }}},{% endfor %}]"""
 PEOPLE = {
     "type": "object",
     "properties": {"people": {"type": "array", "items": {"type": "object"}}},

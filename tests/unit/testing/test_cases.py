@@ -411,7 +411,7 @@ TINY = """
     routes: [{action: add, map: {email: {from: email}, note: {expr: "'seen: ' ~ event.email"}}}]
     cases:
 """
-NOTED = '{"notes": [{% for g in groups %}{{ g.note }}{% if not loop.last %},{% endif %}{% endfor %}], "people": {{ items }}}'
+NOTED = '{"notes": [{% for g in groups %}{{ g.note }},{% endfor %}], "people": {{ items }}}'
 
 
 def tiny(tmp_path: Path, catalog: Catalog, cases: str = ONE) -> str:
