@@ -42,7 +42,7 @@ _COMMANDS = (
     ("lint", lint, "connector lint connection.yaml schemas/"),
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
-    ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --fail 429:3"),
+    ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --holdings held.json"),
     ("test", run_tests, "connector test tests/cases --update"),
 )
 for _name, _command, _example in _COMMANDS:

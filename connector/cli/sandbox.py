@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +41,17 @@ def sandbox(
         typer.Option(
             "--fail",
             metavar="FAULT",
-            help="A fault such as 429:3, 5xx, timeout, drop, counts; can be repeated.",
+            help="A fault such as 429:3, 5xx, timeout, slow=2, 204, counts; can be repeated.",
+        ),
+    ] = None,
+    holdings: Annotated[
+        Path | None,
+        typer.Option(
+            "--holdings",
+            metavar="FILE",
+            help="Keep in FILE (JSON) whom the sandbox holds, as SHA-256 digests: a value that is "
+            "one is kept as it is, any other is hashed. FILE is there once the sandbox listens, "
+            "and says what a request changed before the request is answered.",
         ),
     ] = None,
     definitions: DefinitionsOption = None,
@@ -49,24 +61,79 @@ def sandbox(
     from connector.definitions.catalog import Catalog
     from connector.sandbox.local import Sandbox
 
+    # A shell starts what runs in its background with the interrupt ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
     described = Catalog(definitions or ()).load(destination)
     faults = parse_faults(fail)
     if connection:
         box = _for_connection(connection, described, definitions or [], faults)
     else:
         box = Sandbox(described, faults=faults)
-    box.vendor.log = lambda line: print(on_one_line(line), file=sys.stderr, flush=True)
+    box.vendor.log = _log
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listen(box, port) as server:
         try:
             members = _members(described, box, server)
             # A connection has its own credentials: they are not printed.
             credentials = {} if connection else box.secrets
             print(sandbox_text(destination, members, credentials), flush=True)
-            server.serve_forever()
+            with _holdings_file(box, server, holdings):
+                server.serve_forever()
         except KeyboardInterrupt:
+            _ignore_interrupts()
             print(holdings_text(box.holdings()))
+
+
+def _ignore_interrupts() -> None:
+    """Let a second interrupt not spoil the end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _log(line: str) -> None:
+    # in one piece: several threads write
+    sys.stderr.write(on_one_line(line) + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _holdings_file(box: Sandbox, server: SandboxServer, path: Path | None) -> Iterator[None]:
+    """Keep the file of `--holdings`, to the end. Raise ConfigError (C024)."""
+    from connector.sandbox.holdings_file import HoldingsFile
+
+    if path is None:
+        yield
+        return
+
+    with _writing(path):
+        file = HoldingsFile(box.vendor, path)
+
+    def update() -> None:
+        try:
+            file.update()
+        except OSError as error:
+            _log(f"no answer: {path} cannot be written: {error.strerror}")
+            raise
+
+    server.before_answer(update)
+    try:
+        yield
+    finally:
+        _ignore_interrupts()
+        with _writing(path):
+            file.update()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot be written: {error.strerror}"
+        hint = "choose another file for --holdings"
+        raise ConfigError([Problem("C024", str(path), "", message, hint)]) from None
 
 
 def _for_connection(

@@ -91,6 +91,8 @@ class Sandbox:
         answer = self.vendor.answer(message.method, message.url, message.headers, message.body)
         if isinstance(answer, Fault):
             raise SendError(_NO_ANSWER.get(answer.kind, _BROKEN))
+        if answer.delay:
+            time.sleep(answer.delay)
         return Response.parsed(answer.status, answer.headers, answer.body)
 
     def holdings(self) -> list[Holding]:

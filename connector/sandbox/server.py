@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import socketserver
 import sys
 import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self, cast
 
+import orjson
+
+from connector.sandbox.request_body import GoneError, UnreadableError, length_of, read_body
 from connector.sandbox.vendor import Answer, Vendor
 
 #: For how long a request under the fault "timeout" is left without an answer, in seconds.
 TIMEOUT_SECONDS = 3600.0
 
+#: For how long a body may pause before the rest of it is given up, in seconds.
+PAUSE_SECONDS = 30.0
+
 _HOST = "127.0.0.1"
-_MAX_BODY = 100_000_000
 _POLL_SECONDS = 0.05
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_LINGER_SECONDS = 2.0
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -28,20 +36,31 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # head and body leave in one piece
+    default_request_version = "HTTP/1.0"  # an answer of HTTP/0.9 would have no status
     server: _Server
 
     def _handle(self) -> None:
-        body = self._read()
-        if body is None:
+        try:
+            self._check_host()
+            body = self._read()
+        except UnreadableError as error:
+            self._refuse(error.status, str(error))
             return
-        url = f"http://{self.headers.get('host', self.server.authority)}{self.path}"
+        except (GoneError, ConnectionError):
+            self.close_connection = True
+            self._log("the client went away")
+            return
+
         headers = {}
         for name, text in self.headers.items():
             # http.server reads bytes as Latin-1, and they are UTF-8
             headers[name] = text.encode("latin-1").decode("utf-8", "replace")
 
-        answer = self.server.vendor.answer(self.command, url, headers, body)
+        answer = self.server.vendor.answer(self.command, self._url(), headers, body)
+        self.server.before_answer()
         if isinstance(answer, Answer):
+            if answer.delay:
+                self.server.stopping.wait(answer.delay)
             self._send(answer)
             return
         if answer.kind == "timeout":
@@ -50,32 +69,86 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _handle  # noqa: N815
 
-    def _read(self) -> bytes | None:
-        """Return the body; None, after a refusal, when its length is missing or too large."""
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers:
-            status = 411
-        elif not _LENGTH.fullmatch(length):
-            status = 400
-        elif int(length) > _MAX_BODY:
-            status = 413
-        else:
-            body = self.rfile.read(int(length))
-            if len(body) == int(length):
-                return body
-            self.close_connection = True  # the client went away
-            return None
-        self._send(Answer(status, {"connection": "close"}, b""))
-        return None
+    def _check_host(self) -> None:
+        """Raise UnreadableError unless there is one Host (RFC 9112, 3.2)."""
+        hosts = self.headers.get_all("host", [])
+        if len(hosts) > 1 or (not hosts and self.request_version != "HTTP/1.0"):
+            raise UnreadableError(HTTPStatus.BAD_REQUEST, "expected one Host header")
+
+    def _url(self) -> str:
+        if not self.path.startswith("/"):
+            return self.path  # a full URL, as it is sent to a proxy (RFC 9112, 3.2.2)
+        return f"http://{self.headers.get('host', self.server.authority)}{self.path}"
+
+    def _read(self) -> bytes:
+        """Return the body. Raise UnreadableError, GoneError and ConnectionError."""
+        length = length_of(self.headers, self.request_version)
+        if self._waits_for_continue():
+            self.send_response_only(HTTPStatus.CONTINUE)
+            self.end_headers()
+            self.wfile.flush()
+
+        self.connection.settimeout(PAUSE_SECONDS)
+        try:
+            return read_body(cast(BinaryIO, self.rfile), length)
+        except TimeoutError:
+            message = "the rest of the body does not come"
+            raise UnreadableError(HTTPStatus.REQUEST_TIMEOUT, message) from None
+        finally:
+            self.connection.settimeout(None)
+
+    def _waits_for_continue(self) -> bool:
+        expected = self.headers.get("expect", "").lower() == "100-continue"
+        return expected and self.request_version != "HTTP/1.0"
+
+    def handle_expect_100(self) -> bool:
+        """Leave it to `_read`, which knows whether the body is wanted."""
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what http.server cannot read; its messages quote the request, ours do not."""
+        status = HTTPStatus(code)
+        self._refuse(status, status.phrase)
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Refuse a request that does not get as far as the vendor, and close the connection."""
+        self._log(f"{status.value} unreadable: {reason}")
+        body = orjson.dumps({"code": "unreadable", "message": reason})
+        headers = {"content-type": "application/json", "connection": "close"}
+        self._send(Answer(status.value, headers, body))
+        self._linger()
 
     def _send(self, answer: Answer) -> None:
+        has_body = answer.status != HTTPStatus.NO_CONTENT
         self.send_response(answer.status)
         for name, text in answer.headers.items():
             self.send_header(name, text)
-        self.send_header("content-length", str(len(answer.body)))
+        if has_body:
+            self.send_header("content-length", str(len(answer.body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if has_body and self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def _linger(self) -> None:
+        """Read what is still under way: closing at once would destroy the answer on its way."""
+        ends = time.monotonic() + _LINGER_SECONDS
+        try:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            while (left := ends - time.monotonic()) > 0:
+                self.connection.settimeout(left)
+                if not self.connection.recv(65536):
+                    return
+        except OSError:  # the client has gone
+            return
+
+    def _log(self, text: str) -> None:
+        """Log a line about a request that the vendor does not see.
+
+        Neither its path nor an unknown method is shown: they may be anything.
+        """
+        method = self.command if self.command in _METHODS else "(unknown method)"
+        self.server.vendor.log(f"{method} (not read) {text}")
 
     def version_string(self) -> str:
         return "sandbox"
@@ -92,6 +165,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, vendor: Vendor, port: int) -> None:
         self.vendor = vendor
+        self.before_answer: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         super().__init__((_HOST, port), _Handler)
@@ -143,6 +217,13 @@ class SandboxServer:
         self.token_url = (
             f"http://{self._server.authority}{vendor.token_path}" if vendor.token_path else ""
         )
+
+    def before_answer(self, act: Callable[[], None]) -> None:
+        """Have something done between applying each request and answering it.
+
+        An OSError of it leaves the request without an answer.
+        """
+        self._server.before_answer = act
 
     def __enter__(self) -> Self:
         self._start()

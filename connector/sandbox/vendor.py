@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -43,11 +44,15 @@ _GATEWAY_PAGE = (
 
 
 class Answer(NamedTuple):
-    """An answer over HTTP; header names are in lower case."""
+    """An answer over HTTP; header names are in lower case.
+
+    `delay` is for how many seconds it is held back.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    delay: float = 0.0
 
 
 class Holding(NamedTuple):
@@ -89,6 +94,12 @@ class _Call:
     parsed: Any = None
 
     @property
+    def shown(self) -> str:
+        """The method and the path for a line of the log; an unknown path may be anything."""
+        path = _path(self.url) if self.allowed else "(unknown path)"
+        return f"{self.method} {path}"
+
+    @property
     def has_body(self) -> bool:
         """Whether there is a body, or should be."""
         if self.body:
@@ -127,6 +138,10 @@ class Vendor:
         self._faults = one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
         self._lock = threading.Lock()
+        #: How many changes of audiences were applied, and for each audience the number of its last.
+        self.changes = 0
+        self._last_change: dict[str, int] = {}
+        self._unwanted: set[Identifier] = set()
         #: What to do with a line about each request. It holds no identifier, no secret and no
         #: unknown path.
         self.log: Callable[[str], None] = lambda line: None
@@ -142,6 +157,7 @@ class Vendor:
         with self._lock:
             if self.token_path and _path(url) == self.token_path:
                 issued = self._verifier.issue_token(Message(method, url, lower_case, body))
+                self.log(f"{method} {self.token_path} {issued.status}{_error_of(issued.body)}")
                 return Answer(issued.status, dict(issued.headers), orjson.dumps(issued.body))
 
             call = self._call(method, url, lower_case, body)
@@ -149,8 +165,10 @@ class Vendor:
             if fault is None:
                 return self._respond(call, None)
             if fault.kind in ("timeout", "drop"):
+                self.log(f"{call.shown} (no answer): injected fault")
                 return fault
             if fault.kind == "html":
+                self.log(f"{call.shown} 502 html: injected fault")
                 return Answer(502, {"content-type": "text/html; charset=utf-8"}, _GATEWAY_PAGE)
 
             answer = self._respond(call, fault)
@@ -171,6 +189,19 @@ class Vendor:
                 return []
             return self._audiences[path].members()
 
+    def changed_since(
+        self, change: int
+    ) -> tuple[int, list[tuple[Holding, list[frozenset[Identifier]]]]]:
+        """Return the audiences that were changed after a number of changes, and today's number."""
+        changed = []
+        with self._lock:
+            for path, number in self._last_change.items():
+                if number > change:
+                    audience = self._audiences[path]
+                    holding = Holding(path, audience.people, audience.identifiers)
+                    changed.append((holding, audience.members()))
+            return self.changes, changed
+
     def _call(self, method: str, url: str, headers: dict[str, str], body: bytes) -> _Call:
         call = _Call(method, url, headers, body, self._clock(), self._answers)
         path = _path(url)
@@ -188,27 +219,29 @@ class Vendor:
         return call
 
     def _respond(self, call: _Call, fault: Fault | None) -> Answer:
-        status = fault.status if fault else None
+        status = fault.status if fault and fault.kind == "status" else None
         reason = ""
         try:
             if status is not None:
                 raise refusal_with_status(status)
-            body = self._accept(call, short=fault is not None and fault.kind == "counts")
-            answer = Answer(200, self._headers(call), body)
+            body = self._accept(call, fault.kind if fault else "")
+            answer = _altered(Answer(200, self._headers(call), body), fault)
         except RefusalError as refusal:
             answer = self._refuse(call, refusal, asked_for=status is not None)
             reason = f" {refusal.code}: {refusal.message}"
 
-        path = _path(call.url) if call.allowed else "(unknown path)"
-        self.log(f"{call.method} {path} {answer.status}{reason}")
+        if fault and fault.kind == "applied-drop":
+            reason += " (not answered): injected fault"
+        self.log(f"{call.shown} {answer.status}{reason}")
         return answer
 
-    def _accept(self, call: _Call, *, short: bool) -> bytes:
+    def _accept(self, call: _Call, fault: str) -> bytes:
         """Apply a request and return the body of its answer.
 
-        With `short`, one person fewer is accepted than was sent, and nothing is applied. Raises
-        RefusalError with the first reason against the request.
+        With the fault "counts", one person fewer is accepted than was sent, and nothing is applied.
+        Raises RefusalError with the first reason against the request.
         """
+        short = fault == "counts"
         self._check_before_body(call)
         self._parse(call)
 
@@ -225,11 +258,27 @@ class Vendor:
             raise RefusalError("invalid", *operation.contract.explain(call.parsed))
 
         changes = _changes(groups, operation, call.audience)
+        self._refuse_unwanted(changes, choose=fault == "person")
         body = _success(call, changes, short=short)
         if not short:
             for change in changes:
                 self._audiences[change.audience].apply(change.operation, change.people)
+                self.changes += 1
+                self._last_change[change.audience] = self.changes
         return body
+
+    def _refuse_unwanted(self, changes: Sequence[_Change], *, choose: bool) -> None:
+        """Raise RefusalError for a request with somebody whom a fault refuses.
+
+        `choose`: its first person, from now on. The answer does not say whom it is about.
+        """
+        for change in changes:
+            for person in change.people:
+                if choose:
+                    self._unwanted.update(person)
+                    choose = False
+                if not self._unwanted.isdisjoint(person):
+                    raise RefusalError("invalid", "a person is refused: injected fault")
 
     def _check_before_body(self, call: _Call) -> None:
         """Raise RefusalError for the first fault of a request that shows without its body."""
@@ -243,7 +292,9 @@ class Vendor:
 
         reason = self._why_not_authentic(call)
         if reason:
-            raise RefusalError("unauthorized", reason)
+            refusal = RefusalError("unauthorized", reason)
+            refusal.headers.update(self._verifier.challenge)
+            raise refusal
 
         content_type = call.headers.get("content-type", "").partition(";")[0]
         if call.has_body and content_type.strip().lower() != _JSON:
@@ -302,6 +353,27 @@ class Vendor:
         if exhausted:
             values |= {"remaining": 0, "reset": math.ceil(call.now + 1)}
         return {"content-type": _JSON, **call.answers.rate_headers(values), **call.answers.headers}
+
+
+def _altered(answer: Answer, fault: Fault | None) -> Answer:
+    """Return a successful answer as a fault wants it."""
+    if fault is None:
+        return answer
+    if fault.kind == "slow":
+        return answer._replace(delay=fault.seconds)
+    if fault.status == HTTPStatus.NO_CONTENT:
+        headers = {name: text for name, text in answer.headers.items() if name != "content-type"}
+        return Answer(fault.status, headers, b"")
+    if fault.status is not None:
+        return answer._replace(status=fault.status)
+    return answer
+
+
+def _error_of(body: Any) -> str:
+    """Return the error of a token endpoint's answer, for the log; it quotes no secret."""
+    if "error" not in body:
+        return ""
+    return f" {body['error']}: {body['error_description']}"
 
 
 def _path(url: str) -> str:

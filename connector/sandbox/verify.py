@@ -10,9 +10,10 @@ import re
 import secrets as random_secrets
 import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
+from urllib.request import parse_http_list
 
 import orjson
 from oauthlib.common import Request as OAuthRequest
@@ -30,12 +31,18 @@ _CLOCK_SECONDS = 300
 _MOST_NONCES = 100_000
 _TOKEN_SECONDS = 3600
 
+_CHALLENGE = "www-authenticate"
+_BASIC_CHALLENGE = 'Basic realm="sandbox", charset="UTF-8"'
+
 
 class Verifier:
     """The vendor's half of one scheme; this base class requires no credentials."""
 
     #: The path of the token endpoint, "" when tokens are not fetched.
     token_path: str = ""
+
+    #: The header of an answer 401: how to authenticate (RFC 9110, 11.6.1).
+    challenge: Mapping[str, str] = {}
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         """Take a definition's `auth` without placeholders, and secrets by credential name."""
@@ -54,22 +61,30 @@ class Verifier:
 
 
 class _Bearer(Verifier):
+    challenge: Mapping[str, str] = {_CHALLENGE: "Bearer"}
+
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._token = secrets.get("access_token")
 
     def verify(self, message: Message) -> str | None:
-        header = message.headers.get("authorization", "")
-        if self._token is None or _equal(header, f"Bearer {self._token}"):
+        scheme, token = _credentials(message)
+        if self._token is None:
+            return None
+        if scheme == "bearer" and _equal(token, self._token.strip()):
             return None
         return "missing or wrong bearer token"
 
 
 class _Basic(Verifier):
+    challenge: Mapping[str, str] = {_CHALLENGE: _BASIC_CHALLENGE}
+
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
-        self._header = basic_header(secrets["username"], secrets.get("password", ""))
+        header = basic_header(secrets["username"], secrets.get("password", ""))
+        self._credentials = header.partition(" ")[2]
 
     def verify(self, message: Message) -> str | None:
-        if _equal(message.headers.get("authorization", ""), self._header):
+        scheme, credentials = _credentials(message)
+        if scheme == "basic" and _equal(credentials, self._credentials):
             return None
         return "missing or wrong user name or password"
 
@@ -78,11 +93,22 @@ class _ApiKey(Verifier):
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._key_in = config.key_in
         self._name = config.key_name
+        # a prefix in this header is the name of a scheme
+        self._has_scheme = config.key_prefix.endswith(" ") and (
+            config.key_in == "header" and config.key_name.lower() == "authorization"
+        )
         key = secrets.get("api_key")
-        self._key = None if key is None else config.key_prefix + key
+        self._key = None if key is None else self._comparable(config.key_prefix + key)
+
+    def _comparable(self, key: str) -> str:
+        """Return a key with the name of its scheme in lower case."""
+        if not self._has_scheme:
+            return key
+        scheme, _, rest = key.partition(" ")
+        return f"{scheme.lower()} {rest.strip()}"
 
     def verify(self, message: Message) -> str | None:
-        if self._key is None or _equal(self._key_of(message), self._key):
+        if self._key is None or _equal(self._comparable(self._key_of(message)), self._key):
             return None
         return f"missing or wrong key '{self._name}' in the {self._key_in}"
 
@@ -106,14 +132,32 @@ class _ApiKey(Verifier):
 
 
 class _OAuth1(Verifier):
+    challenge: Mapping[str, str] = {_CHALLENGE: "OAuth"}
+
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._secrets = dict(secrets)
         self._seen: set[tuple[str, str]] = set()
 
     def verify(self, message: Message) -> str | None:
-        fields = _oauth_fields(message.headers.get("authorization", ""))
+        params = _oauth_params(message)
+        fields = {name: value for name, value in params if name.startswith("oauth_")}
         if not fields:
             return "missing OAuth Authorization header"
+        if len(fields) < sum(name.startswith("oauth_") for name, _ in params):
+            return "an OAuth parameter is sent twice"
+        reason = self._why_not_ours(fields)
+        if reason:
+            return reason
+        if not self._is_signed(message, params, fields.get("oauth_signature", "")):
+            return "wrong signature"
+        if fields.get("oauth_version", "1.0") != "1.0":
+            return "oauth_version must be 1.0"
+        if not self._is_first_use(fields["oauth_timestamp"], fields.get("oauth_nonce", "")):
+            return "the nonce is already used"
+        return None
+
+    def _why_not_ours(self, fields: Mapping[str, str]) -> str | None:
+        """Return what is wrong with the parameters, whatever the signature is."""
         if not _equal(fields.get("oauth_consumer_key", ""), self._secrets["consumer_key"]):
             return "unknown consumer key"
         if not _equal(fields.get("oauth_token", ""), self._secrets["access_token"]):
@@ -125,21 +169,14 @@ class _OAuth1(Verifier):
         is_number = re.fullmatch("[0-9]{1,12}", timestamp)
         if not is_number or abs(time.time() - int(timestamp)) > _CLOCK_SECONDS:
             return "oauth_timestamp is too far from now"
-        if not self._is_signed(message, fields):
-            return "wrong signature"
-        if not self._is_first_use(timestamp, fields.get("oauth_nonce", "")):
-            return "the nonce is already used"
         return None
 
-    def _is_signed(self, message: Message, fields: dict[str, str]) -> bool:
-        params = parse_qsl(urlsplit(message.url).query, keep_blank_values=True)
-        for name, value in fields.items():
-            if name not in ("realm", "oauth_signature"):
-                params.append((name, value))
-
+    def _is_signed(
+        self, message: Message, params: Sequence[tuple[str, str]], signature: str
+    ) -> bool:
         request: Any = OAuthRequest(message.url, cast(Any, message.method))
-        request.params = params
-        request.signature = fields.get("oauth_signature", "")
+        request.params = [param for param in params if param[0] != "oauth_signature"]
+        request.signature = signature
         secrets = self._secrets["consumer_secret"], self._secrets["access_token_secret"]
         return bool(oauth1_signature.verify_hmac_sha1(request, *secrets))
 
@@ -153,19 +190,35 @@ class _OAuth1(Verifier):
         return True
 
 
-def _oauth_fields(header: str) -> dict[str, str]:
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() != "oauth":
-        return {}
-    fields = {}
-    for part in rest.split(","):
-        name, _, value = part.strip().partition("=")
-        if name:
-            fields[unquote(name)] = unquote(value.strip('"'))
-    return fields
+def _oauth_params(message: Message) -> list[tuple[str, str]]:
+    """Return the parameters of query, form and header, decoded (RFC 5849, 3.4.1.3.1 and 3.5).
+
+    A client may send those of OAuth in any of the three.
+    """
+    params = parse_qsl(urlsplit(message.url).query, keep_blank_values=True)
+    if _is_form(message):
+        params += parse_qsl(message.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+    scheme, fields = _credentials(message)
+    if scheme == "oauth":
+        # a quoted realm may hold commas
+        for field in parse_http_list(fields):
+            name, _, value = field.partition("=")
+            if name.strip() and name.strip().lower() != "realm":
+                params.append((unquote(name.strip()), unquote(value.strip().strip('"'))))
+    return params
+
+
+class _Refused(NamedTuple):
+    """Why there is no token (RFC 6749, 5.2)."""
+
+    error: str
+    description: str
 
 
 class _OAuth2(Verifier):
+    challenge: Mapping[str, str] = {_CHALLENGE: "Bearer"}
+
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._config = config
         self._secrets = dict(secrets)
@@ -174,9 +227,9 @@ class _OAuth2(Verifier):
         self._issued: dict[str, float] = {}
 
     def verify(self, message: Message) -> str | None:
-        scheme, _, bearer_token = message.headers.get("authorization", "").partition(" ")
+        scheme, bearer_token = _credentials(message)
         ends = [end for token, end in self._issued.items() if _equal(bearer_token, token)]
-        if scheme.lower() != "bearer" or not ends:
+        if scheme != "bearer" or not ends:
             return "missing or unknown access token"
         if time.monotonic() >= ends[0]:
             return "the access token has expired"
@@ -184,56 +237,104 @@ class _OAuth2(Verifier):
 
     def issue_token(self, message: Message) -> Response:
         """Answer a request for a token (RFC 6749, 5)."""
-        form = dict(parse_qsl(message.body.decode("utf-8", "replace"), keep_blank_values=True))
-        refusal = self._refusal(message, form)
-        if refusal:
-            status, error = refusal
-            return Response(status, {"content-type": "application/json"}, {"error": error})
+        headers = {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            "pragma": "no-cache",
+        }
+        refused = self._refusal(message)
+        if refused:
+            status = 400
+            if refused.error == "invalid_client":
+                status = 401
+                headers[_CHALLENGE] = _BASIC_CHALLENGE
+            body = {"error": refused.error, "error_description": refused.description}
+            return Response(status, headers, body)
 
         now = time.monotonic()
         self._issued = {token: end for token, end in self._issued.items() if now < end}
         token = random_secrets.token_urlsafe(12)
         self._issued[token] = now + _TOKEN_SECONDS
 
-        headers = {"content-type": "application/json", "cache-control": "no-store"}
-        body = {"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS}
-        return Response(200, headers, body)
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS}
+        if self._config.scope:
+            answer["scope"] = dict(_form_of(message)).get("scope", self._config.scope)
+        return Response(200, headers, answer)
 
-    def _refusal(self, message: Message, form: Mapping[str, str]) -> tuple[int, str] | None:
-        """Return the status and the error of a refusal (RFC 6749, 5.2), None when there is none."""
-        content_type = message.headers.get("content-type", "").partition(";")[0]
-        if message.method != "POST" or content_type.strip().lower() != FORM:
-            return 400, "invalid_request"
+    def _refusal(self, message: Message) -> _Refused | None:
+        """Return why a request is refused, None when it is not."""
+        if message.method != "POST" or not _is_form(message):
+            return _Refused("invalid_request", f"expected a POST of {FORM}")
 
-        client_id, client_secret = self._client(message, form)
+        params = _form_of(message)
+        form = dict(params)
+        if len(form) < len(params):
+            return _Refused("invalid_request", "a parameter is sent twice")
+        return (
+            self._refusal_of_client(message, form)
+            or self._refusal_of_grant(form)
+            or self._refusal_of_scope(form)
+        )
+
+    def _refusal_of_client(self, message: Message, form: Mapping[str, str]) -> _Refused | None:
+        """Check the client. It may always use Basic (RFC 6749, 2.3.1)."""
+        client_id, client_secret = form.get("client_id", ""), form.get("client_secret", "")
+        if "authorization" in message.headers:
+            if client_secret:
+                message_text = "the client authenticates in the header and in the body"
+                return _Refused("invalid_request", message_text)
+            client_id, client_secret = _basic_client(message)
+        elif self._config.client_in != "body":
+            return _Refused("invalid_client", "the client has to authenticate with Basic")
+
         id_is_right = _equal(client_id, self._secrets.get("client_id", ""))
-        if not id_is_right or not _equal(client_secret, self._secrets.get("client_secret", "")):
-            return 401, "invalid_client"
+        if id_is_right and _equal(client_secret, self._secrets.get("client_secret", "")):
+            return None
+        return _Refused("invalid_client", "the client id or the client secret is wrong")
 
-        if form.get("grant_type") != self._config.grant:
-            return 400, "unsupported_grant_type"
-        refresh_token = self._secrets.get("refresh_token", "")
-        if self._config.grant == "refresh_token" and not _equal(
-            form.get("refresh_token", ""), refresh_token
-        ):
-            return 400, "invalid_grant"
-        if form.get("scope", "") != self._config.scope:
-            return 400, "invalid_scope"
+    def _refusal_of_grant(self, form: Mapping[str, str]) -> _Refused | None:
+        grant = self._config.grant
+        if "grant_type" not in form:
+            return _Refused("invalid_request", "grant_type is missing")
+        if form["grant_type"] != grant:
+            return _Refused("unsupported_grant_type", f"grant_type has to be {grant}")
+        if grant != "refresh_token":
+            return None
+        if "refresh_token" not in form:
+            return _Refused("invalid_request", "refresh_token is missing")
+        if not _equal(form["refresh_token"], self._secrets.get("refresh_token", "")):
+            return _Refused("invalid_grant", "the refresh token is wrong")
         return None
 
-    def _client(self, message: Message, form: Mapping[str, str]) -> tuple[str, str]:
-        """Return the client's id and secret as they were given."""
-        if self._config.client_in == "body":
-            return form.get("client_id", ""), form.get("client_secret", "")
+    def _refusal_of_scope(self, form: Mapping[str, str]) -> _Refused | None:
+        """Check the scope: without an order, and nothing that was not granted.
 
-        scheme, _, credentials = message.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            return "", ""
-        try:
-            client_id, _, client_secret = b64decode(credentials).decode().partition(":")
-        except ValueError:
-            return "", ""
-        return unquote_plus(client_id), unquote_plus(client_secret)
+        A refresh without it asks for what was granted before (RFC 6749, 6).
+        """
+        granted = set(self._config.scope.split())
+        wanted = set(form.get("scope", "").split())
+        if not wanted and granted and self._config.grant != "refresh_token":
+            return _Refused("invalid_scope", f"scope is missing; expected {self._config.scope}")
+        if wanted - granted:
+            return _Refused("invalid_scope", "scope has more than was granted")
+        return None
+
+
+def _form_of(message: Message) -> list[tuple[str, str]]:
+    """Return a form's parameters; one without a value counts as left out (RFC 6749, 3.2)."""
+    return parse_qsl(message.body.decode("utf-8", "replace"))
+
+
+def _basic_client(message: Message) -> tuple[str, str]:
+    """Return the client's id and secret of the header, as they were before their encoding."""
+    scheme, credentials = _credentials(message)
+    if scheme != "basic":
+        return "", ""
+    try:
+        client_id, _, client_secret = b64decode(credentials).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return unquote_plus(client_id), unquote_plus(client_secret)
 
 
 _VERIFIERS: dict[str, type[Verifier]] = {
@@ -252,6 +353,7 @@ class AuthVerifier(Verifier):
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._scheme = _VERIFIERS[config.scheme](config, secrets)
         self.token_path = self._scheme.token_path
+        self.challenge = self._scheme.challenge
         self._headers = secret_headers(config, secrets)
         self._signatures = signatures(config, secrets)
 
@@ -278,6 +380,18 @@ class AuthVerifier(Verifier):
     def issue_token(self, message: Message) -> Response:
         """Answer a request to the token endpoint."""
         return self._scheme.issue_token(message)
+
+
+def _credentials(message: Message) -> tuple[str, str]:
+    """Return the scheme's name, in lower case, and what follows it (RFC 9110, 11.1 and 11.4)."""
+    header = message.headers.get("authorization", "")
+    scheme, _, credentials = header.strip().partition(" ")
+    return scheme.lower(), credentials.strip()
+
+
+def _is_form(message: Message) -> bool:
+    content_type = message.headers.get("content-type", "").partition(";")[0]
+    return content_type.strip().lower() == FORM
 
 
 def _equal(actual: str, expected: str) -> bool:

@@ -707,6 +707,11 @@ def test_no_window_ever_holds_more_than_its_limit(waits: list[float]) -> None:
         ("applied-drop:12", Fault("applied-drop", (), 12)),
         ("html", Fault("html")),
         ("counts:2", Fault("counts", (), 2)),
+        ("202", Fault("success", (202,), 1)),
+        ("204:2", Fault("success", (204,), 2)),
+        ("slow", Fault("slow", (), 1, 5.0)),
+        ("slow=0.5:3", Fault("slow", (), 3, 0.5)),
+        ("person", Fault("person")),
     ],
 )
 def test_faults_are_read(text: str, fault: Fault) -> None:
@@ -715,7 +720,24 @@ def test_faults_are_read(text: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "200", "600", "4xx", "drop:0", "429:", "429:-1", "429:٣", "Timeout", " drop", "drop\n"],
+    [
+        "",
+        "200",
+        "600",
+        "4xx",
+        "drop:0",
+        "429:",
+        "429:-1",
+        "429:٣",
+        "Timeout",
+        " drop",
+        "drop\n",
+        "201",
+        "slow=",
+        "slow=-1",
+        "slow=1s",
+        "5xx=2",
+    ],
 )
 def test_other_faults_are_refused_with_the_allowed_forms(text: str) -> None:
     with pytest.raises(ValueError, match="allowed: a status from 400 to 599, 5xx, timeout, drop"):
@@ -921,7 +943,6 @@ def talk(server: SandboxServer, sent: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ("transfer-encoding: chunked", b"411"),
         ("content-length: -1", b"400"),
         ("content-length: 999999999999", b"413"),
     ],
