@@ -66,7 +66,7 @@ FailOption = Annotated[
         "--fail",
         metavar="FAULT",
         help="A sandbox fault: 429:3 (the next three requests), 5xx, timeout, drop, "
-        "applied-drop, html, counts; can be repeated.",
+        "applied-drop, html, counts, slow=SECONDS, 202, 204, person; can be repeated.",
     ),
 ]
 LimitOption = Annotated[

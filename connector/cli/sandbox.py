@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,10 +63,6 @@ def sandbox(
     from connector.definitions.catalog import Catalog
     from connector.sandbox.local import Sandbox
 
-    # A shell starts what runs in its background with the interrupt ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-
     described = Catalog(definitions or ()).load(destination)
     faults = parse_faults(fail)
     if connection:
@@ -73,23 +71,34 @@ def sandbox(
         box = Sandbox(described, faults=faults)
     box.vendor.log = _log
 
-    with _listen(box, port) as server:
-        try:
-            members = _members(described, box, server)
-            # A connection has its own credentials: they are not printed.
-            credentials = {} if connection else box.secrets
-            print(sandbox_text(destination, members, credentials), flush=True)
-            with _holdings_file(box, server, holdings):
-                server.serve_forever()
-        except KeyboardInterrupt:
-            _ignore_interrupts()
-            print(holdings_text(box.holdings()))
+    wait = _wait_for_a_signal()
+    server = _listen(box, port)
+    try:
+        members = _members(described, box, server)
+        # A connection has its own credentials: they are not printed.
+        credentials = {} if connection else box.secrets
+        print(sandbox_text(destination, members, credentials), flush=True)
+        with _holdings_file(box, server, holdings, connection), server:
+            wait()
+    finally:
+        server.close()
+    print(holdings_text(box.holdings()))
 
 
-def _ignore_interrupts() -> None:
-    """Let a second interrupt not spoil the end."""
+def _wait_for_a_signal() -> Callable[[], object]:
+    """Return what waits for the first SIGINT or SIGTERM from now on.
+
+    A shell starts what runs in its background with SIGINT ignored: it is asked for here. No signal
+    interrupts anything, so that the second one does not spoil the end.
+    """
+    reading, writing = os.pipe()
+
+    def end(number: int, frame: object) -> None:
+        os.write(writing, b".")
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, end)
+    return lambda: os.read(reading, 1)
 
 
 def _log(line: str) -> None:
@@ -99,7 +108,9 @@ def _log(line: str) -> None:
 
 
 @contextmanager
-def _holdings_file(box: Sandbox, server: SandboxServer, path: Path | None) -> Iterator[None]:
+def _holdings_file(
+    box: Sandbox, server: SandboxServer, path: Path | None, connection: Path | None
+) -> Iterator[None]:
     """Keep the file of `--holdings`, to the end. Raise ConfigError (C024)."""
     from connector.sandbox.holdings_file import HoldingsFile
 
@@ -108,6 +119,8 @@ def _holdings_file(box: Sandbox, server: SandboxServer, path: Path | None) -> It
         return
 
     with _writing(path):
+        if connection and path.exists() and path.samefile(connection):
+            raise OSError(errno.EEXIST, "it is the connection")
         file = HoldingsFile(box.vendor, path)
 
     def update() -> None:
@@ -121,7 +134,6 @@ def _holdings_file(box: Sandbox, server: SandboxServer, path: Path | None) -> It
     try:
         yield
     finally:
-        _ignore_interrupts()
         with _writing(path):
             file.update()
 

@@ -72,7 +72,7 @@ def test_help_names_every_command_and_option() -> None:
             ),
             *("--set", "--format", "--definitions"),
         ],
-        "sandbox": ["--port", "--fail", "--definitions"],
+        "sandbox": ["--port", "--connection", "--fail", "--holdings", "--definitions"],
         "test": ["--update", "--format", "--definitions"],
     }
     assert tuple(options) == COMMANDS

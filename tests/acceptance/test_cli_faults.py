@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.kit.cli import Done, assert_adds_up, at_once, connection, ndjson, person, run
+from tests.kit.cli import (
+    Done,
+    assert_adds_up,
+    at_once,
+    connection,
+    ndjson,
+    person,
+    report_lines,
+    run,
+)
 
 FAULTS = {
     "none": [],
@@ -19,6 +28,8 @@ FAULTS = {
     "applied-drop": ["--fail", "applied-drop"],
     "html": ["--fail", "html"],
     "counts": ["--fail", "counts"],
+    "202": ["--fail", "202"],
+    "204": ["--fail", "204"],
     "several": ["--fail", "drop", "--fail", "503", "--fail", "counts"],
 }
 HOLDINGS = {"people", "identifiers", "path"}
@@ -86,3 +97,24 @@ def test_a_fault_that_lasts_leaves_everything_undelivered(tmp_path: Path) -> Non
 
 def test_a_429_is_waited_for_as_long_as_the_vendor_says(dones: dict[str, Done]) -> None:
     assert dones["429:3"].json["seconds"] > 1.5
+
+
+def test_a_slow_answer_is_no_failure(tmp_path: Path) -> None:
+    send = ("send", "--sandbox", connection(tmp_path), ndjson(tmp_path, [person(1)]))
+    done = run(*send, "--fail", "slow=0.5", "--format", "json")
+    assert (done.status, done.json["delivered"], done.json["requests"]) == (0, 1, 1)
+    assert done.json["seconds"] > 0.5
+
+
+def test_one_person_who_is_refused_is_found_and_the_others_are_delivered(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    made = connection(tmp_path)
+    people = ndjson(tmp_path, [person(i) for i in range(20)])
+    done = run(
+        *("send", "--sandbox", made, people, "--fail", "person"),
+        *("--report", report, "--format", "json"),
+    )
+    assert (done.status, done.json["rejected"], done.json["delivered"]) == (1, 1, 19)
+    assert [line["event"] for line in report_lines(report)] == ["e0"]
+    [held] = done.json["sandbox"]
+    assert held["people"] == 19
