@@ -7,7 +7,7 @@ import gc
 import pytest
 from hypothesis import settings
 
-from tests.kit.warm import warm_python
+from tests.kit.warm import close_warm_python
 
 # The laws say themselves how many examples they need (`tests.kit.records.tries`).
 settings.register_profile("connector", max_examples=60, deadline=None)
@@ -22,6 +22,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the process that forks for commands, if one was started."""
-    if warm_python.cache_info().currsize:
-        warm_python().close()
-        warm_python.cache_clear()
+    close_warm_python()

@@ -80,10 +80,25 @@ class WarmPython:
         self._process.wait()
 
 
-@cache
+_STARTING = threading.Lock()
+
+
 def warm_python() -> WarmPython:
     """Return the one of this test process, started when it is first needed."""
+    with _STARTING:  # commands that run side by side may be the first
+        return _warm_python()
+
+
+@cache
+def _warm_python() -> WarmPython:
     return WarmPython()
+
+
+def close_warm_python() -> None:
+    """End the one of this test process, if it was started."""
+    if _warm_python.cache_info().currsize:
+        _warm_python().close()
+        _warm_python.cache_clear()
 
 
 def _preload() -> None:
