@@ -7,7 +7,7 @@ QUICK := $(addprefix tests/unit/,_util connection delivery linting pipeline temp
 	--deselect tests/unit/linting/test_lint.py::test_what_ships_is_clean_in_five_years_too
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test quick soak mutants check bench constraints clean
+.PHONY: help demo test quick soak mutants witness witness-npm check bench reference constraints clean
 
 help:
 	@echo "make demo   install, then fill a sandbox audience from examples/events.ndjson"
@@ -15,8 +15,11 @@ help:
 	@echo "make quick  the tests that tell most while editing, in half a minute"
 	@echo "make soak   the laws with ten times the examples, and 100,000 mixed events"
 	@echo "make mutants  change pipeline/ and delivery/ in small ways and see which changes no test notices (hours)"
+	@echo "make witness  install the vendors' own clients for Python, and try them at the sandbox"
+	@echo "make witness-npm  the same for node, which has to be there"
 	@echo "make check  format, lint and types, of the code and of the definitions"
 	@echo "make bench  the benchmarks; figures are ratios taken in one run"
+	@echo "make reference  docs/reference.md, from the meta-schemas"
 	@echo "make constraints  the newest versions that pyproject.toml allows, written to constraints.txt"
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -37,9 +40,23 @@ soak: $(VENV)/installed
 	MIXED_EVENTS=100000 LAW_EXAMPLES=10 pytest -n auto --dist loadfile --timeout 1800 tests/laws tests/acceptance/test_send_mixed.py $(ARGS)
 
 mutants: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutants]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mutants]'
 	mutmut run $(ARGS)
 	mutmut results
+
+witness: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,witness]'
+	WITNESSES=python pytest tests/witness $(ARGS)
+
+witness-npm: $(VENV)/installed .venv-npm/installed
+	WITNESSES=npm pytest tests/witness $(ARGS)
+
+.venv-npm/installed: tests/witness/npm/package.json tests/witness/npm/package-lock.json
+	@command -v npm >/dev/null || { echo "make witness-npm needs node 20 or later, with npm"; exit 1; }
+	mkdir -p .venv-npm
+	cp tests/witness/npm/package.json tests/witness/npm/package-lock.json .venv-npm
+	npm ci --prefix .venv-npm --no-audit --no-fund --ignore-scripts --silent
+	@touch $@
 
 check: $(VENV)/installed
 	ruff format --check .
@@ -50,10 +67,13 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	python -m benchmarks $(ARGS)
 
+reference: $(VENV)/installed
+	python -m connector.guide.reference > docs/reference.md
+
 constraints:
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mutants,witness]'
 	grep '^#' constraints.txt > .venv-newest/constraints.txt
 	.venv-newest/bin/python -m pip freeze --exclude-editable >> .venv-newest/constraints.txt
 	cp .venv-newest/constraints.txt constraints.txt

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 from connector.auth.base import Exchange, Message, Scheme
-from connector.auth.keys import basic_header
 from connector.definitions.model import AuthConfig
 from connector.errors import SendError, UnauthorizedError
 
@@ -149,16 +148,9 @@ class OAuth2(Scheme):
         if self._config.scope:
             form["scope"] = self._config.scope
 
-        client_id = self._secrets.get("client_id", "")
-        client_secret = self._secrets.get("client_secret", "")
-        if self._config.client_in == "basic":
-            # RFC 6749, 2.3.1: each part in the encoding of forms
-            credentials = basic_header(quote_plus(client_id), quote_plus(client_secret))
-            headers["authorization"] = credentials
-        else:
-            for name in ("client_id", "client_secret"):
-                if name in self._secrets:
-                    form[name] = self._secrets[name]
+        for name in ("client_id", "client_secret"):
+            if name in self._secrets:
+                form[name] = self._secrets[name]
         return Message("POST", self._config.token_url, headers, urlencode(form).encode())
 
     def _grant(self) -> dict[str, str]:

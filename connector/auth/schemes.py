@@ -37,19 +37,11 @@ def scheme_of(config: AuthConfig) -> type[Scheme]:
     return SCHEMES[config.scheme, config.grant]
 
 
-def credentials_of(config: AuthConfig) -> list[str]:
-    """Return the names of all credentials that are used, each once."""
-    names = [*scheme_of(config).CREDENTIALS, *config.headers.values()]
-    for signature in config.body_signatures:
-        names.append(signature.credential)
-    return list(dict.fromkeys(names))
-
-
 def can_be_optional(config: AuthConfig) -> list[str]:
     """Return the credentials that a definition may declare optional."""
     scheme = scheme_of(config)
     required = scheme.CREDENTIALS.keys() - scheme.CAN_BE_OPTIONAL
-    return [name for name in credentials_of(config) if name not in required]
+    return [name for name in config.credentials if name not in required]
 
 
 class Auth(Scheme):

@@ -78,11 +78,12 @@ def new(
     On a terminal, what no option says is asked for. Files that exist are never overwritten.
     """
     from connector.scaffold.answers import check
-    from connector.scaffold.scaffold import scaffold, write
+    from connector.scaffold.scaffold import meta_schemas, scaffold, write
 
     check(destination, base_url, identifiers or (), path)
     answers = _answers(destination, base_url, auth, tuple(identifiers or ()), path)
-    written = write(into, scaffold(answers))
+    files = scaffold(answers) | meta_schemas(into)
+    written = write(into, dict(sorted(files.items())))
 
     result = {
         "destination": destination,

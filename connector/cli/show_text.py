@@ -43,8 +43,7 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
     yield f"defaults   {_pairs(limits.get('defaults', {}))}"
     yield from _source_lines(limits)
     for rate in destination["rate"]:
-        scope = f"counted per {rate['scope']}"
-        yield f"rate       {rate['requests']} requests in {rate['per']}, {scope}"
+        yield f"rate       {rate['requests']} requests in {rate['per']}"
         yield from _source_lines(rate)
 
     yield from ("", "settings")
@@ -52,9 +51,13 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
         yield from _parameter_lines(setting)
 
     yield from ("", "answers")
+    shown = None
     for rule in destination["responses"]:
         yield f"  {rule['then']:<10} when {on_one_line(rule['when'])}"
-        yield from _source_lines(rule)
+        # The hints have one source for all of them.
+        if rule.get("source") != shown:
+            shown = rule.get("source")
+            yield from _source_lines(rule)
 
     yield from ("", "actions")
     yield from action_lines(destination["actions"])

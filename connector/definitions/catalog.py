@@ -7,7 +7,7 @@ a destination silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,23 @@ from connector.definitions.installed import (
     has_schemas,
     installed_folders,
 )
-from connector.definitions.metaschema import action_files, check_form, form_problems, own_folder
+from connector.definitions.metaschema import (
+    action_files,
+    check_form,
+    form_problems,
+    kind_of,
+    own_folder,
+    standard_identifiers,
+)
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
+from connector.validation.explain import pointer as json_pointer
 
 if TYPE_CHECKING:
     from connector.definitions.model import Destination
-    from connector.definitions.resolve import Document
+    from connector.definitions.resolve import Document, Folder, Location
+
+# What holds keys of an author's own: one may be called 'source'.
+_FREE_KEYS = ("examples", "share", "query", "headers")
 
 
 class Catalog:
@@ -141,30 +152,133 @@ def load(root: Path, destination: str) -> Destination:
         raise DefinitionError(problems)
 
     # To list destinations takes none of this.
-    from connector.definitions.read import read_destination
-    from connector.definitions.resolve import Folder
+    from connector.definitions.read import UnknownSourceError, read_destination
+    from connector.definitions.resolve import BrokenContractError, references
 
-    folder = Folder(schemas)
-    action_documents = {}
-    for path in action_files(schemas):
-        action_documents[path.stem] = folder.document(path.name)
+    folder = folder_of(schemas)
     document = folder.document("destination.json")
+    actions = {}
+    for name, operation in action_names(folder):
+        actions[operation or name.removesuffix(".json")] = folder.document(name, operation)
 
-    problems = list(_whole(document, "destination"))
-    for action_document in action_documents.values():
-        problems += _whole(action_document, "action")
+    problems = [*_repeated_actions(folder), *_incomplete("action#whole", actions.values())]
+    if any(references(folder.content("destination.json"))):
+        problems += _incomplete("destination", [document])
     if problems:
         raise DefinitionError(problems)
 
     templates = root / "templates" / destination
-    return read_destination(destination, document, action_documents, templates)
+    actions = dict(sorted(actions.items()))
+    try:
+        return read_destination(destination, document, actions, templates)
+    except (UnknownSourceError, BrokenContractError):
+        problems = [*_unknown_sources(folder, document), *_broken_contracts(actions.values())]
+        raise DefinitionError(problems) from None
 
 
-def _whole(document: Document, kind: str) -> Iterator[Problem]:
-    """Yield what is invalid or missing once every `$ref` is resolved."""
-    for problem in form_problems(kind, document.content, "", "D"):
-        file, pointer = document.origin(problem.pointer)
-        yield problem._replace(file=file, pointer=pointer)
+def folder_of(schemas: Path) -> Folder:
+    """Return the definition files of a destination's folder."""
+    from connector.definitions.resolve import Folder
+
+    return Folder(schemas, standard_identifiers())
+
+
+def action_names(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield the file of every action, and its operation in that file, "" when it has none."""
+    for path in action_files(folder.path):
+        content = folder.content(path.name)
+        yield from ((path.name, name) for name in content.get("operations", ("",)))
+
+
+def _repeated_actions(folder: Folder) -> Iterator[Problem]:
+    """Yield the operations whose id another file or operation has."""
+    files: dict[str, str] = {}
+    for name, operation in action_names(folder):
+        action = operation or name.removesuffix(".json")
+        other = files.setdefault(action, name)
+        if other != name:
+            pointer = f"/operations/{operation}" if operation else ""
+            message = f"the action '{action}' is also in {other}"
+            yield Problem("D111", str(folder.path / name), pointer, message, "rename one of them")
+
+
+def _incomplete(kind: str, actions: Collection[Document]) -> Iterator[Problem]:
+    """Yield what is missing or invalid once everything that documents extend is put in.
+
+    What several lack is said once, of what all of them extend; what only one lacks, of that one.
+    """
+    same: dict[tuple[Location, Problem], list[tuple[Document, str]]] = {}
+    for action in actions:
+        for problem in form_problems(kind, action.content, "", "D"):
+            key = (action.base(problem.pointer), problem._replace(pointer=""))
+            same.setdefault(key, []).append((action, problem.pointer))
+
+    for (base, problem), places in same.items():
+        action, pointer = places[0]
+        place = base
+        if len(places) == 1:
+            others = [other for other in actions if other is not action]
+            is_own = any(other.is_laid_over(base) for other in others)
+            place = action.origin("").below_pointer(pointer) if is_own else action.origin(pointer)
+        yield problem._replace(file=place.file, pointer=place.pointer)
+
+
+def _broken_contracts(actions: Iterable[Document]) -> Iterator[Problem]:
+    """Yield a problem for each contract that cannot be put together."""
+    for action in actions:
+        reference = action.content["action"].get("accepts")
+        error = action.folder.broken_contract(reference) if reference else None
+        if error is None:
+            continue
+        place = error.place
+        hint = "allowed: #/$defs/name, or a file of this folder, with an optional pointer"
+        if place is None:
+            place = action.origin("/action/accepts")
+            hint = _contracts_hint(action.folder, reference)
+        yield Problem("D110", place.file, place.pointer, str(error), hint)
+
+
+def _contracts_hint(folder: Folder, reference: str) -> str:
+    """Return which contracts there are instead of one that does not exist."""
+    name, _, pointer = reference.partition("#")
+    known = [path.name for path in folder.path.glob("*.accepts.json")]
+    return f"'{name}' has nothing at {pointer}" if name in known else nearest(name, known)
+
+
+def _unknown_sources(folder: Folder, document: Document) -> Iterator[Problem]:
+    """Yield a problem for each name of a source that is not declared, where it is first used."""
+    from connector.definitions.read import declared_sources
+
+    known = declared_sources(document)
+    places: dict[str, list[Problem]] = {}
+    for path in sorted(folder.path.glob("*.json")):
+        if kind_of(path) == "contract":
+            continue
+        for pointer, source in _written_sources(folder.content(path.name), ""):
+            name = source.partition(":")[0]
+            if name not in known:
+                hint = f"{nearest(name, known)}; add it to 'sources' in destination.json"
+                problem = Problem("D112", str(path), pointer, f"unknown source '{name}'", hint)
+                places.setdefault(name, []).append(problem)
+
+    for first, *more in places.values():
+        message = f"{first.message}, in {len(more) + 1} places" if more else first.message
+        yield first._replace(message=message)
+
+
+def _written_sources(node: object, pointer: str) -> Iterator[tuple[str, str]]:
+    """Yield every `source` of a document with its pointer."""
+    members: Iterable[tuple[object, object]] = ()
+    if isinstance(node, dict):
+        members = node.items()
+    elif isinstance(node, list):
+        members = enumerate(node)
+    for key, value in members:
+        below = pointer + json_pointer([key])
+        if key == "source" and isinstance(value, str):
+            yield below, value
+        elif key not in _FREE_KEYS:
+            yield from _written_sources(value, below)
 
 
 def _has_destination(folder: Path, destination: str) -> bool:

@@ -5,6 +5,7 @@ The files are definitions, connections and cases.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from functools import cache
 from importlib import resources
@@ -19,6 +20,7 @@ from connector.validation.schema import Schema, schema_failures
 _NUMBERS = {
     "additionalProperties": 102,
     "unevaluatedProperties": 102,
+    "not": 102,
     "required": 103,
     "dependentRequired": 103,
 }
@@ -32,6 +34,30 @@ _NUMBERS |= {
 }
 _OTHER = 107
 
+# What to write instead of a word of JSON Schema, or of this language's first edition, by the end of
+# its pointer.
+_INSTEAD = {
+    "/$ref": "use 'extends': a list of what these keys are laid over",
+    "/action/group": "use 'share'; an envelope that renders 'groups' makes groups of it",
+    "/action/request": "use 'share'",
+    "/split/as": 'use "by": "wire"',
+    "/split/parts": 'use "by": "wire"',
+    "/sandbox/reads": "remove it: mark in the contract where people stand",
+    "/rate/0/scope": "remove it: a limit counts over all requests of a connection",
+    "/auth/client": "remove it: the client's credentials go into the form",
+    "/credentials": "remove it: the credentials follow from the scheme",
+    "/auth/signature": "remove it: HMAC-SHA1 is the only one",
+    "/anyOf": "remove it: at least one identifier is always needed",
+    "/allOf": "use 'required'",
+    "/dependentRequired": "remove it, and check it with 'checks'",
+    "/additionalProperties": "remove it: nothing but what is listed is ever allowed",
+    "/type": "remove it: a file is an object; an identifier is text, a number or a list of these",
+    "/items": "remove it: an identifier is text, a whole number or a list of these",
+    "/operations": "move them into an action file: a fragment is no action",
+    "/param": "allowed: either 'add' and 'remove', or 'param' and 'default'",
+    "/default": "allowed: either 'add' and 'remove', or 'param' and 'default'",
+}
+
 
 def own_folder() -> Path:
     """Return the folder of the definitions that come with this package.
@@ -43,19 +69,39 @@ def own_folder() -> Path:
     return packaged if packaged.is_dir() else package.parent
 
 
+def standard_identifiers() -> Path:
+    """Return the file of the identifiers that every destination may extend."""
+    return own_folder() / "schemas" / "standard" / "identifiers.json"
+
+
 def form_problems(kind: str, document: object, file: str, letter: str) -> list[Problem]:
     """Return what the meta-schema `kind` finds in a document.
 
+    `action#whole` is an action with all that it extends put in.
     The code of a problem is `letter` and the number of a keyword.
     """
     # what a customer writes may be a secret; an author's words are quoted
     failures = _meta_schema(kind).failures(document, quote=letter != "C")
-    return [_problem(failure, document, file, letter) for failure in failures]
+
+    # Where a key is unknown, it is probably the one that is missing, with a typo.
+    mistyped = set()
+    for failure in failures:
+        if failure.keyword == "additionalProperties":
+            mistyped.add(failure.pointer.rpartition("/")[0])
+
+    problems = []
+    for failure in failures:
+        if failure.keyword != "required" or failure.pointer not in mistyped:
+            problems.append(_problem(failure, document, file, letter))
+    return problems
 
 
 def _problem(failure: Failure, document: object, file: str, letter: str) -> Problem:
     message, hint = failure.message, failure.hint
-    if hint:
+    instead = _instead(failure) if letter == "D" else ""
+    if instead:
+        hint = instead
+    elif hint:
         # what our meta-schemas say in words is enough
         message = message.partition(" (pattern ")[0]
     elif failure.missing:
@@ -63,6 +109,17 @@ def _problem(failure: Failure, document: object, file: str, letter: str) -> Prob
     return Problem(
         f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint
     )
+
+
+def _instead(failure: Failure) -> str:
+    """Return what to write instead of a key that is not allowed, "" when nothing is known."""
+    if _NUMBERS.get(failure.keyword) != 102:
+        return ""
+    pointer = re.sub("/[0-9]+/", "/0/", failure.pointer)
+    for end, hint in _INSTEAD.items():
+        if pointer.endswith(end):
+            return hint
+    return ""
 
 
 def check_form(folder: Path) -> list[Problem]:
@@ -122,6 +179,7 @@ def _about(key: str, beside: Collection[str]) -> str:
         if isinstance(part["properties"].get(key), dict)
         and part["properties"].keys() >= set(beside)
     }
+    descriptions.discard("")
     return descriptions.pop() if len(descriptions) == 1 else ""
 
 
@@ -144,4 +202,6 @@ def _description(schema: Any, file: str) -> str:
 
 @cache
 def _meta_schema(kind: str) -> Schema:
-    return Schema({"$ref": f"{kind}.schema.json"}, _meta_files())
+    name, _, definition = kind.partition("#")
+    fragment = f"#/$defs/{definition}" if definition else ""
+    return Schema({"$ref": f"{name}.schema.json{fragment}"}, _meta_files())

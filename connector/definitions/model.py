@@ -191,11 +191,10 @@ class BatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in any `per` seconds, for the whole `account` or for each `lane`."""
+    """At most `requests` in any `per` seconds, over all requests of a connection."""
 
     requests: int
     per: float
-    scope: str
     source: Source | None = None
 
 
@@ -233,7 +232,6 @@ class AuthConfig:
     grant: str = ""
     token_url: str = ""
     scope: str = ""
-    client_in: str = "body"
     source: Source | None = None
     pointer: str = ""
 
@@ -260,7 +258,7 @@ class ResponseRule:
 
     `then` is delivered, retry, reject, bisect or stop. The other members are expressions in the
     definition's words, "" when they are not given, apart from `reason` and `code` (texts) and
-    `after` (seconds).
+    `after` (seconds). `pointer` is its place below that of the action or destination.
     """
 
     when: str
@@ -276,6 +274,7 @@ class ResponseRule:
     position: str = ""
     later: str = ""
     source: Source | None = None
+    pointer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,24 +311,27 @@ SharedValue = FromParameter | str | int | bool
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """How the local stand-in for the vendor reads requests and answers them.
+    """How the local stand-in for the vendor answers requests.
 
-    `reads`, `success` and `refusal` are files of templates, "" when there is none. `rate_headers`
-    maps limit, remaining and reset to the headers that carry them.
+    `success` and `refusal` are files of templates, "" when there is none. `rate_headers` maps
+    limit, remaining and reset to the headers that carry them. `requires` maps the headers that
+    every request needs to patterns of their values. `members_in` (`form`, `query`) says where the
+    members of a body may stand instead of in JSON.
     """
 
-    reads: str = ""
     success: str = ""
     refusal: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     refusal_status: int | None = None
     rate_headers: Mapping[str, str] = field(default_factory=dict)
+    requires: Mapping[str, str] = field(default_factory=dict)
+    members_in: tuple[str, ...] = ()
     source: Source | None = None
 
     @property
     def templates(self) -> dict[str, str]:
         """The files of templates by what they are for, those that there are."""
-        files = {"reads": self.reads, "success": self.success, "refusal": self.refusal}
+        files = {"success": self.success, "refusal": self.refusal}
         return {purpose: file for purpose, file in files.items() if file}
 
 
@@ -444,7 +446,8 @@ class Action:
 class Destination:
     """A vendor's API: settings, authentication, limits, rates and actions.
 
-    `schema` is the JSON Schema of all settings together. `templates` is the folder of templates.
+    `schema` is the JSON Schema of all settings together. `templates` is the folder of templates,
+    `guide` the text of `guide.md`.
     """
 
     id: str
@@ -455,6 +458,7 @@ class Destination:
     templates: Path
     api: Api
     docs: str
+    guide: str
     base_url_template: str
     auth: AuthChoice
     headers: Mapping[str, str]

@@ -5,11 +5,14 @@ The documents are checked against the meta-schemas before, so that every member 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector._util import times
+from connector.definitions.derive import credentials_of, settings_schema, values_schema
 from connector.definitions.model import (
     Action,
     Api,
@@ -23,6 +26,7 @@ from connector.definitions.model import (
     FromNow,
     FromParameter,
     Identifier,
+    JsonSchema,
     Limits,
     Rate,
     ResponseRule,
@@ -31,132 +35,83 @@ from connector.definitions.model import (
     Source,
     Split,
 )
+from connector.definitions.statuses import CODES, exceptions_of, then_of
+from connector.errors import DefinitionError, Problem
 
 if TYPE_CHECKING:
     from connector.definitions.resolve import Document
 
 Members = Mapping[str, Any]
 
+#: What a source may refer to without a declaration: how a fact is known that stands on no page.
+PLAIN_SOURCES = ("vendor", "peer", "assumed")
+
+_NOT_CONFIRMED = "the response does not confirm that everything was delivered"
+
+# An envelope that names `groups` renders what is shared once for each group.
+_GROUPS = re.compile(r"\bgroups\b")
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+
+
+class UnknownSourceError(LookupError):
+    """A source refers to something that `sources` does not have."""
+
 
 def read_destination(
     name: str, document: Document, actions: Mapping[str, Document], templates: Path
 ) -> Destination:
-    """Return a destination of its documents."""
-    members = document.content["destination"]
-    auth = read_auth(members["auth"])
+    """Return a destination of its documents.
+
+    Raise UnknownSourceError, BrokenContractError, and DefinitionError for its guide.
+    """
+    reader = Reader(declared_sources(document))
+    schema = settings_schema(document.content)
+    members = schema["destination"]
     api = members["api"]
+    auth = reader.auth(members["auth"])
 
     destination_actions = {}
     for action_id, action_document in actions.items():
-        destination_actions[action_id] = _read_action(action_id, action_document, members, auth)
+        destination_actions[action_id] = reader.action(
+            action_id, action_document, members, auth, templates
+        )
 
     return Destination(
         id=name,
         document=document,
-        schema=document.content,
-        settings=_fields(document.content),
+        schema=schema,
+        settings=reader.fields(schema),
         actions=destination_actions,
         templates=templates,
-        api=Api(api["name"], api["version"], _required_source(api)),
-        docs=members.get("docs", ""),
+        api=Api(api["name"], api["version"], reader.required_source(api)),
+        docs=_docs(members),
+        guide=_guide(document),
         base_url_template=members["base_url"],
         auth=auth,
         headers=members.get("headers", {}),
         more_headers=members.get("more_headers", ""),
-        limits=_batch_limits(members.get("limits", {})),
-        rates=tuple(_rate(rate) for rate in members.get("rate", ())),
-        responses=_responses(members),
-        sandbox=_sandbox(members.get("sandbox", {})),
+        limits=reader.batch_limits(members.get("limits", {})),
+        rates=tuple(reader.rate(rate) for rate in members.get("rate", ())),
+        responses=reader.responses({}, members),
+        sandbox=reader.sandbox(members.get("sandbox", {}), templates),
     )
 
 
-def _read_action(name: str, document: Document, defaults: Members, auth: AuthChoice) -> Action:
-    """Return an action; `defaults` are the members of the destination."""
-    schema = document.content
-    members = schema["action"]
-    own_limits = _batch_limits(members["limits"]) if "limits" in members else None
-    shared_limits = _batch_limits(defaults.get("limits", {}))
-    own_responses = _responses(members)
-    key_in_body = any(scheme.key_in == "body" for scheme in auth.schemes.values())
-
-    return Action(
-        id=name,
-        document=document,
-        schema=schema,
-        parameters=_fields(schema),
-        operation=members["operation"],
-        method=members["method"],
-        path=members["path"],
-        query=members.get("query", {}),
-        headers=_lower_case({**defaults.get("headers", {}), **members.get("headers", {})}),
-        own_headers=members.get("headers", {}),
-        audience=members.get("audience", ""),
-        item=members.get("item", ""),
-        envelope=members.get("envelope", ""),
-        group=_shared_values(members.get("group", {})),
-        request=_shared_values(members.get("request", {})),
-        split=_split(members.get("split")),
-        checks=tuple(_check(check) for check in members.get("checks", ())),
-        responses=own_responses + _responses(defaults),
-        own_responses=own_responses,
-        limits=(own_limits or BatchLimits()).over(shared_limits),
-        own_limits=own_limits,
-        sandbox=_sandbox({**defaults.get("sandbox", {}), **members.get("sandbox", {})}),
-        own_sandbox=_sandbox(members.get("sandbox", {})),
-        accepts=members.get("accepts"),
-        more_headers=defaults.get("more_headers", ""),
-        key_in_body=key_in_body,
-        source=_source(members),
-    )
+def _docs(members: Members) -> str:
+    """Return the vendor's documentation: the page that is named, else the first of the sources."""
+    if "docs" in members:
+        return str(members["docs"])
+    for page in members.get("sources", {}).values():
+        return str(page if isinstance(page, str) else page["url"])
+    return ""
 
 
-def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): text for name, text in headers.items()}
-
-
-def _source(members: Members) -> Source | None:
-    return _required_source(members) if "source" in members else None
-
-
-def _required_source(members: Members) -> Source:
-    source = members["source"]
-    return Source(source["read"], source.get("note", ""), source.get("url", ""))
-
-
-def _fields(schema: Members) -> dict[str, Field]:
-    required = schema.get("required", ())
-    fields = {}
-    for name, field_schema in schema.get("properties", {}).items():
-        fields[name] = Field(
-            name=name,
-            schema=field_schema,
-            required=name in required,
-            source=_source(field_schema),
-            identifier=_identifier(name, field_schema.get("identifier")),
-        )
-    return fields
-
-
-def _identifier(name: str, members: Members | None) -> Identifier | None:
-    if members is None:
-        return None
-    prehashed = members.get("prehashed", False)
-    flag = prehashed["flag"] if isinstance(prehashed, dict) else None
-
-    steps: list[tuple[str, Any]] = []
-    for step in members.get("normalize", ()):
-        steps.append((step, "") if isinstance(step, str) else next(iter(step.items())))
-
-    return Identifier(
-        parameter=name,
-        wire=members.get("wire", name),
-        normalize=tuple(steps),
-        hash=members["hash"],
-        prehashed=False if flag else prehashed,
-        flag=flag,
-        source=_source(members),
-        alone=members.get("alone", True),
-    )
+def declared_sources(document: Document) -> dict[str, Members]:
+    """Return the sources that a destination's files may refer to, by name."""
+    sources: dict[str, Members] = {name: {"read": name} for name in PLAIN_SOURCES}
+    for name, page in document.content["destination"].get("sources", {}).items():
+        sources[name] = {"url": page, "read": "vendor"} if isinstance(page, str) else page
+    return sources
 
 
 def read_limits(members: Members) -> Limits:
@@ -169,50 +124,283 @@ def read_limits(members: Members) -> Limits:
     )
 
 
-def _batch_limits(members: Members) -> BatchLimits:
-    return BatchLimits(
-        caps=read_limits(members.get("caps", {})),
-        defaults=read_limits(members.get("defaults", {})),
-        source=_source(members),
-    )
+class Reader:
+    """Reads what files say; `sources` are those that they may refer to."""
+
+    def __init__(self, sources: Mapping[str, Members]) -> None:
+        self._sources = sources
+
+    def action(
+        self,
+        name: str,
+        document: Document,
+        defaults: Members,
+        auth: AuthChoice,
+        templates: Path,
+    ) -> Action:
+        """Return an action; `defaults` are the members of the destination."""
+        schema = values_schema(document.content)
+        members = schema["action"]
+        own_limits = self.batch_limits(members["limits"]) if "limits" in members else None
+        shared_limits = self.batch_limits(defaults.get("limits", {}))
+        key_in_body = any(scheme.key_in == "body" for scheme in auth.schemes.values())
+        split = _split(members.get("split"), schema)
+        group, request = _shared(members, split, templates)
+
+        return Action(
+            id=name,
+            document=document,
+            schema=schema,
+            parameters=self.fields(schema),
+            operation=members["operation"],
+            method=members["method"],
+            path=members["path"],
+            query=members.get("query", {}),
+            headers=_lower_case({**defaults.get("headers", {}), **members.get("headers", {})}),
+            own_headers=members.get("headers", {}),
+            audience=members.get("audience", ""),
+            item=members.get("item", ""),
+            envelope=members.get("envelope", ""),
+            group=group,
+            request=request,
+            split=split,
+            checks=tuple(self._check(check) for check in members.get("checks", ())),
+            responses=self.responses(members, defaults),
+            own_responses=self.responses(members, {}),
+            limits=(own_limits or BatchLimits()).over(shared_limits),
+            own_limits=own_limits,
+            sandbox=self.sandbox(
+                {**defaults.get("sandbox", {}), **members.get("sandbox", {})}, templates
+            ),
+            own_sandbox=self.sandbox(members.get("sandbox", {}), templates),
+            accepts=read_contract(document),
+            more_headers=defaults.get("more_headers", ""),
+            key_in_body=key_in_body,
+            source=self._source(members),
+        )
+
+    def fields(self, schema: Members) -> dict[str, Field]:
+        """Return the fields of a schema with all that follows from it."""
+        required = schema.get("required", ())
+        fields = {}
+        for name, field_schema in schema["properties"].items():
+            fields[name] = Field(
+                name=name,
+                schema=field_schema,
+                required=name in required,
+                source=self._source(field_schema),
+                identifier=self._identifier(name, field_schema.get("identifier")),
+            )
+        return fields
+
+    def batch_limits(self, members: Members) -> BatchLimits:
+        """Return the ceilings and the defaults of `limits`."""
+        return BatchLimits(
+            caps=read_limits(members.get("caps", {})),
+            defaults=read_limits(members.get("defaults", {})),
+            source=self._source(members),
+        )
+
+    def rate(self, members: Members) -> Rate:
+        """Return one rate limit."""
+        return Rate(
+            requests=members["requests"],
+            per=times.span(members["per"]),
+            source=self._source(members),
+        )
+
+    def auth(self, members: Members) -> AuthChoice:
+        """Return the authentication schemes of a destination's `auth`."""
+        if "schemes" not in members:
+            return AuthChoice("", {"": self._auth_config(members, "")})
+        schemes = {}
+        for value, scheme in members["schemes"].items():
+            schemes[value] = self._auth_config(scheme, f"/schemes/{value}")
+        return AuthChoice(members["setting"], schemes)
+
+    def responses(self, own: Members, shared: Members) -> tuple[ResponseRule, ...]:
+        """Return the rules of an action and, after them, of its destination.
+
+        Where a definition says what success is, no other 2xx is one.
+        """
+        hints = {**shared.get("hints", {}), **own.get("hints", {})}
+        detail = own.get("detail") or shared.get("detail", "")
+        rules: list[ResponseRule] = []
+        for members in (own, shared):
+            for index, written in enumerate(members.get("responses", ())):
+                rule = self.response_rule(written, f"/responses/{index}")
+                status = rule.when.removeprefix("status == ")
+                if not rule.reason and status in hints:
+                    # The rule says what happens, and the hint why.
+                    reason = hints.pop(status)
+                    rule = replace(rule, reason=reason, detail=rule.detail or detail)
+                rules.append(rule)
+
+        success = own.get("success") or shared.get("success")
+        if success:
+            rules.append(self._success(success))
+
+        if "2xx" not in hints and any(rule.then == "delivered" for rule in rules):
+            hints["2xx"] = _NOT_CONFIRMED
+        rules.extend(self._hints(hints, detail))
+        return tuple(rules)
+
+    def response_rule(self, members: Members, pointer: str = "") -> ResponseRule:
+        """Return one response rule as it is written."""
+        return ResponseRule(
+            when=members["when"],
+            then=members["then"],
+            reason=members.get("reason", ""),
+            code=members.get("code", ""),
+            detail=members.get("detail", ""),
+            at=members.get("at", ""),
+            after=times.span(members["after"]) if "after" in members else None,
+            each=members.get("each", ""),
+            by=members.get("by", ""),
+            error=members.get("error", ""),
+            position=members.get("position", ""),
+            later=members.get("later", ""),
+            source=self._source(members),
+            pointer=pointer,
+        )
+
+    def sandbox(self, members: Members, templates: Path) -> SandboxConfig:
+        """Return how the sandbox answers: by templates that are named, or have the usual names."""
+        return SandboxConfig(
+            success=members.get("success") or _existing(templates, "sandbox_success.json.j2"),
+            refusal=members.get("refusal") or _existing(templates, "sandbox_refusal.json.j2"),
+            headers=_lower_case(members.get("headers", {})),
+            refusal_status=members.get("refusal_status"),
+            rate_headers=members.get("rate_headers", {}),
+            requires=_lower_case(members.get("requires", {})),
+            members_in=tuple(members.get("members_in", ())),
+            source=self._source(members),
+        )
+
+    def required_source(self, members: Members) -> Source:
+        """Return where a fact comes from. Raise UnknownSourceError."""
+        reference, _, note = members["source"].partition(":")
+        if reference not in self._sources:
+            raise UnknownSourceError(reference)
+        page = self._sources[reference]
+        return Source(page["read"], note.strip(), page.get("url", ""))
+
+    def _source(self, members: Members) -> Source | None:
+        return self.required_source(members) if "source" in members else None
+
+    def _identifier(self, name: str, members: Members | None) -> Identifier | None:
+        if members is None:
+            return None
+        prehashed = members.get("prehashed", False)
+        flag = prehashed["flag"] if isinstance(prehashed, dict) else None
+
+        steps: list[tuple[str, Any]] = []
+        for step in members.get("normalize", ()):
+            steps.append((step, "") if isinstance(step, str) else next(iter(step.items())))
+
+        return Identifier(
+            parameter=name,
+            wire=members.get("wire", name),
+            normalize=tuple(steps),
+            hash=members["hash"],
+            prehashed=False if flag else prehashed,
+            flag=flag,
+            source=self._source(members),
+            alone=members.get("alone", True),
+        )
+
+    def _auth_config(self, members: Members, pointer: str) -> AuthConfig:
+        return AuthConfig(
+            scheme=members["scheme"],
+            credentials=tuple(credentials_of(members)),
+            optional=tuple(members.get("optional", ())),
+            headers=members.get("headers", {}),
+            body_signatures=_body_signatures(members.get("body_signature")),
+            key_in=members.get("in", ""),
+            key_name=members.get("name", ""),
+            key_prefix=members.get("prefix", ""),
+            grant=members.get("grant", ""),
+            token_url=members.get("token_url", ""),
+            scope=members.get("scope", ""),
+            source=self._source(members),
+            pointer=pointer,
+        )
+
+    def _success(self, members: Members) -> ResponseRule:
+        return ResponseRule(
+            when=f"200 <= status < 300 and ({members['when']})",
+            then="delivered",
+            source=self._source(members),
+            pointer="/success",
+        )
+
+    def _hints(self, hints: Members, detail: str) -> Iterator[ResponseRule]:
+        """Yield the rules that give HTTP's own outcomes the definition's words."""
+        source = self._source(hints)
+        # A single status goes before its class.
+        for status in sorted(hints.keys() - {"source"}):
+            for when, then, code in _hinted(status):
+                yield ResponseRule(
+                    when=when,
+                    then=then,
+                    reason=hints[status],
+                    code=code,
+                    detail=detail,
+                    source=source,
+                    pointer=f"/hints/{status}",
+                )
+
+    def _check(self, members: Members) -> Check:
+        return Check(
+            code=members["code"],
+            message=members["message"],
+            require=members["require"],
+            condition=members.get("if", ""),
+            source=self._source(members),
+        )
 
 
-def _rate(members: Members) -> Rate:
-    return Rate(
-        requests=members["requests"],
-        per=times.span(members["per"]),
-        scope=members["scope"],
-        source=_source(members),
-    )
+def _hinted(status: str) -> Iterator[tuple[str, str, str]]:
+    """Yield condition, `then` and code for a hint: what happens is HTTP's own."""
+    # What is a success has been said before.
+    then = "retry" if status.startswith("2") else then_of(status)
+    if not status.endswith("xx"):
+        yield f"status == {status}", then, CODES.get(status, "")
+        return
+
+    for (other, code), statuses in exceptions_of(status).items():
+        yield f"status in [{', '.join(statuses)}]", other, code
+    first = int(status.replace("xx", "00"))
+    yield f"{first} <= status < {first + 100}", then, ""
 
 
-def read_auth(members: Members) -> AuthChoice:
-    """Return the authentication schemes of a destination's `auth`."""
-    if "schemes" not in members:
-        return AuthChoice("", {"": _auth_config(members, "")})
-    schemes = {}
-    for value, scheme in members["schemes"].items():
-        schemes[value] = _auth_config(scheme, f"/schemes/{value}")
-    return AuthChoice(members["setting"], schemes)
+def _guide(document: Document) -> str:
+    """Return the text of `guide.md`, "" when there is none. Raise DefinitionError (D101)."""
+    path = document.folder.path / "guide.md"
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return ""
+    except UnicodeDecodeError:
+        problem = Problem("D101", str(path), "", "is not UTF-8 text", "save it as UTF-8")
+        raise DefinitionError([problem]) from None
 
 
-def _auth_config(members: Members, pointer: str) -> AuthConfig:
-    return AuthConfig(
-        scheme=members["scheme"],
-        credentials=tuple(members.get("credentials", ())),
-        optional=tuple(members.get("optional", ())),
-        headers=members.get("headers", {}),
-        body_signatures=_body_signatures(members.get("body_signature")),
-        key_in=members.get("in", ""),
-        key_name=members.get("name", ""),
-        key_prefix=members.get("prefix", ""),
-        grant=members.get("grant", ""),
-        token_url=members.get("token_url", ""),
-        scope=members.get("scope", ""),
-        client_in=members.get("client", "body"),
-        source=_source(members),
-        pointer=pointer,
-    )
+def read_contract(action: Document) -> JsonSchema | None:
+    """Return the contract that an action's `accepts` names, None when it names none.
+
+    Raise BrokenContractError when it cannot be put together.
+    """
+    reference = action.content["action"].get("accepts")
+    return None if reference is None else action.folder.contract(reference)
+
+
+def _existing(templates: Path, name: str) -> str:
+    return name if (templates / name).is_file() else ""
+
+
+def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): text for name, text in headers.items()}
 
 
 def _body_signatures(written: Any) -> tuple[BodySignature, ...]:
@@ -237,46 +425,38 @@ def _body_signature(members: Members, pointer: str) -> BodySignature:
     )
 
 
-def _responses(members: Members) -> tuple[ResponseRule, ...]:
-    return tuple(read_response_rule(rule) for rule in members.get("responses", ()))
+def _shared(
+    members: Members, split: Split | None, templates: Path
+) -> tuple[dict[str, SharedValue], dict[str, SharedValue]]:
+    """Return what the records of a group share, and what those of a request share."""
+    shared = {}
+    for name, value in members.get("share", {}).items():
+        shared[name] = _shared_value(value, members["operation"])
+
+    by_wire: dict[str, SharedValue] = {}
+    if split and split.name:
+        by_wire[split.name] = FromParameter(split.name)
+
+    if _renders_groups(members.get("envelope", ""), templates):
+        return shared, by_wire
+    return {}, {**shared, **by_wire}
 
 
-def read_response_rule(members: Members) -> ResponseRule:
-    """Return one response rule as it is written."""
-    return ResponseRule(
-        when=members["when"],
-        then=members["then"],
-        reason=members.get("reason", ""),
-        code=members.get("code", ""),
-        detail=members.get("detail", ""),
-        at=members.get("at", ""),
-        after=times.span(members["after"]) if "after" in members else None,
-        each=members.get("each", ""),
-        by=members.get("by", ""),
-        error=members.get("error", ""),
-        position=members.get("position", ""),
-        later=members.get("later", ""),
-        source=_source(members),
-    )
+def _renders_groups(envelope: str, templates: Path) -> bool:
+    if not envelope:
+        return False
+    try:
+        template = (templates / envelope).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False  # lint and the pipeline say so
+    return _GROUPS.search(_COMMENT.sub("", template)) is not None
 
 
-def _check(members: Members) -> Check:
-    return Check(
-        code=members["code"],
-        message=members["message"],
-        require=members["require"],
-        condition=members.get("if", ""),
-        source=_source(members),
-    )
-
-
-def _shared_values(members: Members) -> dict[str, SharedValue]:
-    return {name: _shared_value(value) for name, value in members.items()}
-
-
-def _shared_value(value: Any) -> SharedValue:
+def _shared_value(value: Any, operation: str) -> SharedValue:
     if not isinstance(value, dict):
         return value  # type: ignore[no-any-return]
+    if "param" not in value:
+        return value[operation]  # type: ignore[no-any-return]
     if "default" not in value:
         return FromParameter(value["param"])
     default = value["default"]
@@ -285,27 +465,18 @@ def _shared_value(value: Any) -> SharedValue:
     return FromParameter(value["param"], default, has_default=True)
 
 
-def _split(members: Members | None) -> Split | None:
+def _split(members: Members | None, schema: Members) -> Split | None:
     if members is None:
         return None
     parts = {}
-    for name, wires in members.get("parts", {}).items():
-        parts[name] = tuple(wires)
+    if members.get("by") == "wire":
+        for name, field in schema["properties"].items():
+            if "identifier" in field:
+                wire = field["identifier"].get("wire", name)
+                parts[wire] = (wire,)
     return Split(
-        name=members.get("as", ""),
+        name="wire" if parts else "",
         parts=parts,
         values=members.get("values"),
         identifiers=members.get("identifiers"),
-    )
-
-
-def _sandbox(members: Members) -> SandboxConfig:
-    return SandboxConfig(
-        reads=members.get("reads", ""),
-        success=members.get("success", ""),
-        refusal=members.get("refusal", ""),
-        headers=_lower_case(members.get("headers", {})),
-        refusal_status=members.get("refusal_status"),
-        rate_headers=members.get("rate_headers", {}),
-        source=_source(members),
     )

@@ -1,22 +1,32 @@
-"""`$ref` between definition files: one folder, never the network.
+"""`extends` between definition files: one folder and the standard identifiers, never the network.
 
-Keys beside a `$ref` are laid over what it points to: objects member by member, everything else
-replaced. The result has no `$ref` left, and every value in it remembers where it was written.
+What a node extends comes first, its own keys are laid over it: objects member by member, everything
+else replaced. The result has no `extends` left, and can tell where every value was written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from referencing import Registry, Resource
-from referencing.exceptions import NoSuchResource, Unresolvable
-from referencing.jsonschema import DRAFT202012
-
 from connector._util.json_file import read_json
 from connector.errors import DefinitionError, Problem, nearest
+from connector.validation.explain import lookup
 from connector.validation.explain import pointer as json_pointer
+
+#: `standard#email` stands for `/$defs/email` in the file of standard identifiers.
+_STANDARD = "standard#"
+
+# Contracts refer to what many of them have in common as JSON Schema does, by a relative path.
+_STANDARD_CONTRACTS = "../standard/contracts.json"
+
+# Where the contract of an action stands in what it comes to.
+_CONTRACT = "/action/accepts"
+
+# What is for readers and editors, or for other files to extend.
+_NOT_CONTENT = ("extends", "$schema", "$comment", "$defs")
 
 
 class Location(NamedTuple):
@@ -29,96 +39,294 @@ class Location(NamedTuple):
         """Return the location of a member or an element."""
         return Location(self.file, self.pointer + json_pointer([key]))
 
+    def below_pointer(self, pointer: str) -> Location:
+        """Return the location of what a pointer leads to from here."""
+        return Location(self.file, self.pointer + pointer)
 
-class Document(NamedTuple):
-    """A definition without `$ref`s.
 
-    `origins` maps a JSON pointer in `content` to the location where it was written.
+class Document:
+    """A definition without `extends`.
+
+    `content` is what it says, `operation` the member of `operations` that is laid over the file, ""
+    for a file without them.
     """
 
-    content: dict[str, Any]
-    origins: Mapping[str, Location]
+    def __init__(self, folder: Folder, name: str, operation: str, content: dict[str, Any]) -> None:
+        self.folder = folder
+        self.content = content
+        self._name = name
+        self._operation = operation
 
     def origin(self, pointer: str) -> Location:
         """Return where a value was written, or where it would be."""
+        return self._nearest(pointer, self._origins)
+
+    def base(self, pointer: str) -> Location:
+        """Return where the part of an object is written that everything else is laid over."""
+        return self._nearest(pointer, self._expansion.bases)
+
+    def is_laid_over(self, location: Location) -> bool:
+        """Return whether something in this document is laid over what is written there."""
+        return location in self._expansion.bases.values()
+
+    @cached_property
+    def _expansion(self) -> _Expansion:
+        # Only problems ask for it, and to note every location takes most of the time of loading.
+        expansion = _Expansion(self.folder, track=True)
+        expansion.document(self._name, self._operation)
+        return expansion
+
+    @cached_property
+    def _origins(self) -> Mapping[str, Location]:
+        origins = self._expansion.origins
+        accepts = self.content.get("action", {}).get("accepts")
+        if accepts is None or self.folder.broken_contract(accepts):
+            return origins
+
+        contract = _Contract(self.folder, track=True)
+        contract.at(accepts)
+        # A problem of the contract as a whole is one of `accepts`.
+        return {**contract.origins, **origins}
+
+    def _nearest(self, pointer: str, written: Mapping[str, Location]) -> Location:
+        """Return where a value of this folder is written, or where it would be."""
         unwritten = ""
-        while pointer not in self.origins:
+        # No author of a destination changes the standard: what it says can be said here.
+        while pointer not in written or written[pointer].file == str(self.folder.standard):
             pointer, _, key = pointer.rpartition("/")
             unwritten = f"/{key}{unwritten}"
 
-        file, start = self.origins[pointer]
+        file, start = written[pointer]
         return Location(file, start + unwritten)
 
 
 class Folder:
-    """The definition files of one folder; each is read once."""
+    """The definition files of one destination; each is read once."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]
+    def __init__(self, path: Path, standard: Path) -> None:
+        """Take the folder, and the file of standard identifiers."""
+        self.path = path
+        self.standard = standard
+        self._contents: dict[str, Any] = {}
+        #: What files share, expanded once for all that extend it.
+        self.expanded: dict[Location, Any] = {}
 
-    def _retrieve(self, uri: str) -> Resource[Any]:
-        path = self._path / uri
-        if "/" in uri or ":" in uri or not path.is_file():
-            raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
-        return DRAFT202012.create_resource(read_json(path))
+    def file(self, name: str) -> Path:
+        """Return the path of a file by its name in this folder, or of the standard identifiers."""
+        if name == _STANDARD:
+            return self.standard
+        if name == _STANDARD_CONTRACTS:
+            return self.standard.with_name("contracts.json")
+        return self.path / name
 
-    def document(self, name: str) -> Document:
-        """Return one file with every `$ref` resolved.
+    def content(self, name: str) -> Any:
+        """Return a file as it is written. Raise DefinitionError (D101) for invalid JSON."""
+        if name not in self._contents:
+            self._contents[name] = read_json(self.file(name))
+        return self._contents[name]
+
+    def document(self, name: str, operation: str = "") -> Document:
+        """Return one file, or one of its operations, with every `extends` put in.
 
         Raise DefinitionError: D101 for invalid JSON, else every D108.
         """
-        resource = DRAFT202012.create_resource(read_json(self._path / name))
-        self._registry = self._registry.with_resource(name, resource)
-        expansion = _Expansion(self._path, self._registry)
+        expansion = _Expansion(self, track=False)
+        try:
+            content = expansion.document(name, operation)
+        except _UnresolvedError:
+            tracked = _Expansion(self, track=True)
+            tracked.document(name, operation)
+            raise DefinitionError(tracked.problems) from None
+        return Document(self, name, operation, content)
 
-        content = expansion.expand(resource.contents, _Cursor(Location(name, "")))
-        if expansion.problems:
-            raise DefinitionError(expansion.problems)
-        return Document(content, expansion.origins)
+    def contract(self, reference: str) -> Any:
+        """Return the contract that a reference leads to, with every `$ref` put in.
+
+        Raise BrokenContractError when it does not exist, or one of its `$ref` leads nowhere.
+        """
+        return _Contract(self, track=False).at(reference)
+
+    def broken_contract(self, reference: str) -> BrokenContractError | None:
+        """Return what is wrong with a contract, and where; None when nothing is."""
+        try:
+            _Contract(self, track=True).at(reference)
+        except BrokenContractError as error:
+            return error
+        return None
+
+    def lookup(self, target: Location) -> Any:
+        """Return what a location leads to, as it is written. Raise LookupError."""
+        if not self.file(target.file).is_file():
+            raise LookupError(target.file)
+        try:
+            return lookup(self.content(target.file), target.pointer)
+        except (ValueError, TypeError):
+            raise LookupError(target.pointer) from None
+
+
+class BrokenContractError(Exception):
+    """A reference to a contract, or of one, that cannot be followed.
+
+    `place` is where it is written, None when it is that of `accepts`.
+    """
+
+    def __init__(self, message: str, place: Location | None = None) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class _UnresolvedError(Exception):
+    """Something cannot be extended; an expansion that tracks locations says what and where."""
 
 
 class _Cursor(NamedTuple):
     """Where an expansion is.
 
-    `location` is where the node is written, `pointer` where it is in the result, `open_refs` the
-    references that are being followed.
+    `location` is where the node is written, `pointer` where it is in the result, `open` what is
+    being extended.
     """
 
     location: Location
     pointer: str = ""
-    open_refs: tuple[Location, ...] = ()
+    open: tuple[Location, ...] = ()
 
     def below(self, key: object) -> _Cursor:
         """Return the cursor of a member or an element."""
-        pointer = self.pointer + json_pointer([key])
-        return _Cursor(self.location.below(key), pointer, self.open_refs)
+        return _Cursor(self.location.below(key), self.pointer + json_pointer([key]), self.open)
 
     def at(self, target: Location) -> _Cursor:
-        """Return the cursor of what a reference points to: it takes the place of the reference."""
-        return _Cursor(target, self.pointer, (*self.open_refs, target))
+        """Return the cursor of what is extended: it takes the place of the node."""
+        return _Cursor(target, self.pointer, (*self.open, target))
 
 
-class _Expansion:
-    """One document while its `$ref`s are put in."""
+class _FileOnly(NamedTuple):
+    """Where an expansion is that notes no locations: in which file."""
 
-    def __init__(self, folder: Path, registry: Registry[Any]) -> None:
+    location: Location
+    open: tuple[Location, ...] = ()
+
+    def below(self, _key: object) -> _FileOnly:
+        return self
+
+    def at(self, target: Location) -> _FileOnly:
+        return _FileOnly(target, (*self.open, target))
+
+
+class _Tracker:
+    """Notes where the values of a result were written, if it is asked to.
+
+    `origins` has the first place of each value, `bases` the last.
+    """
+
+    def __init__(self, folder: Folder, *, track: bool) -> None:
         self._folder = folder
-        self._registry = registry
-        self.origins: dict[str, Location] = {}
+        self._track = track
         self._paths: dict[str, str] = {}
-        # A dict, because two references may lead to one problem.
-        self.problems: dict[Problem, None] = {}
+        self.origins: dict[str, Location] = {}
+        self.bases: dict[str, Location] = {}
 
-    def expand(self, node: Any, cursor: _Cursor) -> Any:
-        """Return a node without `$ref`s."""
-        if cursor.pointer not in self.origins:
-            self.origins[cursor.pointer] = self._in_messages(cursor.location)
+    def _start(self, location: Location, pointer: str = "") -> _Cursor | _FileOnly:
+        return _Cursor(location, pointer) if self._track else _FileOnly(location)
 
+    def _note(self, cursor: _Cursor | _FileOnly) -> None:
+        if isinstance(cursor, _Cursor):
+            place = self._in_messages(cursor.location)
+            # What is laid over comes before what it is laid over.
+            self.origins.setdefault(cursor.pointer, place)
+            self.bases[cursor.pointer] = place
+
+    def _in_messages(self, location: Location) -> Location:
+        """Return a location with the whole path of its file."""
+        file = location.file
+        if file not in self._paths:
+            # A path is dear, and a document has thousands of locations in a few files.
+            self._paths[file] = str(self._folder.file(file))
+        return Location(self._paths[file], location.pointer)
+
+
+class _Contract(_Tracker):
+    """A contract while what its `$ref`s lead to is put in, as JSON Schema means it: both hold."""
+
+    def at(self, reference: str) -> Any:
+        """Return the contract that a reference leads to."""
+        name, _, fragment = reference.partition("#")
+        target = Location(name, fragment)
+        try:
+            node = self._folder.lookup(target)
+        except LookupError:
+            raise BrokenContractError(f"'{reference}' does not exist") from None
+        return self._expand(node, self._start(target, _CONTRACT))
+
+    def _expand(self, node: Any, cursor: _Cursor | _FileOnly) -> Any:
+        self._note(cursor)
         if isinstance(node, list):
             elements = []
             for index, element in enumerate(node):
-                elements.append(self.expand(element, cursor.below(index)))
+                elements.append(self._expand(element, cursor.below(index)))
+            return elements
+        if not isinstance(node, dict):
+            return node
+
+        own = {}
+        for key, value in node.items():
+            if key not in ("$ref", "$defs"):
+                own[key] = self._expand(value, cursor.below(key))
+
+        ref = node.get("$ref")
+        if not isinstance(ref, str):
+            return own
+        schema = self._follow(ref, cursor)
+        if not own:
+            return schema
+        if isinstance(schema, dict) and not own.keys() & schema.keys():
+            return {**schema, **own}
+        return {"allOf": [schema, own]}
+
+    def _follow(self, ref: str, cursor: _Cursor | _FileOnly) -> Any:
+        """Return what a `$ref` leads to, with what its own lead to put in."""
+        target = _target(ref, cursor.location.file)
+        place = self._in_messages(cursor.location.below("$ref"))
+        if target in cursor.open:
+            raise BrokenContractError(f"'{ref}' refers to itself", place)
+        try:
+            node = self._folder.lookup(target)
+        except LookupError:
+            raise BrokenContractError(f"'{ref}' does not exist", place) from None
+        return self._expand(node, cursor.at(target))
+
+
+class _Expansion(_Tracker):
+    """One document while what it extends is put in.
+
+    Without `track` it raises _UnresolvedError at the first problem; with it, `origins` and
+    `problems` say where everything was written, and what is wrong.
+    """
+
+    def __init__(self, folder: Folder, *, track: bool) -> None:
+        super().__init__(folder, track=track)
+        # A dict, because one problem may be met twice.
+        self.problems: dict[Problem, None] = {}
+
+    def document(self, name: str, operation: str) -> dict[str, Any]:
+        """Return a file with an operation laid over it."""
+        written = self._folder.content(name)
+        start = Location(name, "")
+        cursor = self._start(start)
+        if not operation:
+            return self._expand(written, cursor)  # type: ignore[no-any-return]
+
+        at_operation = start.below("operations").below(operation)
+        # The operation first: of two locations of one value the first is kept.
+        own = self._expand(written["operations"][operation], self._start(at_operation))
+        shared = {key: value for key, value in written.items() if key != "operations"}
+        return merged(self._expand(shared, cursor), own)  # type: ignore[no-any-return]
+
+    def _expand(self, node: Any, cursor: _Cursor | _FileOnly) -> Any:
+        self._note(cursor)
+        if isinstance(node, list):
+            elements = []
+            for index, element in enumerate(node):
+                elements.append(self._expand(element, cursor.below(index)))
             return elements
 
         if not isinstance(node, dict):
@@ -126,75 +334,119 @@ class _Expansion:
 
         own = {}
         for key, value in node.items():
-            if key != "$ref":
-                own[key] = self.expand(value, cursor.below(key))
+            # A parameter of that name extends nothing.
+            if key not in _NOT_CONTENT or (key == "extends" and isinstance(value, dict)):
+                own[key] = self._expand(value, cursor.below(key))
 
-        ref = node.get("$ref")
-        if not isinstance(ref, str):
+        references = node.get("extends")
+        if not isinstance(references, list):
             return own
-        return self._follow(ref, own, cursor)
 
-    def _follow(self, ref: str, own: dict[str, Any], cursor: _Cursor) -> Any:
-        """Return what a reference points to, with the keys beside it laid over."""
-        location = cursor.location
-        file, _, fragment = ref.partition("#")
-        target = Location(file or location.file, fragment)
+        extended: Any = {}
+        for index, reference in enumerate(references):
+            one = self._follow(str(reference), cursor, index)
+            paths = sorted(_contradictions(extended, one, own))
+            if paths:
+                message = (
+                    f"'{reference}' contradicts what is extended before it: {', '.join(paths)}"
+                )
+                self._report(cursor, index, message, "say that here, or extend only one of them")
+            extended = merged(extended, one)
+        return merged(extended, own)
 
-        if target in cursor.open_refs:
-            hint = "move what both files need into one of them"
-            self._report(location, f"'{ref}' is a circular reference", hint)
-            return own
+    def _follow(self, reference: str, cursor: _Cursor | _FileOnly, index: int) -> Any:
+        """Return what a reference leads to, expanded."""
+        target = _target(reference, cursor.location.file)
+        if target in cursor.open:
+            hint = "remove one of these references; what both need can stand in a third place"
+            self._report(cursor, index, f"'{reference}' extends itself", hint)
+            return {}
+
+        if not self._track and target in self._folder.expanded:
+            return self._folder.expanded[target]
 
         try:
-            resolver = self._registry.resolver(target.file)
-            node = resolver.lookup(f"{target.file}#{target.pointer}").contents
-        except Unresolvable:
-            self._report(
-                location, f"'{ref}' is an unresolved reference", self._alternatives(target)
-            )
-            return own
+            node = self._folder.lookup(target)
+        except LookupError:
+            message = f"'{reference}' does not exist"
+            self._report(cursor, index, message, self._alternatives(reference, target))
+            return {}
+        if not isinstance(node, dict):
+            hint = "extend a file, a parameter, or another object"
+            self._report(cursor, index, f"'{reference}' is not an object", hint)
+            return {}
 
-        return _merged(self.expand(node, cursor.at(target)), own)
+        expanded = self._expand(node, cursor.at(target))
+        if not self._track:
+            self._folder.expanded[target] = expanded
+        return expanded
 
-    def _alternatives(self, target: Location) -> str:
-        """Return a hint: what there is instead of what a reference points to."""
-        if (self._folder / target.file).is_file():
+    def _alternatives(self, reference: str, target: Location) -> str:
+        """Return a hint: what there is instead of what a reference leads to."""
+        if reference.startswith(_STANDARD):
+            names = self._folder.content(_STANDARD)["$defs"]
+            return nearest(reference, [_STANDARD + name for name in names])
+        if self._folder.file(target.file).is_file():
             return f"'{target.file}' has nothing at {target.pointer}"
-        return nearest(target.file, [path.name for path in self._folder.glob("*.json")])
+        return nearest(target.file, [path.name for path in self._folder.path.glob("*.json")])
 
-    def _report(self, location: Location, message: str, hint: str) -> None:
-        file, pointer = self._in_messages(location)
-        self.problems[Problem("D108", file, f"{pointer}/$ref", message, hint)] = None
-
-    def _in_messages(self, location: Location) -> Location:
-        """Return a location with the whole path of its file."""
-        file = location.file
-        if file not in self._paths:
-            # A path is dear, and a document has thousands of locations in a few files.
-            self._paths[file] = str(self._folder / file)
-        return Location(self._paths[file], location.pointer)
+    def _report(self, cursor: _Cursor | _FileOnly, index: int, message: str, hint: str) -> None:
+        if not self._track:
+            raise _UnresolvedError
+        place = self._in_messages(cursor.location.below("extends").below(index))
+        self.problems[Problem("D108", place.file, place.pointer, message, hint)] = None
 
 
-def _merged(target: Any, own: dict[str, Any]) -> Any:
-    """Return the target with own keys laid over: objects member by member."""
-    if not isinstance(target, dict):
-        return own or target
+def _target(reference: str, file: str) -> Location:
+    """Return where a reference leads to that is written in a file."""
+    if reference.startswith(_STANDARD):
+        return Location(_STANDARD, "/$defs/" + reference.removeprefix(_STANDARD))
+    name, _, fragment = reference.partition("#")
+    return Location(name or file, fragment)
 
-    merged = dict(target)
+
+def _contradictions(first: Any, second: Any, own: Any, path: str = "") -> Iterator[str]:
+    """Yield the pointers of members that two nodes say differently, and the own keys do not say."""
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        if first != second:
+            yield path
+        return
+    for key in first.keys() & second.keys():
+        own_value = own.get(key) if isinstance(own, dict) else None
+        if own_value is None or isinstance(own_value, dict):
+            yield from _contradictions(first[key], second[key], own_value, path + f"/{key}")
+
+
+def merged(base: Any, own: Any) -> Any:
+    """Return the base with own keys laid over: objects member by member."""
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+
+    result = dict(base)
     for key, value in own.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(merged[key], value)
+        below = result.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            result[key] = merged(below, value)
         else:
-            merged[key] = value
-    return merged
+            result[key] = value
+    return result
 
 
 def references(node: Any) -> Iterator[str]:
-    """Yield every `$ref` of a document as it is written."""
+    """Yield every reference to a file of the folder: those of `extends`, `accepts`, `$ref`."""
     if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
+        for reference in _list_of(node.get("extends")):
+            if isinstance(reference, str) and not reference.startswith(_STANDARD):
+                yield reference
+        for key in ("$ref", "accepts"):
+            reference = node.get(key)
+            if isinstance(reference, str) and not reference.startswith(_STANDARD_CONTRACTS):
+                yield reference
         node = list(node.values())
     if isinstance(node, list):
         for part in node:
             yield from references(part)
+
+
+def _list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

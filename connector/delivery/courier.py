@@ -178,7 +178,7 @@ class Courier:
 
         `retry`: how many retries are used up.
         """
-        while self._limiter.wait(batch.target.url):
+        while self._limiter.wait():
             outcome = self._attempt(batch, request)
             if not isinstance(outcome, Retry):
                 return outcome

@@ -17,19 +17,18 @@ class Limiter:
         self._rates = rates
         self._clock = clock
         self._lock = threading.Lock()
-        # The times of the last requests, by the rate's index and its lane ("" for all lanes
-        # together).
-        self._windows: dict[tuple[int, str], deque[float]] = {}
+        # The times of the last requests, of each rate.
+        self._windows = [deque[float](maxlen=rate.requests) for rate in rates]
         self._not_before = 0.0
 
-    def wait(self, lane: str) -> bool:
+    def wait(self) -> bool:
         """Wait until a request is allowed, and count it. Return False when the run is to end."""
         while not self._clock.ending:
             with self._lock:
                 now = self._clock.now()
-                ready = self._ready_at(lane)
+                ready = self._ready_at()
                 if ready <= now:
-                    self._take_turn(lane, now)
+                    self._take_turn(now)
                     return True
 
             if not self._clock.sleep(ready - now):
@@ -44,20 +43,13 @@ class Limiter:
         with self._lock:
             self._not_before = max(self._not_before, until)
 
-    def _ready_at(self, lane: str) -> float:
+    def _ready_at(self) -> float:
         ready = self._not_before
-        for index, rate in enumerate(self._rates):
-            window = self._window(index, rate, lane)
+        for rate, window in zip(self._rates, self._windows, strict=True):
             if len(window) == rate.requests:
                 ready = max(ready, window[0] + rate.per)
         return ready
 
-    def _take_turn(self, lane: str, now: float) -> None:
-        for index, rate in enumerate(self._rates):
-            self._window(index, rate, lane).append(now)
-
-    def _window(self, index: int, rate: Rate, lane: str) -> deque[float]:
-        key = (index, lane if rate.scope == "lane" else "")
-        if key not in self._windows:
-            self._windows[key] = deque(maxlen=rate.requests)
-        return self._windows[key]
+    def _take_turn(self, now: float) -> None:
+        for window in self._windows:
+            window.append(now)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from connector.definitions.model import ResponseRule
+from connector.definitions.statuses import STATUSES
 from connector.guide.limit_words import span_words
-from connector.pipeline.responses import STATUSES
 
 # What becomes of a request by its status alone, for each `then` of a response rule.
 _BY_STATUS = {

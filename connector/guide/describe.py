@@ -12,7 +12,14 @@ from connector.definitions.metaschema import action_files
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 if TYPE_CHECKING:
-    from connector.definitions.model import Action, Destination, Field, Limits
+    from connector.definitions.model import (
+        Action,
+        Destination,
+        Field,
+        Limits,
+        ResponseRule,
+        Source,
+    )
 
 # The members of a parameter that are described, in this order.
 _PARAMETER_KEYS = (
@@ -26,6 +33,22 @@ _PARAMETER_KEYS = (
     "examples",
     "identifier",
     "source",
+)
+
+# The members of a response rule that are described, in this order.
+_RESPONSE_KEYS = (
+    "when",
+    "then",
+    "reason",
+    "code",
+    "detail",
+    "at",
+    "after",
+    "each",
+    "by",
+    "error",
+    "position",
+    "later",
 )
 
 
@@ -50,16 +73,21 @@ def summaries(catalog: Catalog) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 def _summary(catalog: Catalog, name: str) -> dict[str, Any]:
     folder = catalog.folder(name) / "schemas" / name
+    actions: dict[str, Any] = {}
+    for path in action_files(folder):
+        document = _members(path)
+        for action, operation in document.get("operations", {path.stem: {}}).items():
+            actions[action] = operation.get("title", document.get("title", ""))
     return {
         "destination": name,
-        "title": _title(folder / "destination.json"),
-        "actions": {path.stem: _title(path) for path in action_files(folder)},
+        "title": _members(folder / "destination.json").get("title", ""),
+        "actions": dict(sorted(actions.items())),
     }
 
 
-def _title(path: Path) -> Any:
+def _members(path: Path) -> dict[str, Any]:
     document = read_json(path)
-    return document.get("title", "") if isinstance(document, dict) else ""
+    return document if isinstance(document, dict) else {}
 
 
 def describe(catalog: Catalog, name: str) -> dict[str, Any]:
@@ -79,7 +107,7 @@ def describe(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def _destination(destination: Destination) -> dict[str, Any]:
-    written = destination.document.content["destination"]
+    written = _with_sources(destination, destination.document.content["destination"])
     return {
         "destination": destination.id,
         "title": destination.title,
@@ -90,8 +118,8 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "auth": dict(written["auth"]),
         "limits": written.get("limits", {}),
         "rate": written.get("rate", []),
-        "settings": _parameters(destination.settings),
-        "responses": written.get("responses", []),
+        "settings": _parameters(destination, destination.settings),
+        "responses": [_response(rule) for rule in destination.responses],
         "actions": {action.id: action.title for action in destination.actions.values()},
     }
 
@@ -100,7 +128,7 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
     # Loads the normalisers, which listing destinations does without.
     from connector.guide.identifier_words import identifier_rules, notes
 
-    written = action.document.content["action"]
+    written = _with_sources(destination, action.document.content["action"])
     description = {
         "action": f"{destination.id}.{action.id}",
         "title": action.title,
@@ -110,7 +138,7 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
         "caps": _limits(action.caps),
         "defaults": _limits(action.default_limits),
         "source": written.get("source", {}),
-        "parameters": _parameters(action.parameters),
+        "parameters": _parameters(destination, action.parameters),
         "identifiers": identifier_rules(action),
         "notes": notes(action.identifiers),
         "checks": written.get("checks", []),
@@ -131,12 +159,53 @@ def _limits(limits: Limits) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _parameters(fields: Mapping[str, Field]) -> list[dict[str, Any]]:
+def _parameters(destination: Destination, fields: Mapping[str, Field]) -> list[dict[str, Any]]:
     parameters = []
     for field in fields.values():
         parameter: dict[str, Any] = {"name": field.name, "required": field.required}
         for key in _PARAMETER_KEYS:
             if key in field.schema:
                 parameter[key] = field.schema[key]
-        parameters.append(parameter)
+        parameters.append(_with_sources(destination, parameter))
     return parameters
+
+
+def _response(rule: ResponseRule) -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    for name in _RESPONSE_KEYS:
+        value = getattr(rule, name)
+        if value:
+            described[name] = value
+    if rule.source:
+        described["source"] = _source(rule.source)
+    return described
+
+
+def _with_sources(destination: Destination, value: Any) -> Any:
+    """Return a part of a definition with the page in place of each source's name."""
+    if isinstance(value, list):
+        return [_with_sources(destination, element) for element in value]
+    if not isinstance(value, dict):
+        return value
+
+    described = {}
+    for key, member in value.items():
+        if key == "source" and isinstance(member, str):
+            described[key] = _source(_page(destination, member))
+        else:
+            described[key] = _with_sources(destination, member)
+    return described
+
+
+def _page(destination: Destination, source: str) -> Source:
+    from connector.definitions.read import Reader, declared_sources
+
+    reader = Reader(declared_sources(destination.document))
+    return reader.required_source({"source": source})
+
+
+def _source(source: Source) -> dict[str, str]:
+    described = {"read": source.read, "note": source.note}
+    if source.url:
+        described["url"] = source.url
+    return described

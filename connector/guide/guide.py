@@ -44,7 +44,6 @@ from connector.pipeline.normalise import STEPS
 Row = Sequence[object]
 
 # A paragraph that says at its beginning what it is about, such as "Before you start: …".
-_HEADED = re.compile(r"([A-Z]\w*(?: \w+){0,3}): (?=\S)")
 
 # YAML is not wrapped.
 _UNBROKEN = 10_000
@@ -68,15 +67,14 @@ def guide(destination: Destination) -> str:
 def _destination(destination: Destination) -> dict[str, Any]:
     """Return what the template shows."""
     actions = destination.actions.values()
-    intro, chapters = _chapters(destination.description)
     connection = example_connection(destination)
     events = list(example_events(destination))
     source_rows = sources(destination)
 
     return {
         "title": destination.title,
-        "intro": intro,
-        "chapters": chapters,
+        "intro": destination.description,
+        "guide": Markdown(destination.guide.strip()),
         "api": destination.api,
         "base_url": destination.base_url_template,
         "docs": destination.docs,
@@ -99,25 +97,6 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "tally": tally(source_rows),
         "sources": source_rows,
     }
-
-
-def _chapters(description: str) -> tuple[str, list[tuple[str, list[str]]]]:
-    """Return the first paragraph, and the others under their headings."""
-    lines = [line.strip() for line in description.split("\n") if line.strip()]
-    intro, *paragraphs = lines or [""]
-
-    chapters: list[tuple[str, list[str]]] = []
-    for paragraph in paragraphs:
-        headed = _HEADED.match(paragraph)
-        if headed:
-            text = paragraph[headed.end() :]
-            chapters.append((headed[1], [text[:1].upper() + text[1:]]))
-        elif chapters:
-            _, texts = chapters[-1]
-            texts.append(paragraph)
-        else:
-            chapters.append(("How it works", [paragraph]))
-    return intro, chapters
 
 
 def _limits(destination: Destination) -> Markdown:

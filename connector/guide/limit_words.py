@@ -70,5 +70,5 @@ def _amount(name: str, limits: Limits) -> str:
 
 def rate_words(rate: Rate) -> str:
     """Return a rate limit as a sentence."""
-    scope = "over all requests of a connection" if rate.scope == "account" else "for each URL"
-    return f"At most {rate.requests:,} requests in {span_words(rate.per)}, counted {scope}."
+    counted = "counted over all requests of a connection"
+    return f"At most {rate.requests:,} requests in {span_words(rate.per)}, {counted}."

@@ -1,8 +1,8 @@
 """Lint: every problem of definitions, connections and cases at once.
 
-A destination is checked in stages: the form of every file, `$ref`s and the whole, then the rules on
-documents and templates, then those on its examples. A stage that an earlier one would mislead is
-left out.
+A destination is checked in stages: the form of every file, what is extended and the whole, then the
+rules on documents and templates, then those on its examples. A stage that an earlier one would
+mislead is left out.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from connector.definitions.catalog import Catalog, load
-from connector.definitions.metaschema import action_files
-from connector.definitions.resolve import Folder
+from connector.definitions.catalog import Catalog, action_names, folder_of, load
 from connector.errors import Problem, ProblemsError
 from connector.linting.examples import ExampleRun
 from connector.linting.paths import expand, is_case, relative_name
 from connector.linting.rule import RULES, Stage
 from connector.linting.rules import (  # noqa: F401 - importing a module registers its rules
+    answers,
     auth,
     bodies,
+    contracts,
     expressions,
     items,
     parameters,
@@ -83,10 +83,10 @@ def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Pro
     """Yield the wrong references of all files, when one of them prevented loading."""
     if not any(problem.code == "D108" for problem in problems):
         return
-    folder = Folder(schemas)
-    for path in (*action_files(schemas), schemas / "destination.json"):
+    folder = folder_of(schemas)
+    for name, operation in (*action_names(folder), ("destination.json", "")):
         try:
-            folder.document(path.name)
+            folder.document(name, operation)
         except ProblemsError as error:
             yield from error.problems
 

@@ -15,8 +15,10 @@ from connector.connection.model import Connection, FromPaths, Route
 from connector.definitions.model import Action, Destination, Limits
 from connector.errors import Problem
 from connector.linting.location import Location, of_action, problem_in
+from connector.linting.rule import parameter_location
 from connector.model import Batch, Event, Record, Rejection, Request
 from connector.pipeline.pipeline import Pipeline
+from connector.sandbox.contract import for_settings
 from connector.templating.template import RenderError, Template, read_template
 from connector.validation.explain import Failure
 from connector.validation.schema import Schema
@@ -79,9 +81,9 @@ class ExampleRun:
         self.examples: list[Example] = []
         for action in destination.actions.values():
             self._pipelines[action.id] = self._pipeline(action)
-            location = Location(action.document) / "examples"
             for index, values in enumerate(action.schema.get("examples", ())):
-                self.examples += self.prepare(action, location / index, values)
+                location = _example_location(action, index)
+                self.examples += self.prepare(action, location, values)
 
         self.single_identifiers: list[Example] = []
         for action in destination.actions.values():
@@ -174,7 +176,7 @@ class ExampleRun:
             values = action.parameters[name].examples
             if not values or not identifier.alone or {identifier.wire} in shown:
                 continue
-            location = Location(action.document) / "properties" / name / "examples" / 0
+            location = parameter_location(action, name) / "examples" / 0
             for example in self.prepare(action, location, {**params, name: values[0]}):
                 if example.record or example.failed_template:
                     yield example
@@ -221,18 +223,25 @@ class ExampleRun:
             return None
 
         body = orjson.loads(request.body)
-        violations = _contract_failures(action, body)
+        violations = _contract_failures(action, self.settings, body)
         result = ExampleRequest(action, location, name, batch, request, body, violations)
         self.requests.append(result)
         return result
 
 
-def _contract_failures(action: Action, body: Any) -> list[Failure]:
+def _example_location(action: Action, index: int) -> Location:
+    """Return the location of an example; of one made of the parameters' examples, theirs."""
+    top = Location(action.document)
+    return top / "examples" / index if "examples" in top.content else top / "properties"
+
+
+def _contract_failures(action: Action, settings: Mapping[str, Any], body: Any) -> list[Failure]:
     """Return why the contract rejects a body: of failures repeated in a list, the first."""
     if action.accepts is None:
         return []
     unique: dict[tuple[str, str], Failure] = {}
-    for failure in Schema(action.accepts).failures(body):
+    contract = for_settings(action.accepts, settings)
+    for failure in Schema(contract).failures(body):
         place = re.sub(r"/\d+", "/0", failure.pointer)
         unique.setdefault((place, failure.message), failure)
     return list(unique.values())[:_MOST_FAILURES]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connector.definitions.model import Action, Destination
 from connector.definitions.resolve import Document
 from connector.errors import Problem
 from connector.linting.paths import relative_name
+from connector.validation.explain import lookup
 from connector.validation.explain import pointer as json_pointer
 
 
 class Location(NamedTuple):
     """A place in a document; `location / key` is a member or an element of it.
 
-    Its text is where that was written, which for a `$ref` is another file.
+    Its text is where that was written, which for what is extended is another file.
     """
 
     document: Document
@@ -23,6 +24,15 @@ class Location(NamedTuple):
 
     def __truediv__(self, key: str | int) -> Location:
         return Location(self.document, self.pointer + json_pointer([key]))
+
+    @property
+    def content(self) -> Any:
+        """What is there. Raise LookupError when nothing is."""
+        return lookup(self.document.content, self.pointer)
+
+    def below(self, pointer: str) -> Location:
+        """Return the location of what a JSON pointer leads to from here."""
+        return Location(self.document, self.pointer + pointer)
 
     def __str__(self) -> str:
         file, pointer = self.document.origin(self.pointer)

@@ -16,6 +16,9 @@ _ALLOWED = (
 _SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "__pycache__", "__snapshots__"})
 _TOP_LEVEL_KEY = re.compile(r"^([a-z_]+) *:", re.MULTILINE)
 
+# Folders of schemas/ that hold no destination.
+_NO_DESTINATION = ("meta", "standard")
+
 
 def expand(paths: Sequence[Path]) -> tuple[set[Path], set[Path]]:
     """Return the schema folders of destinations, and the connection and case files, of these paths.
@@ -82,7 +85,7 @@ def _in_folder(folder: Path) -> tuple[set[Path], set[Path]]:
     root = absolute.parent if absolute.name in ("schemas", "templates") else absolute
     destinations = set()
     for path in (root / "schemas").glob("*"):
-        if path.is_dir() and path.name != "meta":
+        if path.is_dir() and path.name not in _NO_DESTINATION:
             destinations.add(path)
 
     files = set()
@@ -96,7 +99,7 @@ def _in_folder(folder: Path) -> tuple[set[Path], set[Path]]:
 
 def _destination_of(folder: Path) -> set[Path]:
     """Return the schema folder of the destination whose schemas or templates are in this folder."""
-    if folder.parent.name not in ("schemas", "templates") or folder.name == "meta":
+    if folder.parent.name not in ("schemas", "templates") or folder.name in _NO_DESTINATION:
         return set()
     schemas = folder.parents[1] / "schemas" / folder.name
     return {schemas} if schemas.is_dir() else set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from connector.definitions.derive import twin_of
 from connector.definitions.model import Action, Destination, Identifier
 from connector.errors import Problem
 from connector.linting.location import Location
@@ -62,10 +63,20 @@ def each_identifier(
 ) -> Iterator[tuple[Action, Identifier, Location]]:
     """Yield every identifier of every action, with the location of its keyword."""
     for action in destination.actions.values():
-        properties = Location(action.document) / "properties"
         for identifier in action.identifiers:
-            keyword = properties / identifier.parameter / "identifier"
+            keyword = parameter_location(action, identifier.parameter) / "identifier"
             yield action, identifier, keyword
+
+
+def parameter_location(action: Action, name: str) -> Location:
+    """Return the location of a parameter; of a twin, that of the parameter which has it."""
+    properties = Location(action.document) / "properties"
+    written: dict[str, Any] = properties.content
+    if name not in written:
+        for other, field in written.items():
+            if twin_of(field.get("identifier", {})) == name:
+                return properties / other
+    return properties / name
 
 
 def template_params(action: Action) -> list[str]:

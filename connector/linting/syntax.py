@@ -38,6 +38,11 @@ def expression_tree(source: str) -> Tree:
     return template_tree("{{ " + source + " }}")
 
 
+def names(tree: Tree) -> set[str]:
+    """Return the names that an expression takes its values from."""
+    return {node.name for node in tree.find_all(nodes.Name)}
+
+
 def unknown_members(tree: Tree, known: Members) -> Iterator[Member]:
     """Yield the members that the names in `known` do not have.
 

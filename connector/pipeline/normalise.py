@@ -130,10 +130,6 @@ def _digits(value: str) -> str:
     return _not_digits.sub("", value)
 
 
-def _strip_leading_zeros(value: str) -> str:
-    return value.lstrip("0")
-
-
 def _remove_whitespace(value: str) -> str:
     return "".join(value.split())
 
@@ -199,7 +195,6 @@ STEPS: dict[str, Step] = {
     "uppercase": Step("converts letters to upper case", _always(str.upper)),
     "remove_whitespace": Step("removes all white space", _always(_remove_whitespace)),
     "digits": Step("keeps digits only", _always(_digits)),
-    "strip_leading_zeros": Step("removes leading zeros", _always(_strip_leading_zeros)),
     "strip_prefix": Step(
         "removes this prefix, repeated ones too",
         _strip_prefix,

@@ -13,8 +13,6 @@ from connector.validation.schema import Schema
 #: well.
 CheckPresence = Callable[[tuple[str, ...]], str]
 
-_KEYWORDS = ("dependentRequired", "oneOf", "allOf")
-
 
 def names_with_value(params: Mapping[str, Any]) -> list[str]:
     """Return the parameters that have a value."""
@@ -45,18 +43,11 @@ def _presence_rules(action: Action) -> dict[str, Any]:
     schema = action.schema
     people = {identifier.parameter for identifier in action.identifiers}
     rules = {}
-    for keyword in _KEYWORDS:
-        if keyword in schema:
-            rules[keyword] = schema[keyword]
+    if "oneOf" in schema:
+        rules["oneOf"] = schema["oneOf"]
 
     # Required parameters that name no person are checked with the target.
     required = schema.get("required", ())
     if not people.isdisjoint(required):
         rules["required"] = required
-
-    alternatives = schema.get("anyOf", ())
-    for alternative in alternatives:
-        names = alternative["required"]
-        if len(names) > 1 or not people.issuperset(names):
-            rules["anyOf"] = alternatives
     return rules

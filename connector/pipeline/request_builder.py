@@ -128,7 +128,7 @@ class RequestBuilder:
         records of a request have in common.
         """
         visible = {name: params[name] for name in self._names if name in params}
-        return {"params": visible, "request": request}
+        return {"params": visible, "share": request}
 
     def _filled_headers(self, params: _Params) -> dict[str, str]:
         values = {**params, **self._settings}

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from connector.definitions.model import ResponseRule
+from connector.definitions.statuses import then_of
 from connector.model import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
 from connector.pipeline.record_errors import (
     NAMES,
@@ -25,17 +26,6 @@ from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, 
 Classify = Callable[[Response, int, float], Outcome]
 
 Scope = Mapping[str, Any]
-
-#: What a response means by its status alone, as the `then` of a rule. A single status goes before
-#: its class; what is in no class (1xx, and beyond 5xx) is sent again.
-STATUSES: Mapping[str, tuple[str, ...]] = {
-    "delivered": ("2xx",),
-    "stop": ("401", "3xx", "501"),
-    "bisect": ("400", "413", "422"),
-    "retry": ("408", "425", "429", "5xx"),
-    "reject": ("4xx",),
-}
-_THEN_OF_STATUS = {status: then for then, statuses in STATUSES.items() for status in statuses}
 
 # The longest wait that a Retry-After in seconds may ask for: a day.
 _LONGEST_WAIT = 86_400
@@ -58,13 +48,6 @@ def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
         return _by_status(response, now)
 
     return classify
-
-
-def _then_of_status(status: int) -> str:
-    """Return what a status means where no rule says it, as the `then` of a rule."""
-    exact = str(status)
-    status_class = f"{status // 100}xx"
-    return _THEN_OF_STATUS.get(exact) or _THEN_OF_STATUS.get(status_class, "retry")
 
 
 class _Rule:
@@ -135,7 +118,7 @@ def _outcome(then: str, code: str, reason: str) -> Outcome:
 
 def _by_status(response: Response, now: float) -> Outcome:
     status = response.status
-    then = _then_of_status(status)
+    then = then_of(str(status))
     code = f"http_{status}"
     reason = f"HTTP {status}"
 

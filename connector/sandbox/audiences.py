@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-#: A wire key and one value.
-Identifier = tuple[str, str]
-
-
-def identifiers_of(person: Any) -> set[Identifier]:
-    """Return the wire keys and values of a person, as `reads` gives it.
-
-    Raise AttributeError for anything else than an object.
-    """
-    identifiers = set()
-    for wire, values in person.items():
-        for value in values if isinstance(values, list) else [values]:
-            if value.__class__ is str or value.__class__ is int:  # not a boolean
-                identifiers.add((wire, str(value)))
-        identifiers.discard((wire, ""))
-    return identifiers
+from connector.sandbox.reading import Identifier
 
 
 class Audience:
@@ -38,12 +22,15 @@ class Audience:
         return len(self._person_of)
 
     def apply(self, operation: str, people: Collection[Collection[Identifier]]) -> None:
-        """Add or remove people, one by one."""
+        """Add or remove people, one by one, or replace everybody by them."""
+        if operation == "replace":
+            self._person_of.clear()
+            self.people = 0
         for person in people:
-            if operation == "add":
-                self._add(person)
-            else:
+            if operation == "remove":
                 self._remove(person)
+            elif person:
+                self._add(person)
 
     def _add(self, person: Collection[Identifier]) -> None:
         known = self._known(person)

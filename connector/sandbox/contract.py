@@ -5,14 +5,19 @@ No message quotes the body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from connector.definitions.uri_template import expand
 from connector.validation.explain import Failure
 from connector.validation.schema import Schema
 
+_ALTERNATIVES = ("anyOf", "oneOf")
 _UNKNOWN_KEY = ("additionalProperties", "unevaluatedProperties", "propertyNames")
+
+#: The keyword of a schema that counts only for some connections: values of settings, by name.
+SETTING = "setting"
 
 # An answer need not list every failure of a group to say that it has one.
 _MOST_ERRORS = 20
@@ -32,6 +37,40 @@ class _Location(NamedTuple):
     size: int
     entry: int
     parameter: str | None
+
+
+def for_settings(contract: Any, settings: Mapping[str, Any]) -> Any:
+    """Return a contract for a connection with these settings.
+
+    A schema with the keyword `setting` allows nothing where a setting has another value, and a text
+    or the name of a member that is "{name}" is the value of that setting.
+    """
+    if isinstance(contract, list):
+        return [for_settings(part, settings) for part in contract]
+    if isinstance(contract, str):
+        return (
+            expand(contract, settings, encode=False)
+            if _is_setting(contract, settings)
+            else contract
+        )
+    if not isinstance(contract, dict):
+        return contract
+
+    for setting, value in contract.get(SETTING, {}).items():
+        if settings.get(setting) != value:
+            return False
+    members = {}
+    for name, part in contract.items():
+        if name in _ALTERNATIVES:
+            alternatives = for_settings(part, settings)
+            members[name] = [one for one in alternatives if one is not False]
+        elif name != SETTING:
+            members[for_settings(name, settings)] = for_settings(part, settings)
+    return members
+
+
+def _is_setting(text: str, settings: Mapping[str, Any]) -> bool:
+    return text[:1] == "{" and text[-1:] == "}" and text[1:-1] in settings
 
 
 class Contract:

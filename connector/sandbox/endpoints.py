@@ -6,28 +6,25 @@ An endpoint says how its requests are read, limited and answered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
 from connector.definitions.model import Action, Destination, Limits, SandboxConfig
 from connector.definitions.uri_template import expand, placeholders
-from connector.sandbox.contract import Contract
-from connector.templating.template import RenderError, Template, read_template
+from connector.sandbox.contract import Contract, for_settings
+from connector.sandbox.reading import Group, Params, Reader, Reading
+from connector.templating.template import Template, read_template
 
 #: The templates of a definition's `sandbox`, and the names that each of them sees.
 TEMPLATE_NAMES: dict[str, tuple[str, ...]] = {
-    "reads": ("body", "path", "method", "headers"),
     "success": ("groups", "sent", "accepted", "path", "body"),
     "refusal": ("status", "code", "message", "errors", "path", "body"),
 }
 
 _DEFAULTS = {
-    "reads": "[]",
     "success": "{}",
     "refusal": '{"code": {{ code }}, "message": {{ message }}}',
 }
@@ -50,14 +47,15 @@ def templates_of(folder: Path) -> ReadTemplate:
 
 
 class Answers:
-    """How the vendor reads and answers: the templates and headers of one `sandbox` object."""
+    """How the vendor takes and answers requests: one `sandbox` object with its templates."""
 
     def __init__(self, config: SandboxConfig, read: ReadTemplate) -> None:
-        self.reads = read("reads", config.reads)
         self.success = read("success", config.success)
         self.refusal = read("refusal", config.refusal)
         self.headers = config.headers
         self.refusal_status = config.refusal_status
+        self.requires = config.requires
+        self.members_in = config.members_in
         self._rate_headers = config.rate_headers
 
     def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
@@ -73,23 +71,62 @@ class Answers:
 
 
 class Operation:
-    """One way to use an endpoint: a contract, caps, and how to read and answer."""
+    """One way to use an endpoint: a contract and caps, how to read a body, and how to answer.
 
-    def __init__(self, action: Action, read: ReadTemplate) -> None:
-        self.contract = Contract(True if action.accepts is None else action.accepts)
+    Several actions may be one operation for the vendor.
+    """
+
+    def __init__(
+        self, actions: Sequence[Action], settings: Mapping[str, Any], read: ReadTemplate
+    ) -> None:
+        action = actions[0]
+        contract = True if action.accepts is None else for_settings(action.accepts, settings)
+        self.contract = Contract(contract)
         self.caps: Limits = action.caps
         self.answers = Answers(action.sandbox, read)
+        #: The wire keys that name a person by themselves.
+        self.wires = _naming_wires(actions)
+        self._reader = Reader(contract, self.wires)
+        self._operations = {action.operation for action in actions}
+        self._audience = action.audience
+        self._values = dict(settings)
+        for parameter in action.parameters.values():
+            if parameter.has_default:
+                self._values[parameter.name] = parameter.default
 
-    def groups_of(self, context: Mapping[str, Any]) -> list[Any] | None:
-        """Return the groups of people in a body, None when it cannot be read as groups.
+    def read(self, body: Any) -> Reading:
+        """Return who is in a body."""
+        return self._reader.read(body)
 
-        `context`: what the template `reads` sees.
+    def kind(self, group: Group) -> str:
+        """Return what a group asks for.
+
+        That is what the body says, else what the endpoint is for, "" when it is for several things.
         """
-        try:
-            groups = orjson.loads(self.answers.reads.render(context))
-        except RenderError:
+        if group.operation or len(self._operations) > 1:
+            return group.operation
+        [operation] = self._operations
+        return operation
+
+    def audience(self, path: Mapping[str, str], params: Params, url: str) -> str | None:
+        """Return the audience that a request means; None when it names none.
+
+        `path` has the parameters of the URL's path, `params` those of the body; without an
+        `audience` in the definition it is the `url`.
+        """
+        if not self._audience:
+            return url
+        values = {**self._values, **path, **dict(params)}
+        if not values.keys() >= set(placeholders(self._audience)):
             return None
-        return groups if isinstance(groups, list) else None
+        return expand(self._audience, values, encode=False)
+
+
+def _naming_wires(actions: Iterable[Action]) -> set[str]:
+    wires: set[str] = set()
+    for action in actions:
+        wires |= set(action.wires) - action.companions
+    return wires
 
 
 class Endpoint:
@@ -116,6 +153,14 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
+def holding_operation(operations: Sequence[Operation], body: Any) -> Operation | None:
+    """Return the operation whose contract a body satisfies, None when there is none."""
+    for operation in operations:
+        if operation.contract.holds(body):
+            return operation
+    return None
+
+
 def endpoints_of(
     destination: Destination, prefix: str, settings: Mapping[str, Any], read: ReadTemplate
 ) -> list[Endpoint]:
@@ -124,16 +169,30 @@ def endpoints_of(
     So a fixed path wins over one with a parameter.
     """
     endpoints: dict[tuple[str, ...], Endpoint] = {}
-    seen: list[tuple[Any, ...]] = []
     for action in destination.actions.values():
         path = prefix + action.path
-        endpoint = endpoints.setdefault(tuple(_literals(path)), Endpoint(path))
-        method = expand(action.method, settings, encode=False)
-        operations = endpoint.methods.setdefault(method, [])
+        endpoints.setdefault(tuple(_literals(path)), Endpoint(path))
 
-        # several actions may be one operation for the vendor
-        key = (endpoint, method, action.accepts, action.caps, action.sandbox)
-        if key not in seen:
-            seen.append(key)
-            operations.append(Operation(action, read))
+    for alike in alike_actions(destination, settings):
+        endpoint = endpoints[tuple(_literals(prefix + alike[0].path))]
+        method = expand(alike[0].method, settings, encode=False)
+        operations = endpoint.methods.setdefault(method, [])
+        operations.append(Operation(alike, settings, read))
     return sorted(endpoints.values(), key=lambda endpoint: len(endpoint.names))
+
+
+def alike_actions(destination: Destination, settings: Mapping[str, Any]) -> list[list[Action]]:
+    """Return the actions, together those that are one operation for the vendor.
+
+    They have one endpoint and one contract: only the body can tell them apart.
+    """
+    kinds: list[tuple[Any, ...]] = []
+    alike: list[list[Action]] = []
+    for action in destination.actions.values():
+        endpoint = _literals(action.path), expand(action.method, settings, encode=False)
+        kind = *endpoint, action.accepts, action.caps, action.sandbox, action.audience
+        if kind not in kinds:
+            kinds.append(kind)
+            alike.append([])
+        alike[kinds.index(kind)].append(action)
+    return alike

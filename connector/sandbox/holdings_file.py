@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from connector.sandbox.audiences import Identifier
+from connector.sandbox.reading import Identifier
 from connector.sandbox.vendor import Holding, Vendor
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")

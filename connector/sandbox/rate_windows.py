@@ -22,21 +22,20 @@ class RateState(NamedTuple):
 
 
 class _Window:
-    """The requests of the last `per` seconds, of all lanes together or of each."""
+    """The requests of the last `per` seconds."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._times: dict[str, deque[float]] = {}
+        self._times: deque[float] = deque()
 
-    def _recent(self, lane: str, now: float) -> deque[float]:
-        key = lane if self._rate.scope == "lane" else ""
-        times = self._times.setdefault(key, deque())
+    def _recent(self, now: float) -> deque[float]:
+        times = self._times
         while times and times[0] + self._rate.per <= now:
             times.popleft()
         return times
 
-    def state(self, lane: str, now: float) -> RateState:
-        times = self._recent(lane, now)
+    def state(self, now: float) -> RateState:
+        times = self._recent(now)
         reset = times[0] + self._rate.per if times else now
         return RateState(
             limit=self._rate.requests,
@@ -44,8 +43,8 @@ class _Window:
             reset=math.ceil(reset),
         )
 
-    def take(self, lane: str, now: float) -> None:
-        self._recent(lane, now).append(now)
+    def take(self, now: float) -> None:
+        self._recent(now).append(now)
 
 
 class RateWindows:
@@ -54,19 +53,19 @@ class RateWindows:
     def __init__(self, rates: Sequence[Rate]) -> None:
         self._windows = [_Window(rate) for rate in rates]
 
-    def take(self, lane: str, now: float) -> bool:
+    def take(self, now: float) -> bool:
         """Count a request when every limit has room for it; return whether it has."""
-        state = self.state(lane, now)
+        state = self.state(now)
         if state is not None and not state.remaining:
             return False
         for window in self._windows:
-            window.take(lane, now)
+            window.take(now)
         return True
 
-    def state(self, lane: str, now: float) -> RateState | None:
+    def state(self, now: float) -> RateState | None:
         """Return the limit with the least left; of several, the one that frees last.
 
         None when there are no limits.
         """
-        states = [window.state(lane, now) for window in self._windows]
+        states = [window.state(now) for window in self._windows]
         return min(states, key=lambda state: (state.remaining, -state.reset), default=None)

@@ -7,11 +7,13 @@ JSON, groups, contract, people. A request is applied as a whole or not at all.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,17 +23,20 @@ import orjson
 from connector.auth.base import Message
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import expand
-from connector.sandbox.audiences import Audience, Identifier, identifiers_of
+from connector.sandbox.audiences import Audience
 from connector.sandbox.contract import Errors
 from connector.sandbox.endpoints import (
     PLAIN_REFUSAL,
     Answers,
     Operation,
     endpoints_of,
+    holding_operation,
     templates_of,
 )
 from connector.sandbox.faults import Fault, one_by_one
+from connector.sandbox.members import Fields
 from connector.sandbox.rate_windows import RateWindows
+from connector.sandbox.reading import Identifier, Reading
 from connector.sandbox.refusals import REFUSALS, RefusalError, refusal_with_status
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
@@ -67,11 +72,11 @@ class Holding(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """What one group asks for."""
+    """What is to be done with people of one audience."""
 
     operation: str
-    people: list[set[Identifier]]
     audience: str
+    people: list[set[Identifier]]
 
 
 @dataclass(eq=False, repr=False)
@@ -92,6 +97,17 @@ class _Call:
     path: dict[str, str] = field(default_factory=dict)
     audience: str = ""
     parsed: Any = None
+
+    @cached_property
+    def media_type(self) -> str:
+        """What the request says that its body is."""
+        content_type = self.headers.get("content-type", "")
+        return content_type.partition(";")[0].strip().lower()
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The fields of a form and of the query, as far as the vendor takes them."""
+        return Fields(self.url, self.media_type, self.body, self.answers.members_in)
 
     @property
     def shown(self) -> str:
@@ -245,21 +261,21 @@ class Vendor:
         self._check_before_body(call)
         self._parse(call)
 
-        operation = next((one for one in call.operations if one.contract.holds(call.parsed)), None)
-        holds = operation is not None
-        operation = operation or call.operations[0]
+        holding = holding_operation(call.operations, call.parsed)
+        operation = holding or call.operations[0]
         call.answers = operation.answers
 
-        groups = operation.groups_of(_reading(call))
+        reading = operation.read(call.parsed)
         most = operation.caps.groups
-        if groups is not None and most is not None and len(groups) > most:
+        if most is not None and len(reading.groups) > most:
             raise RefusalError("too_many_groups", f"more than {most} groups in one request")
-        if not holds:
+        if holding is None:
             raise RefusalError("invalid", *operation.contract.explain(call.parsed))
+        _check_people(reading, operation.caps.records)
 
-        changes = _changes(groups, operation, call.audience)
+        changes = _changes(call, operation, reading)
         self._refuse_unwanted(changes, choose=fault == "person")
-        body = _success(call, changes, short=short)
+        body = _success(call, operation, reading, short=short)
         if not short:
             for change in changes:
                 self._audiences[change.audience].apply(change.operation, change.people)
@@ -296,11 +312,16 @@ class Vendor:
             refusal.headers.update(self._verifier.challenge)
             raise refusal
 
-        content_type = call.headers.get("content-type", "").partition(";")[0]
-        if call.has_body and content_type.strip().lower() != _JSON:
+        is_json = call.media_type == _JSON
+        if call.has_body and not is_json and not call.fields.are_body:
             raise RefusalError("unsupported_media_type", f"the content type must be {_JSON}")
+        for name, pattern in call.answers.requires.items():
+            if not re.search(pattern, call.headers.get(name, "")):
+                raise RefusalError(
+                    "invalid", f"the header '{name}' is missing or has a wrong value"
+                )
 
-        if not self._rate_windows.take(call.url, call.now):
+        if not self._rate_windows.take(call.now):
             raise RefusalError("rate_limited", "too many requests")
 
         caps = [operation.caps.bytes for operation in call.operations]
@@ -309,19 +330,27 @@ class Vendor:
             raise RefusalError("too_large", f"the body has more than {largest} bytes")
 
     def _why_not_authentic(self, call: _Call) -> str | None:
+        headers = call.fields.headers(call.headers)
         try:
-            return self._verifier.verify(Message(call.method, call.url, call.headers, call.body))
+            return self._verifier.verify(Message(call.method, call.url, headers, call.body))
         except ValueError:
             return "the request cannot be verified"
 
     def _parse(self, call: _Call) -> None:
         if not call.has_body:
             return
+        if call.fields.are_body:
+            call.parsed = call.fields.body()
+            return
         try:
             body = orjson.loads(call.body)
         except orjson.JSONDecodeError:
             raise RefusalError("malformed", "the body is not valid JSON") from None
-        call.parsed = self._verifier.without_credentials(body)
+        body = self._verifier.without_credentials(body)
+        if isinstance(body, dict):
+            # a client may send `{}`, and all the members in the query
+            body = {**call.fields.body(), **body}
+        call.parsed = body
 
     def _refuse(self, call: _Call, refusal: RefusalError, *, asked_for: bool) -> Answer:
         """Return the answer of a refusal; `asked_for` says that a fault wants it."""
@@ -348,7 +377,7 @@ class Vendor:
         return Answer(status, {**headers, **refusal.headers}, body)
 
     def _headers(self, call: _Call, *, exhausted: bool = False) -> dict[str, str]:
-        state = self._rate_windows.state(call.url, call.now)
+        state = self._rate_windows.state(call.now)
         values = state._asdict() if state else {}
         if exhausted:
             values |= {"remaining": 0, "reset": math.ceil(call.now + 1)}
@@ -385,70 +414,50 @@ def _path(url: str) -> str:
     return "" if path == "/" else path
 
 
-def _reading(call: _Call) -> dict[str, Any]:
-    """Return what the template `reads` sees."""
-    return {
-        "body": call.parsed,
-        "path": call.path,
-        "method": call.method,
-        "headers": call.headers,
-    }
-
-
-def _changes(groups: list[Any] | None, operation: Operation, audience: str) -> list[_Change]:
-    """Return what the groups ask for. Raise RefusalError for people that cannot be applied."""
-    try:
-        changes = [_change(group, audience) for group in groups or ()]
-    except (TypeError, LookupError, AttributeError, ValueError):
-        groups = None
-    if groups is None:
-        # a body that the contract allows, and the template cannot read, is the definition's fault
-        code = "internal" if operation.contract.schema is not True else "invalid"
-        raise RefusalError(code, "the body cannot be read as groups of people")
-
-    _check_people(changes)
-    people = sum(len(change.people) for change in changes)
-    cap = operation.caps.records
-    if cap is not None and people > cap:
+def _check_people(reading: Reading, cap: int | None) -> None:
+    """Raise RefusalError for people without an identifier, and for more than the cap."""
+    message = "a person has no identifier"
+    errors: Errors = []
+    for group in reading.groups:
+        errors.append([{"message": message, "parameter": None}] if group.nameless else [])
+    if any(errors):
+        raise RefusalError("invalid", message, errors)
+    if cap is not None and reading.people > cap:
         raise RefusalError("too_large", f"more than {cap} people in one request")
+
+
+def _changes(call: _Call, operation: Operation, reading: Reading) -> list[_Change]:
+    """Return what a body asks for; without an operation or an audience it is nothing."""
+    changes = []
+    for group in reading.groups:
+        by_audience: dict[str, list[set[Identifier]]] = {}
+        for params, people in group.changes.items():
+            audience = operation.audience(call.path, params, call.audience)
+            if audience is not None:
+                by_audience.setdefault(audience, []).extend(people)
+        kind = operation.kind(group)
+        if kind in ("add", "remove", "replace"):
+            for audience, people in by_audience.items():
+                changes.append(_Change(kind, audience, people))
     return changes
 
 
-def _change(group: Any, audience: str) -> _Change:
-    if group["operation"] not in ("add", "remove"):
-        raise ValueError
-    people = [identifiers_of(person) for person in group["people"]]
-    return _Change(group["operation"], people, str(group.get("audience", audience)))
-
-
-def _check_people(changes: Sequence[_Change]) -> None:
-    """Raise RefusalError for people without an identifier."""
-    message = "a person has no identifier"
-    errors: Errors = []
-    for change in changes:
-        complete = all(change.people)
-        errors.append([] if complete else [{"message": message, "parameter": None}])
-    if any(errors):
-        raise RefusalError("invalid", message, errors)
-
-
-def _success(call: _Call, changes: Sequence[_Change], *, short: bool) -> bytes:
+def _success(call: _Call, operation: Operation, reading: Reading, *, short: bool) -> bytes:
     """Return the body of a successful answer; with `short`, one person fewer is accepted."""
-    missing = 1 if short else 0
-    sent = accepted = 0
+    missing = 1 if short and reading.people else 0
+    accepted = reading.people - missing
     groups = []
-    for change in changes:
-        count = len(change.people)
-        accepted_here = count - missing if count else 0
-        if count:
+    for group in reading.groups:
+        accepted_here = group.people
+        if missing and group.people:
+            accepted_here -= missing
             missing = 0
-        groups.append({"operation": change.operation, "sent": count, "accepted": accepted_here})
-        sent += count
-        accepted += accepted_here
+        kind = operation.kind(group)
+        groups.append({"operation": kind, "sent": group.people, "accepted": accepted_here})
 
     context = {
         "groups": groups,
-        "sent": sent,
+        "sent": reading.people,
         "accepted": accepted,
         "path": call.path,
         "body": call.parsed,

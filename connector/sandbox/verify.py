@@ -284,8 +284,6 @@ class _OAuth2(Verifier):
                 message_text = "the client authenticates in the header and in the body"
                 return _Refused("invalid_request", message_text)
             client_id, client_secret = _basic_client(message)
-        elif self._config.client_in != "body":
-            return _Refused("invalid_client", "the client has to authenticate with Basic")
 
         id_is_right = _equal(client_id, self._secrets.get("client_id", ""))
         if id_is_right and _equal(client_secret, self._secrets.get("client_secret", "")):

@@ -19,7 +19,7 @@ FOLDER = Path(str(resources.files(__package__))) / "files"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME_RULE = "lower-case letters, digits and single underscores, starting with a letter"
 # Folders of schemas that are no destination, and words that YAML does not take for text.
-_RESERVED = frozenset({"meta", "true", "false", "null"})
+_RESERVED = frozenset({"meta", "standard", "true", "false", "null"})
 
 _LABEL = "[A-Za-z0-9-]+"
 _BASE_URL = re.compile(

@@ -14,11 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from connector.definitions.derive import credentials_of
+from connector.definitions.metaschema import own_folder
 from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem
 from connector.scaffold.answers import FOLDER, Answers, choices
 
 _DEFAULT_NOUN = "audience"
+
+# What the files of a destination name in "$schema", and what those refer to.
+_META_SCHEMAS = ("action", "common", "destination", "fragment")
 
 
 def scaffold(answers: Answers) -> dict[Path, str]:
@@ -31,6 +36,19 @@ def scaffold(answers: Answers) -> dict[Path, str]:
         write(Path(folder), files)
         files |= _snapshots(Path(folder), list(files))
     return dict(sorted(files.items()))
+
+
+def meta_schemas(folder: Path) -> dict[Path, str]:
+    """Return the meta-schemas that a folder lacks, by their paths below it.
+
+    The files of a destination refer to them, so that any editor completes and checks these files.
+    """
+    files = {}
+    for name in _META_SCHEMAS:
+        path = Path("schemas", "meta", f"{name}.schema.json")
+        if not (folder / path).exists():
+            files[path] = (own_folder() / path).read_text("utf-8")
+    return files
 
 
 def _rendered(answers: Answers) -> dict[Path, str]:
@@ -71,11 +89,13 @@ def _context(answers: Answers) -> dict[str, Any]:
     identifiers = list(map(_identifier, answers.identifiers))
     hashes = {identifier["hash"] for identifier in identifiers}
     base_url = answers.base_url.rstrip("/")
+    auth = _auth(answers.auth, base_url)
     return {
         "destination": answers.destination,
         "title": _title(answers.destination),
         "base_url": base_url,
-        "auth": _auth(answers.auth, base_url),
+        "auth": auth,
+        "credentials": credentials_of(auth),
         "path": answers.path,
         "settings": path_parameters[:-1],
         "parameters": path_parameters[-1:],

@@ -12,7 +12,7 @@ from connector.templating.values import Items
 class Envelope:
     """Renders a body from groups of items, which are JSON already."""
 
-    NAMES = ("groups", "items", "operation", "params", "request", "settings")
+    NAMES = ("groups", "items", "operation", "params", "settings", "share")
 
     def __init__(self, template: Template, settings: Mapping[str, Any]) -> None:
         self._template = template
@@ -24,7 +24,7 @@ class Envelope:
         """Return the body. Raise RenderError.
 
         Each group has its own keys, and `items`: a list of JSON bytes. `shared` is what all records
-        of the request have in common: `params` and `request`.
+        of the request have in common: `params` and `share`.
         """
         all_items = Items()
         wrapped_groups = []

@@ -99,7 +99,8 @@ class _Explanation(NamedTuple):
 
 
 def _explain(error: Any, *, quote: bool) -> Iterator[Failure]:
-    keyword = error.validator
+    # The schema `false` has no keyword.
+    keyword = error.validator or "not"
     if keyword in ("anyOf", "oneOf") and error.context:
         yield from _no_branch(error, quote=quote)
     elif keyword == "oneOf":
@@ -134,7 +135,9 @@ def _no_branch(error: Any, *, quote: bool) -> Iterator[Failure]:
 
     branches: dict[int, list[Any]] = {}
     for inner in error.context:
-        branches.setdefault(inner.schema_path[0], []).append(inner)
+        # a branch that is false has no path of its own
+        branch = next(iter(inner.schema_path), id(inner))
+        branches.setdefault(branch, []).append(inner)
 
     if all(map(_is_other_type, branches.values())):
         types: dict[str, None] = {}
@@ -228,6 +231,16 @@ def _wrong_type(error: Any, _quote: bool) -> Iterator[_Explanation]:
     yield _Explanation(message, _allowed(error.schema))
 
 
+def _never(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    yield _Explanation("is not allowed here", _allowed(error.schema))
+
+
+def _not_ascending(error: Any, _quote: bool) -> Iterator[_Explanation]:
+    *earlier, last = [name for name in error.validator_value if name in error.instance]
+    message = f"has to be later or more than {' and '.join(earlier)}"
+    yield _Explanation(message, below=(last,))
+
+
 def _other(error: Any, _quote: bool) -> Iterator[_Explanation]:
     keyword = error.validator
     limit = error.validator_value
@@ -250,6 +263,8 @@ _EXPLAIN: dict[str, Callable[[Any, bool], Iterator[_Explanation]]] = {
     "enum": _not_enumerated,
     "const": _not_constant,
     "type": _wrong_type,
+    "not": _never,
+    "ascending": _not_ascending,
 }
 
 

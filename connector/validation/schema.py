@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import jsonschema_rs
 
 from connector.validation.explain import Failure, failures
+
+#: A keyword of ours: members of an object whose values ascend, as far as they are there.
+ASCENDING = "ascending"
 
 # jsonschema_rs resolves relative references against this.
 _BASE = "json-schema:///"
@@ -34,7 +38,9 @@ class Schema:
         if self._resources:
             files = [(_BASE + name, content) for name, content in self._resources.items()]
             registry = jsonschema_rs.Registry(files)
-        self._validator = jsonschema_rs.Draft202012Validator(schema, registry=registry)
+        self._validator = jsonschema_rs.Draft202012Validator(
+            schema, registry=registry, keywords={ASCENDING: _Ascending}
+        )
 
     def is_valid(self, value: Any) -> bool:
         """Return whether a value satisfies the schema.
@@ -66,13 +72,51 @@ class Schema:
     @cached_property
     def _explainer(self) -> Any:
         from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import ValidationError
+        from jsonschema.validators import extend
         from referencing import Registry
         from referencing.jsonschema import DRAFT202012
+
+        def check_ascending(
+            _validator: Any, names: Any, instance: Any, _schema: Any
+        ) -> Iterator[ValidationError]:
+            if not is_ascending(names, instance):
+                yield ValidationError("")
 
         registry: Any = Registry()
         for name, content in self._resources.items():
             registry = registry.with_resource(name, DRAFT202012.create_resource(content))
-        return Draft202012Validator(self._schema, registry=registry)
+        validator: Any = extend(  # type: ignore[no-untyped-call]
+            Draft202012Validator, {ASCENDING: check_ascending}
+        )
+        return validator(self._schema, registry=registry)
+
+
+class _Ascending:
+    """The keyword for jsonschema_rs."""
+
+    def __init__(self, parent_schema: Any, value: Any, schema_path: Any) -> None:
+        self._names = value
+
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError when the values do not ascend."""
+        if not is_ascending(self._names, instance):
+            raise ValueError
+
+
+def is_ascending(names: Sequence[str], instance: Any) -> bool:
+    """Return whether each of these members, as far as there, is more than the one before it.
+
+    Only texts, or only numbers, are compared.
+    """
+    if not isinstance(instance, dict):
+        return True
+    values = [instance[name] for name in names if name in instance]
+    texts = all(isinstance(value, str) for value in values)
+    numbers = all(isinstance(value, int | float) for value in values)
+    if not texts and not numbers:
+        return True
+    return all(one < other for one, other in pairwise(values))
 
 
 def _unexplained(value: Any) -> Failure:

@@ -147,7 +147,7 @@ def test_list_and_show() -> None:
     assert all(re.search(rf"^  {name} +\w", text.out, re.MULTILINE) for name in ACTIONS)
     assert destination.json["base_url"] == "https://ads-api.x.com"
     assert destination.json["auth"]["scheme"] == "oauth1"
-    assert "1500 requests in 1m, counted per account" in shown.out
+    assert "rate       1500 requests in 1m" in shown.out
     parameters = {parameter["name"]: parameter for parameter in action.json["parameters"]}
     assert parameters["custom_audience_id"]["required"] is True
     assert parameters["email"]["identifier"]["normalize"] == ["trim", "lowercase"]

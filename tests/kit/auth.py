@@ -8,7 +8,7 @@ from typing import Any
 from connector.auth import schemes
 from connector.auth.oauth1 import OAuth1
 from connector.definitions.model import AuthConfig
-from connector.definitions.read import read_auth
+from connector.definitions.read import PLAIN_SOURCES, Reader
 from connector.sandbox.verify import AuthVerifier
 
 Written = AuthConfig | Mapping[str, Any]
@@ -16,7 +16,10 @@ Written = AuthConfig | Mapping[str, Any]
 
 def auth_config(written: Written) -> AuthConfig:
     """Return the typed value of one scheme."""
-    return written if isinstance(written, AuthConfig) else read_auth(written).schemes[""]
+    if isinstance(written, AuthConfig):
+        return written
+    reader = Reader({name: {"read": name} for name in PLAIN_SOURCES})
+    return reader.auth(written).schemes[""]
 
 
 class BothHalves(AuthVerifier):
@@ -48,7 +51,7 @@ def auth(written: Written, secrets: Mapping[str, str]) -> BothHalves:
 
 def credentials_of(written: Written) -> list[str]:
     """Return the names of the credentials that the scheme uses."""
-    return schemes.credentials_of(auth_config(written))
+    return list(auth_config(written).credentials)
 
 
 def can_be_optional(written: Written) -> list[str]:

@@ -10,13 +10,17 @@ from typing import Any
 from connector.definitions.catalog import Catalog
 
 #: Where an invented fact comes from.
-SOURCE = {"read": "assumed", "note": "A test."}
+SOURCE = "assumed: A test."
 NO_AUTH = {"scheme": "none", "source": SOURCE}
 
-READS = '[{"operation": "add", "people": {{ body.people }}}]'
 ACCEPTS = {
     "type": "object",
-    "properties": {"people": {"type": "array"}},
+    "properties": {
+        "people": {
+            "type": "array",
+            "items": {"person": True, "properties": {"email": {"identifier": True}}},
+        }
+    },
     "required": ["people"],
     "additionalProperties": False,
 }
@@ -40,10 +44,8 @@ def write_destination(
     destination = {
         "title": name.title(),
         "description": "A test.",
-        "type": "object",
         "properties": settings,
         "required": [one for one, schema in settings.items() if "default" not in schema],
-        "additionalProperties": False,
         "destination": {
             "api": {"name": name.title(), "version": "1", "source": SOURCE},
             "base_url": "https://api.example.com",
@@ -69,9 +71,7 @@ def action(
     document = {
         "title": "Add",
         "description": "Adds a person.",
-        "type": "object",
         "properties": dict(properties),
-        "additionalProperties": False,
         "action": {"operation": "add", "method": "POST", "source": SOURCE, **members},
     }
     return document | ({"examples": examples} if examples else {})
@@ -82,7 +82,6 @@ def email(hashing: str = "sha256", **more: Any) -> dict[str, Any]:
     return {
         "title": "Email",
         "description": "The address.",
-        "type": ["string", "integer", "array"],
         "identifier": {"normalize": ["trim", "lowercase"], "hash": hashing, "source": SOURCE},
         **more,
     }
@@ -102,15 +101,15 @@ def define_people(
         examples=[{"email": "ann@example.com"}],
         path="/people",
         envelope="people.json.j2",
-        accepts={"$ref": "people.accepts.json"},
+        accepts="people.accepts.json",
     )
     return write_destination(
         root,
         {"add": add},
-        {"people": envelope, "reads": READS},
+        {"people": envelope},
         {"people.accepts": ACCEPTS},
         settings=settings,
-        **{"auth": auth, "sandbox": {"reads": "reads.json.j2"}, **members},
+        **{"auth": auth, **members},
     )
 
 

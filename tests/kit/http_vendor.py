@@ -42,7 +42,9 @@ def people(seen: Message) -> int:
 def success(seen: Message) -> Reply:
     """What X says when it took everybody."""
     counts = {"success_count": people(seen), "total_count": people(seen)}
-    return reply(200, {"data": counts, "request": {}})
+    # Of a Do Not Reach list it counts each operation.
+    data = [counts] if "/do_not_reach_lists/" in seen.url else counts
+    return reply(200, {"data": data, "request": {}})
 
 
 class Vendor:

@@ -24,11 +24,14 @@ from tests.kit.records import Identifier
 WIRES = ("email", "phone", "customer", "first")
 COMPANION = "first"
 
-ENVELOPE = """{"action": {{ request.action }}, "list": {{ request.list_id }}, "groups": [
-{% for group in groups %}{"until": {{ group.until }}, "people": {{ group.items }}},
+#: People in groups of those that share everything; a request has several groups.
+GROUPS = """{"action": {{ operation }}, "groups": [{% for group in groups %}
+{"do": {{ group.do }}, "list": {{ group.list_id }}, "until": {{ group.until }}, "people": {{ group.items }}},
 {% endfor %}]}"""
+#: A request for people who share everything.
+WHOLE = '{"do": {{ share.do }}, "list": {{ share.list_id }}, "until": {{ share.until }}, "people": {{ items }}}'
 ITEM = '{"ids": {{ ids }}, "action": {{ operation }}, "list": {{ params.list_id }}}'
-PART_OF_ITEM = ITEM[:-1] + ', "part": {{ params.part }}}'
+ITEM_OF_ONE_WIRE = ITEM[:-1] + ', "wire": {{ params.wire }}}'
 
 _folders: list[TemporaryDirectory[str]] = []  # as long as they are here their files are
 
@@ -40,8 +43,7 @@ def _text(kind: str = "string", **more: Any) -> dict[str, Any]:
 def _person(wire: str) -> dict[str, Any]:
     alone = {"alone": False} if wire == COMPANION else {}
     identifier = {"normalize": ["trim"], "hash": "none", **alone, "source": SOURCE}
-    kinds = ["string", "integer", "array"]
-    return {"title": wire, "description": "A person.", "type": kinds, "identifier": identifier}
+    return {"title": wire, "description": "A person.", "identifier": identifier}
 
 
 def write(
@@ -55,25 +57,26 @@ def write(
     people = {wire: _person(wire) for wire in WIRES}
     defaults = {
         "audience": "{list_id}",
-        "group": {"until": {"param": "until"}},
         "item": "item.json.j2",
-        "envelope": "envelope.json.j2",
+        "envelope": "groups.json.j2",
+    }
+    share = {
+        "do": {"add": "add", "remove": "remove"},
+        "list_id": {"param": "list_id"},
+        "until": {"param": "until"},
+        **action.get("share", {}),
     }
     presence = action.get("presence", {})
     actions = {}
     for operation in ("add", "remove"):
         members = {**defaults, "path": f"/v1/{operation}", **action, "operation": operation}
         members.pop("presence", None)
-        members["request"] = {
-            "action": operation,
-            "list_id": {"param": "list_id"},
-            **action.get("request", {}),
-        }
+        members["share"] = share
         present = {name: member for name, member in members.items() if member is not None}
         document = tiny.action(shared | people | dict(properties), **present)
         actions[operation] = {**document, "required": ["list_id"], **presence}
-    item = PART_OF_ITEM if action.get("split", {}).get("as") else ITEM
-    templates = {"item": item, "envelope": ENVELOPE}
+    item = ITEM_OF_ONE_WIRE if "by" in action.get("split", {}) else ITEM
+    templates = {"item": item, "groups": GROUPS, "whole": WHOLE}
     return tiny.write_destination(folder, actions, templates, name="made", **destination)
 
 
@@ -135,7 +138,7 @@ def named(row: Mapping[str, Any], wires: Sequence[str] = WIRES) -> Iterator[Iden
 class Keeper:
     """Keeps the identifiers of each list. One with a value `bad…` is refused, `busy…` is for the first `busy` times.
 
-    `answer`: how it says so, one of `ANSWERS`. It insists on what `request`, `audience` and `split` promise.
+    `answer`: how it says so, one of `ANSWERS`. It insists on what `share`, `audience` and `split` promise.
     """
 
     def __init__(self, answer: str = "whole", busy: int = 0) -> None:
@@ -152,25 +155,24 @@ class Keeper:
         body = json.loads(request.body)
         groups = [group["people"] for group in body["groups"]]
         items = [item for people in groups for item in people]
+        [(audience, action)] = {(group["list"], group["do"]) for group in body["groups"]}
         with self._lock:
-            self._flying[body["list"]] += 1
-            assert self._flying[body["list"]] == 1, "two requests for one audience at a time"
-            self.requests.append((body["list"], body["action"]))
-        assert {(item["list"], item["action"]) for item in items} == {
-            (body["list"], body["action"])
-        }
-        assert request.url == f"https://api.example.com/v1/{body['action']}"
-        assert len({item.get("part") for item in items}) == 1
+            self._flying[audience] += 1
+            assert self._flying[audience] == 1, "two requests for one audience at a time"
+            self.requests.append((audience, action))
+        assert {(item["list"], item["action"]) for item in items} == {(audience, action)}
+        assert body["action"] == action
+        assert request.url == f"https://api.example.com/v1/{action}"
+        assert len({item.get("wire") for item in items}) == 1
         self.items += items
         try:
             return self._answered(
-                body,
                 groups,
                 items,
                 {n: said for n, item in enumerate(items) if (said := self._no(item))},
             )
         finally:
-            self._flying[body["list"]] -= 1
+            self._flying[audience] -= 1
 
     def _no(self, item: Mapping[str, Any]) -> str:
         """Return what is wrong with an item: bad, busy or nothing."""
@@ -181,9 +183,7 @@ class Keeper:
         self._seen.update(busy)
         return "bad" if any(value.startswith("bad") for value in values) else "busy" if busy else ""
 
-    def _answered(
-        self, body: Any, groups: list[Any], items: list[Any], wrong: dict[int, str]
-    ) -> Response:
+    def _answered(self, groups: list[Any], items: list[Any], wrong: dict[int, str]) -> Response:
         if self._answer in ("atomic", "anonymous") and wrong:
             errors = [{"index": n, "again": said == "busy"} for n, said in wrong.items()]
             return Response(400, {}, {"errors": errors} if self._answer == "atomic" else None)
@@ -205,10 +205,10 @@ class Keeper:
             }
         for number, item in enumerate(items):
             if number not in wrong:
-                self._apply(body, item)
+                self._apply(item)
         return Response(207, {}, ANSWERS[self._answer](items, wrong, refused))
 
-    def _apply(self, body: Any, item: Mapping[str, Any]) -> None:
+    def _apply(self, item: Mapping[str, Any]) -> None:
         values = {
             (wire, value)
             for wire, values in item["ids"].items()
@@ -217,9 +217,9 @@ class Keeper:
         }
         assert values, "an item that names nobody"
         change = (
-            self.lists[body["list"]].update
-            if body["action"] == "add"
-            else self.lists[body["list"]].difference_update
+            self.lists[item["list"]].update
+            if item["action"] == "add"
+            else self.lists[item["list"]].difference_update
         )
         change(values)
 

@@ -13,20 +13,17 @@ from typing import Any
 import pytest
 
 from connector.auth.base import Scheme
-from connector.definitions.model import AuthConfig, Rate
+from connector.definitions.model import AuthConfig
 from connector.delivery.clock import SystemClock
-from connector.delivery.courier import Courier
 from connector.delivery.http import HttpSender
 from connector.delivery.ledger import Ledger
-from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.model import Batch, Event, Request, Response
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
-from tests.kit.clock import NOW, FakeClock
+from tests.kit.clock import NOW
 from tests.kit.lists import Keeper, cached, catalog, pipeline, prepared
-from tests.kit.memory_vendor import Book
 
 
 def rows(count: int = 24) -> list[dict[str, Any]]:
@@ -76,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        name = body["list"]
+        name = body["groups"][0]["list"]
         with self.lock:
             self.flying[name] = self.flying.get(name, 0) + 1
             self.most[name] = max(self.most.get(name, 0), self.flying[name])
@@ -133,7 +130,10 @@ def test_an_audience_is_a_text_and_without_one_the_address_is_the_lane() -> None
 
 
 TAGGED = json.dumps(
-    {"request": {"tag": {"param": "until", "default": "none"}, "kind": "people", "deep": 1}}
+    {
+        "envelope": "whole.json.j2",
+        "share": {"until": {"param": "until", "default": "none"}, "kind": "people", "deep": 1},
+    }
 )
 
 
@@ -144,7 +144,7 @@ def test_no_request_mixes_what_its_records_have_to_share() -> None:
     ]
     sent = batches(cached(TAGGED, "[]", "{}"), some)
     told = [
-        (batch.target.request["tag"], [one.event_id for one in batch.records]) for batch in sent
+        (batch.target.request["until"], [one.event_id for one in batch.records]) for batch in sent
     ]
     assert sorted(told) == [("none", [2]), ("x", [0, 4]), ("y", [1, 3])]
 
@@ -158,7 +158,7 @@ def test_of_two_requests_that_name_one_person_the_newer_one_goes_last(order: str
         {"add": True, "list": "1", "until": "new", "email": ["c"]},  # fills the newer request first
     ]
     sent = batches(using, some, strict=order == "strict")
-    assert [batch.target.request["tag"] for batch in sent] == ["old", "new"]
+    assert [batch.target.request["until"] for batch in sent] == ["old", "new"]
 
 
 def test_what_is_told_may_be_a_list_or_a_large_number() -> None:
@@ -166,8 +166,8 @@ def test_what_is_told_may_be_a_list_or_a_large_number() -> None:
         name: {"title": name, "description": "Told.", "type": kind}
         for name, kind in {"tags": "array", "n": "integer"}.items()
     }
-    mapped: dict[str, Any] = {name: {"param": name} for name in shapes}
-    made = catalog({"request": mapped, "group": {"until": {"param": "n"}}}, properties=shapes)
+    share = {"tags": {"param": "tags"}, "until": {"param": "n"}}
+    made = catalog({"envelope": "whole.json.j2", "share": share}, properties=shapes)
     using = pipeline(made, {name: {"from": name} for name in shapes})
     shared = {"add": True, "list": "1", "tags": ["x", "y"]}
     sent = batches(using, [{**shared, "email": f"e{n}", "n": 2**70 + n % 2} for n in range(4)])
@@ -229,20 +229,11 @@ def test_a_connections_own_address_goes_before_that_of_settings() -> None:
     assert (built.method, built.url) == ("PUT", "http://127.0.0.1:8080/v1/add")
 
 
-def test_a_rate_for_each_url_counts_the_two_urls_of_one_lane_apart() -> None:
-    clock = FakeClock()
-    courier = Courier(Keeper(), Book(), clock, Limiter([Rate(1, 10.0, "lane")], clock))
-    one_list = [row for row in rows(8) if row["list"] == "1"]
-    for batch in batches(cached("{}", "[]", "{}"), one_list):  # add, remove, add, remove
-        courier.deliver(batch)
-    assert clock.slept == [10.0]
-
-
 def test_a_body_is_never_longer_than_what_was_added_up_whatever_the_operations() -> None:
-    made = catalog({"request": {"action": "any"}})
+    made = catalog({"path": "/v1/people", "share": {"do": "any"}})
     folder = made.folder("made") / "templates" / "made"
     words = '{"add": "a", "remove": "the longest", "mixed": "of both"}[operation]'
-    (folder / "envelope.json.j2").write_text(
+    (folder / "groups.json.j2").write_text(
         f'{{"is": {{{{ {words} }}}}, "people": {{{{ items }}}}}}', "utf-8"
     )
     (folder / "item.json.j2").write_text("{{ ids }}", "utf-8")

@@ -291,59 +291,50 @@ def test_the_counts_of_a_run_add_up_also_when_it_is_ended(
         assert (s.events, s.undelivered) == (len(rows), 0)
 
 
-RATES = st.builds(
-    Rate, st.integers(1, 4), st.integers(1, 10).map(float), st.sampled_from(["account", "lane"])
-)
+RATES = st.builds(Rate, st.integers(1, 4), st.integers(1, 10).map(float))
 
 
 @given(
     st.lists(RATES, min_size=1, max_size=2),
     st.lists(
-        st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.none() | st.integers(0, 20)),
+        st.tuples(st.integers(0, 3), st.none() | st.integers(0, 20)),
         max_size=30,
     ),
 )
 @tries(150)
 def test_no_window_has_more_requests_than_the_rate(
-    rates: list[Rate], rows: list[tuple[str, int, int | None]]
+    rates: list[Rate], rows: list[tuple[int, int | None]]
 ) -> None:
     clock = FakeClock()
     limiter = Limiter(rates, clock)
-    sent: list[tuple[float, str]] = []
+    sent: list[float] = []
     not_before = 0.0
-    for lane, passed, pause in rows:
+    for passed, pause in rows:
         clock.sleep(float(passed))
         if pause is not None:
             not_before = max(not_before, clock.now() + pause)
             limiter.pause(clock.now() + pause)
         asked = clock.now()
-        assert limiter.wait(lane)
+        assert limiter.wait()
         assert clock.now() >= not_before
-        sent.append((clock.now(), lane))
+        sent.append(clock.now())
         # and no wait is longer than one rate or pause asks for
         assert (
             clock.now() == asked
             or clock.now() == not_before
-            or any(abs(clock.now() - at - rate.per) < 1e-6 for rate in rates for at, _ in sent)
+            or any(abs(clock.now() - at - rate.per) < 1e-6 for rate in rates for at in sent)
         )
     for rate in rates:
-        for group in (
-            [sent]
-            if rate.scope == "account"
-            else [[row for row in sent if row[1] == lane] for lane in "ab"]
-        ):
-            times = [at for at, _ in group]
-            assert all(
-                b - a >= rate.per for a, b in zip(times, times[rate.requests :], strict=False)
-            )
+        later = zip(sent, sent[rate.requests :], strict=False)
+        assert all(second - first >= rate.per for first, second in later)
 
 
 def test_a_rate_is_used_up() -> None:
     clock = FakeClock()
-    limiter = Limiter([Rate(3, 10.0, "account")], clock)
+    limiter = Limiter([Rate(3, 10.0)], clock)
     times = []
     for _ in range(7):
-        assert limiter.wait("a")
+        assert limiter.wait()
         times.append(clock.now() - NOW)
     assert times == [0, 0, 0, 10, 10, 10, 20]
 
@@ -356,7 +347,7 @@ def test_a_delivery_keeps_to_the_rate(world: World, requests: int) -> None:
     _, vendor, _ = deliver(
         World(world.records, only, [], {}),
         refusal="anonymous",
-        rates=(Rate(requests, 5.0, "account"),),
+        rates=(Rate(requests, 5.0),),
     )
     times = [at for at, _ in vendor.times]
     assert all(b - a >= 5.0 for a, b in zip(times, times[requests:], strict=False))
@@ -466,16 +457,3 @@ def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
     lanes.close()
     assert sorted(started) == [url("aaa"), url("aaa"), url("bbb")]
     assert [one.event_id for one in book.order if one.event_id != 2] == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("scope", "expected"), [("lane", [0, 0, 10, 10]), ("account", [0, 10, 20, 30])]
-)
-def test_a_rate_is_counted_for_each_lane_or_for_all(scope: str, expected: list[float]) -> None:
-    clock = FakeClock()
-    limiter = Limiter([Rate(1, 10.0, scope)], clock)
-    times = []
-    for lane in ("a", "b", "a", "b"):
-        assert limiter.wait(lane)
-        times.append(clock.now() - NOW)
-    assert times == expected

@@ -94,7 +94,7 @@ def _identifiers() -> dict[str, Identifier]:
     odd = Identifier(
         "odd",
         "odd",
-        (("digits", ""), ("strip_leading_zeros", "")),
+        (("digits", ""),),
         "sha256",
         prehashed="auto",
         flag=None,

@@ -149,14 +149,12 @@ def test_the_parts_without_an_identifier_are_left_out_unless_all_are() -> None:
 
 # --- from events to the vendor's sets ---
 
-PARTS = {"E": ["email", "first"], "O": ["phone", "customer"]}
 SPLITS: dict[str, dict[str, Any]] = {
-    "parts by name": {"as": "part", "parts": PARTS},
-    "parts": {"parts": PARTS},
+    "by wire": {"by": "wire"},
     "values": {"values": 1},
     "identifiers": {"identifiers": 2},
     "each alone": {"identifiers": 1},
-    "all": {"as": "part", "parts": PARTS, "values": 2, "identifiers": 3},
+    "all": {"by": "wire", "values": 2, "identifiers": 3},
 }
 VALUES = st.lists(st.sampled_from([f"v{n}" for n in range(6)] + ["v0 ", ""]), max_size=4)
 ROWS = st.lists(
@@ -176,8 +174,7 @@ ROWS = st.lists(
 
 
 def made(split: Mapping[str, Any], **limits: int) -> Pipeline:
-    request = {"request": {"part": {"param": "part"}}} if "as" in split else {}
-    return cached(json.dumps({"split": split, **request}), "[]", json.dumps(limits))
+    return cached(json.dumps({"split": split}), "[]", json.dumps(limits))
 
 
 def names_somebody(row: Mapping[str, Any]) -> bool:
@@ -240,12 +237,9 @@ def assert_allowed(one: Record, split: Mapping[str, Any]) -> None:
     found = Counter(one.wires)
     assert max(found.values()) <= split.get("values", 99)
     assert len(one.ids) <= split.get("identifiers", 99)
-    parts = [
-        name for name, wires in split.get("parts", {"": WIRES}).items() if set(found) <= set(wires)
-    ]
-    assert len(parts) == 1
-    if "as" in split:
-        assert json.loads(one.item)["part"] == one.target.request["part"] == parts[0]
+    if "by" in split:
+        [wire] = found
+        assert json.loads(one.item)["wire"] == one.target.request["wire"] == wire
 
 
 def companions(mine: Sequence[Record]) -> list[str]:
@@ -253,23 +247,21 @@ def companions(mine: Sequence[Record]) -> list[str]:
 
 
 def sent_along(split: Mapping[str, Any], row: Mapping[str, Any]) -> int:
-    """Return how many companions have somebody in their part to go along with: all or none."""
-    beside = next((wires for wires in split.get("parts", {}).values() if COMPANION in wires), WIRES)
-    return 99 if any(value for wire, value in named(row, beside) if wire != COMPANION) else 0
+    """Return how many companions have somebody to go along with: all, or none where each wire key is alone."""
+    return 99 if "by" not in split and names_somebody(row) else 0
 
 
 # --- what has to be there together is asked of the person, not of a part ---
 
 PRESENCE = {
     "a required one": {"required": ["list_id", "email"]},
-    "one that needs another": {"dependentRequired": {"phone": ["email"]}},
-    "one of two": {"anyOf": [{"required": ["email"]}, {"required": ["phone", "customer"]}]},
+    "one of two": {"oneOf": [{"required": ["email"]}, {"required": ["first"]}]},
 }
 
 
 @pytest.mark.parametrize("presence", PRESENCE.values(), ids=PRESENCE)
 @pytest.mark.parametrize(
-    "split", [{"values": 1}, {"identifiers": 1}, {"parts": PARTS}], ids=["values", "alone", "parts"]
+    "split", [{"values": 1}, {"identifiers": 1}, {"by": "wire"}], ids=["values", "alone", "by wire"]
 )
 def test_what_has_to_be_there_is_asked_of_the_whole_person(
     split: dict[str, Any], presence: dict[str, Any]

@@ -23,22 +23,14 @@ def _schemes(destination: Destination) -> Iterator[tuple[Location, AuthConfig]]:
 
 
 @rule("D207", stage="documents")
-def credentials(destination: Destination) -> Problems:
-    """Find credentials that are not those that the scheme uses.
+def optional_credentials(destination: Destination) -> Problems:
+    """Find an optional credential without which the scheme cannot work.
 
-    Requests could not be signed. List exactly the credentials of the scheme.
+    Requests could not be signed. Remove it from 'optional'.
     """
-    from connector.auth.schemes import can_be_optional, credentials_of
+    from connector.auth.schemes import can_be_optional
 
     for location, scheme in _schemes(destination):
-        needed = credentials_of(scheme)
-        if sorted(scheme.credentials) != sorted(needed):
-            message = "are not the credentials of this scheme"
-            hint = "allowed: none; remove 'credentials'"
-            if needed:
-                hint = f"allowed: exactly {', '.join(needed)}"
-            yield (location / "credentials").problem(message, hint)
-
         optional = can_be_optional(scheme)
         for index, name in enumerate(scheme.optional):
             if name not in optional:
@@ -58,12 +50,9 @@ def scheme_setting(destination: Destination) -> Problems:
     if not name:
         return
 
-    setting = destination.settings.get(name)
+    setting = destination.settings[name]
     schemes = destination.auth.schemes
-    if setting is None:
-        message = f"unknown setting '{name}'"
-        hint = nearest(name, destination.settings)
-    elif sorted(map(str, setting.allowed)) != sorted(schemes):
+    if sorted(map(str, setting.allowed)) != sorted(schemes):
         message = f"the values of '{name}' are not the names of the schemes"
         hint = f"set its enum to {', '.join(schemes)}"
     elif not setting.always_present:

@@ -10,11 +10,10 @@ from connector.definitions.model import Action, Limits
 from connector.errors import nearest
 from connector.linting.examples import NOW, ExampleRun
 from connector.linting.location import Location
-from connector.linting.rule import Problems, rule
+from connector.linting.rule import Problems, parameter_location, rule
 from connector.model import Batch, Record
 from connector.pipeline.dropped import REASONS
 from connector.templating.template import RenderError
-from connector.validation.explain import lookup
 
 # A body that is measured has at most so many items: enough for numbers in it to grow.
 _MOST_ITEMS = 1200
@@ -77,16 +76,19 @@ def rejected_example(run: ExampleRun) -> Problems:
     for example in run.examples:
         location = example.location
         known = example.action.parameters
-        for name in lookup(location.document.content, location.pointer):
-            if name not in known:
+        is_written = location.pointer != "/properties"
+        for name in location.content:
+            if name not in known and is_written:
                 yield (location / name).problem(
                     f"unknown parameter '{name}'",
                     nearest(name, known),
                 )
 
         for parameter, reason in example.dropped:
-            message = f"cannot be used: {REASONS[reason]}"
-            yield (location / parameter).problem(message)
+            place = location / parameter
+            if not is_written:
+                place = parameter_location(example.action, parameter) / "examples" / 0
+            yield place.problem(f"cannot be used: {REASONS[reason]}")
 
         if example.failed_template or example.dropped:
             # the reason of the rejection is reported already, or by another rule
@@ -109,7 +111,7 @@ def rejected_identifier(run: ExampleRun) -> Problems:
         params = run.required_params(action, records[0])
         for identifier in action.identifiers:
             name = identifier.parameter
-            examples = Location(action.document) / "properties" / name / "examples"
+            examples = parameter_location(action, name) / "examples"
             for index, value in enumerate(action.parameters[name].examples):
                 location = examples / index
                 for example in run.prepare(action, location, {**params, name: value}):

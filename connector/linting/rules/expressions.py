@@ -104,14 +104,14 @@ def duration(destination: Destination) -> Problems:
 
 
 def _default_durations(action: Action) -> Problems:
-    group = of_action(action) / "group"
+    share = of_action(action) / "share"
     for key, value in action.group.items():
         if not isinstance(value, FromParameter):
             continue
         if isinstance(value.default, FromNow):
             message = syntax.duration_error(value.default.duration)
             if message:
-                location = group / key / "default" / "now"
+                location = share / key / "default" / "now"
                 yield location.problem(message)
 
 
@@ -136,14 +136,12 @@ def _response_rules(
     destination: Destination,
 ) -> Iterator[tuple[Location, ResponseRule]]:
     """Yield every response rule with its location."""
-    shared = of_destination(destination) / "responses"
-    for index, response in enumerate(destination.responses):
-        yield shared / index, response
+    for response in destination.responses:
+        yield of_destination(destination).below(response.pointer), response
 
     for action in destination.actions.values():
-        own = of_action(action) / "responses"
-        for index, response in enumerate(action.own_responses):
-            yield own / index, response
+        for response in action.own_responses:
+            yield of_action(action).below(response.pointer), response
 
 
 def _response_expressions(destination: Destination) -> Iterator[_Expression]:
@@ -156,11 +154,21 @@ def _response_expressions(destination: Destination) -> Iterator[_Expression]:
             source = getattr(response, member)
             if not source:
                 continue
+            if response.pointer == "/success":
+                source = location.content["when"]
             if member in sees_entry:
                 names: Collection[str] = record_errors.ENTRY_NAMES
             else:
                 names = record_errors.NAMES
-            yield _Expression(location / member, source, names)
+            yield _Expression(_place(location, member), source, names)
+
+
+def _place(rule: Location, member: str) -> Location:
+    """Return where a member of a rule was written: a hint has its `detail` from its definition."""
+    parent, is_hint, _status = rule.pointer.rpartition("/hints/")
+    if is_hint:
+        return rule._replace(pointer=parent) / member
+    return rule / member
 
 
 def _check_expressions(action: Action) -> Iterator[_Expression]:

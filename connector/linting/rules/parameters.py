@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connector.definitions.model import Action, Destination, Identifier
+from connector.definitions.derive import twin_of
+from connector.definitions.model import Action, Destination, Field, Identifier
 from connector.errors import nearest
 from connector.linting.location import Location
-from connector.linting.rule import Problems, each_identifier, locations, rule
+from connector.linting.rule import Problems, each_identifier, locations, parameter_location, rule
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import normaliser
 
@@ -45,6 +46,26 @@ def flag(destination: Destination) -> Problems:
                 f"'{name}' is not a boolean parameter",
                 nearest(name, booleans),
             )
+
+
+@rule("D246", stage="documents", blocks=True)
+def taken_twin(destination: Destination) -> Problems:
+    """Find a twin whose name another parameter has.
+
+    One of the two would be lost. Give the twin a name of its own, or remove the parameter.
+    """
+    for action in destination.actions.values():
+        properties = Location(action.document) / "properties"
+        taken = set(properties.content)
+        for name, field in properties.content.items():
+            twin = twin_of(field.get("identifier", {}))
+            if twin in taken:
+                yield (properties / name / "identifier" / "prehashed" / "twin").problem(
+                    f"'{twin}' is already a parameter",
+                    "give the twin another name, or remove that parameter",
+                )
+            elif twin:
+                taken.add(twin)
 
 
 @rule("D202", stage="documents", blocks=True)
@@ -132,8 +153,11 @@ def unknown_property(destination: Destination) -> Problems:
 
     No record could have it. Correct the name, or add the property.
     """
-    for top in locations(destination):
-        known = top.document.content.get("properties", {})
+    forms: list[Mapping[str, Field]] = [destination.settings]
+    for action in destination.actions.values():
+        forms.append(action.parameters)
+
+    for top, known in zip(locations(destination), forms, strict=True):
         for location, name in _required_names(top):
             if name not in known:
                 yield location.problem(
@@ -146,14 +170,8 @@ def _required_names(top: Location) -> Iterator[tuple[Location, str]]:
     """Yield every property that a schema asks for, with the location."""
     schema = top.document.content
     lists = [(top / "required", schema.get("required", ()))]
-    for keyword in ("anyOf", "allOf", "oneOf"):
-        for index, part in enumerate(schema.get(keyword, ())):
-            location = top / keyword / index / "required"
-            lists.append((location, part["required"]))
-    for name, names in schema.get("dependentRequired", {}).items():
-        location = top / "dependentRequired" / name
-        yield location, name
-        lists.append((location, names))
+    for index, part in enumerate(schema.get("oneOf", ())):
+        lists.append((top / "oneOf" / index / "required", part["required"]))
 
     for location, names in lists:
         for index, name in enumerate(names):
@@ -197,7 +215,7 @@ def unstable_steps(destination: Destination) -> Problems:
             if _changes_again(identifier, value):
                 yield (keyword / "normalize").problem(
                     f"applied twice, the steps change a value again, for example {value!r}",
-                    "usually 'trim' has to come first",
+                    "usually 'trim', then 'lowercase' or 'uppercase', have to come first",
                 )
                 break
 
@@ -229,10 +247,9 @@ def ambiguous_name(destination: Destination) -> Problems:
     `{name}` in a path could mean either. Rename one of them.
     """
     for action in destination.actions.values():
-        properties = Location(action.document) / "properties"
         for name in action.parameters:
             if name in destination.settings:
-                yield (properties / name).problem(
+                yield parameter_location(action, name).problem(
                     f"'{name}' is also a setting",
                     f"rename one of them: {{{name}}} in a path could mean either",
                 )

@@ -17,7 +17,6 @@ from connector.definitions.model import (
     FromNow,
     FromParameter,
     Limits,
-    Split,
 )
 from connector.definitions.uri_template import placeholders
 from connector.errors import nearest
@@ -34,7 +33,6 @@ _NOT_TEXT = {
 }
 
 _MAY_BE_ABSENT = "may be absent: it has no default and is not required"
-_ONE_PART = "list every wire key in exactly one part"
 
 
 # --- what fills {name} ---
@@ -205,32 +203,25 @@ def own_header(destination: Destination) -> Problems:
 
 @rule("D204", stage="documents", blocks=True)
 def shared_value(destination: Destination) -> Problems:
-    """Find a member of `group` or `request` that cannot get its value.
+    """Find a member of `share` that cannot get its value.
 
     It would always be absent, or hide the items of the group. Name a parameter that is not an
     identifier.
     """
     for action in destination.actions.values():
-        group = of_action(action) / "group"
-        request = of_action(action) / "request"
-
+        share = of_action(action) / "share"
         if "items" in action.group:
-            yield (group / "items").problem(
-                "a member of 'group' cannot be called 'items'",
+            yield (share / "items").problem(
+                "what a group shares cannot be called 'items'",
                 "rename it: 'items' are the records of the group",
             )
-        yield from _unknown_sources(action, group, action.group)
-        yield from _unknown_sources(action, request, action.request)
+        yield from _unknown_sources(action, share, {**action.group, **action.request})
 
         for key, value in action.request.items():
-            if not isinstance(value, FromParameter):
-                continue
-            if isinstance(value.default, FromNow):
-                location = request / key / "default"
-                message = (
-                    "'now' is not allowed in 'request': it is only known when the request is built"
-                )
-                hint = "move the member to 'group', or use a fixed default"
+            if isinstance(value, FromParameter) and isinstance(value.default, FromNow):
+                location = share / key / "default"
+                message = "'now' is not allowed here: it is only known when the request is built"
+                hint = "let the envelope render 'groups', or use a fixed default"
                 yield location.problem(message, hint)
 
 
@@ -251,55 +242,22 @@ def _unknown_sources(action: Action, owner: Location, members: Mapping[str, Any]
 
 @rule("D233", stage="documents", blocks=True)
 def split(destination: Destination) -> Problems:
-    """Find a split that omits a wire key or names one twice, or whose `as` is taken.
+    """Find a split whose `wire` is taken, or which never sends a companion.
 
-    People would not be sent, or sent twice. List every wire key in exactly one part.
+    With `by: wire` the name `wire` is the wire key of a record's identifiers, and a companion
+    accompanies none of them. Rename the parameter; leave the companion out.
     """
     for action in destination.actions.values():
-        if action.split is None:
+        if action.split is None or not action.split.name:
             continue
-        name = action.split.name
-        if name in action.parameters or name in destination.settings:
-            location = of_action(action) / "split" / "as"
-            yield location.problem(
-                f"'{name}' is already a parameter or a setting",
-                "choose another name",
-            )
-        if action.split.parts:
-            yield from _wrong_parts(action, action.split)
-
-
-def _wrong_parts(action: Action, split: Split) -> Problems:
-    parts = of_action(action) / "split" / "parts"
-    part_of: dict[str, str] = {}
-
-    for part, wires in split.parts.items():
-        for index, wire in enumerate(wires):
-            location = parts / part / index
-            if wire not in action.wires:
-                yield location.problem(
-                    f"unknown wire key '{wire}'",
-                    nearest(wire, action.wires),
-                )
-            elif part_of.setdefault(wire, part) != part:
-                yield location.problem(
-                    f"'{wire}' is also in part {part_of[wire]}",
-                    _ONE_PART,
-                )
-
-        if action.companions.issuperset(wires):
-            yield (parts / part).problem(
-                "none of these wire keys identifies a person: this part is never sent",
-                "move them to the part of an identifier that does",
-            )
-
-    for wire in action.wires:
-        if wire not in part_of:
-            yield parts.problem(
-                f"wire key '{wire}' is in no part: it would never be sent",
-                _ONE_PART,
-            )
-            break
+        location = of_action(action) / "split" / "by"
+        if "wire" in action.parameters or "wire" in destination.settings:
+            message = "'wire' is already a parameter or a setting"
+            yield location.problem(message, "rename that: with 'by', 'wire' is the wire key")
+        for wire in action.wires:
+            if wire in action.companions:
+                message = f"the companion '{wire}' is never sent: no record has another wire key"
+                yield location.problem(message, "remove the companion, or 'by'")
 
 
 @rule("D234", stage="documents")

@@ -151,7 +151,7 @@ def unused_file(destination: Destination) -> Problems:
     reached = _reached_files(schemas)
     for path in sorted(schemas.glob("*.json")):
         if path.name not in reached:
-            hint = 'refer to it with "$ref", or delete it'
+            hint = "extend it or name it in 'accepts', or delete it"
             yield problem_in(path, "no action refers to this file", hint)
 
 
@@ -230,7 +230,7 @@ def _envelope_use(action: Action, destination: Destination) -> Use:
     members = {
         "groups[]": [*action.group, "items"],
         "params": shared_params,
-        "request": list(action.request),
+        "share": list(action.request),
         "settings": list(destination.settings),
     }
     location = of_action(action) / "envelope"

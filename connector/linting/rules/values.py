@@ -8,9 +8,10 @@ from typing import Any
 
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Destination, Field
-from connector.errors import nearest
+from connector.errors import Problem, nearest
 from connector.linting.location import Location
 from connector.linting.rule import Problems, locations, rule
+from connector.validation.explain import pointer as json_pointer
 from connector.validation.schema import is_pattern
 
 
@@ -108,20 +109,27 @@ def pattern(destination: Destination) -> Problems:
 
     Nothing could be checked with it. Write it in the syntax that ECMA 262 and Python share.
     """
+    message = "is not a regular expression"
+    hint = "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$"
+
     for top in locations(destination):
-        for location, text in _patterns(top, top.document.content):
+        for pointer, text in _patterns(top.document.content):
             if not is_pattern(text):
-                yield location.problem(
-                    "is not a regular expression",
-                    "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$",
-                )
+                yield top.below(pointer).problem(message, hint)
+
+    folder = destination.document.folder
+    for path in sorted(folder.path.glob("*.accepts.json")):
+        for pointer, text in _patterns(folder.content(path.name)):
+            if not is_pattern(text):
+                yield Problem("", str(path), pointer, message, hint)
 
 
-def _patterns(location: Location, node: Any) -> Iterator[tuple[Location, str]]:
-    """Yield every pattern below a node."""
+def _patterns(node: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every pattern below a node with its pointer."""
     members = node.items() if isinstance(node, dict) else enumerate(node)
     for key, part in members:
+        below = pointer + json_pointer([key])
         if key in ("pattern", "matches") and isinstance(part, str):
-            yield location / key, part
+            yield below, part
         elif isinstance(part, dict | list):
-            yield from _patterns(location / key, part)
+            yield from _patterns(part, below)

@@ -286,6 +286,12 @@ def test_the_names_of_credentials_are_fixed() -> None:
     assert credentials_of(client) == ["client_id", "client_secret"]
 
 
+@pytest.mark.parametrize(("name", "grant"), SCHEMES)
+def test_a_definition_knows_the_credentials_of_every_scheme(name: str, grant: str) -> None:
+    written = {"scheme": name, "grant": grant, "in": "header", "name": "Api-Key"}
+    assert credentials_of(written) == list(SCHEMES[name, grant].CREDENTIALS)
+
+
 # --- the other side ---
 
 REFUSED = [

@@ -109,6 +109,7 @@ def assert_sound(text: str) -> None:
         for part in one.children or ():
             assert part.type in {
                 "text",
+                "softbreak",
                 "code_inline",
                 "text_special",
                 "link_open",
@@ -240,13 +241,14 @@ def laid_over(old: Any, new: Any) -> Any:
 
 
 def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
-    description = "Puts people on lists.\n\nIt waits.\n\nBefore you start: get a key.\n\nAnd a list.\n\nGood to know: it is slow."
-    text = guide(variant(tmp_path, {"description": description}))
+    variant(tmp_path, {})
+    own = "\n## Before you start\n\nGet a key.\n\n* And a list.\n\n## Good to know\n\nIt is slow.\n"
+    (tmp_path / "schemas" / "tiny" / "guide.md").write_text(own, "utf-8")
+    text = guide(Catalog([tmp_path]).load("tiny"))
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## API information",
         "## Batch limits",
         "## Rate limits",
-        "## How it works",
         "## Before you start",
         "## Good to know",
         "## Settings",
@@ -259,10 +261,7 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
         "## Responses",
         "## Where the facts come from",
     ]
-    assert (
-        "\n## Before you start\n\nGet a key.\n\nAnd a list.\n\n## Good to know\n\nIt is slow.\n"
-        in text
-    )
+    assert own in text
     assert "| Records (`records`) | 500 | 1,000 |" in text
     assert "| Size of the body (`bytes`) | 1 MB | 1 MB |" in text
     assert "| Age of the oldest record (`age`) | 1 hour | none |" in text
@@ -322,37 +321,31 @@ def test_a_guide_says_where_additions_and_removals_cannot_share_a_request(
     assert ("`order: identifiers`" in part) != together
 
 
-def test_what_is_needed_is_said_once(tmp_path: Path) -> None:
-    for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
-        two, one = [{"required": ["email"]}, {"required": ["customer"]}], [{"required": ["email"]}]
-        for place, alternatives in enumerate((two, one)):
-            folder = tmp_path / f"{keyword}{place}"
-            variant(
-                folder,
-                {"action": {"split": {"as": "part", "parts": {"MAIL": ["email"]}}}},
-                "_person.json",
-            )
-            path = folder / "schemas" / "tiny" / "_person.json"
-            raw = json.loads(path.read_text("utf-8"))
-            del raw["anyOf"]
-            path.write_text(json.dumps(raw | {keyword: alternatives}), "utf-8")
-            text = guide(Catalog([folder]).load("tiny"))
-            part = chapter(text, "## Action: Add Person")
-            assert (f"- {words} of: `email`, `customer`\n" in part) == (len(alternatives) == 2)
-            assert (" of: `email`\n" in part) is False
-            assert "kind of identifier" not in part
-            assert "becomes several records" not in part
-            [row] = [
-                row
-                for found in rows(part)
-                for row in found
-                if row[0] == " `email` " and len(row) == 6
-            ][:1]
-            assert row[3].strip() == ("yes" if len(alternatives) == 1 else "no")
+TWO = [{"required": ["email"]}, {"required": ["customer"]}]
+NEEDED: list[tuple[str, dict[str, Any], int]] = [
+    ("At least one", {}, 2),
+    ("At least one", {"properties": {"customer": {"identifier": {"alone": False}}}}, 1),
+    ("Exactly one", {"oneOf": TWO}, 2),
+    ("Exactly one", {"oneOf": TWO[:1]}, 1),
+]
+
+
+@pytest.mark.parametrize(("words", "changes", "count"), NEEDED)
+def test_what_is_needed_is_said_once(
+    tmp_path: Path, words: str, changes: dict[str, Any], count: int
+) -> None:
+    part = chapter(guide(variant(tmp_path, changes, "_person.json")), "## Action: Add Person")
+    assert (f"- {words} of: `email`, `customer`\n" in part) == (count == 2)
+    assert " of: `email`\n" not in part
+    assert "kind of identifier" not in part
+    assert "becomes several records" not in part
+    named = [row for found in rows(part) for row in found if row[0] == " `email` "]
+    [row] = [row for row in named if len(row) == 6][:1]
+    assert row[3].strip() == ("yes" if count == 1 else "no")
 
 
 def test_a_table_of_limits_shows_what_there_is(tmp_path: Path) -> None:
-    limits = {"defaults": {"records": 5}, "source": {"read": "assumed", "note": "Few."}}
+    limits = {"defaults": {"records": 5}, "source": "assumed: Few."}
     folder = tmp_path / "a"
     variant(folder, {})
     path = folder / "schemas" / "tiny" / "destination.json"
@@ -375,17 +368,19 @@ def test_an_optional_credential_is_named_beside_the_connection() -> None:
 SCHEMES: dict[str, dict[str, Any]] = {
     "key": {
         "scheme": "api_key", "in": "header", "name": "Api-Key", "headers": {"Developer-Token": "developer_token"},
-        "credentials": ["api_key", "developer_token"], "optional": ["developer_token"],
+        "optional": ["developer_token"],
     },
-    "token": {
-        "scheme": "oauth2", "grant": "refresh_token", "token_url": "https://{host}/token", "scope": "lists",
-        "credentials": ["client_id", "client_secret", "refresh_token"],
-    },
+    "token": {"scheme": "oauth2", "grant": "refresh_token", "token_url": "https://{host}/token", "scope": "lists"},
     "nothing": {
-        "scheme": "none", "credentials": ["signing"],
+        "scheme": "none",
         "body_signature": {"header": "X-Signature", "hash": "sha256", "encoding": "hex", "credential": "signing"},
     },
 }  # fmt: skip
+NEEDED_CREDENTIALS = {
+    "key": ["api_key"],
+    "token": ["client_id", "client_secret", "refresh_token"],
+    "nothing": ["signing"],
+}
 PROPERTIES = {
     "host": {
         "title": "Host",
@@ -405,7 +400,7 @@ PROPERTIES = {
 
 @pytest.mark.parametrize("choice", SCHEMES)
 def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> None:
-    source = {"source": {"read": "assumed", "note": "Invented."}}
+    source = {"source": "assumed: Invented."}
     changes = {
         "properties": PROPERTIES,
         "required": ["account_id", "host", "choice"],
@@ -438,12 +433,8 @@ def test_authentication_that_a_setting_chooses(choice: str, tmp_path: Path) -> N
     assert part.count("If an answer brings a new refresh token") == 1
     [whole] = blocks(chapter(text, "## Connection"), "yaml")
     connection = yaml.safe_load(whole)
-    needed = [
-        name
-        for name in SCHEMES[choice]["credentials"]
-        if name not in SCHEMES[choice].get("optional", ())
-    ]
-    assert connection["credentials"] == {name: {"env": f"TINY_{name.upper()}"} for name in needed}
+    needed = {name: {"env": f"TINY_{name.upper()}"} for name in NEEDED_CREDENTIALS[choice]}
+    assert connection["credentials"] == needed
     pipeline_of(whole, tmp_path, Catalog([tmp_path]))
     assert "choice: nothing" in show_text(describe(Catalog([tmp_path]), "tiny"))
 
@@ -453,13 +444,13 @@ def test_what_an_action_says_of_itself(tmp_path: Path) -> None:
         "path": "/v1/{account_id}/people",
         "query": {"list": "{list_id}"},
         "audience": "{list_id}",
-        "request": {"kind": {"param": "list_id"}},
-        "split": {"as": "part", "parts": {"MAIL": ["email"], "CUSTOMER": ["customer"]}, "values": 1},
-        "limits": {"caps": {"records": 10}, "source": {"read": "assumed", "note": "Fewer."}},
+        "share": {"kind": {"param": "list_id"}},
+        "split": {"by": "wire", "values": 1},
+        "limits": {"caps": {"records": 10}, "source": "assumed: Fewer."},
         "responses": [
             {
                 "when": "body.bad | length > 0", "then": "delivered", "each": "body.bad", "by": "value",
-                "later": "entry.later", "source": {"read": "assumed", "note": "Half."},
+                "later": "entry.later", "source": "assumed: Half.",
             }
         ],
     }  # fmt: skip
@@ -493,7 +484,7 @@ HOSTILE = (
 def test_no_text_becomes_markup(tmp_path: Path) -> None:
     plain = guide(variant(tmp_path / "a", {}))
     about = {"title": HOSTILE, "description": HOSTILE}
-    note = {"read": "assumed", "note": HOSTILE}
+    note = f"assumed: {HOSTILE}"
     changes = {
         "title": HOSTILE,
         "description": HOSTILE.replace("\n\n", " ").replace("\n", " "),

@@ -19,12 +19,12 @@ from connector.connection.load import load_connection
 from connector.definitions import catalog
 from connector.definitions import metaschema as forms
 from connector.definitions.catalog import Catalog
-from connector.definitions.metaschema import own_folder
+from connector.definitions.metaschema import form_problems, own_folder, standard_identifiers
+from connector.definitions.statuses import STATUSES
 from connector.errors import ConfigError, ConnectorError
 from connector.linting import engine as lint
 from connector.linting.engine import RULES
 from connector.pipeline import identifiers, normalise
-from connector.pipeline import responses as outcomes
 from tests.kit import ROOT
 
 BAD = ROOT / "tests" / "bad"
@@ -50,10 +50,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def copy(base: str, to: Path) -> None:
-    root = BAD / "tiny" if base == "tiny" else own_folder()
+def copy(to: Path) -> None:
+    """Write the destination tiny, a connection to it and a case file into a folder."""
     for kind in ("schemas", "templates"):
-        shutil.copytree(root / kind / base, to / kind / base)
+        shutil.copytree(BAD / "tiny" / kind, to / kind)
     for name, file in FILES.items():
         shutil.copy(BAD / "tiny" / name, to / file)
 
@@ -104,14 +104,14 @@ def lines(*paths: str, definitions: tuple[Path, ...] = ()) -> list[str]:
 
 @pytest.mark.parametrize("entry", table("definitions"))
 def test_a_bad_definition_is_explained(entry: dict[str, Any], folder: Path) -> None:
-    copy(entry["base"], folder)
+    copy(folder)
     break_it(folder, entry)
     assert lines("schemas") == entry["expect"]
 
 
 @pytest.mark.parametrize("entry", table("connections"))
 def test_a_bad_connection_is_explained(entry: dict[str, Any], folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     break_it(folder, entry, "connection.yaml")
     with pytest.raises(ConnectorError) as caught:
         use(Path("connection.yaml"), entry.get("set", ()))
@@ -133,7 +133,7 @@ def use(path: Path, changes: Sequence[str]) -> None:
 
 @pytest.mark.parametrize("entry", table("cases"))
 def test_a_bad_case_file_is_explained(entry: dict[str, Any], folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     break_it(folder, entry, "lists.case.yaml")
     assert lines("lists.case.yaml", definitions=(Path(),)) == entry["expect"]
 
@@ -147,7 +147,7 @@ def own_codes() -> set[str]:
     """Every code of the rules, the form and connections."""
     numbers = {"101", *(str(number) for number in (*forms._NUMBERS.values(), forms._OTHER))}
     codes = {f"{letter}{number}" for letter in "DCK" for number in numbers}
-    codes |= {rule.code for rule in RULES} | {"D108", "D109"}
+    codes |= {rule.code for rule in RULES} | {"D108", "D109", "D110", "D111", "D112"}
     room = ROOT / "connector" / "connection"
     texts = [path.read_text("utf-8") for path in sorted(room.glob("*.py"))]
     return codes | set(re.findall(r'"(C\d{3})"', "".join(texts)))
@@ -203,7 +203,7 @@ def test_what_ships_is_clean_in_five_years_too(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_tiny_destination_is_clean(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     assert lines(".", definitions=(folder,)) == []
 
 
@@ -229,7 +229,7 @@ FOUND = [
     ],
 )
 def test_every_part_of_a_destination_stands_for_it(folder: Path, path: str) -> None:
-    copy("tiny", folder)
+    copy(folder)
     Path("connection.yaml").unlink()
     Path("lists.case.yaml").unlink()
     break_it(folder, {"file": "schemas/tiny/add.json", "change": WRONG})
@@ -239,7 +239,7 @@ def test_every_part_of_a_destination_stands_for_it(folder: Path, path: str) -> N
 
 
 def test_a_folder_is_searched_for_definitions_connections_and_cases(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     inner = folder / "project" / "definitions"
     shutil.copytree(folder / "schemas", inner / "schemas")
     shutil.copytree(folder / "templates", inner / "templates")
@@ -260,14 +260,14 @@ def test_a_folder_is_searched_for_definitions_connections_and_cases(folder: Path
 
 
 def test_without_paths_all_definitions_are_looked_at(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     break_it(folder, {"file": "schemas/tiny/add.json", "change": WRONG})
     assert lines() == []
     assert lines(definitions=(folder,)) == FOUND
 
 
 def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     Path("notes.txt").write_text("", "utf-8")
     Path("empty").mkdir()
     with pytest.raises(ConfigError) as caught:
@@ -298,20 +298,16 @@ def test_a_definitions_folder_without_schemas_is_refused(folder: Path) -> None:
 
 
 def test_problems_are_sorted_by_file_and_pointer_and_stand_once(folder: Path) -> None:
-    copy("tiny", folder)
-    copy("x_custom_audiences", folder / "x")
+    copy(folder)
+    shutil.copytree(folder / "schemas" / "tiny", folder / "x" / "schemas" / "tiny")
+    shutil.copytree(folder / "templates", folder / "x" / "templates")
+    rules = [{"when": "body.again", "then": "retry", "source": "assumed"}] * 11
     for place in (0, 2, 10):
-        change = {"op": "set", "pointer": f"/destination/responses/{place}/when", "value": "="}
-        break_it(
-            folder, {"file": "x/schemas/x_custom_audiences/destination.json", "change": change}
-        )
-    break_it(
-        folder,
-        {
-            "file": "schemas/tiny/_person.json",
-            "change": {**WRONG, "pointer": "/action/path", "value": "/{a}"},
-        },
-    )
+        rules[place] = {**rules[place], "when": "="}
+    responses = {"op": "set", "pointer": "/destination/responses", "value": rules}
+    break_it(folder, {"file": "x/schemas/tiny/destination.json", "change": responses})
+    path = {**WRONG, "pointer": "/action/path", "value": "/{a}"}
+    break_it(folder, {"file": "schemas/tiny/_person.json", "change": path})
     found = lint.lint([Path("x/schemas"), Path("schemas")], Catalog())
     assert [(problem.code, problem.pointer) for problem in found] == [
         ("D203", "/action/path"),
@@ -320,7 +316,7 @@ def test_problems_are_sorted_by_file_and_pointer_and_stand_once(folder: Path) ->
 
 
 def test_a_problem_is_an_object_with_stable_members(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     break_it(folder, {"file": "schemas/tiny/add.json", "change": WRONG})
     (problem,) = lint.lint([folder], Catalog([folder]))
     assert problem._asdict() == {
@@ -346,7 +342,7 @@ ODD = (
     ["x"],
     {},
     {"a": 1},
-    {"$ref": "_person.json"},
+    {"extends": ["_person.json"]},
     True,
 )
 
@@ -364,7 +360,7 @@ def places(node: Any, place: str = "") -> Iterator[str]:
 
 
 def test_lint_has_an_answer_to_everything(folder: Path) -> None:
-    copy("tiny", folder)
+    copy(folder)
     number = 0
     for path in sorted((folder / "schemas" / "tiny").glob("*.json")):
         text = path.read_text("utf-8")
@@ -420,6 +416,12 @@ def closed(node: dict[str, Any]) -> bool:
     return isinstance(node.get("properties"), dict) and "additionalProperties" in node
 
 
+def test_the_standard_identifiers_have_the_form_of_a_fragment() -> None:
+    # no destination's folder has the file, so that lint sees only what one extends
+    file = standard_identifiers()
+    assert form_problems("fragment", json.loads(file.read_text("utf-8")), file.name, "D") == []
+
+
 def test_the_words_of_the_form_are_those_that_are_carried_out() -> None:
     action, destination, common = (
         meta("action.schema.json"),
@@ -435,7 +437,7 @@ def test_the_words_of_the_form_are_those_that_are_carried_out() -> None:
         "none",
     }
     rule = common["$defs"]["responses"]["items"]
-    assert set(rule["properties"]["then"]["enum"]) == outcomes.STATUSES.keys()
+    assert set(rule["properties"]["then"]["enum"]) == STATUSES.keys()
     schemes = destination["$defs"]["authScheme"]["properties"]["scheme"]["enum"]
     assert set(schemes) == {name for name, _ in auth.SCHEMES}
     tested = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector.definitions.read import read_response_rule
+from connector.definitions.read import Reader
 from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Response, Retry
 from connector.pipeline.responses import compile_rules
 
@@ -24,7 +24,7 @@ def classify(body: Any, rule: dict[str, Any], sent: int = 3) -> Outcome:
         "reason": "no",
         **rule,
     }
-    return compile_rules([read_response_rule(whole)])(Response(207, {}, body), sent, NOW)
+    return compile_rules([Reader({}).response_rule(whole)])(Response(207, {}, body), sent, NOW)
 
 
 def named(
@@ -115,7 +115,7 @@ def test_the_first_rule_that_holds_decides() -> None:
         {"when": "status == 207 and body.errors[0].fatal", "then": "retry", "reason": "all"},
         {"when": "status == 207", "then": "delivered", "each": "body.errors", "by": "item"},
     ]
-    both = compile_rules([read_response_rule(rule) for rule in rules])
+    both = compile_rules([Reader({}).response_rule(rule) for rule in rules])
     assert both(Response(207, {}, {"errors": [{"fatal": True}]}), 1, NOW) == Retry("all")
     assert both(Response(207, {}, {"errors": [{"code": 1}]}), 1, NOW) == Rejected(
         "http_207", "HTTP 207", NamedRecords("item", (0,), rest_delivered=True)
@@ -175,7 +175,7 @@ def test_an_entry_that_is_a_list_is_not_taken_for_no_error() -> None:
         "by": "item",
         "error": "entry.code",
     }
-    outcome = compile_rules([read_response_rule(rule)])(
+    outcome = compile_rules([Reader({}).response_rule(rule)])(
         Response(200, {}, {"errors": [["INVALID"]]}), 2, 0.0
     )
     assert isinstance(outcome, Bisect)

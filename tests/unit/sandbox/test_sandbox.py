@@ -36,7 +36,7 @@ from connector.templating.template import RenderError
 from tests.kit import destination as a_destination
 from tests.kit.auth import OAuth1BothHalves
 from tests.kit.clock import FakeClock
-from tests.kit.destination import READS, SOURCE
+from tests.kit.destination import SOURCE, email
 
 X = "x_custom_audiences"
 ORIGIN = "https://ads.example.com"
@@ -46,8 +46,6 @@ JSON = {"Content-Type": "application/json"}
 SECRETS = {name: f"{name} of a test" for name in OAuth1.CREDENTIALS}
 AUTH = {
     "scheme": "oauth1",
-    "signature": "HMAC-SHA1",
-    "credentials": list(OAuth1.CREDENTIALS),
     "source": SOURCE,
 }
 
@@ -90,19 +88,26 @@ def read(answer: Answer) -> tuple[int, Any]:
 
 # --- tiny definitions ---
 
-GROUPS = """[{% for g in body %}{"operation": {{ g.do }}, "people": {{ g.people }}},{% endfor %}]"""
+PERSON = {
+    "type": "object",
+    "person": True,
+    "properties": {"email": {"identifier": True}, "phone": {"identifier": True}},
+}
 PEOPLE = {
     "type": "object",
-    "properties": {"people": {"type": "array", "items": {"type": "object"}}},
+    "properties": {"people": {"type": "array", "items": PERSON}},
     "required": ["people"],
 }
+DO = {"operation": {"add": "add", "remove": "remove", "replace": "replace"}}
+GROUPS = {"type": "array", "items": {"properties": {"do": DO, "people": {"items": PERSON}}}}
 
 
 def action(
     method: str = "POST", path: str = "/lists/{list_id}/people", **members: Any
 ) -> dict[str, Any]:
     list_id = {"title": "List", "description": "The list.", "type": "string"}
-    return a_destination.action({"list_id": list_id}, method=method, path=path, **members)
+    parameters = {"list_id": list_id, "email": email(), "phone": email()}
+    return a_destination.action(parameters, method=method, path=path, **members)
 
 
 def define(
@@ -117,12 +122,11 @@ def define(
 
 
 def tiny(
-    root: Path, reads: str = READS, contract: Any = PEOPLE, *, limits: Any = None, **templates: str
+    root: Path, contract: Any = PEOPLE, *, limits: Any = None, **templates: str
 ) -> Destination:
-    templates = {"reads": reads, **templates}
     return define(
         root,
-        {"add": action(accepts={"$ref": "people.accepts.json"})},
+        {"add": action(accepts="people.accepts.json")},
         templates,
         {"people.accepts": contract},
         limits={"caps": limits or {}, "source": SOURCE},
@@ -202,9 +206,9 @@ def test_one_audience_whatever_the_escaping(x: Destination) -> None:
 
 
 IDENTIFIERS = st.tuples(st.sampled_from(["email", "handle"]), st.sampled_from("abcdefgh"))
-PERSON = st.frozensets(IDENTIFIERS, min_size=1, max_size=4)
+SOMEBODY = st.frozensets(IDENTIFIERS, min_size=1, max_size=4)
 CHANGES = st.lists(
-    st.tuples(st.sampled_from(["add", "remove"]), st.lists(PERSON, max_size=4)), max_size=12
+    st.tuples(st.sampled_from(["add", "remove"]), st.lists(SOMEBODY, max_size=4)), max_size=12
 )
 People = list[frozenset[tuple[str, str]]]
 
@@ -238,7 +242,7 @@ def user(person: frozenset[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 BODIES = st.lists(
-    st.tuples(st.sampled_from(["Update", "Delete"]), st.lists(PERSON, min_size=1, max_size=3)),
+    st.tuples(st.sampled_from(["Update", "Delete"]), st.lists(SOMEBODY, min_size=1, max_size=3)),
     min_size=1,
     max_size=4,
 ).map(lambda groups: [operation(kind, *map(user, people)) for kind, people in groups])
@@ -296,10 +300,7 @@ def test_every_body_gets_an_answer_without_a_failure_of_the_definition(body: byt
 def test_a_body_nested_without_end_is_refused(x: Destination, tmp_path: Path) -> None:
     assert post(Vendor(x), b"[" * 900 + b"]" * 900).status == 400
     body = b'{"people": ' + b"[" * 900 + b"]" * 900 + b"}"
-    destination = define(
-        tmp_path, {"add": action()}, {"reads": READS}, sandbox={"reads": "reads.json.j2"}
-    )
-    assert post(Vendor(destination), body, LIST).status == 400
+    assert post(Vendor(tiny(tmp_path)), body, LIST).status == 400
 
 
 # --- refusals, in their order ---
@@ -399,8 +400,11 @@ def test_content_types_that_are_not(x: Destination, headers: dict[str, str]) -> 
 
 
 def test_size_json_groups_and_contract_in_this_order(tmp_path: Path) -> None:
-    contract = {"type": "array", "items": {"required": ["do", "people"], "maxProperties": 2}}
-    sandbox = Vendor(tiny(tmp_path, GROUPS, contract, limits={"bytes": 60, "groups": 2}))
+    contract = {
+        "allOf": [GROUPS],
+        "items": {"properties": {"do": {"enum": ["add"]}}, "maxProperties": 2},
+    }
+    sandbox = Vendor(tiny(tmp_path, contract, limits={"bytes": 60, "groups": 2}))
     group = {"do": "add", "people": []}
     assert read(post(sandbox, b"x" * 61, LIST)) == (
         413,
@@ -410,8 +414,8 @@ def test_size_json_groups_and_contract_in_this_order(tmp_path: Path) -> None:
         400,
         {"code": "malformed", "message": "the body is not valid JSON"},
     )
-    crowd = [{"do": 1, "people": 2, "n": 0}] + [{"do": 1, "people": 2}] * 2
-    wide = Vendor(tiny(tmp_path, GROUPS, contract, limits={"groups": 2}))
+    crowd = [{"do": "remove", "people": 2, "n": 0}] + [{"do": "remove", "people": 2}] * 2
+    wide = Vendor(tiny(tmp_path, contract, limits={"groups": 2}))
     assert read(post(wide, crowd, LIST)) == (
         400,
         {"code": "too_many_groups", "message": "more than 2 groups in one request"},
@@ -461,13 +465,13 @@ def test_a_refusal_of_the_whole_body_has_no_errors_by_position(x: Destination) -
 
 
 def test_what_only_the_fast_validator_refuses_is_still_refused(tmp_path: Path) -> None:
-    sandbox = Vendor(tiny(tmp_path, "[]", {"items": {"pattern": "^[a-f]$"}}))
+    sandbox = Vendor(tiny(tmp_path, {"items": {"pattern": "^[a-f]$"}}))
     message = "has an invalid format"
     assert read(post(sandbox, ["a\n"], LIST)) == (400, {"code": "invalid", "message": message})
 
 
 def test_a_value_is_not_quoted(tmp_path: Path) -> None:
-    sandbox = Vendor(tiny(tmp_path, "[]", {"items": {"enum": ["add", "remove"]}}))
+    sandbox = Vendor(tiny(tmp_path, {"items": {"enum": ["add", "remove"]}}))
     message = "is not one of the allowed values; allowed: add, remove"
     assert read(post(sandbox, ["ann@example.com"], LIST)) == (
         400,
@@ -480,7 +484,7 @@ def test_a_key_that_is_data_is_not_named(tmp_path: Path) -> None:
         "type": "array",
         "items": {"additionalProperties": {"properties": {"on": {"type": "boolean"}}}},
     }
-    sandbox = Vendor(tiny(tmp_path, GROUPS, contract, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, contract, refusal="{{ errors }}"))
     keys = {"+12025550123": {"on": 1}, "a/b~c": {"on": 2}, "12025550123": {"on": "x"}}
     status, (first, second) = read(post(sandbox, [{}, keys], LIST))
     assert (status, first) == (400, [])
@@ -495,7 +499,7 @@ def test_a_key_that_is_data_is_not_named(tmp_path: Path) -> None:
     "rule", [{"additionalProperties": False}, {"propertyNames": {"pattern": "^[a-z]+$"}}]
 )
 def test_a_key_that_is_not_allowed_is_not_named(tmp_path: Path, rule: dict[str, Any]) -> None:
-    sandbox = Vendor(tiny(tmp_path, "[]", {"items": rule}, refusal="{{ [message, errors] }}"))
+    sandbox = Vendor(tiny(tmp_path, {"items": rule}, refusal="{{ [message, errors] }}"))
     answer = post(sandbox, [{"ann@example.com": 1}], LIST)
     assert answer.status == 400
     assert b"example.com" not in answer.body
@@ -504,7 +508,7 @@ def test_a_key_that_is_not_allowed_is_not_named(tmp_path: Path, rule: dict[str, 
 
 def test_failures_in_two_lists_are_about_the_whole_body(tmp_path: Path) -> None:
     contract = {"properties": {name: {"items": {"type": "string"}} for name in ("add", "remove")}}
-    sandbox = Vendor(tiny(tmp_path, "[]", contract, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, contract, refusal="{{ errors }}"))
     assert read(post(sandbox, {"add": ["a"], "remove": [1]}, LIST))[1] == [
         [{"message": "must be text, got a whole number", "parameter": None}]
     ]
@@ -512,7 +516,7 @@ def test_failures_in_two_lists_are_about_the_whole_body(tmp_path: Path) -> None:
 
 
 def test_a_person_without_identifiers_is_refused(tmp_path: Path) -> None:
-    sandbox = Vendor(tiny(tmp_path, GROUPS, {}, refusal="{{ errors }}"))
+    sandbox = Vendor(tiny(tmp_path, GROUPS, refusal="{{ errors }}"))
     fine = {"do": "add", "people": [{"email": "a"}, {"phone": [5]}]}
     nobodies: list[Any] = [
         {},
@@ -554,20 +558,19 @@ def test_without_templates_everything_is_accepted_and_nothing_stored(tmp_path: P
 
 
 def test_actions_of_one_endpoint_may_differ_in_contract(tmp_path: Path) -> None:
-    contracts = {kind: {"type": "object", "required": [kind]} for kind in ("add", "remove")}
+    contracts = {
+        kind: {"type": "object", "required": [kind], "properties": {kind: {"items": PERSON}}}
+        for kind in ("add", "remove")
+    }
     actions = {
         kind: action(
             operation=kind,
-            accepts={"$ref": f"{kind}.accepts.json"},
-            sandbox={"reads": f"{kind}.json.j2", "success": f"{kind}_done.json.j2"},
+            accepts=f"{kind}.accepts.json",
+            sandbox={"success": f"{kind}_done.json.j2"},
         )
         for kind in ("add", "remove")
     }
-    templates = {
-        kind: f'[{{"operation": "{kind}", "people": {{{{ body.{kind} }}}}}}]'
-        for kind in ("add", "remove")
-    }
-    templates |= {f"{kind}_done": f'"{kind}"' for kind in ("add", "remove")}
+    templates = {f"{kind}_done": f'"{kind}"' for kind in ("add", "remove")}
     files = {f"{kind}.accepts": contract for kind, contract in contracts.items()}
     sandbox = Vendor(define(tmp_path, actions, templates, files))
     assert read(post(sandbox, {"add": [{"email": "a"}, {"email": "b"}]}, LIST)) == (200, "add")
@@ -579,24 +582,68 @@ def test_actions_of_one_endpoint_may_differ_in_contract(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "reads",
-    [
-        "{{ body.nobody }}",
-        "5",
-        '[{"operation": "upsert", "people": []}]',
-        '[{"operation": "add"}]',
-        "[5]",
-        '[{"operation": "add", "people": ["a"]}]',
-    ],
-)
-def test_what_a_definition_cannot_read_is_its_own_fault(tmp_path: Path, reads: str) -> None:
-    sandbox = Vendor(tiny(tmp_path, reads))
-    status, body = read(post(sandbox, {"people": []}, LIST))
-    assert (status, body["code"]) == (500, "internal")
-    open_to_all = Vendor(define(tmp_path, {"add": action()}, sandbox={"reads": "reads.json.j2"}))
-    assert read(post(open_to_all, {"people": []}, LIST))[0] == 400
-    assert sandbox.holdings() == open_to_all.holdings() == []
+def one_contract(root: Path, **members: Any) -> Vendor:
+    """Return the vendor of two actions that only their bodies tell apart."""
+    members = {"accepts": "groups.accepts.json", **members}
+    actions = {kind: action(operation=kind, **members) for kind in ("add", "remove")}
+    return Vendor(define(root, actions, {}, {"groups.accepts": GROUPS}))
+
+
+def test_what_the_body_does_not_say_is_not_guessed(tmp_path: Path) -> None:
+    sandbox = one_contract(tmp_path)
+    assert (
+        post(sandbox, [{"do": "add", "people": [{"email": "a"}, {"email": "b"}]}], LIST)[0] == 200
+    )
+    assert post(sandbox, [{"do": "upsert", "people": [{"email": "a"}]}], LIST).status == 200
+    assert post(sandbox, [{"people": [{"email": "a"}]}], LIST).status == 200
+    assert sandbox.members(LIST) == [frozenset({("email", "a")}), frozenset({("email", "b")})]
+    assert post(sandbox, [{"people": [{"email": "a"}], "do": "remove"}], LIST).status == 200
+    assert sandbox.members(LIST) == [frozenset({("email", "b")})]
+
+
+def test_an_audience_is_replaced(tmp_path: Path) -> None:
+    sandbox = one_contract(tmp_path)
+    people = [{"email": "a"}, {"email": "b"}]
+    assert post(sandbox, [{"do": "add", "people": people}], LIST).status == 200
+    people = [{"email": "c"}, {"email": "d"}]
+    assert post(sandbox, [{"do": "replace", "people": people}], LIST).status == 200
+    assert sandbox.holdings() == [Holding(LIST, 2, 2)]
+    assert sandbox.members(LIST) == [frozenset({("email", "c")}), frozenset({("email", "d")})]
+
+
+def test_an_audience_is_named_by_path_body_and_settings(tmp_path: Path) -> None:
+    contract = {
+        "properties": {
+            "segments": {"items": {"parameter": "segment"}},
+            "people": {"items": PERSON},
+        }
+    }
+    sandbox = Vendor(
+        a_destination.write_destination(
+            tmp_path,
+            {
+                "add": a_destination.action(
+                    {
+                        "list_id": {"title": "L", "description": "L.", "type": "string"},
+                        "segment": {"title": "S", "description": "S.", "type": "integer"},
+                        "email": email(),
+                    },
+                    path="/lists/{list_id}",
+                    audience="{region} {list_id} {segment}",
+                    accepts="people.accepts.json",
+                )
+            },
+            {},
+            {"people.accepts": contract},
+            settings={
+                "region": {"title": "R", "description": "R.", "type": "string", "default": "eu"}
+            },
+        ).load("tiny")
+    )
+    people = [{"email": "a"}]
+    assert post(sandbox, {"people": people, "segments": [5, 6]}, "/lists/a%20b").status == 200
+    assert post(sandbox, {"people": people}, "/lists/c").status == 200
+    assert sandbox.holdings() == [Holding("eu a b 5", 1, 1), Holding("eu a b 6", 1, 1)]
 
 
 @pytest.mark.parametrize(("name", "status"), [("success", 200), ("refusal", 400)])
@@ -616,7 +663,7 @@ def test_an_answer_that_cannot_be_rendered_is_an_internal_error(
 
 
 def test_a_template_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
-    destination = tiny(tmp_path, "{{ nobody }}")
+    destination = tiny(tmp_path, success="{{ nobody }}")
     with pytest.raises(RenderError):
         Vendor(destination)
 
@@ -627,8 +674,8 @@ def test_a_template_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
 RATE_HEADERS = {"limit": "rate-limit", "remaining": "rate-left", "reset": "rate-reset"}
 
 
-def limited(root: Path, scope: str = "account", **sandbox: Any) -> Destination:
-    rate = [{"requests": 2, "per": "10s", "scope": scope, "source": SOURCE}]
+def limited(root: Path, **sandbox: Any) -> Destination:
+    rate = [{"requests": 2, "per": "10s", "source": SOURCE}]
     return define(
         root, {"add": action()}, rate=rate, sandbox={"rate_headers": RATE_HEADERS, **sandbox}
     )
@@ -664,31 +711,30 @@ def test_what_is_refused_earlier_takes_no_slot(tmp_path: Path) -> None:
     assert rate(post(sandbox, {}, LIST)) == (200, 2, 0, 1010)
 
 
-@pytest.mark.parametrize(("scope", "status"), [("account", 429), ("lane", 200)])
-def test_the_scope_of_a_limit(tmp_path: Path, scope: str, status: int) -> None:
+def test_a_limit_counts_over_all_addresses(tmp_path: Path) -> None:
     sandbox = Vendor(
-        limited(tmp_path, scope, headers={"Retry-After": "3"}), clock=FakeClock(now=1000.0).now
+        limited(tmp_path, headers={"Retry-After": "3"}), clock=FakeClock(now=1000.0).now
     )
     for _ in range(2):
         assert post(sandbox, {}, LIST).status == 200
     assert post(sandbox, {}, LIST).headers["retry-after"] == "3"
-    assert post(sandbox, {}, "/lists/8/people").status == status
+    assert post(sandbox, {}, "/lists/8/people").status == 429
 
 
 @given(st.lists(st.floats(0, 5), max_size=40))
 def test_no_window_ever_holds_more_than_its_limit(waits: list[float]) -> None:
-    windows, now, taken = RateWindows([Rate(3, 10.0, "account"), Rate(2, 4.0, "account")]), 1e9, []
+    windows, now, taken = RateWindows([Rate(3, 10.0), Rate(2, 4.0)]), 1e9, []
     for wait in waits:
         now += wait
-        if windows.take("", now):
+        if windows.take(now):
             taken.append(now)
             for size, per in ((3, 10.0), (2, 4.0)):
                 assert len([at for at in taken if at + per > now]) <= size
         else:
-            state = windows.state("", now)
+            state = windows.state(now)
             assert state is not None
             assert state.remaining == 0
-            assert windows.take("", float(state.reset))
+            assert windows.take(float(state.reset))
             now = float(state.reset)
             taken.append(now)
 

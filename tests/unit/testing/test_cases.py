@@ -386,8 +386,6 @@ def test_a_folded_body_is_searched_in_full(tmp_path: Path) -> None:
 
 OAUTH1 = {
     "scheme": "oauth1",
-    "signature": "HMAC-SHA1",
-    "credentials": ["consumer_key", "consumer_secret", "access_token", "access_token_secret"],
     "source": SOURCE,
 }
 
@@ -401,7 +399,7 @@ def define(
         {"email": email(hashing, **params), "note": note},
         path="/people",
         envelope="body.json.j2",
-        group={"note": {"param": "note"}},
+        share={"note": {"param": "note"}},
     )
     return write_destination(root, {"add": add}, {"body": envelope}, auth=OAUTH1)
 
