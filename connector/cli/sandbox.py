@@ -92,12 +92,12 @@ def _wait_for_a_signal() -> Callable[[], object]:
     interrupts anything, so that the second one does not spoil the end.
     """
     reading, writing = os.pipe()
-
-    def end(number: int, frame: object) -> None:
-        os.write(writing, b".")
+    os.set_blocking(writing, False)
+    # The system may give the signal to any thread, and only this pipe wakes the one that waits.
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, lambda _number, _frame: None)
     return lambda: os.read(reading, 1)
 
 

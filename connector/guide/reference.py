@@ -12,13 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from connector._util.json_file import read_json
-from connector.definitions.metaschema import own_folder
+from connector.definitions.metaschema import own_folder, standard_identifiers
 
 INTRODUCTION = """# Reference: every key of every file
 
 Generated from the meta-schemas in `schemas/meta/`, with which editors complete and check the same
 files. [language.md](language.md) explains the definitions by example, [contract.md](contract.md)
 connections and cases. A key in bold is required.
+"""
+
+STANDARD = """## Standard identifiers
+
+What `"extends": ["standard#email"]` puts under a parameter's own keys, from
+`schemas/standard/identifiers.json`. Own `normalize` steps replace all of these.
 """
 
 #: The files, and the meta-schema of each.
@@ -96,6 +102,7 @@ class Reference:
                 parts.append(f"### `{section.title}`\n")
                 parts.append(_sentence(section.place.schema) + "\n")
                 parts.append(self._table(section.title, section.place))
+        parts.append(_standard_identifiers())
         return "\n".join(parts)
 
     def _table(self, path: str, place: Place) -> str:
@@ -150,6 +157,19 @@ class Reference:
                 found = self._meta.resolved(Place(place.file, inner))
                 if any(self._members(found)):
                     yield suffix, found
+
+
+def _standard_identifiers() -> str:
+    """Return the table of the parameters that every destination may extend."""
+    rows = ["| extend | title | steps | |", "|---|---|---|---|"]
+    for name, parameter in read_json(standard_identifiers())["$defs"].items():
+        identifier = parameter.get("identifier", {})
+        steps = json.dumps(identifier.get("normalize", []), ensure_ascii=False)
+        kind = "no identifier"
+        if identifier:
+            kind = "identifier" if identifier.get("alone", True) else "companion"
+        rows.append(f"| `standard#{name}` | {parameter['title']} | `{_cell(steps)}` | {kind} |")
+    return f"{STANDARD}\n" + "\n".join(rows) + "\n"
 
 
 def _sentence(schema: Schema) -> str:

@@ -41,8 +41,14 @@ def losses(run: ExampleRun, action: Action) -> Iterator[tuple[str, str]]:
     for wires in _combinations(action):
         lost = probe.lost_wire(wires)
         if lost and reported.isdisjoint(wires):
-            yield _explain(lost, wires)
+            yield _explain(action, lost, wires)
             reported.add(lost)
+
+    for wires in _with_companions(action):
+        lost = probe.lost_wire(wires)
+        if lost in action.companions:
+            message = f"the item omits the companion '{lost}': it would be lost silently"
+            yield message, f"write {{{{ {_member(lost)} | first }}}}"
 
 
 def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
@@ -60,6 +66,15 @@ def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
     for pair in combinations(naming, 2):
         if _part_of(action, pair) is not None:
             yield pair
+
+
+def _with_companions(action: Action) -> Iterator[tuple[str, ...]]:
+    """Yield the wire keys of a person with all companions, which may need each other."""
+    companions = [wire for wire in action.wires if wire in action.companions]
+    naming = [wire for wire in action.wires if wire not in action.companions]
+    is_of_one_wire = action.split is not None and bool(action.split.parts)
+    if companions and naming and not is_of_one_wire:
+        yield naming[0], *companions
 
 
 def _part_of(action: Action, wires: Sequence[str]) -> str | None:
@@ -131,10 +146,13 @@ class _Probe:
         return "" in missing
 
 
-def _explain(lost: str, wires: tuple[str, ...]) -> tuple[str, str]:
+def _explain(action: Action, lost: str, wires: tuple[str, ...]) -> tuple[str, str]:
     """Return message and hint for a value that an item of these wire keys omits."""
-    member = f"ids.{lost}" if lost.isidentifier() else f"ids['{lost}']"
-    hint = f"write the whole list: {{{{ {member} }}}}"
+    split = action.split
+    if split and 1 in (split.values, split.identifiers):
+        hint = f"write {{{{ {_member(lost)} | first }}}}"
+    else:
+        hint = f"write the whole list: {{{{ {_member(lost)} }}}}"
     if len(wires) == 1:
         return f"the item omits '{lost}' when it is the only identifier: nobody is named", hint
 
@@ -146,3 +164,7 @@ def _explain(lost: str, wires: tuple[str, ...]) -> tuple[str, str]:
         message = f"the item omits '{lost}' when '{other}' is present: it would be lost silently"
         limit = "identifiers"
     return message, f'{hint}; or let each value be an item of its own: "split": {{"{limit}": 1}}'
+
+
+def _member(wire: str) -> str:
+    return f"ids.{wire}" if wire.isidentifier() else f"ids['{wire}']"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from connector.guide.reference import Reference
+from connector.linting.engine import lint_destination
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "language.md").read_text("utf-8")
@@ -71,3 +73,30 @@ def test_the_page_names_every_normaliser_step() -> None:
 def test_the_reference_is_that_of_the_meta_schemas() -> None:
     page = (ROOT / "docs" / "reference.md").read_text("utf-8")
     assert page == Reference().text(), "run: make reference"
+
+
+TWO_LISTS = """{
+  {% for change in ["add", "remove"] %}
+  {{ change }}: [
+    {% for group in groups if group.change == change %}
+    {% for item in group.items %}{{ item }},{% endfor %}
+    {% endfor %}
+  ],
+  {% endfor %}
+}
+"""
+
+
+def test_an_envelope_that_sorts_operations_into_lists_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "acme", tmp_path / "acme")
+    folder = tmp_path / "acme"
+    assert lint_destination(folder / "schemas" / "acme_lists") == []
+
+    envelope = folder / "templates" / "acme_lists" / "changes.json.j2"
+    envelope.write_text(TWO_LISTS, "utf-8")
+    [problem] = lint_destination(folder / "schemas" / "acme_lists")
+    assert (problem.code, problem.message) == (
+        "D228",
+        "additions and removals change places in the body",
+    )
+    assert "'items' and 'share' instead of 'groups'" in problem.hint
