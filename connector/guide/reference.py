@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from connector._util.json_file import read_json
 from connector.definitions.metaschema import own_folder, standard_identifiers
+from connector.definitions.resolve import merged
 
 INTRODUCTION = """# Reference: every key of every file
 
@@ -162,7 +163,9 @@ class Reference:
 def _standard_identifiers() -> str:
     """Return the table of the parameters that every destination may extend."""
     rows = ["| extend | title | steps | |", "|---|---|---|---|"]
-    for name, parameter in read_json(standard_identifiers())["$defs"].items():
+    standard = read_json(standard_identifiers())["$defs"]
+    for name, written in standard.items():
+        parameter = _extended(written, standard)
         identifier = parameter.get("identifier", {})
         steps = json.dumps(identifier.get("normalize", []), ensure_ascii=False)
         kind = "no identifier"
@@ -170,6 +173,14 @@ def _standard_identifiers() -> str:
             kind = "identifier" if identifier.get("alone", True) else "companion"
         rows.append(f"| `standard#{name}` | {parameter['title']} | `{_cell(steps)}` | {kind} |")
     return f"{STANDARD}\n" + "\n".join(rows) + "\n"
+
+
+def _extended(parameter: Schema, standard: Mapping[str, Schema]) -> Schema:
+    """Return a parameter of the standard with those that it extends under it."""
+    for reference in parameter.get("extends", ()):
+        name = reference.rpartition("/")[2]
+        parameter = merged(_extended(standard[name], standard), parameter)
+    return parameter
 
 
 def _sentence(schema: Schema) -> str:
