@@ -28,7 +28,7 @@ from connector.delivery.report import Counts, Failure, Report
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
 from connector.errors import ConfigError, Problem
-from connector.model import Batch, Request
+from connector.model import Batch, ItemId, Record, Request
 from connector.pipeline.pipeline import Pipeline
 from connector.sources.files import Source, open_source
 from connector.sources.objects import object_chunks
@@ -192,10 +192,15 @@ def _previewed(batch: Batch, request: Request) -> PreviewedRequest:
         headers=request.headers,
         body=request.body,
         records=len(batch.records),
-        event_ids=tuple(record.event_id for record in batch.records),
+        event_ids=tuple(map(_event_id, batch.records)),
         routes=tuple(routes),
         closed_by=batch.closed_by,
     )
+
+
+def _event_id(record: Record) -> int | str:
+    event_id = record.event_id
+    return event_id.event_id if isinstance(event_id, ItemId) else event_id
 
 
 # Send -------------------------------------------------------------------------------------------

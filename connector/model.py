@@ -31,6 +31,19 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class ItemId(NamedTuple):
+    """What stands for an event's id where it becomes several records: the id, and which of them.
+
+    `item` is the position in the list of the route's `each`, from 0.
+    """
+
+    event_id: int | str
+    item: int
+
+
+#: What a report calls a record by.
+EventId = int | str | ItemId
+
 #: A piece of the input, in order.
 Chunk = Sequence[Event | Unreadable]
 
@@ -121,7 +134,7 @@ class Record(NamedTuple):
     wires: tuple[str, ...]
     #: The JSON of the item.
     item: bytes
-    event_id: int | str
+    event_id: EventId
     #: Seconds since the epoch.
     prepared_at: float
     #: The wire keys of values in the item that name nobody by themselves.
@@ -137,7 +150,7 @@ class Rejection(NamedTuple):
     """Why an event cannot be sent on a route: a stable code, and a reason without identifiers."""
 
     route: str
-    event_id: int | str
+    event_id: EventId
     code: str
     reason: str
 

@@ -100,6 +100,8 @@ def _print_failures(failures: list[Failure]) -> None:
         # An event's id is whatever the event says: a line break in it must not look like a line of
         # ours.
         event = on_one_line(failure.event)
+        if failure.item is not None:
+            event += f", item {failure.item}"
         route = f" (route {on_one_line(failure.route)})" if failure.route else ""
         reason = on_one_line(failure.reason)
         say(f"# event {event}{route}: {failure.outcome}, {failure.code}: {reason}\n")

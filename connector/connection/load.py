@@ -136,6 +136,8 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
         order=document.get("order", "strict"),
         routes=_routes(document["routes"], destination),
         token_url=document.get("token_url", ""),
+        name=document.get("name", ""),
+        description=document.get("description", ""),
     )
 
 
@@ -147,6 +149,8 @@ def _routes(documents: Sequence[Mapping[str, Any]], destination: Destination) ->
             action=destination.actions[document["action"]],
             when=document.get("when"),
             map=field_mappings(document.get("map", {})),
+            each=document.get("each"),
+            description=document.get("description", ""),
         )
         routes.append(route)
     return tuple(routes)

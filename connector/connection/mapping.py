@@ -1,32 +1,56 @@
 """Mapping: from an event to the raw values of an action's parameters.
 
 A path such as `traits.emails[0]` or `handles[*].name` and an expression each become one function of
-the event's data; None means absent.
+the event's data; None means absent. On a route with `each` it is a function of an `Element`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from connector.connection.model import Constant, FieldMapping, FromExpression, FromPaths
-from connector.templating.expressions import (
-    ABSENT,
-    AbsentError,
-    ExpressionError,
-    compile_expression,
+from connector.connection.model import (
+    AfterNow,
+    AllPaths,
+    Constant,
+    FieldMapping,
+    FromExpression,
+    FromPaths,
 )
+from connector.definitions.model import FromNow
+from connector.templating.data import ABSENT, AbsentError, ExpressionError, text
+from connector.templating.expressions import compile_condition, compile_expression
 
-Get = Callable[[dict[str, Any]], Any]
-GetAll = Callable[[Sequence[dict[str, Any]]], list[Any]]
 
-#: The names an `expr` or a `when` can use.
+class Element(NamedTuple):
+    """An element of the list at a route's `each`, and the event that holds it."""
+
+    event: dict[str, Any]
+    item: Any
+
+
+#: What one record is made of: an event's data, or an element of it.
+Row = dict[str, Any] | Element
+
+Get = Callable[[Any], Any]
+GetAll = Callable[[Sequence[Any]], list[Any]]
+
+_Compiled = TypeVar("_Compiled")
+
+#: The names an `expr` or a `when` can use, without and with `each`.
 EVENT_NAMES: Collection[str] = ("event", "settings")
+ELEMENT_NAMES: Collection[str] = ("event", "item", "settings")
 
 #: How a path is written, for messages.
 PATH_FORM = (
-    """names joined by dots, with [0], [*] or ["odd.name"] after them, such as traits.emails[0]"""
+    "names joined by dots, with [0], [*], [type=work] or "
+    """["odd.name"] after them, such as traits.emails[0]"""
+)
+
+_NO_EACH = (
+    "'item' is an element of the list at 'each', and there is no 'each' here; "
+    """add it to the route, or write ["item"] for the field of the event"""
 )
 
 _PART = re.compile(
@@ -34,18 +58,30 @@ _PART = re.compile(
     \.?(?P<name>[^.\[\]"']+)
     | \[(?P<index>\d{1,9}|\*)\]
     | \[(?P<quote>["'])(?P<quoted>.+?)(?P=quote)\]
+    | \[(?P<member>[^.\[\]"'=\s][^.\[\]"'=]*)=
+      (?: (?P<plain>[^\[\]"'=\s](?:[^\[\]"'=]*[^\[\]"'=\s])?)
+        | (?P<value_quote>["'])(?P<value>.*?)(?P=value_quote) )\]
     """,
     re.VERBOSE,
 )
 
-# A name, an index, or None for every element.
-_Part = str | int | None
+
+class Having(NamedTuple):
+    """A path's part `[type=work]`: the elements of a list whose member is this text."""
+
+    member: str
+    value: str
+
+
+# A name, an index, None for every element, or those with a member.
+_Part = str | int | None | Having
 
 
 def parse_path(path: str) -> list[_Part]:
-    """Return a path's parts: a name, an index, or None for every element.
+    """Return a path's parts.
 
-    Raise ValueError for an invalid path.
+    A part is a name, an index, None for every element, or what elements have to have. Raise
+    ValueError for an invalid path.
     """
     if not path:
         raise ValueError(f"the path is empty; allowed: {PATH_FORM}")
@@ -61,6 +97,11 @@ def parse_path(path: str) -> list[_Part]:
         match = _PART.match(path, end)
         if match is None or not _is_joined(match, path, end):
             raise ValueError(f"invalid path '{path}'; allowed: {PATH_FORM}")
+        if match["name"] == "*":
+            raise ValueError(
+                f"invalid path '{path}': * stands for no name; "
+                """write [*] for every element of a list, or ["*"] for a field called *"""
+            )
         parts.append(_part(match))
         end = match.end()
     return parts
@@ -80,21 +121,50 @@ def _part(match: re.Match[str]) -> _Part:
         return None
     if index:
         return int(index)
+    if match["member"]:
+        return Having(match["member"], match["plain"] or match["value"] or "")
     return match["name"] or match["quoted"]
 
 
-def compile_path(path: str) -> Get:
-    """Return the function that follows a path in an event.
+def starts_in_item(path: str) -> bool:
+    """Return whether a path starts in the element; `["item"]` is a field of the event."""
+    return path == "item" or path.startswith(("item.", "item["))
+
+
+def compile_path(path: str, *, each: bool = False) -> Get:
+    """Return the function that follows a path in an event, or with `each` in an `Element`.
 
     The function returns None for what is absent. Raise ValueError for an invalid path.
     """
-    match parse_path(path):
+    parts = parse_path(path)
+    if starts_in_item(path):
+        if not each:
+            raise ValueError(_NO_EACH)
+        inner = parts[1:]
+        return lambda row: _follow(row.item, inner)
+
+    get = _compile_parts(parts)
+    return (lambda row: get(row.event)) if each else get
+
+
+def compile_event_id(path: str) -> Get:
+    """Return the function that finds an event's id. Raise ValueError for an invalid path."""
+    having = [part for part in parse_path(path) if isinstance(part, Having)]
+    if having:
+        raise ValueError(
+            f"[{having[0].member}=…] is not allowed here: several elements may have it; "
+            "name one field of the event"
+        )
+    return compile_path(path)
+
+
+def _compile_parts(parts: list[_Part]) -> Get:
+    match parts:
         case [str(name)]:
             return lambda data: data.get(name)
         case [str(first), str(second)]:
             return _two_names(first, second)
-        case parts:
-            return lambda data: _follow(data, parts)
+    return lambda data: _follow(data, parts)
 
 
 def _two_names(first: str, second: str) -> Get:
@@ -109,8 +179,12 @@ def _follow(value: Any, parts: Sequence[_Part]) -> Any:
     for position, part in enumerate(parts):
         if part is None:
             return _follow_all(value, parts[position + 1 :])
-
-        if isinstance(part, str):
+        if isinstance(part, Having):
+            found = _elements_having(value, part)
+            if len(found) != 1:
+                return _follow_all(found, parts[position + 1 :])
+            value = found[0]
+        elif isinstance(part, str):
             value = value.get(part) if isinstance(value, dict) else None
         else:
             value = value[part] if isinstance(value, list) and part < len(value) else None
@@ -137,6 +211,25 @@ def _follow_all(values: Any, parts: Sequence[_Part]) -> list[Any] | None:
     return results or None
 
 
+def _elements_having(values: Any, having: Having) -> list[Any]:
+    """Return the elements of a list whose member, as text, equals a value exactly."""
+    if not isinstance(values, list):
+        return []
+
+    found = []
+    for element in values:
+        if isinstance(element, dict) and _as_text(element.get(having.member)) == having.value:
+            found.append(element)
+    return found
+
+
+def _as_text(value: Any) -> str | None:
+    try:
+        return text(value)
+    except ExpressionError:
+        return None  # an object, a list, a fraction, or nothing
+
+
 def first_present(getters: Sequence[Get]) -> Get:
     """Return the function that returns the first value that is present."""
     if len(getters) == 1:
@@ -152,32 +245,66 @@ def first_present(getters: Sequence[Get]) -> Get:
     return get
 
 
+def _all_present(getters: Sequence[Get]) -> Get:
+    """Return the function that returns every value that is present, each once.
+
+    One value is returned as it is, several as a list.
+    """
+
+    def get(row: Any) -> Any:
+        found: list[Any] = []
+        seen: set[tuple[type, Any]] = set()
+        for value in _values(getters, row):
+            if not isinstance(value, dict | list):
+                if (type(value), value) in seen:
+                    continue
+                seen.add((type(value), value))
+            found.append(value)
+        return found[0] if len(found) == 1 else found or None
+
+    return get
+
+
+def _values(getters: Sequence[Get], row: Any) -> Iterator[Any]:
+    for getter in getters:
+        value = getter(row)
+        for one in value if isinstance(value, list) else (value,):
+            if not is_absent(one):
+                yield one
+
+
 def is_absent(value: Any) -> bool:
     """Return whether a value counts as absent: missing, null, "" or an empty list."""
     return value is None or value in ("", []) or value is ABSENT
 
 
-def compile_source(source: FieldMapping, settings: Mapping[str, Any]) -> Get:
+def compile_source(source: FieldMapping, settings: Mapping[str, Any], *, each: bool = False) -> Get:
     """Compile one entry of a route's `map`.
 
     Raise ValueError (a path) or ExpressionError. The function of an `expr` raises ExpressionError.
     """
     match source:
         case Constant(value):
-            return lambda data: value
+            return lambda row: value
+        case AfterNow(duration):
+            moment = FromNow(duration)
+            return lambda row: moment
         case FromPaths(paths):
-            return first_present(list(map(compile_path, paths)))
+            return first_present([compile_path(path, each=each) for path in paths])
+        case AllPaths(paths):
+            return _all_present([compile_path(path, each=each) for path in paths])
         case FromExpression(expression):
-            return _compile_event_expression(expression, settings)
+            return _compile_event_expression(expression, settings, each=each)
     raise TypeError(f"{type(source).__name__} cannot be compiled")
 
 
-def _compile_event_expression(expression: str, settings: Mapping[str, Any]) -> Get:
-    evaluate = compile_expression(expression, EVENT_NAMES)
+def _compile_event_expression(expression: str, settings: Mapping[str, Any], *, each: bool) -> Get:
+    evaluate = _compile(expression, compile_expression, each=each)
+    scope_of = _scope(settings, each=each)
 
-    def get(data: dict[str, Any]) -> Any:
+    def get(row: Any) -> Any:
         try:
-            value = evaluate({"event": data, "settings": settings})
+            value = evaluate(scope_of(row))
         except AbsentError:
             return None
         return None if value is ABSENT else value
@@ -185,23 +312,46 @@ def _compile_event_expression(expression: str, settings: Mapping[str, Any]) -> G
     return get
 
 
-def compile_column(source: FieldMapping, settings: Mapping[str, Any]) -> GetAll:
-    """Compile one entry of a route's `map` for many events at a time: one value for each.
+def _compile(
+    source: str, compiler: Callable[[str, Collection[str]], _Compiled], *, each: bool
+) -> _Compiled:
+    if each:
+        return compiler(source, ELEMENT_NAMES)
+    try:
+        return compiler(source, EVENT_NAMES)
+    except ExpressionError:
+        compiler(source, ELEMENT_NAMES)
+    raise ExpressionError(_NO_EACH)
+
+
+def _scope(settings: Mapping[str, Any], *, each: bool) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that gives the names of an expression their values."""
+    if each:
+        return lambda row: {"event": row.event, "item": row.item, "settings": settings}
+    return lambda row: {"event": row, "settings": settings}
+
+
+def compile_column(
+    source: FieldMapping, settings: Mapping[str, Any], *, each: bool = False
+) -> GetAll:
+    """Compile one entry of a route's `map` for many rows at a time: one value for each.
 
     Where an `expr` fails, its ExpressionError takes the value's place. Raise as `compile_source`
     does.
     """
-    get = compile_source(source, settings)
+    get = compile_source(source, settings, each=each)
     match source:
-        case Constant(value):
-            return lambda events: [value] * len(events)
+        case Constant() | AfterNow():
+            return lambda rows: [get(None)] * len(rows)
         case FromExpression():
-            return lambda events: [_value_or_error(get, event) for event in events]
+            return lambda rows: [_value_or_error(get, row) for row in rows]
         case FromPaths((path,)):
             match parse_path(path):
-                case [str(first), str(second)]:
+                case [str(first), str(second)] if not each:
                     return _column_of_two_names(first, second)
-    return lambda events: list(map(get, events))
+                case ["item", str(name)] if starts_in_item(path):
+                    return _column_of_items(name)
+    return lambda rows: list(map(get, rows))
 
 
 def _column_of_two_names(first: str, second: str) -> GetAll:
@@ -212,35 +362,43 @@ def _column_of_two_names(first: str, second: str) -> GetAll:
     ]
 
 
-def _value_or_error(get: Get, event: dict[str, Any]) -> Any:
+def _column_of_items(name: str) -> GetAll:
+    # The usual path with `each`.
+    return lambda rows: [
+        item.get(name) if item.__class__ is dict else None for _event, item in rows
+    ]
+
+
+def _value_or_error(get: Get, row: Row) -> Any:
     try:
-        return get(event)
+        return get(row)
     except ExpressionError as error:
         return error
 
 
 def compile_columns(
-    sources: Sequence[FieldMapping], settings: Mapping[str, Any]
-) -> Callable[[Sequence[dict[str, Any]]], list[list[Any]]]:
-    """Compile several entries for many events at a time: one list of values for each entry."""
-    getters = [compile_column(source, settings) for source in sources]
-    return lambda events: [get(events) for get in getters]
+    sources: Sequence[FieldMapping], settings: Mapping[str, Any], *, each: bool = False
+) -> Callable[[Sequence[Any]], list[list[Any]]]:
+    """Compile several entries for many rows at a time: one list of values for each entry."""
+    getters = [compile_column(source, settings, each=each) for source in sources]
+    return lambda rows: [get(rows) for get in getters]
 
 
 def compile_when(
-    source: str | None, settings: Mapping[str, Any]
-) -> Callable[[dict[str, Any]], bool] | None:
-    """Compile a route's `when`; return None when every event matches.
+    source: str | None, settings: Mapping[str, Any], *, each: bool = False
+) -> Callable[[Any], bool] | None:
+    """Compile a route's `when`; return None when everything matches.
 
     Raise ExpressionError; so does the function that is returned.
     """
     if source is None:
         return None
-    evaluate = compile_expression(source, EVENT_NAMES)
+    evaluate = _compile(source, compile_condition, each=each)
+    scope_of = _scope(settings, each=each)
 
-    def when(data: dict[str, Any]) -> bool:
+    def when(row: Any) -> bool:
         try:
-            return bool(evaluate({"event": data, "settings": settings}))
+            return evaluate(scope_of(row))
         except AbsentError:
             return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,18 +12,29 @@ from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldMapping:
     """One entry of a route's `map`: where a parameter's value comes from.
 
     There is one subclass for each way. What may stand beside any of them in a file is a member of
-    this class.
+    this class: `prehashed` (True, False or "auto") goes before what the definition says, and
+    `country` is that of phone numbers without a country code.
     """
+
+    prehashed: bool | str | None = None
+    country: FieldMapping | None = None
 
 
 @dataclass(frozen=True)
 class FromPaths(FieldMapping):
-    """`{from: …}`: the value at the first of these paths into the event that is present."""
+    """`{from: …}`: the value at the first of these paths that is present."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AllPaths(FieldMapping):
+    """`{all: …}`: the values at all of these paths that are present, each once."""
 
     paths: tuple[str, ...]
 
@@ -37,22 +48,55 @@ class Constant(FieldMapping):
 
 @dataclass(frozen=True)
 class FromExpression(FieldMapping):
-    """`{expr: …}`: the result of an expression over `event` and `settings`."""
+    """`{expr: …}`: the result of an expression over `event`, `item` and `settings`."""
 
     expression: str
+
+
+@dataclass(frozen=True)
+class AfterNow(FieldMapping):
+    """`{now: …}`: this duration (ISO 8601) after the moment at which the request is built."""
+
+    duration: str
+
+
+#: The keys of an entry of `map` of which there is exactly one.
+SOURCES = ("from", "all", "value", "expr", "now")
 
 
 def field_mapping(document: Mapping[str, Any]) -> FieldMapping:
     """Return one entry of a route's `map` as a typed value.
 
-    The document satisfies the meta-schema.
+    The document satisfies the meta-schema, and has exactly one of `SOURCES`.
     """
+    prehashed = document.get("prehashed")
+    country: FieldMapping | None = None
+    written = document.get("country")
+    if isinstance(written, str):
+        country = Constant(written)
+    elif written is not None:
+        country = field_mapping(written)
+
+    source = _source(document)
+    if prehashed is None and country is None:
+        return source
+    return replace(source, prehashed=prehashed, country=country)
+
+
+def _source(document: Mapping[str, Any]) -> FieldMapping:
     if "value" in document:
         return Constant(document["value"])
     if "expr" in document:
         return FromExpression(document["expr"])
-    paths = document["from"]
-    return FromPaths((paths,) if isinstance(paths, str) else tuple(paths))
+    if "now" in document:
+        return AfterNow(document["now"])
+    if "all" in document:
+        return AllPaths(_paths(document["all"]))
+    return FromPaths(_paths(document["from"]))
+
+
+def _paths(written: str | Sequence[str]) -> tuple[str, ...]:
+    return (written,) if isinstance(written, str) else tuple(written)
 
 
 def field_mappings(document: Mapping[str, Mapping[str, Any]]) -> dict[str, FieldMapping]:
@@ -62,12 +106,17 @@ def field_mappings(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Field
 
 @dataclass(frozen=True)
 class Route:
-    """One route of a connection: which events it takes, for which action, and how it maps them."""
+    """One route of a connection: which events it takes, for which action, and how it maps them.
+
+    `each` is the path to a list, each element of which becomes a record; None when the event does.
+    """
 
     name: str
     action: Action
     when: str | None
     map: Mapping[str, FieldMapping]
+    each: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,6 +133,8 @@ class Connection:
     routes: tuple[Route, ...]
     order: str = "strict"
     token_url: str = ""
+    name: str = ""
+    description: str = ""
 
     def __repr__(self) -> str:
         # A destination is a million characters, and settings are the customer's own.

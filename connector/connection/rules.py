@@ -15,7 +15,8 @@ from connector.definitions.model import Action, AuthConfig, Destination, Field
 from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
-from connector.templating.expressions import SYNTAX, ExpressionError
+from connector.templating.data import ExpressionError
+from connector.templating.expressions import SYNTAX
 
 Document = Mapping[str, Any]
 

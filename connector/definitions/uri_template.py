@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from connector.templating.data import text as as_text
+
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -19,10 +21,6 @@ def expand(text: str, values: Mapping[str, Any], *, encode: bool) -> str:
     """Put values into `{name}`, percent-encoded when asked for."""
     if "{" not in text:
         return text
-
-    from connector.templating.expressions import (
-        text as as_text,
-    )  # it parses with a library that takes long to load
 
     def fill(match: re.Match[str]) -> str:
         value = as_text(values[match[1]])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from connector.delivery.report import Counts, Failure, Report
-from connector.model import Batch, Outcome, Record, Rejection, Request, Response
+from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
 
 # Seconds. Shorter waits are not worth a line.
 _LONG_WAIT = 5.0
@@ -41,7 +41,7 @@ class Ledger:
         self._report = report
         self._keep_failures = keep_failures
         # The (event id, route) pairs that a record on its way has superseded, by `id(record)`.
-        self._superseded: dict[int, list[tuple[int | str, str]]] = {}
+        self._superseded: dict[int, list[tuple[EventId, str]]] = {}
         self._lock = threading.Lock()
 
     def read(self, events: int) -> None:
@@ -158,12 +158,15 @@ class Ledger:
             self.reasons[key] += 1
 
     def _report_event(
-        self, event_id: int | str, route: str, outcome: str, code: str, reason: str
+        self, event_id: EventId, route: str, outcome: str, code: str, reason: str
     ) -> None:
         if not self._reports_events:
             return
 
-        failure = Failure(str(event_id), route or None, outcome, code, reason)
+        item = None
+        if isinstance(event_id, ItemId):
+            event_id, item = event_id
+        failure = Failure(str(event_id), route or None, outcome, code, reason, item)
         if self._keep_failures:
             self.failures.append(failure)
         if self._report is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -38,10 +39,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event that was not delivered by one route.
+    """An event, or one element of it, that was not delivered by one route.
 
-    `route` is None when the event could not be read. `outcome`: "rejected" (final), "undelivered"
-    (can be sent again), or "superseded" by a later event that failed.
+    `item` is the position of the element in the list of the route's `each`, from 0; None where the
+    event is the record. `route` is None when the event could not be read. `outcome`: "rejected"
+    (final), "undelivered" (can be sent again), or "superseded" by a later event that failed.
     """
 
     event: str
@@ -49,10 +51,18 @@ class Failure:
     outcome: str
     code: str
     reason: str
+    item: int | None = None
 
     def line(self) -> bytes:
         """Return the failure as a line of NDJSON."""
-        return orjson.dumps(self, option=orjson.OPT_APPEND_NEWLINE)
+        line: dict[str, Any] = {"event": self.event}
+        if self.item is not None:
+            line["item"] = self.item
+        line["route"] = self.route
+        line["outcome"] = self.outcome
+        line["code"] = self.code
+        line["reason"] = self.reason
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @dataclass(frozen=True, slots=True)

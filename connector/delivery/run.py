@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import cast
 
 from connector.definitions.model import Rate
@@ -16,11 +17,12 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.report import Report
 from connector.delivery.retry import RetryPolicy
-from connector.model import Batch, Chunk, Record, Rejection
+from connector.model import Batch, Chunk, Record, Rejection, Result
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
 
 _RECORD_TYPE = {Record}
+_PIECE = 10_000
 
 
 def quiet_collector() -> None:
@@ -46,10 +48,9 @@ def batches(
     for chunk in chunks:
         now = clock.now()
         ledger.read(len(chunk))
-        prepared = list(pipeline.prepare(chunk, now))
-        records = _count_prepared(prepared, ledger)
-
-        yield from batcher.take(records)
+        for prepared in _in_pieces(pipeline.prepare(chunk, now)):
+            records = _count_prepared(prepared, ledger)
+            yield from batcher.take(records)
         yield from batcher.due(now)
         if clock.ending:
             break
@@ -62,7 +63,18 @@ def batches(
             yield batch
 
 
-def _count_prepared(prepared: list[Record | Rejection | None], ledger: Ledger) -> list[Record]:
+def _in_pieces(prepared: Iterable[Result | None]) -> Iterator[list[Result | None]]:
+    """Yield results that are not there yet piece by piece: one event may hold very many people."""
+    if isinstance(prepared, list):
+        yield prepared
+        return
+
+    results = iter(prepared)
+    while piece := list(islice(results, _PIECE)):
+        yield piece
+
+
+def _count_prepared(prepared: list[Result | None], ledger: Ledger) -> list[Record]:
     """Return the records; report everything else to the ledger."""
     if _RECORD_TYPE.issuperset(map(type, prepared)):
         # Mostly so: without a loop in Python for each record.

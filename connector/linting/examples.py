@@ -146,7 +146,10 @@ class ExampleRun:
 
     def _pipeline(self, action: Action) -> Pipeline:
         """Return a pipeline whose events are examples: each member is the parameter of its name."""
-        sources = {name: FromPaths((name,)) for name in action.parameters}
+        sources = {}
+        for name in action.parameters:
+            # a bare `item` is an element of a list
+            sources[name] = FromPaths(('["item"]' if name == "item" else name,))
         connection = Connection(
             file="",
             destination=self.destination,

@@ -1,4 +1,4 @@
-"""What lint reads in the syntax of expressions and templates: members and durations."""
+"""What lint reads in the syntax of expressions and templates: members, and durations."""
 
 from __future__ import annotations
 
@@ -84,18 +84,6 @@ def _member(node: nodes.Node) -> Member | None:
     if isinstance(node.arg, nodes.Const):
         return Member(root, str(node.arg.value), node.lineno)
     return None
-
-
-def invalid_durations(tree: Tree) -> Iterator[tuple[str, int]]:
-    """Yield message and line for each invalid duration given to the filter `plus`."""
-    for node in tree.find_all(nodes.Filter):
-        if node.name != "plus" or not node.args:
-            continue
-        duration = node.args[0]
-        if isinstance(duration, nodes.Const):
-            message = duration_error(str(duration.value))
-            if message:
-                yield message, node.lineno
 
 
 def duration_error(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
-from connector.model import Record, Rejection, Result, Target
+from connector.model import EventId, Record, Rejection, Result, Target
 from connector.pipeline.columns import Cell, IdentifierColumn
 from connector.pipeline.dropped import Dropped
 from connector.pipeline.shapes import Shapes
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     """What a record has besides its person. `prepared_at`: seconds since the epoch."""
 
     target: Target
-    event_id: int | str
+    event_id: EventId
     prepared_at: float
 
 
@@ -43,7 +43,7 @@ class Rows(NamedTuple):
     """The rows of many people, a column for each member of `Row`."""
 
     targets: Sequence[Target]
-    event_ids: Sequence[int | str]
+    event_ids: Sequence[EventId]
     prepared_at: float
 
     def one_by_one(self) -> Iterator[Row]:
@@ -197,7 +197,7 @@ class Assembler:
             companions=shape.companions,
         )
 
-    def _reject(self, event_id: int | str, code: str, reason: str) -> Rejection:
+    def _reject(self, event_id: EventId, code: str, reason: str) -> Rejection:
         return Rejection(self._route, event_id, code, reason)
 
     def _reject_unidentified(self, row: Row, reason: str) -> Rejection:

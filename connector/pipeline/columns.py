@@ -6,15 +6,20 @@ one in Python. Without bulk hashing, mapping takes half as long again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import compress
 from typing import Any, NamedTuple
 
+from connector._util.countries import UNKNOWN, region
+from connector.connection.mapping import GetAll, Row, compile_column
+from connector.connection.model import Constant, Route
 from connector.definitions.model import Action, Identifier
 from connector.pipeline.dropped import Dropped, DroppedError
 from connector.pipeline.identifiers import HASHES, Identify, as_text, encode, identify
-from connector.pipeline.normalise import many_normaliser
-from connector.templating.expressions import ABSENT, ExpressionError
+from connector.pipeline.normalise import many_normaliser, of_country
+from connector.templating.data import ABSENT, ExpressionError
 from connector.validation.schema import Schema
 
 #: What one value of an event became: a wire value, a drop, nothing, or one of these for each value
@@ -115,7 +120,7 @@ def _cell(identify_one: Identify, value: Any) -> Cell:
     if isinstance(value, list | tuple):
         return _cells_of_list(identify_one, value)
     if isinstance(value, ExpressionError):
-        return Dropped("expression_failed")
+        return Dropped("expression_failed", str(value))
     try:
         return identify_one(value)
     except DroppedError as error:
@@ -143,6 +148,8 @@ class IdentifierColumn(NamedTuple):
 
     flag: the boolean parameter that says whether the values are digests already.
     plain, digest: identify the values when the flag is off or missing, and when it is on.
+    country: finds the country of each phone number, where the rows say it; of_country: the column
+    for numbers of one country.
     """
 
     parameter: str
@@ -150,19 +157,77 @@ class IdentifierColumn(NamedTuple):
     flag: str | None
     plain: Column
     digest: Column
+    country: GetAll | None = None
+    of_country: Callable[[str], IdentifierColumn] | None = None
 
-    def cells(self, values: list[Any], params: Mapping[str, Any]) -> Sequence[Cell]:
-        """Identify the values of events that have these parameters."""
+    def cells(
+        self, values: list[Any], params: Mapping[str, Any], rows: Sequence[Row]
+    ) -> Sequence[Cell]:
+        """Identify the values of rows that have these parameters."""
+        if self.country is not None and self.of_country is not None:
+            regions = list(map(_region, self.country(rows)))
+            return _cells_by_country(self.of_country, regions, values, params)
+
         is_digest = self.flag is not None and params.get(self.flag)
         identify_all = self.digest if is_digest else self.plain
         return identify_all(values)
 
 
-def identifier_columns(action: Action, mapped: Collection[str]) -> list[IdentifierColumn]:
+def identifier_columns(route: Route, settings: Mapping[str, Any]) -> list[IdentifierColumn]:
     """Return the columns of the mapped identifiers, those of one wire key side by side."""
-    identifiers = [one for one in action.identifiers if one.parameter in mapped]
+    action = route.action
+    identifiers = [one for one in action.identifiers if one.parameter in route.map]
     identifiers.sort(key=lambda identifier: action.wires.index(identifier.wire))
-    return [_identifier_column(identifier, action) for identifier in identifiers]
+
+    return [_mapped_column(identifier, route, settings) for identifier in identifiers]
+
+
+def _mapped_column(
+    identifier: Identifier, route: Route, settings: Mapping[str, Any]
+) -> IdentifierColumn:
+    source = route.map[identifier.parameter]
+    if source.prehashed is not None:
+        # it goes before what the definition says, and before a flag
+        identifier = replace(identifier, prehashed=source.prehashed, flag=None)
+    country = source.country
+    if country is None:
+        return _identifier_column(identifier, route.action)
+
+    @cache
+    def column_of(region: str) -> IdentifierColumn:
+        return _identifier_column(of_country(identifier, region), route.action)
+
+    if isinstance(country, Constant):
+        return column_of(_region(country.value))
+    get = compile_column(country, settings, each=route.each is not None)
+    return column_of(UNKNOWN)._replace(country=get, of_country=column_of)
+
+
+def _region(country: Any) -> str:
+    """Return the region of a mapped country; a list of one is the country itself."""
+    if isinstance(country, list) and len(country) == 1:
+        [country] = country
+    return region(country)
+
+
+def _cells_by_country(
+    of_country: Callable[[str], IdentifierColumn],
+    regions: Sequence[str],
+    values: list[Any],
+    params: Mapping[str, Any],
+) -> Sequence[Cell]:
+    """Identify phone numbers, those of one country together."""
+    positions_of: dict[str, list[int]] = {}
+    for position, one in enumerate(regions):
+        positions_of.setdefault(one, []).append(position)
+
+    cells: list[Cell] = [None] * len(values)
+    for one, positions in positions_of.items():
+        values_of_one = [values[position] for position in positions]
+        cells_of_one = of_country(one).cells(values_of_one, params, ())
+        for position, cell in zip(positions, cells_of_one, strict=True):
+            cells[position] = cell
+    return cells
 
 
 def _identifier_column(identifier: Identifier, action: Action) -> IdentifierColumn:

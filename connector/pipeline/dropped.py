@@ -14,7 +14,13 @@ REASONS = {
     "not_text": "expected text or a whole number",
     "not_exact": "a number with a fraction or an exponent is not an exact id; send ids as text",
     "not_unicode": "invalid Unicode: unpaired surrogate",
-    "not_e164": "invalid phone number; write it with + and the country code",
+    "not_e164": (
+        "invalid phone number; write it with + and the country code, or map its 'country'"
+    ),
+    "no_country": (
+        "phone number without a country code, and its country is missing or there is none of it; "
+        "two letters such as DE are read"
+    ),
     "not_of_the_form": "invalid format; 'connector show' prints the required pattern",
     "not_integer": "expected a whole number in decimal digits",
     "not_a_digest": (
@@ -38,9 +44,13 @@ class DroppedError(ValueError):
 
 
 class Dropped(NamedTuple):
-    """Takes the place of an unusable value in a column. `reason` is a key of `REASONS`."""
+    """Takes the place of an unusable value in a column.
+
+    `reason` is a key of `REASONS`. `detail` says more, where the words of `REASONS` do not say all.
+    """
 
     reason: str
+    detail: str = ""
 
 
 def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:

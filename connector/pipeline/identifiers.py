@@ -13,9 +13,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from connector._util.words import PLACEHOLDERS
 from connector.definitions.model import Identifier
 from connector.pipeline.dropped import DroppedError
-from connector.pipeline.normalise import PLACEHOLDERS, Normalise, normaliser
+from connector.pipeline.normalise import Normalise, normaliser
 
 #: From a raw value to its wire value, which is never "". It may raise DroppedError.
 Identify = Callable[[Any], str]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import methodcaller
 from typing import Any, Literal
 from unicodedata import category
 
+from connector._util.words import PLACEHOLDERS
 from connector.definitions.model import Identifier
 from connector.pipeline.dropped import DroppedError
-from connector.pipeline.phones import e164, e164_many
+from connector.pipeline.phones import e164_many_of, e164_of
 
 #: From a text to its normal form. It may raise DroppedError; it may return "".
 Normalise = Callable[[str], str]
@@ -23,34 +24,21 @@ Normalise = Callable[[str], str]
 #: The same for many texts at a time; "" for a text that is refused.
 NormaliseMany = Callable[[list[str]], list[str]]
 
-# What programs write when there is no value; nobody's identifier.
-PLACEHOLDERS = (
-    "",
-    "null",
-    "none",
-    "nil",
-    "undefined",
-    "nan",
-    "n/a",
-    "(null)",
-    "<null>",
-    "[object object]",
-)
-
 
 @dataclass(frozen=True)
 class Step:
     """A normalising step.
 
     words: what it does, for people. make: returns its function for an argument. argument: what it
-    takes: a text, a regular expression, or domains (a list, or True for every domain). many: its
-    function for many texts at a time, where that is faster than one text after the other.
+    takes in a definition: a text, a regular expression, or domains (a list, or True for every
+    domain). many: returns its function for many texts at a time, where that is faster than one
+    text after the other.
     """
 
     words: str
     make: Callable[[Any], Normalise]
     argument: Literal["text", "pattern", "domains"] | None = None
-    many: NormaliseMany | None = None
+    many: Callable[[Any], NormaliseMany] | None = None
 
 
 def normaliser(identifier: Identifier) -> Normalise:
@@ -79,7 +67,7 @@ def many_normaliser(identifier: Identifier) -> NormaliseMany:
 
 def _many(step: Step, argument: Any) -> NormaliseMany:
     if step.many is not None:
-        return step.many
+        return step.many(argument)
 
     function = step.make(argument)
 
@@ -188,6 +176,23 @@ def _without_dots(local: str) -> str:
     return local.replace(".", "")
 
 
+#: The step that reads phone numbers. Its argument is the country of those without a country code.
+PHONE_STEP = "e164"
+
+
+def is_phone(identifier: Identifier) -> bool:
+    """Return whether an identifier is a phone number."""
+    return any(name == PHONE_STEP for name, _ in identifier.normalize)
+
+
+def of_country(identifier: Identifier, country: str) -> Identifier:
+    """Return the identifier for phone numbers that are of this country when they name none."""
+    steps = []
+    for name, argument in identifier.normalize:
+        steps.append((name, country if name == PHONE_STEP else argument))
+    return replace(identifier, normalize=tuple(steps))
+
+
 #: The steps that `normalize` can name.
 STEPS: dict[str, Step] = {
     "trim": Step("removes leading and trailing white space", _always(str.strip)),
@@ -217,10 +222,10 @@ STEPS: dict[str, Step] = {
         _local_part(_without_dots),
         argument="domains",
     ),
-    "e164": Step(
+    PHONE_STEP: Step(
         "converts a phone number to E.164 (+ and digits); drops one without a country code",
-        _always(e164),
-        many=e164_many,
+        e164_of,
+        many=e164_many_of,
     ),
     "integer": Step(
         "removes leading zeros of a whole number; drops anything else",

@@ -20,14 +20,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
-from typing import cast
+from typing import Any, cast
 
-from connector.connection.mapping import compile_path, is_absent
+from connector.connection.mapping import compile_event_id, is_absent
 from connector.connection.model import Connection
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
 from connector.model import Chunk, Event, Rejection, Result, Unreadable
+from connector.pipeline.elements import SLICE, EachPreparer
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared, in_parts
@@ -55,8 +57,9 @@ class Pipeline:
         #: who share no identifier: the vendor may know two identifiers as one person.
         self.strict = connection.order == "strict"
 
+        self._each = [one for one in self._preparers if isinstance(one, EachPreparer)]
         self._splits = any(route.action.split for route in connection.routes)
-        self._event_id = compile_path(connection.event_id) if connection.event_id else None
+        self._event_id = compile_event_id(connection.event_id) if connection.event_id else None
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
@@ -71,23 +74,66 @@ class Pipeline:
 
         None for an event that no route takes. `now`: seconds since the epoch.
         """
+        if not self._each:
+            return self._prepare(chunk, now)
+        # Events may hold very many people: their records are made while they are read.
+        parts = (self._prepare(part, now) for part in self._parts_of(chunk))
+        return chain.from_iterable(parts)
+
+    def _parts_of(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Divide events so that each part has at most so many elements, unless it is one event."""
+        part: list[Event | Unreadable] = []
+        size = 0
+        for entry in chunk:
+            count = 1
+            if isinstance(entry, Event):
+                count += sum(preparer.count(entry.data) for preparer in self._each)
+            if part and size + count > SLICE:
+                yield part
+                part, size = [], 0
+            part.append(entry)
+            size += count
+        if part:
+            yield part
+
+    def _prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         events = [entry for entry in chunk if isinstance(entry, Event)]
+        data = [event.data for event in events]
         event_ids = self._event_ids(events)
 
         # Each route prepares all events at once, because a column of values is prepared faster
         # than one value after the other.
-        by_route: list[list[Prepared]] = []
+        by_route: list[list[Any]] = []
         for preparer in self._preparers:
-            by_route.append(preparer.prepare(events, event_ids, now))
+            by_route.append(preparer.prepare(data, event_ids, now))
 
         rows: Iterable[Prepared] = by_route[0]
-        if len(by_route) > 1 or len(events) < len(chunk):
-            rows = _event_by_event(chunk, by_route)
+        if len(by_route) > 1 or len(events) < len(chunk) or self._each:
+            rows = self._event_by_event(chunk, by_route)
 
         if self._splits:
             return in_parts(rows)
         # Only a split makes several records of one person.
         return cast(Iterable[Result | None], rows)
+
+    def _event_by_event(self, chunk: Chunk, by_route: list[list[Any]]) -> Iterator[Prepared]:
+        """Yield what all routes made of the first event, then of the second one, and so on."""
+        has_each = [isinstance(preparer, EachPreparer) for preparer in self._preparers]
+        rows = zip(*by_route, strict=True)
+
+        for entry in chunk:
+            if isinstance(entry, Unreadable):
+                yield Rejection("", entry.position, "unreadable", entry.reason)
+                continue
+
+            taken = False
+            for prepared, is_list in zip(next(rows), has_each, strict=True):
+                for one in prepared if is_list else (prepared,):
+                    if one is not None:
+                        taken = True
+                        yield one
+            if not taken:
+                yield None
 
     def _event_ids(self, events: Sequence[Event]) -> Sequence[int | str]:
         """Return the id of each event.
@@ -107,18 +153,19 @@ class Pipeline:
         return event_ids
 
 
-def _compile_routes(connection: Connection) -> list[Preparer]:
+def _compile_routes(connection: Connection) -> list[Preparer | EachPreparer]:
     """Return what prepares the records of each route. Routes to one action share its builder."""
     templates = connection.destination.templates
     builders: dict[str, RequestBuilder] = {}
-    preparers = []
+    preparers: list[Preparer | EachPreparer] = []
 
     for route in connection.routes:
         action = route.action
         if action.id not in builders:
             builders[action.id] = _compile_action(connection, action)
         builder = builders[action.id]
-        preparers.append(Preparer(route, builder, templates, connection.settings))
+        make = Preparer if route.each is None else EachPreparer
+        preparers.append(make(route, builder, templates, connection.settings))
     return preparers
 
 
@@ -138,21 +185,3 @@ def _compile_action(connection: Connection, action: Action) -> RequestBuilder:
 def _template_problem(error: RenderError) -> Problem:
     message = f"line {error.line}: {error}" if error.line else str(error)
     return Problem("D200", error.file, "", message, "'connector lint' finds every problem")
-
-
-def _event_by_event(chunk: Chunk, by_route: list[list[Prepared]]) -> Iterator[Prepared]:
-    """Yield what all routes made of the first event, then of the second one, and so on."""
-    rows = zip(*by_route, strict=True)
-
-    for entry in chunk:
-        if isinstance(entry, Unreadable):
-            yield Rejection("", entry.position, "unreadable", entry.reason)
-            continue
-
-        taken = False
-        for prepared in next(rows):
-            if prepared is not None:
-                taken = True
-                yield prepared
-        if not taken:
-            yield None

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from connector.definitions.model import ResponseRule
 from connector.model import NamedRecords
-from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
+from connector.templating.data import ABSENT, ExpressionError
+from connector.templating.expressions import Evaluate, compile_expression
 
 #: What the expressions of a response rule see, and those about one entry of `each`.
 NAMES = ("status", "headers", "body", "sent")

@@ -1,6 +1,8 @@
-"""Records: one route turns events into people's records, normalised, hashed and rendered.
+"""Records: one route turns rows into people's records, normalised, hashed and rendered.
 
-    events ──when──▶ those it takes ──targets──▶ where each goes ──columns──▶ identifiers
+A row is an event's data, or on a route with `each` an element of its list.
+
+    rows ──when──▶ those it takes ──targets──▶ where each goes ──columns──▶ identifiers
            ──assembly──▶ records
 
 This is the hot path. What can be known for the connection is compiled, what can be known for equal
@@ -14,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector.connection.mapping import compile_columns, compile_when
-from connector.connection.model import FieldMapping, FromPaths, Route
-from connector.model import Event, Rejection, Result, Target
+from connector.connection.mapping import Row, compile_columns, compile_when
+from connector.connection.model import AllPaths, Constant, FieldMapping, FromPaths, Route
+from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
 from connector.pipeline.columns import Cell, identifier_columns
 from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
@@ -24,19 +26,18 @@ from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
 from connector.pipeline.splitting import NONE_PRESENT, Prepared, together
 from connector.pipeline.targets import NoTarget, Resolved, Targets
-from connector.templating.expressions import ExpressionError
+from connector.templating.data import ExpressionError
 
-_Data = dict[str, Any]
 _Positions = Sequence[int]
 
-#: Events that have no record: their positions, each with the code and the reason.
+#: Rows that have no record: their positions, each with the code and the reason.
 _Failures = list[tuple[int, str, str]]
 
 _Value = TypeVar("_Value")
 
 
 class Preparer:
-    """Prepares the records of one route, many events at a time."""
+    """Prepares the records of one route, many rows at a time."""
 
     def __init__(
         self, route: Route, builder: RequestBuilder, templates: Path, settings: Mapping[str, Any]
@@ -46,13 +47,14 @@ class Preparer:
         Raise ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
         """
         action = route.action
+        each = route.each is not None
         self._route = route.name
-        self._when = compile_when(route.when, settings)
-        self._targets = Targets(route.name, action, builder, route.map, settings)
+        self._when = compile_when(route.when, settings, each=each)
+        self._targets = Targets(route, builder, settings)
 
-        self._columns = identifier_columns(action, route.map)
+        self._columns = identifier_columns(route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
-        self._values = compile_columns(sources, settings)
+        self._values = compile_columns(sources, settings, each=each)
         flags = [column.flag for column in self._columns if column.flag]
         self._flags = tuple(dict.fromkeys(flags))
 
@@ -68,8 +70,8 @@ class Preparer:
         presence_of_record = None if action.split else presence
 
         shapes = Shapes(action, templates, settings, presence_of_record)
-        looked_in = ", ".join(map(_words, sources))
-        none_present = f"{NONE_PRESENT}; looked in {looked_in}"
+        looked_in = [_words(column.parameter, route.map) for column in self._columns]
+        none_present = f"{NONE_PRESENT}; looked in {', '.join(looked_in)}"
         self._assembler = Assembler(route.name, shapes, none_present)
 
     @property
@@ -78,14 +80,13 @@ class Preparer:
         return self._assembler.dropped
 
     def prepare(
-        self, events: Sequence[Event], event_ids: Sequence[int | str], now: float
+        self, data: Sequence[Row], event_ids: Sequence[EventId], now: float
     ) -> list[Prepared]:
-        """Return the result of each event: its record, the reason for a rejection, or None.
+        """Return the result of each row: its record, the reason for a rejection, or None.
 
-        None for an event that the route does not take. `now`: seconds since the epoch.
+        None for a row that the route does not take. `now`: seconds since the epoch.
         """
-        data = [event.data for event in events]
-        prepared: list[Prepared] = [None] * len(events)
+        prepared: list[Prepared] = [None] * len(data)
 
         positions, failures = self._apply_when(data)
         resolved = self._targets.resolve(_pick(data, positions), now)
@@ -99,26 +100,26 @@ class Preparer:
         for alike, targets_alike in self._by_flags(positions, targets):
             rows = Rows(targets_alike, _pick(event_ids, alike), now)
             records = self._records(_pick(data, alike), rows)
-            if len(alike) == len(events):
+            if len(alike) == len(data):
                 return list(records)
             for position, record in zip(alike, records, strict=True):
                 prepared[position] = record
         return prepared
 
-    def _apply_when(self, data: Sequence[_Data]) -> tuple[_Positions, _Failures]:
-        """Return the positions of the events that `when` takes, and those on which it fails."""
+    def _apply_when(self, data: Sequence[Row]) -> tuple[_Positions, _Failures]:
+        """Return the positions of the rows that `when` takes, and those on which it fails."""
         when = self._when
         if when is None:
             return range(len(data)), []
 
         taken: list[int] = []
         failures: _Failures = []
-        for position, event in enumerate(data):
+        for position, row in enumerate(data):
             try:
-                if when(event):
+                if when(row):
                     taken.append(position)
             except ExpressionError as error:
-                failures.append((position, "expression_failed", str(error)))
+                failures.append((position, error.code, str(error)))
         return taken, failures
 
     def _by_flags(
@@ -138,13 +139,13 @@ class Preparer:
             targets_alike.append(target)
         return groups.values()
 
-    def _records(self, data: Sequence[_Data], rows: Rows) -> Iterable[Prepared]:
+    def _records(self, data: Sequence[Row], rows: Rows) -> Iterable[Prepared]:
         """Return what becomes of events whose flags are equal."""
         # As far as flags go, the parameters of one target are those of all.
         params = rows.targets[0].params
         columns: list[Cells] = []
         for column, values in zip(self._columns, self._values(data), strict=True):
-            cells = column.cells(values, params)
+            cells = column.cells(values, params, data)
             columns.append(Cells(column, cells))
 
         if self._split is None:
@@ -229,8 +230,11 @@ def _is_usable(cell: Cell) -> bool:
     return isinstance(cell, str)
 
 
-def _words(source: FieldMapping) -> str:
+def _words(parameter: str, mapped: Mapping[str, FieldMapping]) -> str:
     """Return where an entry of a route's `map` looks, in words."""
-    if isinstance(source, FromPaths):
+    source = mapped[parameter]
+    if isinstance(source, FromPaths | AllPaths):
         return ", ".join(source.paths)
-    return "an expression"
+    if isinstance(source, Constant):
+        return f"the value of {parameter}"
+    return f"the expression of {parameter}"

@@ -20,7 +20,8 @@ from connector.pipeline.record_errors import (
     UnattributableError,
     vendor_words,
 )
-from connector.templating.expressions import ABSENT, Evaluate, ExpressionError, compile_expression
+from connector.templating.data import ABSENT, ExpressionError
+from connector.templating.expressions import Evaluate, compile_expression
 
 #: Given a response, the number of records sent and the time: the outcome.
 Classify = Callable[[Response, int, float], Outcome]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import cast
 
 from connector.definitions.model import Split
 from connector.model import Record, Rejection, Result
+
+# So many people change places with each other: one event may hold very many.
+_BLOCK = 10_000
 
 #: The code of a person without a usable identifier, and how its reason begins.
 NO_IDENTIFIER = "no_identifier"
@@ -104,15 +107,16 @@ def in_parts(rows: Iterable[Prepared]) -> Iterator[Result | None]:
             yield from cast(Iterable[Result | None], people)
             continue
 
-        records: list[Record] = []
-        for person in cast(Iterable[list[Result]], people):
-            for result in person:
-                if isinstance(result, Rejection):
-                    yield result
-                else:
-                    records.append(result)
-        records.sort(key=_part)
-        yield from records
+        while block := list(islice(cast(Iterable[list[Result]], people), _BLOCK)):
+            records: list[Record] = []
+            for person in block:
+                for result in person:
+                    if isinstance(result, Rejection):
+                        yield result
+                    else:
+                        records.append(result)
+            records.sort(key=_part)
+            yield from records
 
 
 def _part(record: Record) -> int:

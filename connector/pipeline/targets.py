@@ -10,18 +10,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connector._util import times
-from connector.connection.mapping import compile_column, compile_columns, is_absent
-from connector.connection.model import Constant, FieldMapping
+from connector.connection.mapping import Row, compile_column, compile_columns, is_absent
+from connector.connection.model import AfterNow, Constant, Route
 from connector.definitions.coercion import ParameterError, compile_parameter
-from connector.definitions.model import Action, Check, FromParameter, SharedValue
+from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
 from connector.pipeline.request_builder import RequestBuilder
-from connector.templating.expressions import (
-    AbsentError,
-    Evaluate,
-    ExpressionError,
-    compile_expression,
-)
+from connector.templating.data import AbsentError, ExpressionError
+from connector.templating.expressions import Evaluate, compile_expression
 from connector.templating.template import RenderError
 
 CHECK_NAMES = ("params", "settings", "now")
@@ -45,16 +41,11 @@ Resolved = Target | NoTarget
 class Targets:
     """Turns the raw values of a route's parameters into a Target, or a NoTarget with the reason."""
 
-    def __init__(
-        self,
-        route: str,
-        action: Action,
-        builder: RequestBuilder,
-        sources: Mapping[str, FieldMapping],
-        settings: Mapping[str, Any],
-    ) -> None:
-        """`sources` is the route's `map`. Raise ExpressionError or ValueError (a path)."""
-        self._route = route
+    def __init__(self, route: Route, builder: RequestBuilder, settings: Mapping[str, Any]) -> None:
+        """Raise ExpressionError or ValueError (a path)."""
+        action = route.action
+        each = route.each is not None
+        self._route = route.name
         self._action = action
         self._builder = builder
         self._settings = settings
@@ -67,16 +58,16 @@ class Targets:
         varying = []
         for name in self._names:
             self._coerce[name] = compile_parameter(name, action.parameters[name].schema)
-            source = sources.get(name)
+            source = route.map.get(name)
             if source is None:
                 continue
-            self._getters[name] = compile_column(source, settings)
-            if not isinstance(source, Constant):
+            self._getters[name] = compile_column(source, settings, each=each)
+            if not isinstance(source, Constant | AfterNow):
                 varying.append(source)
 
         # Whether parameters differ from event to event; a constant is resolved once for a chunk.
         self._varies = bool(varying)
-        self._raw_columns = compile_columns(varying, settings)
+        self._raw_columns = compile_columns(varying, settings, each=each)
 
         split = action.split
         self._part_name = split.name if split else ""
@@ -86,8 +77,8 @@ class Targets:
         self._known: dict[Any, Resolved] = {}
         self._known_until = 0.0
 
-    def resolve(self, data: Sequence[dict[str, Any]], now: float) -> list[Resolved]:
-        """Return the target of each event, or a NoTarget with the reason.
+    def resolve(self, data: Sequence[Row], now: float) -> list[Resolved]:
+        """Return the target of each row, or a NoTarget with the reason.
 
         `now`: seconds since the epoch.
         """
@@ -103,18 +94,19 @@ class Targets:
         known = self._known
         keys = _keys(self._raw_columns(data))
         return [
-            known.get(key) or self._resolve_once(key, event, now)
-            for key, event in zip(keys, data, strict=True)
+            known.get(key) or self._resolve_once(key, row, now)
+            for key, row in zip(keys, data, strict=True)
         ]
 
-    def _resolve_once(self, key: Any, data: dict[str, Any], now: float) -> Resolved:
+    def _resolve_once(self, key: Any, row: Row, now: float) -> Resolved:
         if key not in self._known:
-            self._known[key] = self._resolve(data, now)
+            self._known[key] = self._resolve(row, times.from_epoch(now))
         return self._known[key]
 
-    def _resolve(self, data: dict[str, Any], now: float) -> Resolved:
+    def _resolve(self, row: Row, now: str) -> Resolved:
+        moments: dict[str, FromNow] = {}
         try:
-            params = self._params(data)
+            params = self._params(row, now, moments)
         except ParameterError as error:
             return NoTarget("invalid_parameter", str(error))
 
@@ -122,29 +114,36 @@ class Targets:
         if missing is not None:
             return NoTarget("missing_parameter", f"{missing} is required")
 
-        scope = {"params": params, "settings": self._settings, "now": times.from_epoch(now)}
+        scope = {"params": params, "settings": self._settings, "now": now}
         for check in self._checks:
             if not check.holds(scope):
                 return NoTarget(check.code, check.message)
 
         try:
-            return self._parted(params) if self._part_names else self._target(params)
+            return self._parted(params, moments)
         except RenderError as error:
             return NoTarget("envelope_failed", str(error))
         except ExpressionError as error:
             reason = f"a parameter cannot be used in the request: {error}"
             return NoTarget("invalid_parameter", reason)
 
-    def _params(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of all parameters that name no person. Raise ParameterError."""
+    def _params(self, row: Row, now: str, moments: dict[str, FromNow]) -> dict[str, Any]:
+        """Return the values of all parameters that name no person. Raise ParameterError.
+
+        What is mapped to `now` is also put into `moments`: it is known when a request is built.
+        Checks, and templates of items, see what it would be at this moment.
+        """
         params: dict[str, Any] = {}
         for name in self._names:
             value = None
             if name in self._getters:
-                [value] = self._getters[name]([data])
+                [value] = self._getters[name]([row])
 
             if isinstance(value, ExpressionError):
                 raise ParameterError(f"{name} cannot be mapped: {value}")
+            if isinstance(value, FromNow):
+                moments[name] = value
+                value = times.plus(now, value.duration)
             if is_absent(value):
                 params[name] = self._action.parameters[name].default
             else:
@@ -160,19 +159,19 @@ class Targets:
                 return name
         return None
 
-    def _parted(self, params: Mapping[str, Any]) -> Target:
-        """Return the target of the first part of a split person.
+    def _parted(self, params: Mapping[str, Any], moments: Mapping[str, FromNow]) -> Target:
+        """Return the target; that of the first part, which knows the others, of a split person."""
+        if not self._part_names:
+            return self._target(params, moments)
 
-        It knows the targets of the other parts.
-        """
         family = object()
         parts = []
         for part, name in enumerate(self._part_names):
-            target = self._target({**params, self._part_name: name})
+            target = self._target({**params, self._part_name: name}, moments)
             parts.append(replace(target, part=part, family=family))
         return replace(parts[0], parts=tuple(parts))
 
-    def _target(self, params: Mapping[str, Any]) -> Target:
+    def _target(self, params: Mapping[str, Any], moments: Mapping[str, FromNow]) -> Target:
         builder = self._builder
         action = self._action
         request = {}
@@ -180,7 +179,7 @@ class Targets:
             request[key] = _shared_value(value, params)
         group = []
         for key, value in action.group.items():
-            group.append((key, _shared_value(value, params)))
+            group.append((key, _shared_value(value, {**params, **moments})))
 
         base_bytes, group_bytes = builder.sizes(params, request, group)
         cap = builder.caps.bytes or float("inf")

@@ -4,183 +4,102 @@ Jinja parses; what is allowed is turned once into nested closures. So nothing bu
 file can ever run, and an expression costs a few calls per event. A member that is missing or null
 is `ABSENT`: falsy, equal to none, its members absent too; using it as text, a number or in `<`
 raises `AbsentError`.
+
+Where `words` are read, text that is tested for truth has to be a word for true or false: `no` and
+`0` in a CSV file are text. Otherwise text is true unless it is empty.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, TemplateSyntaxError, Undefined, nodes
+from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
-from connector._util import times
+from connector._util.words import FALSE_WORDS, TRUE_WORDS, truth
 from connector.errors import nearest
+from connector.templating.data import (
+    ABSENT,
+    AbsentError,
+    ExpressionError,
+    NotBooleanError,
+    kind,
+    member,
+    text,
+)
+from connector.templating.filters import TESTS, call_filter, filter_problem
 
 #: What an expression may hold, for messages.
 SYNTAX = (
     "allowed: members (event.a, event['odd name']), numbers, 'text', "
-    "== != < <= > >= in, and or not, … if … else …, + - ~, lists, filters"
+    "== != < <= > >= in, and or not, … if … else …, + - ~, lists, slices, filters"
 )
 
 Scope = Mapping[str, Any]
 Evaluate = Callable[[Scope], Any]
-Names = Collection[str]
+
+_NOT_BOOLEAN = (
+    "text is tested that says neither true nor false; "
+    f"write {', '.join(TRUE_WORDS)} or {', '.join(FALSE_WORDS)}, compare it (event.a == 'x'), "
+    "or test whether it is there (event.a is defined)"
+)
 
 
-class ExpressionError(ValueError):
-    """An expression does not compile, or fails on its data; the text never quotes data."""
+class Names(NamedTuple):
+    """The names that an expression may use, and whether words are read where truth is tested."""
 
+    known: Collection[str]
+    words: bool = False
 
-class AbsentError(ExpressionError):
-    """An absent value is used where a value is needed."""
-
-
-class Absent:
-    """The value of a member that is missing or null."""
-
-    __slots__ = ()
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or other is self
-
-    def __hash__(self) -> int:
-        return hash(None)
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "absent"
-
-    def _refuse(self, *_: object) -> Any:
-        raise AbsentError("an absent value is used")
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __neg__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __str__ = _refuse
-
-
-ABSENT: Any = Absent()
-
-
-def member(value: Any, key: Any) -> Any:
-    """Return a member of an object or array, `ABSENT` when there is none."""
-    result = None
-    if isinstance(value, Mapping):
-        result = value.get(key)
-    elif isinstance(value, list | tuple) and isinstance(key, int):
-        try:
-            result = value[key]
-        except IndexError:
-            return ABSENT
-    return ABSENT if result is None else result
-
-
-def _default(value: Any, fallback: Any = "") -> Any:
-    if value is None or value is ABSENT or isinstance(value, Undefined):
-        return fallback
-    if isinstance(value, list) and not value:
-        return fallback
-    return value
-
-
-def _first(values: Any) -> Any:
-    return values[0] if values else None
-
-
-def _last(values: Any) -> Any:
-    return values[-1] if values else None
-
-
-def _sum(values: Iterable[Any], attribute: str | None = None) -> Any:
-    if attribute is None:
-        return sum(values)
-    return sum(member(value, attribute) for value in values)
-
-
-def _compact(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: part for key, part in value.items() if part is not None and part is not ABSENT}
-
-
-def _join(values: Iterable[Any], separator: str = "") -> str:
-    return separator.join(map(text, values))
-
-
-def _split(value: Any, separator: str) -> list[str]:
-    stripped = map(str.strip, text(value).split(separator))
-    return list(filter(None, stripped))
-
-
-def text(value: Any) -> str:
-    """Return a scalar as text: whole numbers exactly, booleans as true and false.
-
-    Raise ExpressionError for any other value.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if value is ABSENT or value is None:
-        raise AbsentError("an absent value is used as text")
-    raise ExpressionError("only text, whole numbers and booleans can be used as text")
-
-
-#: The filters of expressions and templates, by name.
-FILTERS: dict[str, Callable[..., Any]] = {
-    "compact": _compact,
-    "default": _default,
-    "first": _first,
-    "int": lambda value: int(text(value)),
-    "join": _join,
-    "last": _last,
-    "length": len,
-    "list": list,
-    "lower": lambda value: text(value).lower(),
-    "plus": times.plus,
-    "replace": lambda value, old, new: text(value).replace(old, new),
-    "split": _split,
-    "string": text,
-    "sum": _sum,
-    "trim": lambda value: text(value).strip(),
-    "upper": lambda value: text(value).upper(),
-}
-
-#: The tests of expressions and templates, by name.
-TESTS: dict[str, Callable[[Any], bool]] = {
-    "defined": lambda value: value is not ABSENT and not isinstance(value, Undefined),
-    "none": lambda value: value is None or value is ABSENT,
-    "undefined": lambda value: value is ABSENT or isinstance(value, Undefined),
-}
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "lteq": operator.le,
-    "gt": operator.gt,
-    "gteq": operator.ge,
-    "in": lambda value, values: value in values,
-    "notin": lambda value, values: value not in values,
-}
 
 _PARSER_ENVIRONMENT = Environment()  # noqa: S701 - it only parses
 
 
-def compile_expression(source: str, names: Names) -> Evaluate:
+def compile_expression(source: str, names: Collection[str]) -> Evaluate:
     """Compile an expression over the given names.
 
     The result takes a mapping that holds those names. It raises AbsentError or ExpressionError when
     the data does not fit. Compiling raises ExpressionError with what is wrong and what is allowed.
     """
+    return _guard(_compile(_parse(source), Names(names)))
+
+
+def compile_condition(source: str, names: Collection[str]) -> Callable[[Scope], bool]:
+    """Compile an expression whose truth is asked for, and which reads words.
+
+    As `compile_expression`; the result raises NotBooleanError too.
+    """
+    node = _parse(source)
+    return _guard(_tested(node, Names(names, words=True)))
+
+
+def members_read(source: str, name: str) -> set[tuple[str, ...]]:
+    """Return the members of a name that a valid expression reads, such as `a.b` of `event.a.b`."""
+    found = set()
+    for node in (_parse(source), *_parse(source).find_all((nodes.Getattr, nodes.Getitem))):
+        member_path = _member_path(node, name)
+        if member_path:
+            found.add(member_path)
+    return found
+
+
+def _member_path(node: nodes.Node, name: str) -> tuple[str, ...]:
+    path: list[str] = []
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Getattr):
+            path.append(node.attr)
+        elif isinstance(node.arg, nodes.Const):
+            path.append(str(node.arg.value))
+        else:
+            return ()
+        node = node.node
+    is_of_name = isinstance(node, nodes.Name) and node.name == name
+    return tuple(reversed(path)) if is_of_name else ()
+
+
+def _parse(source: str) -> nodes.Expr:
     try:
         parser = Parser(_PARSER_ENVIRONMENT, source, state="variable")
         node = parser.parse_expression()
@@ -189,7 +108,17 @@ def compile_expression(source: str, names: Names) -> Evaluate:
     if not parser.stream.eos:
         rest = parser.stream.current.value
         raise ExpressionError(f"invalid expression: unexpected '{rest}' after its end")
-    return _guard(_compile(node, names))
+    return node
+
+
+def is_true(value: Any) -> bool:
+    """Return whether a value is true, words read. Raise NotBooleanError."""
+    if not isinstance(value, str):
+        return bool(value)
+    answer = truth(value)
+    if answer is None:
+        raise NotBooleanError(_NOT_BOOLEAN)
+    return answer
 
 
 def _guard(evaluate: Evaluate) -> Evaluate:
@@ -217,9 +146,18 @@ def _compile_all(some: Iterable[nodes.Node], names: Names) -> list[Evaluate]:
     return [_compile(node, names) for node in some]
 
 
+def _tested(node: nodes.Node, names: Names) -> Evaluate:
+    """Compile an expression of which nothing but the truth is asked."""
+    value = _compile(node, names)
+    if not names.words:
+        return value
+    return lambda scope: is_true(value(scope))
+
+
 def _name(node: Any, names: Names) -> Evaluate:
-    if node.name not in names:
-        raise ExpressionError(f"unknown name '{node.name}'; {nearest(node.name, names)}")
+    if node.name not in names.known:
+        known = nearest(node.name, names.known)
+        raise ExpressionError(f"unknown name '{node.name}'; {known}")
     return operator.itemgetter(node.name)
 
 
@@ -245,8 +183,74 @@ def _getattr(node: Any, names: Names) -> Evaluate:
 
 def _getitem(node: Any, names: Names) -> Evaluate:
     inner = _compile(node.node, names)
+    if isinstance(node.arg, nodes.Slice):
+        return _slice(inner, node.arg, names)
     key = _compile(node.arg, names)
     return lambda scope: member(inner(scope), key(scope))
+
+
+def _slice(inner: Evaluate, node: nodes.Slice, names: Names) -> Evaluate:
+    if node.step is not None:
+        raise ExpressionError("a slice takes a start and an end, and no step")
+    start = _bound(node.start, names)
+    stop = _bound(node.stop, names)
+
+    def evaluate(scope: Scope) -> Any:
+        value = inner(scope)
+        if value is ABSENT:
+            return ABSENT
+        if not isinstance(value, str | list | tuple):
+            raise ExpressionError(f"only text and lists have slices, not {kind(value)}")
+        return value[start(scope) : stop(scope)]
+
+    return evaluate
+
+
+def _bound(node: Any, names: Names) -> Evaluate:
+    """Return an end of a slice, None when there is none."""
+    if node is None:
+        return lambda scope: None
+    bound = _compile(node, names)
+    if isinstance(node, nodes.Const):
+        _check_bound(node.value)
+
+    def evaluate(scope: Scope) -> Any:
+        return _check_bound(bound(scope))
+
+    return evaluate
+
+
+def _check_bound(value: Any) -> int:
+    if value is ABSENT:
+        raise AbsentError("an absent value is used in a slice")
+    if type(value) is not int:
+        raise ExpressionError(f"a slice takes whole numbers, not {kind(value)}")
+    return value
+
+
+def _between(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return an operator that says between what it cannot be used."""
+
+    def operate(left: Any, right: Any) -> Any:
+        try:
+            return function(left, right)
+        except TypeError:
+            message = f"'{symbol}' cannot be used between {kind(left)} and {kind(right)}"
+            raise ExpressionError(message) from None
+
+    return operate
+
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": _between("<", operator.lt),
+    "lteq": _between("<=", operator.le),
+    "gt": _between(">", operator.gt),
+    "gteq": _between(">=", operator.ge),
+    "in": _between("in", lambda value, values: value in values),
+    "notin": _between("not in", lambda value, values: value not in values),
+}
 
 
 def _compare(node: Any, names: Names) -> Evaluate:
@@ -271,17 +275,31 @@ def _compare(node: Any, names: Names) -> Evaluate:
 def _and(node: Any, names: Names) -> Evaluate:
     left = _compile(node.left, names)
     right = _compile(node.right, names)
-    return lambda scope: left(scope) and right(scope)
+    if not names.words:
+        return lambda scope: left(scope) and right(scope)
+
+    def evaluate(scope: Scope) -> Any:
+        value = left(scope)
+        return right(scope) if is_true(value) else value
+
+    return evaluate
 
 
 def _or(node: Any, names: Names) -> Evaluate:
     left = _compile(node.left, names)
     right = _compile(node.right, names)
-    return lambda scope: left(scope) or right(scope)
+    if not names.words:
+        return lambda scope: left(scope) or right(scope)
+
+    def evaluate(scope: Scope) -> Any:
+        value = left(scope)
+        return value if is_true(value) else right(scope)
+
+    return evaluate
 
 
 def _not(node: Any, names: Names) -> Evaluate:
-    inner = _compile(node.node, names)
+    inner = _tested(node.node, names)
     return lambda scope: not inner(scope)
 
 
@@ -290,7 +308,7 @@ def _absent(_scope: Scope) -> Any:
 
 
 def _condition(node: Any, names: Names) -> Evaluate:
-    test = _compile(node.test, names)
+    test = _tested(node.test, names)
     then = _compile(node.expr1, names)
     otherwise = _compile(node.expr2, names) if node.expr2 else _absent
     return lambda scope: then(scope) if test(scope) else otherwise(scope)
@@ -304,13 +322,15 @@ def _concat(node: Any, names: Names) -> Evaluate:
 def _add(node: Any, names: Names) -> Evaluate:
     left = _compile(node.left, names)
     right = _compile(node.right, names)
-    return lambda scope: left(scope) + right(scope)
+    add = _between("+", operator.add)
+    return lambda scope: add(left(scope), right(scope))
 
 
 def _sub(node: Any, names: Names) -> Evaluate:
     left = _compile(node.left, names)
     right = _compile(node.right, names)
-    return lambda scope: left(scope) - right(scope)
+    subtract = _between("-", operator.sub)
+    return lambda scope: subtract(left(scope), right(scope))
 
 
 def _neg(node: Any, names: Names) -> Evaluate:
@@ -331,13 +351,14 @@ def _dict(node: Any, names: Names) -> Evaluate:
 
 
 def _filter(node: Any, names: Names) -> Evaluate:
-    function = FILTERS.get(node.name)
-    if function is None:
-        raise ExpressionError(f"unknown filter '{node.name}'; {nearest(node.name, FILTERS)}")
+    name = node.name
     if node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
-        raise ExpressionError(f"filter '{node.name}' takes positional arguments only")
+        raise ExpressionError(f"filter '{name}' takes positional arguments only")
+    problem = filter_problem(name, node.args)
+    if problem:
+        raise ExpressionError(problem)
     arguments = _compile_all((node.node, *node.args), names)
-    return lambda scope: function(*[argument(scope) for argument in arguments])
+    return lambda scope: call_filter(name, [argument(scope) for argument in arguments])
 
 
 def _test(node: Any, names: Names) -> Evaluate:

@@ -8,7 +8,7 @@ content of any field can change the structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.errors import nearest
-from connector.templating.expressions import FILTERS, TESTS, ExpressionError
+from connector.templating.data import ExpressionError
+from connector.templating.filters import FILTERS, TESTS, filter_problem
 from connector.templating.values import Symbol, UnwritableError, dumps
 
 #: No rendered text may be longer than this, whatever its loops do.
@@ -267,20 +268,15 @@ def _forbidden(tree: nodes.Template) -> Iterator[RenderError]:
 
 
 def _unknown_functions(tree: nodes.Template) -> Iterator[RenderError]:
-    yield from _unknown(tree, nodes.Filter, FILTERS, "filter")
-    yield from _unknown(tree, nodes.Test, TESTS, "test")
-
-
-def _unknown(
-    tree: nodes.Template,
-    node_type: type[nodes.Filter | nodes.Test],
-    known: Mapping[str, Callable[..., Any]],
-    noun: str,
-) -> Iterator[RenderError]:
-    for node in tree.find_all(node_type):
-        if node.name not in known:
-            message = f"unknown {noun} '{node.name}'; {nearest(node.name, known)}"
+    for node in tree.find_all(nodes.Filter):
+        message = filter_problem(node.name, node.args)
+        if message:
             yield RenderError("name", message, node.lineno)
+
+    for test in tree.find_all(nodes.Test):
+        if test.name not in TESTS:
+            message = f"unknown test '{test.name}'; {nearest(test.name, TESTS)}"
+            yield RenderError("name", message, test.lineno)
 
 
 def _unknown_names(tree: nodes.Template, names: Collection[str]) -> Iterator[RenderError]:

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connector.connection.mapping import compile_source
+from connector.connection.mapping import Get, Row, compile_source
 from connector.connection.model import Route
 from connector.definitions.model import Identifier
 from connector.model import Event
 from connector.pipeline.dropped import DroppedError
+from connector.pipeline.elements import elements_of
 from connector.pipeline.identifiers import HASHES
 from connector.pipeline.normalise import normaliser
-from connector.templating.expressions import ExpressionError
+from connector.templating.data import ExpressionError
 
 # Shorter texts appear in every snapshot by chance.
 _SHORTEST_TEXT = 4
@@ -58,10 +59,11 @@ def leaks(
             if identifier.hash == "none" or parameter not in route.map:
                 continue
 
-            get = compile_source(route.map[parameter], settings)
+            each = route.each is not None
+            get = compile_source(route.map[parameter], settings, each=each)
             plain = _PlainText(identifier)
             for event in events:
-                if any(plain.appears_in(searched, value) for value in _values(get, event)):
+                if any(plain.appears_in(searched, value) for value in _values(get, event, route)):
                     found.add(Leak(event.position, parameter))
     return sorted(found)
 
@@ -75,16 +77,19 @@ def is_personal(event_id: str) -> bool:
     return bool(_EMAIL.search(event_id) or _PHONE.fullmatch(event_id))
 
 
-def _values(get: Any, event: Event) -> Iterator[str]:
+def _values(get: Get, event: Event, route: Route) -> Iterator[str]:
     """Yield the values of an identifier as text."""
-    try:
-        mapped = get(event.data)
-    except ExpressionError:
-        return
-    values = mapped if isinstance(mapped, list | tuple) else [mapped]
-    for value in values:
-        if isinstance(value, str | int) and not isinstance(value, bool):
-            yield str(value)
+    rows: list[Row] = [event.data]
+    if route.each is not None:
+        rows = list(elements_of(event.data, route.each))
+    for row in rows:
+        try:
+            mapped = get(row)
+        except ExpressionError:
+            continue
+        for value in mapped if isinstance(mapped, list | tuple) else [mapped]:
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                yield str(value)
 
 
 class _SearchedText:

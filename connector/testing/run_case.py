@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from connector.connection.mapping import compile_path, is_absent
+from connector.connection.mapping import compile_event_id, is_absent
 from connector.delivery.courier import Courier
 from connector.delivery.lanes import Lanes
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.run import batches
 from connector.errors import ConnectorError, DefinitionError, SendError
-from connector.model import Batch, Outcome, Record, Rejection, Request, Response
+from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.faults import Fault
 from connector.sandbox.vendor import Vendor
@@ -88,7 +89,7 @@ def _run(case: Case) -> Transcript:
 def _results(case: Case, ledger: _CaseLedger) -> list[EventResult]:
     """Return what became of each event, its routes in the connection's order."""
     path = case.connection.event_id
-    read_id = compile_path(path) if path else None
+    read_id = compile_event_id(path) if path else None
     route_order = [route.name for route in case.connection.routes]
 
     results = []
@@ -97,8 +98,9 @@ def _results(case: Case, ledger: _CaseLedger) -> list[EventResult]:
         if is_absent(event_id) or isinstance(event_id, dict | list):
             event_id = event.position
 
-        routes = ledger.outcomes.get(str(event.position), [])
-        routes.sort(key=lambda route: route_order.index(route[0]))
+        outcomes = ledger.outcomes.get(event.position, [])
+        outcomes.sort(key=lambda one: (route_order.index(one.route), one.item or 0))
+        routes = [(one.label, one.words) for one in outcomes]
         results.append(EventResult(str(event_id), tuple(routes)))
     return results
 
@@ -169,13 +171,25 @@ class _Vendor:
         return Response.parsed(answer.status, answer.headers, answer.body)
 
 
+class _Outcome(NamedTuple):
+    """What became of an event on a route, or of one element of its list."""
+
+    route: str
+    item: int | None
+    words: str
+
+    @property
+    def label(self) -> str:
+        return self.route if self.item is None else f"{self.route}, item {self.item}"
+
+
 class _CaseLedger(Ledger):
-    """Keeps every attempt, and (route, outcome in words) pairs by event id."""
+    """Keeps every attempt, and the outcomes by the event's position."""
 
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self.attempts: list[Attempt] = []
-        self.outcomes: dict[str, list[tuple[str, str]]] = {}
+        self.outcomes: dict[int | str, list[_Outcome]] = {}
         self._clock = clock
         self._last_time = clock.now()
 
@@ -201,8 +215,11 @@ class _CaseLedger(Ledger):
         self.attempts.append(attempt)
         self._last_time = now
 
-    def _keep(self, event_id: int | str, route: str, outcome: str) -> None:
-        self.outcomes.setdefault(str(event_id), []).append((route, outcome))
+    def _keep(self, event_id: EventId, route: str, outcome: str) -> None:
+        item = None
+        if isinstance(event_id, ItemId):
+            event_id, item = event_id
+        self.outcomes.setdefault(event_id, []).append(_Outcome(route, item, outcome))
 
     def _keep_records(self, records: Sequence[Record], outcome: str) -> None:
         for record in records:

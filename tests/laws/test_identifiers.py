@@ -21,7 +21,7 @@ from connector.pipeline.identifiers import identify
 from connector.pipeline.normalise import STEPS, many_normaliser, normaliser
 from connector.pipeline.phones import e164, e164_many
 from connector.pipeline.pipeline import Pipeline
-from connector.templating.expressions import ExpressionError
+from connector.templating.data import ExpressionError
 from tests.kit.clock import NOW
 from tests.kit.records import connection, tries, x
 

@@ -17,11 +17,8 @@ from connector.linting import syntax
 from connector.linting.location import Location, of_action, of_destination
 from connector.linting.rule import Problems, rule, split_hint
 from connector.pipeline import record_errors, targets
-from connector.templating.expressions import (
-    SYNTAX,
-    ExpressionError,
-    compile_expression,
-)
+from connector.templating.data import ExpressionError
+from connector.templating.expressions import SYNTAX, compile_expression
 
 # The expressions of a response rule that see one entry of `each`.
 _OF_ENTRY = ("error", "position", "later")
@@ -93,14 +90,8 @@ def duration(destination: Destination) -> Problems:
 
     No request could be built. Write it like P12M.
     """
-    expressions = list(_response_expressions(destination))
     for action in destination.actions.values():
-        expressions += _check_expressions(action)
         yield from _default_durations(action)
-
-    for expression in expressions:
-        for message, _ in syntax.invalid_durations(expression.tree):
-            yield expression.location.problem(message)
 
 
 def _default_durations(action: Action) -> Problems:

@@ -123,18 +123,6 @@ def unknown_name(destination: Destination) -> Problems:
             yield use.problem(member.line, message, hint)
 
 
-@rule("D223", stage="documents", blocks=True)
-def template_duration(destination: Destination) -> Problems:
-    """Find an invalid duration in a template.
-
-    Rendering would fail. Write it like P12M or P30D.
-    """
-    for use in template_uses(destination):
-        tree = syntax.template_tree(use.source or "")
-        for message, line in syntax.invalid_durations(tree):
-            yield use.problem(line, message)
-
-
 @rule("D219", stage="documents")
 def unused_file(destination: Destination) -> Problems:
     """Find a template, fragment or contract that no action uses.

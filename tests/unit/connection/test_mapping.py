@@ -17,7 +17,7 @@ from connector.connection.mapping import (
     parse_path,
 )
 from connector.connection.model import field_mapping
-from connector.templating.expressions import ExpressionError
+from connector.templating.data import ExpressionError
 
 EVENT: dict[str, Any] = {
     "a": 1, "b": {"c": {"d": "deep"}, "l": [1, 2], "n": None}, "l": ["x", "y"], "odd.name": 5, "[0]": 6, "sp ace": 7,

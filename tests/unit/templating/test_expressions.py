@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.templating.expressions import (
-    ABSENT,
-    AbsentError,
-    ExpressionError,
-    compile_expression,
-    member,
-)
+from connector.templating.data import ABSENT, AbsentError, ExpressionError, NotBooleanError, member
+from connector.templating.expressions import compile_condition, compile_expression, members_read
 
 EVENT = {
     "type": "audience", "n": 7, "half": 1.5, "yes": True, "no": False, "null": None, "empty": "", "zero": 0,
@@ -46,6 +41,31 @@ VALUES: list[tuple[str, Any]] = [
     ("event.n != 7", False),
     ("1 < event.n < 9", True),
     ("1 < event.n < 5", False),
+    ("event.type[0]", "a"),
+    ("event.type[-1]", "e"),
+    ("event.type[99] is undefined", True),
+    ("event.missing[0] is undefined", True),
+    ("event.type[:3]", "aud"),
+    ("event.type[-3:]", "nce"),
+    ("event.type[1:-1] ~ '!'", "udienc!"),
+    ("event.type[:]", "audience"),
+    ("event.type[99:]", ""),
+    ("event.tags[1:]", ["b"]),
+    ("event.tags[event.zero:1]", ["a"]),
+    ("event.missing[1:]", ABSENT),
+    ("1700000000 | from_epoch", "2023-11-14T22:13:20Z"),
+    ("1700000000000 | from_epoch", "2023-11-14T22:13:20Z"),
+    ("' 1700000000 ' | from_epoch", "2023-11-14T22:13:20Z"),
+    ("'1700000000.9' | from_epoch", "2023-11-14T22:13:20Z"),
+    ("99999999999 | from_epoch", "5138-11-16T09:46:39Z"),
+    ("100000000000 | from_epoch", "1973-03-03T09:46:40Z"),
+    ("0 | from_epoch", "1970-01-01T00:00:00Z"),
+    ("-1 | from_epoch", "1969-12-31T23:59:59Z"),
+    ("'31.12.2026' | date('%d.%m.%Y')", "2026-12-31T00:00:00Z"),
+    ("' 1.2.2026 ' | date('%d.%m.%Y')", "2026-02-01T00:00:00Z"),
+    ("'12/31/26' | date('%m/%d/%y')", "2026-12-31T00:00:00Z"),
+    ("20261231 | date('%Y%m%d')", "2026-12-31T00:00:00Z"),
+    ("'31.12.2026' | date('%d.%m.%Y') | plus('P1D')", "2027-01-01T00:00:00Z"),
     ("event.n >= 7 and event.n <= 7", True),
     ("event.type in ['audience', 'other']", True),
     ("event.type not in ['audience']", False),
@@ -84,7 +104,6 @@ VALUES: list[tuple[str, Any]] = [
     ("event.type.upper is undefined", True),
     ("event.tags.append is undefined", True),
     ("event.n.real is undefined", True),
-    ("event.type[0] is undefined", True),
     # what is missing or null
     ("event.missing is none", True),
     ("event.null is none", True),
@@ -130,6 +149,7 @@ ABSENT_USED = [
     "event.missing > 5", "event.null < 5", "5 < event.missing", "event.missing ~ 'x'", "event.missing + 1", "1 + event.missing",
     "1 - event.missing", "-event.missing", "event.missing | upper", "event.missing | int", "event.missing | string",
     "event.deep.list | sum('v')", "[event.missing] | join", "event.missing >= event.null",
+    "event.type[:event.missing]", "event.missing | from_epoch", "event.missing | date('%d.%m.%Y')", "event.missing | plus('P1D')",
 ]  # fmt: skip
 
 
@@ -137,6 +157,96 @@ ABSENT_USED = [
 def test_what_is_absent_cannot_be_used(source: str) -> None:
     with pytest.raises(AbsentError):
         value(source)
+
+
+WHY: list[tuple[str, str]] = [
+    ("event.type | int", "the filter 'int' takes digits, and this is other text"),
+    ("event.type | plus('P1D')", "the filter 'plus': the value is not an RFC 3339 timestamp"),
+    ("event.date | plus(event.type)", "the argument is no ISO 8601 duration such as P30D"),
+    ("'9999-12-31T00:00:00Z' | plus('P1Y')", "or leads out of the calendar"),
+    ("event.type | from_epoch", "the filter 'from_epoch' takes a number, and this is other text"),
+    ("event.yes | from_epoch", "the filter 'from_epoch' takes a number, not true or false"),
+    ("event.tags | from_epoch", "only text, whole numbers and booleans can be used as text"),
+    ("-9e15 | from_epoch", "the number leads outside the years 1 to 9999"),
+    ("event.type | date('%d.%m.%Y')", "the filter 'date': the text is no date of this form"),
+    ("'31.02.2026' | date('%d.%m.%Y')", "the filter 'date': the text is no date of this form"),
+    ("event.type > 5", "'>' cannot be used between text and a whole number"),
+    ("event.type + 5", "'+' cannot be used between text and a whole number"),
+    ("event.tags - event.half", "'-' cannot be used between a list and a number with a fraction"),
+    ("event.type in event.n", "'in' cannot be used between text and a whole number"),
+    ("event.tags | sum", "the filter 'sum' cannot be used on a list like this"),
+    ("event.n | length", "the filter 'length' cannot be used on a whole number like this"),
+    ("event.deep[1:]", "only text and lists have slices, not an object"),
+    ("event.type[event.type:]", "a slice takes whole numbers, not text"),
+    ("event.deep | upper", "only text, whole numbers and booleans can be used as text"),
+]
+
+
+@pytest.mark.parametrize(("source", "why"), WHY)
+def test_a_failure_says_why(source: str, why: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        value(source)
+    assert why in str(caught.value)
+
+
+TRUTH: list[tuple[Any, bool | None]] = [
+    *[(word, True) for word in ("true", "TRUE", " Yes ", "y", "on", "T", "1", "\tyes\n")],
+    *[(word, False) for word in ("false", "False", "NO", "n", "off", "f", "0", "", "  ")],
+    *[(word, False) for word in ("null", "None", "N/A", "undefined", "NaN", "<null>", "nil")],
+    *[(word, None) for word in ("yes!", "ja", "2", "-1", "00", "1.0", "opted in", "@", "truefalse")],
+    (True, True), (False, False), (1, True), (0, False), (2, True), (0.0, False), (None, False),
+    ([], False), ([0], True), ({}, False), ({"a": 1}, True),
+]  # fmt: skip
+TESTED = [
+    "event.x", "not not event.x", "event.x and true", "true and event.x", "event.x or false", "false or event.x",
+    "true if event.x else false", "event.x if true", "(event.x and true) or false", "not (not event.x)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "expected"), TRUTH)
+@pytest.mark.parametrize("source", TESTED)
+def test_a_condition_reads_words(source: str, data: Any, expected: bool | None) -> None:
+    condition = compile_condition(source, NAMES)
+    scope = {"event": {"x": data}, "settings": {}}
+    if expected is None:
+        with pytest.raises(NotBooleanError) as caught:
+            condition(scope)
+        assert "neither true nor false" in str(caught.value)
+        assert str(data) not in str(caught.value).partition(";")[0]
+    else:
+        assert condition(scope) is expected
+
+
+UNCHANGED: list[tuple[str, bool]] = [
+    ("event.x == 'no'", True),
+    ("event.x in ['no']", True),
+    ("event.x != 'yes'", True),
+    ("event.x is defined", True),
+    ("event.x | upper == 'NO'", True),
+    ("event.x ~ 'x' == 'nox'", True),
+    ("event.missing", False),
+    ("event.missing is undefined", True),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), UNCHANGED)
+def test_a_condition_compares_as_an_expression_does(source: str, expected: bool) -> None:
+    scope = {"event": {"x": "no"}, "settings": {}}
+    assert compile_condition(source, NAMES)(scope) is expected
+    assert bool(compile_expression(source, NAMES)(scope)) is expected
+
+
+def test_an_expression_reads_no_words() -> None:
+    scope = {"event": {"x": "no"}, "settings": {}}
+    assert compile_expression("event.x or 'x'", NAMES)(scope) == "no"
+    assert compile_expression("'in' if event.x else 'out'", NAMES)(scope) == "in"
+    assert compile_expression("not event.x", NAMES)(scope) is False
+
+
+def test_the_members_that_an_expression_reads() -> None:
+    source = "event.a.b ~ event['c'] ~ settings.d ~ event.l[0]"
+    assert members_read(source, "event") == {("a", "b"), ("a",), ("c",), ("l",), ("l", "0")}
+    assert members_read("event", "event") == set()
 
 
 SECRET = "ann@example.com"
@@ -169,7 +279,29 @@ COMPILE: list[tuple[str, str]] = [
     ("params.x", "unknown name 'params'"),
     ("range(9)", "'Call' is not allowed"),
     ("event.type.upper()", "'Call' is not allowed"),
-    ("event.tags[0:1]", "'Slice' is not allowed"),
+    ("event.tags[0:1:1]", "a slice takes a start and an end, and no step"),
+    ("event.tags['a':]", "a slice takes whole numbers, not text"),
+    (
+        "event.tags[1.5:]",
+        "a slice takes whole numbers, not a number with a fraction",
+    ),
+    ("event.n | replace('00', '+', 1)", "filter 'replace' takes the arguments (old, new), not 3"),
+    ("event.n | replace('00')", "filter 'replace' takes the arguments (old, new), not 1"),
+    ("event.n | replace(1, 2)", "filter 'replace': its arguments are texts; got a whole number"),
+    ("event.n | upper('x')", "filter 'upper' takes no arguments, not 1"),
+    ("event.n | split", "filter 'split' takes the arguments (separator), not 0"),
+    ("event.n | split('')", "filter 'split': the separator is empty"),
+    ("event.n | plus('1 day')", "filter 'plus': '1 day' is not an ISO 8601 duration"),
+    ("event.n | plus", "filter 'plus' takes the arguments (duration), not 0"),
+    ("event.n | date", "filter 'date' takes the arguments (form), not 0"),
+    ("event.n | date('dd.mm.yyyy')", "filter 'date': this is not the form of a date; write %d"),
+    ("event.n | date('%d.%m')", "this is not the form of a date"),
+    ("event.n | date('%d.%m.%Y %H')", "this is not the form of a date"),
+    ("event.n | date('%d.%d.%Y')", "this is not the form of a date"),
+    ("event.n | date('%d.%m.%Y%')", "this is not the form of a date"),
+    ("event.n | date(5)", "filter 'date': its arguments are texts; got a whole number"),
+    ("event.n | from_epoch('ms')", "filter 'from_epoch' takes no arguments, not 1"),
+    ("event.n | join(5)", "filter 'join': its arguments are texts; got a whole number"),
     ("event.n * 9", "'Mul' is not allowed"),
     ("event.n ** 9", "'Pow' is not allowed"),
     ("event.n / 9", "'Div' is not allowed"),
@@ -230,4 +362,4 @@ def test_a_member_is_absent_or_what_json_holds(data: Any, key: Any) -> None:
     found = member(data, key)
     assert found is not None
     if found is not ABSENT:
-        assert data[key] is found
+        assert data[key] == found or data[key] is found
