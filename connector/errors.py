@@ -19,7 +19,8 @@ from typing import NamedTuple
 class Problem(NamedTuple):
     """One finding: where it is, what is wrong, and the fix.
 
-    `code` is stable; the place is a file and a JSON pointer.
+    `code` is stable; the place is a file and a JSON pointer. `severity`: "error", or "warning" for
+    what may be meant.
     """
 
     code: str
@@ -27,10 +28,14 @@ class Problem(NamedTuple):
     pointer: str
     message: str
     hint: str = ""
+    severity: str = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}#{self.pointer}" if self.pointer else self.file
-        return f"{self.code} {place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        mark = "warning: " if self.severity == "warning" else ""
+        return f"{self.code} {place}: {mark}{self.message}" + (
+            f"; {self.hint}" if self.hint else ""
+        )
 
 
 class ConnectorError(Exception):

@@ -1,6 +1,6 @@
 """YAML without surprises.
 
-Only true, false, null and plain numbers are not text; duplicate keys are errors. So `2026-01-15`,
+Only true, false, null and plain numbers are not text; duplicate keys are errors; `<<` merges. So `2026-01-15`,
 `0777`, `1_000`, `1e9`, `on` and `no` stay the text that was written.
 """
 
@@ -29,20 +29,42 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Return a mapping. Raise MarkedYAMLError for a key that is not text or is a duplicate."""
+    """Return a mapping: what `<<` merges, and over it the mapping's own keys.
+
+    Raise MarkedYAMLError for a key that is not text or is a duplicate.
+    """
+    merged: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     seen: set[str] = set()
-    for key_node, _ in node.value:
+    for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        problem = ""
         if not isinstance(key, str):
-            problem = "a key must be text"
-        elif key in seen:
-            problem = f"duplicate key '{key}'"
-        if problem:
-            mark = key_node.start_mark
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+            raise _marked("a key must be text", key_node)
+        if key in seen:
+            raise _marked(f"duplicate key '{key}'", key_node)
         seen.add(key)
-    return dict(loader.construct_mapping(node, deep=True))
+
+        value = loader.construct_object(value_node, deep=True)
+        if key == "<<" and key_node.style is None:
+            merged = _merged(value, key_node)
+        else:
+            own[key] = value
+    return {**merged, **own}
+
+
+def _merged(value: Any, key_node: yaml.Node) -> dict[str, Any]:
+    """Return what `<<` merges: one mapping, or several of which earlier ones go first."""
+    merged: dict[str, Any] = {}
+    for one in reversed(value if isinstance(value, list) else [value]):
+        if not isinstance(one, dict):
+            problem = "'<<' takes a mapping (*name of an anchor &name), or a list of mappings"
+            raise _marked(problem, key_node)
+        merged |= one
+    return merged
+
+
+def _marked(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)

@@ -30,4 +30,5 @@ def lint(
     text = "\n".join(map(str, problems)) or "no problems"
     result = [problem._asdict() for problem in problems]
     print_result(result, lambda _: text, form)
-    raise typer.Exit(1 if problems else 0)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    raise typer.Exit(1 if errors else 0)

@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.model import Connection, Route, field_mappings
-from connector.connection.rules import Rules, route_name
+from connector.connection.rules import Rules, event_id_findings, route_name, warnings
 from connector.connection.secrets import REFERENCE_HINT, SecretRef
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
@@ -120,6 +120,13 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
     if problems:
         raise ConfigError(problems)
 
+    routes = _routes(document["routes"], destination)
+    event_id = document.get("event_id")
+    for finding in event_id_findings(event_id, routes):
+        problems.append(finding.in_file(file))
+    if problems:
+        raise ConfigError(problems)
+
     credentials = {}
     for credential, reference in document.get("credentials", {}).items():
         kind, location = next(iter(reference.items()))
@@ -132,13 +139,22 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
         credentials=credentials,
         base_url=document.get("base_url") or destination.base_url(rules.settings),
         limits=read_limits(document.get("limits", {})),
-        event_id=document.get("event_id"),
+        event_id=event_id,
         order=document.get("order", "strict"),
-        routes=_routes(document["routes"], destination),
+        routes=routes,
         token_url=document.get("token_url", ""),
         name=document.get("name", ""),
         description=document.get("description", ""),
     )
+
+
+def connection_warnings(connection: Connection) -> list[Problem]:
+    """Return what may be meant in a connection, but probably is not."""
+    found = []
+    for finding in warnings(connection.routes):
+        problem = finding.in_file(connection.file)
+        found.append(problem._replace(severity="warning"))
+    return found
 
 
 def _routes(documents: Sequence[Mapping[str, Any]], destination: Destination) -> tuple[Route, ...]:

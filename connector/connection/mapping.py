@@ -319,9 +319,18 @@ def _compile(
         return compiler(source, ELEMENT_NAMES)
     try:
         return compiler(source, EVENT_NAMES)
+    except ExpressionError as error:
+        if _is_valid(source, ELEMENT_NAMES):
+            raise ExpressionError(_NO_EACH) from None
+        raise error from None
+
+
+def _is_valid(source: str, names: Collection[str]) -> bool:
+    try:
+        compile_expression(source, names)
     except ExpressionError:
-        compiler(source, ELEMENT_NAMES)
-    raise ExpressionError(_NO_EACH)
+        return False
+    return True
 
 
 def _scope(settings: Mapping[str, Any], *, each: bool) -> Callable[[Any], dict[str, Any]]:

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from connector.connection.mapping import compile_path, compile_source, compile_when
-from connector.connection.model import field_mapping
+from connector._util import times
+from connector._util.countries import UNKNOWN, region
+from connector.connection.mapping import (
+    compile_event_id,
+    compile_path,
+    compile_source,
+    compile_when,
+    parse_path,
+    starts_in_item,
+)
+from connector.connection.model import (
+    SOURCES,
+    AllPaths,
+    Constant,
+    FieldMapping,
+    FromExpression,
+    FromPaths,
+    Route,
+    field_mapping,
+)
 from connector.connection.secrets import REFERENCE_HINT, missing
 from connector.connection.urls import Purpose, address_problem
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.headers import NOT_IN_CONNECTIONS, is_header, names_a_secret
-from connector.definitions.model import Action, AuthConfig, Destination, Field
+from connector.definitions.model import (
+    Action,
+    AuthConfig,
+    Destination,
+    Field,
+    FromParameter,
+)
 from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.templating.data import ExpressionError
-from connector.templating.expressions import SYNTAX
+from connector.templating.expressions import members_read
+from connector.validation.explain import pointer as as_pointer
 
 Document = Mapping[str, Any]
 
@@ -28,6 +53,10 @@ class Finding(NamedTuple):
     pointer: str
     message: str
     hint: str = ""
+
+    def in_file(self, file: str) -> Problem:
+        """Return the finding with its file."""
+        return Problem(self.code, file, self.pointer, self.message, self.hint)
 
 
 Findings = Iterator[Finding]
@@ -55,7 +84,7 @@ class Rules:
     def problems(self) -> Iterator[Problem]:
         """Yield every problem, in the order of the rules."""
         for finding in self._findings():
-            yield Problem(finding.code, self._file, *finding[1:])
+            yield finding.in_file(self._file)
 
     def _findings(self) -> Findings:
         # first, as the other rules use the coerced settings
@@ -82,7 +111,7 @@ class Rules:
             if name in known:
                 yield from self._check_setting(known[name], value)
             else:
-                pointer = f"/settings/{name}"
+                pointer = as_pointer(("settings", name))
                 message = f"unknown setting '{name}'"
                 yield Finding("C202", pointer, message, nearest(name, known))
 
@@ -199,7 +228,7 @@ class Rules:
     def _check_event_id(self) -> Findings:
         if "event_id" in self._document:
             path = self._document["event_id"]
-            yield from self._compile("C211", "/event_id", lambda: compile_path(path))
+            yield from self._compile("C211", "/event_id", lambda: compile_event_id(path))
 
     # --- routes ---
 
@@ -221,37 +250,63 @@ class Rules:
             yield Finding("C207", f"{pointer}/action", f"unknown action '{name}'", hint)
             return
 
+        each = route.get("each")
+        if each is not None:
+            yield from self._compile("C211", f"{pointer}/each", lambda: compile_path(each))
         when = route.get("when")
         yield from self._compile(
-            "C212", f"{pointer}/when", lambda: compile_when(when, self.settings)
+            "C212",
+            f"{pointer}/when",
+            lambda: compile_when(when, self.settings, each=each is not None),
         )
 
         action = actions[name]
         mapped = route.get("map", {})
         for parameter, entry in mapped.items():
-            entry_pointer = f"{pointer}/map/{parameter}"
+            entry_pointer = pointer + as_pointer(("map", parameter))
             if parameter in action.parameters:
                 field = action.parameters[parameter]
-                yield from self._check_mapping(entry_pointer, field, entry)
+                yield from self._check_source(entry_pointer, entry, each=each is not None)
+                yield from self._check_mapping(entry_pointer, action, field, entry)
             else:
                 message = f"unknown parameter '{parameter}'"
                 hint = nearest(parameter, action.parameters)
                 yield Finding("C208", entry_pointer, message, hint)
         yield from self._check_mapped(f"{pointer}/map", action, mapped)
 
-    def _check_mapping(self, pointer: str, field: Field, entry: Document) -> Findings:
-        """Check one entry of a route's `map`, which has one member."""
-        (kind,) = entry
-        pointer = f"{pointer}/{kind}"
-        code = "C212" if kind == "expr" else "C211"
+    def _check_source(self, pointer: str, entry: Document, *, each: bool) -> Findings:
+        """Check the paths and the expression of an entry of a route's `map`."""
+        kind = next(key for key in SOURCES if key in entry)
         source = field_mapping(entry)
-        yield from self._compile(code, pointer, lambda: compile_source(source, self.settings))
+        code = "C212" if kind == "expr" else "C211"
+        yield from self._compile(
+            code,
+            f"{pointer}/{kind}",
+            lambda: compile_source(source, self.settings, each=each),
+        )
+        if isinstance(entry.get("country"), dict):
+            yield from self._check_source(f"{pointer}/country", entry["country"], each=each)
 
-        if kind == "value" and field.identifier is None:
+    def _check_mapping(
+        self, pointer: str, action: Action, field: Field, entry: Document
+    ) -> Findings:
+        """Check that what an entry of a route's `map` says can be said of this parameter."""
+        identifier = field.identifier
+        if "value" in entry and identifier is None:
             try:
                 compile_parameter(field.name, field.schema)(entry["value"])
             except ParameterError as error:
-                yield Finding("C213", pointer, str(error), _allowed_values(field))
+                yield Finding("C213", f"{pointer}/value", str(error), _allowed_values(field))
+
+        if "now" in entry:
+            message, hint = _now_problem(action, field, entry["now"])
+            if message:
+                yield Finding("C213", f"{pointer}/now", message, hint)
+        if "prehashed" in entry and not (identifier and identifier.is_hashed_here):
+            message = f"has no effect: {field.name} is not hashed here"
+            yield Finding("C218", f"{pointer}/prehashed", message, "remove it")
+        if "country" in entry:
+            yield from _country_findings(f"{pointer}/country", field, entry["country"])
 
     def _check_mapped(self, pointer: str, action: Action, mapped: Document) -> Findings:
         """Check that everything every record needs is mapped."""
@@ -273,7 +328,41 @@ class Rules:
             compile_it()
         except (ExpressionError, ValueError) as error:
             message, _, hint = str(error).partition("; ")
-            yield Finding(code, pointer, message, hint or SYNTAX)
+            yield Finding(code, pointer, message, hint)
+
+
+def _country_findings(pointer: str, field: Field, country: Any) -> Findings:
+    if field.identifier is None or not field.identifier.is_phone:
+        message = f"has no effect: {field.name} is not a phone number"
+        yield Finding("C218", pointer, message, "remove it")
+    elif isinstance(country, str) and region(country) == UNKNOWN:
+        hint = "write the two letters of ISO 3166-1, such as DE, or where they come from"
+        yield Finding("C213", pointer, "there is no such country", hint)
+
+
+def _now_problem(action: Action, field: Field, duration: str) -> tuple[str, str]:
+    """Return why a parameter cannot be mapped to `now`, and the fix; two empty texts if it can."""
+    if not field.is_moment:
+        return f"'now' is a time, and {field.name} is none", ""
+
+    before_building = {
+        *placeholders(action.path),
+        *placeholders(action.audience),
+    }
+    for text in (*action.query.values(), *action.headers.values()):
+        before_building.update(placeholders(text))
+    for value in action.request.values():
+        if isinstance(value, FromParameter):
+            before_building.add(value.parameter)
+    if field.name in before_building:
+        message = f"{field.name} says which records share a request, and 'now' is known later"
+        return message, "map it to a value, a field or an expression"
+
+    try:
+        times.plus("2026-01-15T00:00:00Z", duration)
+    except ValueError as error:
+        return str(error), ""
+    return "", ""
 
 
 def _allowed_values(field: Field) -> str:
@@ -298,3 +387,62 @@ def _header_problem(name: str, text: Any) -> tuple[str, str]:
     if name.lower() in NOT_IN_CONNECTIONS:
         return f"the connector sets the header {name} itself", "remove it"
     return "", ""
+
+
+# What the whole connection says
+# ---------------------------------------------------------------------------------------------
+
+
+def event_id_findings(event_id: str | None, routes: Sequence[Route]) -> Findings:
+    """Find an `event_id` that is an identifier's field: reports hold the ids of events."""
+    if event_id is None:
+        return
+    parts = parse_path(event_id)
+    for route in routes:
+        for identifier in route.action.identifiers:
+            parameter = identifier.parameter
+            source = route.map.get(parameter)
+            if source is not None and _reads(source, parts):
+                message = f"is the field that '{parameter}' of route '{route.name}' is mapped from"
+                hint = "reports hold the ids of events; name a field that identifies the event"
+                yield Finding("C219", "/event_id", message, hint)
+                return
+
+
+def _reads(source: FieldMapping, parts: list[Any]) -> bool:
+    """Return whether an entry of a route's `map` reads the field of the event at this path."""
+    if isinstance(source, FromPaths | AllPaths):
+        in_event = [path for path in source.paths if not starts_in_item(path)]
+        return parts in map(parse_path, in_event)
+    if isinstance(source, FromExpression):
+        return tuple(map(str, parts)) in members_read(source.expression, "event")
+    return False
+
+
+def warnings(routes: Sequence[Route]) -> Findings:
+    """Find what makes one person of many: two parameters that read below the same `[*]`."""
+    for index, route in enumerate(routes):
+        below: dict[tuple[str, ...], str] = {}
+        for parameter, source in route.map.items():
+            if isinstance(source, Constant) or not isinstance(source, FromPaths | AllPaths):
+                continue
+            for path in source.paths:
+                yield from _below_one_list(f"/routes/{index}/map", parameter, path, below)
+
+
+def _below_one_list(
+    pointer: str, parameter: str, path: str, below: dict[tuple[str, ...], str]
+) -> Findings:
+    """Note the list whose elements a path reads; find an earlier parameter that reads them too."""
+    parts = parse_path(path)
+    if None not in parts[:-1]:
+        return
+    place = tuple(map(repr, parts[: parts.index(None)]))
+    earlier = below.setdefault((str(starts_in_item(path)), *place), parameter)
+    if earlier != parameter:
+        before, _, _ = path.partition("[*]")
+        message = f"reads below {before}[*], as '{earlier}' does: its elements become one person"
+        hint = f"for a record of each element, add each: {before} to the route, and read item.…"
+        if starts_in_item(path):
+            hint = "a list in an element cannot become records of their own"
+        yield Finding("C220", f"{pointer}/{parameter}", message, hint)

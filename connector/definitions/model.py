@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 JsonSchema = Mapping[str, Any]
 
+#: The normaliser step that reads phone numbers.
+PHONE_STEP = "e164"
+
 #: Bytes that a key may take which authentication adds to a body, with its name.
 KEY_ROOM = 1000
 
@@ -59,6 +62,16 @@ class Identifier:
     flag: str | None
     source: Source | None
     alone: bool = True
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether its values are phone numbers, which may lack a country code."""
+        return any(step == PHONE_STEP for step, _ in self.normalize)
+
+    @property
+    def is_hashed_here(self) -> bool:
+        """Whether plain values are hashed here."""
+        return self.hash != "none" and self.prehashed is not True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,17 +93,16 @@ def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Pro
 
 def _lint_file(path: Path, catalog: Catalog) -> Sequence[Problem]:
     """Return the problems of a connection or a case file."""
-    from connector.connection.load import load_connection
+    from connector.connection.load import connection_warnings, load_connection
     from connector.testing.case import load_cases
 
     try:
         if is_case(path):
             load_cases(path, catalog)
-        else:
-            load_connection(path, catalog)
+            return ()
+        return connection_warnings(load_connection(path, catalog))
     except ProblemsError as error:
         return error.problems
-    return ()
 
 
 def _tidy(problems: Iterable[Problem]) -> list[Problem]:

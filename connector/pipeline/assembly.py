@@ -140,7 +140,8 @@ class Assembler:
                     names_of_values.append(name)
                 elif isinstance(value, Dropped):
                     self.dropped[name, value.reason] += 1
-                    reasons[f"{name} {value.reason}"] = None
+                    detail = f" ({value.detail})" if value.detail else ""
+                    reasons[f"{name} {value.reason}{detail}"] = None
 
         if not values:
             reason = ", ".join(reasons) or self._none_present

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from unicodedata import category
 
 from connector._util.words import PLACEHOLDERS
-from connector.definitions.model import Identifier
+from connector.definitions.model import PHONE_STEP, Identifier
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.phones import e164_many_of, e164_of
 
@@ -176,17 +176,11 @@ def _without_dots(local: str) -> str:
     return local.replace(".", "")
 
 
-#: The step that reads phone numbers. Its argument is the country of those without a country code.
-PHONE_STEP = "e164"
-
-
-def is_phone(identifier: Identifier) -> bool:
-    """Return whether an identifier is a phone number."""
-    return any(name == PHONE_STEP for name, _ in identifier.normalize)
-
-
 def of_country(identifier: Identifier, country: str) -> Identifier:
-    """Return the identifier for phone numbers that are of this country when they name none."""
+    """Return the identifier for phone numbers that are of this country when they name none.
+
+    The country is the argument of the step that reads them.
+    """
     steps = []
     for name, argument in identifier.normalize:
         steps.append((name, country if name == PHONE_STEP else argument))

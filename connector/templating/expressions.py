@@ -104,10 +104,10 @@ def _parse(source: str) -> nodes.Expr:
         parser = Parser(_PARSER_ENVIRONMENT, source, state="variable")
         node = parser.parse_expression()
     except TemplateSyntaxError as error:
-        raise ExpressionError(f"invalid expression: {error.message}") from None
+        raise ExpressionError(f"invalid expression: {error.message}; {SYNTAX}") from None
     if not parser.stream.eos:
         rest = parser.stream.current.value
-        raise ExpressionError(f"invalid expression: unexpected '{rest}' after its end")
+        raise ExpressionError(f"invalid expression: unexpected '{rest}' after its end; {SYNTAX}")
     return node
 
 
@@ -138,7 +138,7 @@ def _guard(evaluate: Evaluate) -> Evaluate:
 def _compile(node: nodes.Node, names: Names) -> Evaluate:
     compiler = _COMPILERS.get(type(node))
     if compiler is None:
-        raise ExpressionError(f"'{type(node).__name__}' is not allowed in an expression")
+        raise ExpressionError(f"'{type(node).__name__}' is not allowed in an expression; {SYNTAX}")
     return compiler(node, names)
 
 
@@ -352,11 +352,11 @@ def _dict(node: Any, names: Names) -> Evaluate:
 
 def _filter(node: Any, names: Names) -> Evaluate:
     name = node.name
-    if node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
-        raise ExpressionError(f"filter '{name}' takes positional arguments only")
     problem = filter_problem(name, node.args)
     if problem:
         raise ExpressionError(problem)
+    if node.kwargs or node.dyn_args or node.dyn_kwargs or node.node is None:
+        raise ExpressionError(f"filter '{name}' takes positional arguments only")
     arguments = _compile_all((node.node, *node.args), names)
     return lambda scope: call_filter(name, [argument(scope) for argument in arguments])
 

@@ -211,7 +211,9 @@ def _missing_dependent(error: Any, _quote: bool) -> Iterator[_Explanation]:
 
 
 def _not_enumerated(error: Any, quote: bool) -> Iterator[_Explanation]:
-    words = list(map(str, error.validator_value))
+    words = []
+    for word in error.validator_value:
+        words.append(word if isinstance(word, str) else json.dumps(word))
     value = error.instance
     if len(words) == 1:
         yield _Explanation(f"must be '{words[0]}'", _allowed(error.schema))

@@ -8,7 +8,8 @@ from connector.definitions.model import Destination, ResponseRule
 from connector.linting import syntax
 from connector.linting.location import Location, of_action, of_destination
 from connector.linting.rule import Problems, rule
-from connector.templating.expressions import ExpressionError, compile_expression
+from connector.templating.data import ExpressionError
+from connector.templating.expressions import compile_expression
 
 _STATUSES = frozenset(range(100, 600))
 

@@ -18,7 +18,7 @@ from connector.linting.location import Location, of_action, of_destination
 from connector.linting.rule import Problems, rule, split_hint
 from connector.pipeline import record_errors, targets
 from connector.templating.data import ExpressionError
-from connector.templating.expressions import SYNTAX, compile_expression
+from connector.templating.expressions import compile_expression
 
 # The expressions of a response rule that see one entry of `each`.
 _OF_ENTRY = ("error", "position", "later")
@@ -113,7 +113,7 @@ def _invalid(expression: _Expression, members: syntax.Members) -> Problems:
         compile_expression(expression.source, expression.names)
     except ExpressionError as error:
         message, hint = split_hint(error)
-        yield location.problem(message, hint or SYNTAX)
+        yield location.problem(message, hint)
         return
 
     for member in syntax.unknown_members(expression.tree, members):

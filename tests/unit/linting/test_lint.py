@@ -113,6 +113,10 @@ def test_a_bad_definition_is_explained(entry: dict[str, Any], folder: Path) -> N
 def test_a_bad_connection_is_explained(entry: dict[str, Any], folder: Path) -> None:
     copy(folder)
     break_it(folder, entry, "connection.yaml")
+    if entry.get("warning"):
+        use(Path("connection.yaml"), ())
+        assert lines("connection.yaml", definitions=(Path(),)) == entry["expect"]
+        return
     with pytest.raises(ConnectorError) as caught:
         use(Path("connection.yaml"), entry.get("set", ()))
     messages = str(caught.value).split("\n")
