@@ -1,7 +1,7 @@
 """YAML without surprises.
 
-Only true, false, null and plain numbers are not text; duplicate keys are errors; `<<` merges. So `2026-01-15`,
-`0777`, `1_000`, `1e9`, `on` and `no` stay the text that was written.
+Only true, false, null and plain numbers are not text; duplicate keys are errors; `<<` merges. So
+`2026-01-15`, `0777`, `1_000`, `1e9`, `on` and `no` stay the text that was written.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def test_a_bad_connection_is_explained(entry: dict[str, Any], folder: Path) -> N
     copy(folder)
     break_it(folder, entry, "connection.yaml")
     if entry.get("warning"):
-        use(Path("connection.yaml"), ())
+        load_connection(Path("connection.yaml"), Catalog((Path(),)))
         assert lines("connection.yaml", definitions=(Path(),)) == entry["expect"]
         return
     with pytest.raises(ConnectorError) as caught:
@@ -329,6 +329,7 @@ def test_a_problem_is_an_object_with_stable_members(folder: Path) -> None:
         "pointer": "/action/operation",
         "message": "unknown value 'ad'",
         "hint": "known: add, remove; did you mean 'add'?",
+        "severity": "error",
     }
 
 
