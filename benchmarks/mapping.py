@@ -42,7 +42,7 @@ def event(number: int) -> bytes:
     """Return one line: made-up people with the untidy spelling of real ones."""
     traits = {
         "email": f" User.{number}@Example.com ",
-        "phone": f"+1415555{number % 10_000:04d}{number // 10_000 % 1000:03d}",
+        "phone": f"+49151{number % 10**8:08d}",
         "handle": f"@Handle_{number}",
     }
     return orjson.dumps(

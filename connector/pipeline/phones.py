@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import groupby, repeat
 from typing import Any
+from unicodedata import category, decimal
 
 from connector._util.countries import UNKNOWN
 from connector.pipeline.dropped import DroppedError
 
 _SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
 
-# A number begins with one of these, or with a digit of any script.
+# A number begins with one of these, or with a digit.
 _PLUS = "+\uff0b"
-_starts_at = re.compile(rf"[{_PLUS}\d]").search
-_begins_with_two_zeros = re.compile(r"[^\d]*0[^\d]*0").match
+_starts_at = re.compile(f"[{_PLUS}0-9]").search
+_begins_with_two_zeros = re.compile("0[^0-9]*0").match
 
 _MOST_DIGITS = 15
 
@@ -148,11 +149,12 @@ def _parse_or_empty(value: str, country: str) -> str:
 
 
 def _parse(value: str, country: str) -> str:
-    start = _starts_at(value)
-    if start is None or any(map(str.isalpha, value)):
+    plain = "".join(map(_plain, value))
+    start = _starts_at(plain)
+    if start is None or any(map(str.isalpha, plain)):
         raise DroppedError("not_e164")
 
-    number = value[start.start() :]
+    number = plain[start.start() :]
     if number[0] not in _PLUS:
         zeros = _begins_with_two_zeros(number)
         if zeros:
@@ -167,6 +169,13 @@ def _parse(value: str, country: str) -> str:
             return parsed
         number = parsed
     raise DroppedError("not_e164")
+
+
+def _plain(char: str) -> str:
+    """Return a digit of any script as 0 to 9, and nothing for white space and invisible marks."""
+    if char.isdecimal():
+        return str(decimal(char))
+    return "" if char.isspace() or category(char) == "Cf" else char
 
 
 def _parse_once(value: str, region: str | None) -> str:

@@ -41,9 +41,9 @@ Scope = Mapping[str, Any]
 Evaluate = Callable[[Scope], Any]
 
 _NOT_BOOLEAN = (
-    "text is tested that says neither true nor false; "
-    f"write {', '.join(TRUE_WORDS)} or {', '.join(FALSE_WORDS)}, compare it (event.a == 'x'), "
-    "or test whether it is there (event.a is defined)"
+    f"text is tested that says neither true ({', '.join(TRUE_WORDS)}) "
+    f"nor false ({', '.join(FALSE_WORDS)}); compare it, as in event.a == 'x', "
+    "or test that it is there: event.a is defined"
 )
 
 

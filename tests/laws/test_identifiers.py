@@ -202,7 +202,7 @@ def expected(one: Callable[[Any], str], raw: Any) -> Any:
     if raw is None or raw == "":
         return None
     if isinstance(raw, ExpressionError):
-        return Dropped("expression_failed")
+        return Dropped("expression_failed", str(raw))
     return attempt(one, raw)
 
 

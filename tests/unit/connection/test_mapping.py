@@ -9,20 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.connection.mapping import (
+    Element,
     compile_column,
+    compile_event_id,
     compile_path,
     compile_source,
     compile_when,
     is_absent,
     parse_path,
+    starts_in_item,
 )
 from connector.connection.model import field_mapping
-from connector.templating.data import ExpressionError
+from connector.definitions.model import FromNow
+from connector.templating.data import ExpressionError, NotBooleanError
 
 EVENT: dict[str, Any] = {
     "a": 1, "b": {"c": {"d": "deep"}, "l": [1, 2], "n": None}, "l": ["x", "y"], "odd.name": 5, "[0]": 6, "sp ace": 7,
     "rows": [{"v": 1, "w": [3, 4]}, {"v": None}, {"v": 2, "w": [5]}, "no"], "nested": [[1, 2], [3]], "empty": "",
-    "none": [], "null": None, "zero": 0, "false": False, "b.c": "flat", "é": "accent", "items": "I", "0": "zero",
+    "ids": [{"type": "IDFA", "value": "i1"}, {"type": "GAID", "value": "g1"}, {"type": "idfa", "value": "i2"}, "IDFA", None,
+            {"type": "n", "value": ["a", "b"]}, {"type": 5, "value": "five"}, {"type": True, "value": "yes"}, {"type": 1.5, "value": "half"},
+            {"type": "GAID", "value": "g2"}, {"type": "a]b", "value": "odd"}, {"type": "", "value": "nothing"}, {"type": "x y", "value": "xy"}],
+    "*": "star", "item": {"a": "of the event"}, "none": [], "null": None, "zero": 0, "false": False, "b.c": "flat", "é": "accent", "items": "I", "0": "zero",
 }  # fmt: skip
 
 PATHS: list[tuple[str, Any]] = [
@@ -70,6 +77,29 @@ PATHS: list[tuple[str, Any]] = [
     ("b[*]", None),
     ("b.n.x", None),
     ("none[*]", None),
+    # elements with a member: one gives its value, several a list, none nothing
+    ("ids[type=IDFA].value", "i1"),
+    ("ids[type=GAID].value", ["g1", "g2"]),
+    ("ids[type=gaid].value", None),
+    ("ids[type=idfa].value", "i2"),
+    ("ids[type=IDFA]", {"type": "IDFA", "value": "i1"}),
+    ("ids[type=IDFA].missing", None),
+    ("ids[type=n].value", ["a", "b"]),
+    ("ids[type=n].value[1]", "b"),
+    ("ids[type=5].value", "five"),
+    ("ids[type=true].value", "yes"),
+    ("ids[type=1.5].value", None),
+    ("ids[type='a]b'].value", "odd"),
+    ('ids[type="a]b"].value', "odd"),
+    ("ids[type=''].value", "nothing"),
+    ("ids[type=x y].value", "xy"),
+    ("ids[missing=x].value", None),
+    ("b[type=x]", None),
+    ("a[type=x]", None),
+    ("missing[type=x]", None),
+    ("none[type=x]", None),
+    ('["*"]', "star"),
+    ('["item"].a', "of the event"),
 ]
 
 
@@ -99,6 +129,18 @@ NO_PATHS = [
     "a[]",
     'a[""]',
     "a.[0]x",
+    "*",
+    "a.*",
+    "a.*.b",
+    "a[=b]",
+    "a[b=]",
+    "a[b= c]",
+    "a[b=c ]",
+    "a[ b=c]",
+    "a[b.c=d]",
+    "a[b=c=d]",
+    "a[b='c]",
+    "a[b=c]d",
 ]
 
 
@@ -122,7 +164,7 @@ def test_a_quoted_path_finds_what_was_put_there(parts: list[tuple[str, int]], qu
 
 
 PLAIN_KEYS = st.text(
-    st.characters(exclude_characters="$.[]\"'", codec="utf-8"), min_size=1, max_size=5
+    st.characters(exclude_characters="$.[]\"'*", codec="utf-8"), min_size=1, max_size=5
 )
 
 
@@ -214,3 +256,95 @@ def test_a_when_that_does_not_fit_says_so() -> None:
     assert when is not None
     with pytest.raises(ExpressionError):
         when({"a": 5})
+
+
+ALL: list[tuple[list[str], Any]] = [
+    (["a"], 1),
+    (["a", "zero", "missing", "empty"], [1, 0]),
+    (["l[*]", "a", "l"], ["x", "y", 1]),
+    (["ids[type=IDFA].value", "ids[type=GAID].value"], ["i1", "g1", "g2"]),
+    (["missing", "null", "none"], None),
+    (["a", "rows[0].v", "rows[*].v"], [1, 2]),
+    (["zero", "false"], [0, False]),
+    (["b.c", "b.c"], [{"d": "deep"}, {"d": "deep"}]),
+]
+
+
+@pytest.mark.parametrize(("paths", "expected"), ALL)
+def test_all_that_are_present(paths: list[str], expected: Any) -> None:
+    mapping = field_mapping({"all": paths})
+    assert compile_source(mapping, {})(EVENT) == expected
+    assert compile_column(mapping, {})([EVENT, {}]) == [expected, None]
+
+
+def test_all_of_one_path() -> None:
+    assert compile_source(field_mapping({"all": "l[*]"}), {})(EVENT) == ["x", "y"]
+
+
+ELEMENTS: list[tuple[dict[str, Any], Any, Any]] = [
+    ({"from": "item"}, "ann", "ann"),
+    ({"from": "item.v"}, {"v": 1}, 1),
+    ({"from": "item.v"}, "ann", None),
+    ({"from": "item.v"}, 5, None),
+    ({"from": "item.v.w[0]"}, {"v": {"w": [7]}}, 7),
+    ({"from": "item[type=x]"}, {}, None),
+    ({"from": "item.ids[type=x].v"}, {"ids": [{"type": "x", "v": 2}]}, 2),
+    ({"from": "a"}, {"a": "of the item"}, 1),
+    ({"from": "b.c.d"}, {"b": {}}, "deep"),
+    ({"from": '["item"].a'}, {"a": "of the item"}, "of the event"),
+    ({"from": ["item.v", "a"]}, {}, 1),
+    ({"all": ["item.v", "a"]}, {"v": 2}, [2, 1]),
+    ({"expr": "item.v ~ event.a ~ event.item.a"}, {"v": "x"}, "x1of the event"),
+    ({"expr": "item | upper"}, "ann", "ANN"),
+    ({"value": 5}, {}, 5),
+    ({"now": "P30D"}, {}, FromNow("P30D")),
+]
+
+
+@pytest.mark.parametrize(("document", "item", "expected"), ELEMENTS)
+def test_a_path_that_starts_in_an_element(
+    document: dict[str, Any], item: Any, expected: Any
+) -> None:
+    rows = [Element(EVENT, item), Element({}, None)]
+    mapping = field_mapping(document)
+    assert compile_source(mapping, {}, each=True)(rows[0]) == expected
+    assert compile_column(mapping, {}, each=True)(rows)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["item", "item.a", "item[0]", "item[*].a", "item[a=b]", 'item["a"]']
+)
+def test_no_path_starts_in_an_element_that_there_is_not(path: str) -> None:
+    assert starts_in_item(path)
+    with pytest.raises(ValueError, match="there is no 'each' here"):
+        compile_path(path)
+
+
+@pytest.mark.parametrize("path", ["items", "items.a", '["item"]', "a.item", "item_a"])
+def test_these_do_not_start_in_an_element(path: str) -> None:
+    assert not starts_in_item(path)
+    compile_path(path)
+
+
+def test_an_expression_about_an_element_that_there_is_not() -> None:
+    for source in ("item.a", "event.a ~ item"):
+        with pytest.raises(ExpressionError, match="there is no 'each' here"):
+            compile_source(field_mapping({"expr": source}), {})
+    with pytest.raises(ExpressionError, match="unknown name 'itm'; known: event, settings"):
+        compile_source(field_mapping({"expr": "itm.a ~ item.a"}), {})
+
+
+def test_an_events_id_is_no_selection() -> None:
+    assert compile_event_id("b.c.d")(EVENT) == "deep"
+    with pytest.raises(ValueError, match="is not allowed here"):
+        compile_event_id("ids[type=IDFA].value")
+
+
+def test_when_reads_words() -> None:
+    when = compile_when("event.optin", {})
+    assert when is not None
+    assert [when({"optin": word}) for word in ("yes", "no", " TRUE ", "", None, 1)] == [
+        True, False, True, False, False, True,
+    ]  # fmt: skip
+    with pytest.raises(NotBooleanError):
+        when({"optin": "perhaps"})
