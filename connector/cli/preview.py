@@ -41,6 +41,8 @@ def preview(
     if form is Format.JSON:
         _print_json(requests)
     else:
+        if loaded.name:
+            say(f"# {on_one_line(loaded.name)}\n")
         _print_text(requests)
     raise typer.Exit(0 if requests.counts.complete else 1)
 

@@ -118,7 +118,9 @@ def send(
             )
 
     holdings = box.holdings() if box else None
-    print_result(summary_json(result, holdings), lambda _: summary_text(result, holdings), form)
+    name = loaded.name
+    as_json = summary_json(result, holdings, name)
+    print_result(as_json, lambda _: summary_text(result, holdings, name), form)
     raise typer.Exit(0 if result.complete else 1)
 
 

@@ -16,10 +16,12 @@ from connector.sandbox.vendor import Holding
 _MAX_REASONS = 20
 
 
-def summary_json(report: Report, holdings: Sequence[Holding] | None) -> dict[str, Any]:
+def summary_json(
+    report: Report, holdings: Sequence[Holding] | None, name: str = ""
+) -> dict[str, Any]:
     """Return the counts, why records failed, and which values were dropped.
 
-    What the sandbox holds is included if there is one.
+    What the sandbox holds is included if there is one, and the connection's name if it has one.
     """
     summary: dict[str, Any] = asdict(report.counts)
     summary["seconds"] = round(report.counts.seconds, 3)
@@ -34,12 +36,14 @@ def summary_json(report: Report, holdings: Sequence[Holding] | None) -> dict[str
     for (parameter, reason), count in report.dropped.items():
         dropped.append({"parameter": parameter, "reason": reason, "count": count})
 
+    if name:
+        summary["connection"] = name
     if holdings is not None:
         summary["sandbox"] = [holding._asdict() for holding in holdings]
     return summary
 
 
-def summary_text(report: Report, holdings: Sequence[Holding] | None) -> str:
+def summary_text(report: Report, holdings: Sequence[Holding] | None, name: str = "") -> str:
     """Return the same as text, with only the most frequent reasons."""
     counts = report.counts
     rows = [
@@ -52,7 +56,8 @@ def summary_text(report: Report, holdings: Sequence[Holding] | None) -> str:
         ("  undelivered", counts.undelivered),
         ("identifiers dropped", counts.identifiers_dropped),
     ]
-    lines = [f"{name:<22}{count:>12,}" for name, count in rows]
+    lines = [on_one_line(name)] if name else []
+    lines += [f"{row:<22}{count:>12,}" for row, count in rows]
 
     interrupted = ", interrupted" if report.interrupted else ""
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector._util import times
 from connector.auth.schemes import OAuth1
 from connector.connection.load import Connection, load_connection
 from connector.definitions.model import AuthConfig
@@ -19,6 +20,7 @@ from connector.delivery.http import HttpSender
 from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Unreadable
+from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
 from tests.kit import ROOT
 from tests.kit.clock import NOW, FakeClock
@@ -337,3 +339,39 @@ def test_equal_values_of_one_wire_key_stand_once() -> None:
     assert isinstance(second, Record)
     assert second.ids == first.ids[:1]
     assert json.loads(second.item) == {"email": [first.ids[0]]}
+
+
+def test_now_is_the_moment_at_which_the_request_is_built() -> None:
+    route = {
+        "action": "add_user",
+        "map": {
+            "custom_audience_id": {"value": "aaa"},
+            "email": {"from": "email"},
+            "expires_at": {"now": "P30D"},
+        },
+    }
+    pipeline = Pipeline(connection([route]))
+    batcher = Batcher()
+    for hour in range(3):
+        events = [Event(hour, {"email": f"person{hour}@example.com"})]
+        prepared = pipeline.prepare(events, NOW + 3600 * hour)
+        assert not list(batcher.take([one for one in prepared if isinstance(one, Record)]))
+
+    # what was prepared at different times is one group of one request
+    [batch] = batcher.flush()
+    later = NOW + 86_400
+    [group] = json.loads(batch.endpoint.build(batch, later).body)
+    assert len(group["params"]["users"]) == 3
+    assert group["params"]["expires_at"] == times.plus(times.from_epoch(later), "P30D")
+
+
+@pytest.mark.parametrize(("duration", "code"), [("PT0S", "expires_before_effective"), ("P1D", "")])
+def test_now_is_checked_as_what_it_would_be_at_the_moment(duration: str, code: str) -> None:
+    mapped = {
+        "custom_audience_id": {"value": "aaa"},
+        "email": {"from": "email"},
+        "expires_at": {"now": duration},
+    }
+    events = [Event(1, {"email": "ann@example.com"})]
+    [found] = Pipeline(connection([{"action": "add_user", "map": mapped}])).prepare(events, NOW)
+    assert (found.code if isinstance(found, Rejection) else "") == code
