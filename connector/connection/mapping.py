@@ -177,17 +177,17 @@ def _two_names(first: str, second: str) -> Get:
 
 def _follow(value: Any, parts: Sequence[_Part]) -> Any:
     for position, part in enumerate(parts):
-        if part is None:
+        if isinstance(part, str):
+            value = value.get(part) if isinstance(value, dict) else None
+        elif isinstance(part, int):
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+        elif part is None:
             return _follow_all(value, parts[position + 1 :])
-        if isinstance(part, Having):
+        else:
             found = _elements_having(value, part)
             if len(found) != 1:
                 return _follow_all(found, parts[position + 1 :])
-            value = found[0]
-        elif isinstance(part, str):
-            value = value.get(part) if isinstance(value, dict) else None
-        else:
-            value = value[part] if isinstance(value, list) and part < len(value) else None
+            [value] = found
         if value is None:
             return None
     return value

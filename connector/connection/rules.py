@@ -335,7 +335,10 @@ def _country_findings(pointer: str, field: Field, country: Any) -> Findings:
     if field.identifier is None or not field.identifier.is_phone:
         message = f"has no effect: {field.name} is not a phone number"
         yield Finding("C218", pointer, message, "remove it")
-    elif isinstance(country, str) and region(country) == UNKNOWN:
+        return
+
+    constant = country.get("value") if isinstance(country, dict) else country
+    if constant is not None and region(constant) == UNKNOWN:
         hint = "write the two letters of ISO 3166-1, such as DE, or where they come from"
         yield Finding("C213", pointer, "there is no such country", hint)
 

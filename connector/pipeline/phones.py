@@ -165,7 +165,8 @@ def _parse(value: str, country: str) -> str:
     for _ in range(_MOST_PARSES):
         is_international = number[0] in _PLUS
         parsed = _parse_once(number, None if is_international else country)
-        if parsed == number:
+        _FORMS.learn([parsed])
+        if parsed == number or _FORMS.is_settled(parsed):
             return parsed
         number = parsed
     raise DroppedError("not_e164")

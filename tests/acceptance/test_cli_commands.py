@@ -192,7 +192,7 @@ def test_lint(tmp_path: Path) -> None:
     assert (clean_json.status, clean_json.json) == (0, [])
     assert (text.status, found.status, text.err, found.err) == (1, 1, "", "")
     assert {tuple(problem) for problem in found.json} == {
-        ("code", "file", "pointer", "message", "hint")
+        ("code", "file", "pointer", "message", "hint", "severity")
     }
     assert {(problem["code"], problem["pointer"]) for problem in found.json} == {
         ("C202", "/settings"),

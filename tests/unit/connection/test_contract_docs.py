@@ -1,0 +1,40 @@
+"""The page on the contract: its connection loads, and its table of filters is that of the filters."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from connector.connection.load import load_connection
+from connector.connection.model import AfterNow, AllPaths, Constant, FromPaths
+from connector.templating.filters import FILTERS
+from tests.kit import ROOT
+from tests.kit.records import catalog
+
+PAGE = (ROOT / "docs" / "contract.md").read_text("utf-8")
+
+
+def test_the_connection_of_the_page_loads(tmp_path: Path) -> None:
+    [text, *_] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    # this destination asks for no token
+    text = re.sub(r"(?m)^token_url: .*$", "", text)
+    path = tmp_path / "connection.yaml"
+    path.write_text(text, "utf-8")
+    loaded = load_connection(path, catalog())
+    assert loaded.name == "loyalty to X"
+    route = loaded.routes[1]
+    assert (route.each, route.when) == ("added", "item.optin")
+    assert route.map == {
+        "custom_audience_id": Constant("1nmth"),
+        "email": FromPaths(("item.email",), prehashed="auto"),
+        "phone_number": FromPaths(("item.phone",), country=Constant("DE")),
+        "device_id": AllPaths(("item.ids[type=IDFA].value", "item.ids[type=GAID].value")),
+        "expires_at": AfterNow("P30D"),
+    }
+
+
+def test_every_filter_is_in_the_table() -> None:
+    [table] = re.findall(r"\| filter \| gives \|\n\|---\|---\|\n(.*?)\n\n", PAGE, re.DOTALL)
+    rows = [row.split("|")[1] for row in table.splitlines()]
+    names = set(re.findall(r"`([a-z_]+)(?:\(.*?\))?`", " ".join(rows)))
+    assert names == set(FILTERS)
