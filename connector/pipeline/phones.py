@@ -167,6 +167,8 @@ def _parse(value: str, country: str) -> str:
         parsed = _parse_once(number, None if is_international else country)
         _FORMS.learn([parsed])
         if parsed == number or _FORMS.is_settled(parsed):
+            if len(parsed) > 1 + _MOST_DIGITS:
+                break
             return parsed
         number = parsed
     raise DroppedError("not_e164")
@@ -189,10 +191,7 @@ def _parse_once(value: str, region: str | None) -> str:
 
     if number.extension or not phonenumbers.is_possible_number(number):
         raise DroppedError("not_e164")
-    text = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-    if len(text) > 1 + _MOST_DIGITS:
-        raise DroppedError("not_e164")
-    return text
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
 def e164_of(country: str) -> Callable[[str], str]:

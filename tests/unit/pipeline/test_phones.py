@@ -138,6 +138,7 @@ def by_the_parser(written: str) -> str:
 
 @given(st.sampled_from(CODES), st.lists(st.tuples(DIGITS, SPACES), min_size=1, max_size=4))
 @example(49, [("030901820", "")])
+@example(49, [("00", ""), ("001000000", ""), ("00", ""), ("00", "")])
 @example(49, [("00301820", "")])
 @example(54, [("1115", ""), ("23456789", "")])
 @tries(400)

@@ -211,7 +211,7 @@ def test_a_condition_reads_words(source: str, data: Any, expected: bool | None) 
     if expected is None:
         with pytest.raises(NotBooleanError) as caught:
             condition(scope)
-        assert "neither true nor false" in str(caught.value)
+        assert "says neither true" in str(caught.value)
         assert str(data) not in str(caught.value).partition(";")[0]
     else:
         assert condition(scope) is expected

@@ -347,10 +347,11 @@ def test_what_is_no_identifier_in_plain_text(tmp_path: Path, event: Mapping[str,
 
 
 def test_an_identifier_in_the_url_or_as_an_id_fails(tmp_path: Path) -> None:
-    cases = "  - {name: leak, events: [{handle: adsapi2, email: ann@example.com}]}"
+    event = "{handle: adsapi2, email: ann@example.com, key: ann@example.com}"
+    cases = f"  - {{name: leak, events: [{event}]}}"
     assert "'handle'" in fails(tmp_path, cases, HEAD.replace("{value: 1nmth}", "{from: handle}"))
     assert "'email'" in fails(
-        tmp_path, cases, HEAD.replace("    routes:", "    event_id: email\n    routes:")
+        tmp_path, cases, HEAD.replace("    routes:", "    event_id: key\n    routes:")
     )
 
 
@@ -642,7 +643,8 @@ def test_a_case_that_cannot_be_kept_fails_and_leaves_its_snapshot(cases: pytest.
     kept = cases.path / SNAPSHOTS / "a.case" / "one-person.txt"
     before = kept.read_text("utf-8")
     path = cases.path / "a.case.yaml"
-    path.write_text(path.read_text() + '\nevent_id: "email"\n')
+    text = path.read_text().replace("{email: ann@", "{key: ann@example.com, email: ann@")
+    path.write_text(text + '\nevent_id: "key"\n')
     result, text = pytest_says(cases, "--snapshot-update")
     result.assert_outcomes(failed=1)
     assert "event 1: what is mapped to 'email'" in text
