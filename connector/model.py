@@ -48,6 +48,26 @@ EventId = int | str | ItemId
 Chunk = Sequence[Event | Unreadable]
 
 
+class InputOptions(NamedTuple):
+    """How the input is written; what is None, a file's name or the file itself says.
+
+    `format`: ndjson, json, csv or parquet. `encoding`: a text encoding of Python. For CSV:
+    `delimiter`, one character, and `quote`, one character or "" where none is special.
+    """
+
+    format: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    quote: str | None = None
+
+
+#: Nothing is said of the input.
+AS_WRITTEN = InputOptions()
+
+#: The first names of a path into an event, up to its first index.
+FieldPath = tuple[str, ...]
+
+
 class RequestLimits(Protocol):
     """When a batch is full. None means no limit."""
 

@@ -3,182 +3,363 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import Any
+import io
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from connector.errors import SourceError
-from connector.model import Event, Unreadable
+from connector.model import Event, FieldPath, InputOptions, Unreadable
+from connector.sources.columns import builder, columns_of
 from connector.sources.reading import (
+    CHUNK_ENTRIES,
     MAX_EVENT_BYTES,
+    NOT_TEXT,
     TOO_LONG,
     TOO_LONG_REASON,
     Chunk,
     DamagedError,
     Entry,
     Input,
-    in_chunks,
-    split_lines,
 )
 
-#: A column's name, split at the dots: `traits.email` is the member `email` of the object `traits`.
-ColumnPath = tuple[str, ...]
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
 
-_OTHER_SEPARATORS = frozenset(";\t|")
+# A first line that names the delimiter, as spreadsheets write it.
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^\r\n"])"?[\r\n]*', re.IGNORECASE)
+_OTHER_DELIMITERS = ";\t|,"
 
+_NUL = (
+    "contains a NUL byte; UTF-16 without a byte order mark needs --encoding utf-16,"
+    " or 'encoding' under the connection's 'input'"
+)
+_PLAIN_QUOTES = "; with --quote '' a quote is a character like any other"
 # What the csv module says, by how it begins; its own words are meant for programmers.
 _CSV_ERRORS = {
     "field larger": f"a cell of more than {csv.field_size_limit():,} characters",
-    "unexpected end": "a quoted cell is not closed",
-    "new-line": "a carriage return outside quotes",
+    "unexpected end": "a quoted cell is not closed" + _PLAIN_QUOTES,
 }
 
 
-def csv_rows(read: Input) -> Iterator[Chunk]:
+def csv_rows(
+    read: Input, options: InputOptions, reads: Collection[FieldPath] | None
+) -> Iterator[Chunk]:
     """Yield the rows of CSV as events whose values are all text.
 
-    Positions are data rows; blank lines are not rows. The column `traits.email` becomes
-    `{"traits": {"email": …}}`; an empty cell is absent.
+    Positions are line numbers. A blank row is no event: it is counted. `reads`: the paths that the
+    connection reads, None when it may read any. Quiet seconds give empty chunks.
 
     The header is read at once. Raise `SourceError` when it cannot be used.
     """
     lines = _Lines(read)
-    reader = csv.reader(lines, strict=True)
-    columns = _read_header(reader, lines)
-    return in_chunks(_rows(reader, lines, columns), read)
+    try:
+        form = _format(options, lines)
+        header = _read_header(lines, form)
+    except DamagedError as damage:
+        raise SourceError(_unreadable_header(damage.reason)) from None
+    return _Rows(lines, form, header, reads).chunks()
+
+
+def _format(options: InputOptions, lines: _Lines) -> dict[str, Any]:
+    """Return how the rows are written, as the csv module takes it."""
+    delimiter = options.delimiter or ","
+    first = _SEPARATOR_LINE.fullmatch(lines.first().decode(errors="replace"))
+    if first:
+        delimiter = first["delimiter"]
+        next(lines)
+
+    quote = '"' if options.quote is None else options.quote
+    form = {"delimiter": delimiter, "strict": True}
+    if quote and quote != delimiter:
+        return {**form, "quotechar": quote}
+    return {**form, "quotechar": None, "quoting": csv.QUOTE_NONE}
 
 
 class _Lines:
-    """The lines of a CSV file as text, for one row after the other.
+    """The lines of a CSV file, with their ends, for one row after the other.
 
-    `fault`: what is wrong with the row, or "".
+    A row is read by itself as text, line by line, or with all others of a block at once.
+    `fault`: what is wrong with the row that is read by itself, or "".
     """
 
     def __init__(self, read: Input) -> None:
-        self._lines = chain.from_iterable(lines for lines, _ in split_lines(read))
-        self._number = 0
+        self._read = read
+        self._blocks = _blocks(read)
+        self._lines: list[bytes] = []
+        self._next = 0
+        self._number = read.before
+        #: Whether a row has gone on in a new block.
+        self.went_on = False
         self.start_row()
+
+    def first(self) -> bytes:
+        """Return the first line, b"" when there is none. It is still to be read."""
+        while not self._lines:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._lines = block
+        return self._lines[0]
+
+    def count_blank(self, rows: int = 1) -> None:
+        """Count rows that are no events."""
+        self._read.blank += rows
+
+    # --- rows by the block ---
+
+    def block(self) -> list[bytes] | None:
+        """Return the lines that have come and are still to be read; a row starts with them.
+
+        There are none when a live input was quiet. Return None at the end. Raise `DamagedError`.
+        """
+        if self._next == len(self._lines):
+            block = next(self._blocks, None)
+            if block is None:
+                return None
+            self._lines = block
+            self._next = 0
+        return self._lines[self._next :]
+
+    def take(self, count: int) -> int:
+        """Pass over lines that were read as a block; return the position of the first."""
+        first = self._number + 1
+        self._next += count
+        self._number += count
+        return first
+
+    # --- rows by the line ---
+
+    @property
+    def is_block_read(self) -> bool:
+        """Whether every line of the block was read."""
+        return self._next == len(self._lines)
 
     def start_row(self) -> None:
         """Note that the next line starts a row."""
         self.fault = ""
-        self._first_number = self._number + 1
+        self.position = self._number + 1
         self._row_bytes = 0
 
-    def row_lines(self) -> str:
-        """Name the lines of the row."""
-        if self._number <= self._first_number:
-            return f"line {self._first_number}"
-        return f"lines {self._first_number} to {self._number}"
+    def lines_of_row(self) -> str:
+        """Name the lines of a row that has several."""
+        if self._number <= self.position:
+            return ""
+        first = self.position - self._read.before
+        return f" (lines {first} to {self._number - self._read.before})"
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
+        while self._next == len(self._lines):
+            self._lines = next(self._blocks)
+            self._next = 0
+            self.went_on = True
+        line = self._lines[self._next]
+        self._next += 1
         self._number += 1
+
         self._row_bytes += len(line)
         if line is TOO_LONG or self._row_bytes > MAX_EVENT_BYTES:
             self.fault = TOO_LONG_REASON
             raise csv.Error  # makes the csv reader start anew with the next line
 
         if b"\0" in line:
-            self.fault = "contains a NUL byte"
+            self.fault = _NUL
         try:
-            return line.decode() + "\n"
-        except UnicodeDecodeError as error:
-            self.fault = f"invalid UTF-8: byte {error.start + 1}"
-            return line.decode(errors="replace") + "\n"
+            return line.decode()
+        except UnicodeDecodeError:
+            self.fault = NOT_TEXT
+            return line.decode(errors="replace")
 
 
-def _read_header(reader: Iterator[list[str]], lines: _Lines) -> list[ColumnPath]:
-    """Return the path of each column, none when the file is empty."""
-    names: list[str] = []
+def _blocks(read: Input) -> Iterator[list[bytes]]:
+    r"""Yield the lines of each block, with their ends: \n, \r\n or \r.
+
+    There are none when a live input was quiet. `TOO_LONG` replaces a line that is not kept, always
+    the first of a block.
+    """
+    carry = b""  # the beginning of a line that goes on in the next block
+    skipping = False  # inside a line that is too long
+    for block in iter(read, b""):
+        if block is None:
+            yield []
+            continue
+
+        text = block if skipping else carry + block
+        lines = text.splitlines(keepends=True)
+        # A carriage return may be half of a line break.
+        carry = b"" if text.endswith(b"\n") else lines.pop()
+
+        if lines:
+            if skipping or len(lines[0]) > MAX_EVENT_BYTES:
+                lines[0] = TOO_LONG
+            skipping = False
+            yield lines
+
+        if skipping or len(carry) > MAX_EVENT_BYTES:
+            carry = b""
+            skipping = True
+
+    if skipping:
+        yield [TOO_LONG]
+    elif carry:
+        yield [carry]
+
+
+def _read_header(lines: _Lines, form: dict[str, Any]) -> list[str]:
+    """Return the first row that is not blank, an empty one when there is none."""
+    header: list[str] = []
+    reader = csv.reader(lines, **form)
     try:
-        for row in reader:
-            if row:
-                names = row
+        for header in reader:
+            if lines.fault or not _is_blank(header):
                 break
+            lines.count_blank()
         fault = lines.fault
     except csv.Error as error:
         fault = lines.fault or _explain(error)
-    except DamagedError as damage:
-        fault = damage.reason
     if fault:
-        raise SourceError(f"the header cannot be read: {fault}; check the first line")
+        raise SourceError(_unreadable_header(fault))
 
-    columns = []
-    for name in names:
-        path = name.strip().split(".")
-        columns.append(tuple(path))
-    _check_columns(columns)
-    return columns
+    if _is_blank(header):
+        return []
+    if len(header) == 1:
+        _check_delimiter(header[0], form["delimiter"])
+    return header
 
 
-def _check_columns(columns: list[ColumnPath]) -> None:
-    """Raise SourceError for conflicting columns.
+def _unreadable_header(fault: str) -> str:
+    return f"the header cannot be read: {fault}; check the first line"
 
-    A header may be a forgotten row of data: no name is quoted.
-    """
-    if len(columns) == 1 and _has_other_separator(columns[0]):
-        raise SourceError("the header has one column and no comma; separate columns with commas")
 
-    numbers: dict[ColumnPath, int] = {}
-    for number, path in enumerate(columns, 1):
-        if path == ("",):
-            raise SourceError(f"column {number} has no name; name it in the first line")
-        if "" in path:
+def _check_delimiter(name: str, delimiter: str) -> None:
+    """Raise SourceError for a single column whose name holds another delimiter."""
+    for other in _OTHER_DELIMITERS:
+        if other in name and other != delimiter:
+            shown = "tab" if other == "\t" else other
             raise SourceError(
-                f"the name of column {number} has an empty part; remove the extra dot"
+                f"the header has one column and no {_SHOWN.get(delimiter, delimiter)};"
+                f" name the delimiter: --delimiter '{shown}',"
+                " or 'delimiter' under the connection's 'input'"
             )
-        if path in numbers:
-            raise SourceError(
-                f"columns {numbers[path]} and {number} have the same name; rename one of them"
-            )
-        numbers[path] = number
-
-    for path, number in numbers.items():
-        for length in range(1, len(path)):
-            parent = numbers.get(path[:length])
-            if parent is not None:
-                raise SourceError(
-                    f"column {number} is a member of column {parent}, which is text;"
-                    " rename one of them"
-                )
 
 
-def _has_other_separator(path: ColumnPath) -> bool:
-    name = ".".join(path)
-    return not _OTHER_SEPARATORS.isdisjoint(name)
+_SHOWN = {",": "comma", "\t": "tab", ";": "semicolon"}
 
 
-def _rows(reader: Iterator[list[str]], lines: _Lines, columns: list[ColumnPath]) -> Iterator[Entry]:
-    position = 1
-    build = _builder(columns)
-    while True:
-        lines.start_row()
-        row: list[str] = []
-        try:
-            row = next(reader)
-        except StopIteration:
+class _Rows:
+    """The rows behind the header."""
+
+    def __init__(
+        self,
+        lines: _Lines,
+        form: dict[str, Any],
+        header: list[str],
+        reads: Collection[FieldPath] | None,
+    ) -> None:
+        self._lines = lines
+        self._form = form
+        self._reader = csv.reader(lines, **form)
+        self._width = len(header)
+        self._build = builder(columns_of(header, reads), self._width)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what the rows are, block by block."""
+        damaged = False
+        while not damaged:
+            entries: list[Entry] = []
+            self._lines.start_row()
+            try:
+                block = self._lines.block()
+                if block is None:
+                    return
+                if not block:
+                    yield []
+                self._read_block(block, entries)
+            except DamagedError as damage:
+                entries.append(damage.at(self._lines.position))
+                damaged = True
+
+            for start in range(0, len(entries), CHUNK_ENTRIES):
+                yield entries[start : start + CHUNK_ENTRIES]
+
+    def _read_block(self, block: list[bytes], entries: list[Entry]) -> None:
+        rows = _rows_of_lines(block, self._form)
+        if rows is None:
+            self._read_line_by_line(entries)
             return
-        except csv.Error as error:
-            lines.fault = lines.fault or _explain(error)
-        except DamagedError as damage:
-            yield Unreadable(position, damage.reason)
-            return
 
-        fault = lines.fault
-        if not row and not fault:
-            continue  # a blank line
-        if not fault and len(row) != len(columns):
-            fault = f"expected {len(columns)} cells, got {len(row)}"
+        first = self._lines.take(len(block))
+        for offset, row in rows:
+            if len(row) == self._width and row[0] and not row[0].isspace():
+                entries.append(Event(first + offset, self._build(row)))
+            else:
+                self._add(row, first + offset, entries)
 
-        if fault:
-            yield Unreadable(position, f"{fault} ({lines.row_lines()})")
+    def _read_line_by_line(self, entries: list[Entry]) -> None:
+        """Read the rest of the block, and further ones while a row goes on in them."""
+        lines = self._lines
+        lines.went_on = False
+        while not lines.is_block_read and not lines.went_on:
+            lines.start_row()
+            row: list[str] = []
+            try:
+                row = next(self._reader)
+            except csv.Error as error:
+                lines.fault = lines.fault or _explain(error)
+
+            if lines.fault:
+                reason = lines.fault + lines.lines_of_row()
+                entries.append(Unreadable(lines.position, reason))
+            else:
+                self._add(row, lines.position, entries)
+
+    def _add(self, row: list[str], position: int, entries: list[Entry]) -> None:
+        """Add what a row is, unless it is blank."""
+        if _is_blank(row):
+            self._lines.count_blank()
+        elif len(row) < self._width or not _is_blank(row[self._width :]):
+            reason = f"expected {self._width} cells, got {len(row)}"
+            entries.append(Unreadable(position, reason))
         else:
-            yield Event(position, build(row))
-        position += 1
+            entries.append(Event(position, self._build(row[: self._width])))
+
+
+def _rows_of_lines(
+    lines: list[bytes], form: dict[str, Any]
+) -> Iterable[tuple[int, list[str]]] | None:
+    """Return the rows of lines, each with the index of its first line.
+
+    None when something is wrong with one of them, or when the last one goes on.
+    """
+    if lines and lines[0] is TOO_LONG:
+        return None
+    content = b"".join(lines)
+    if b"\0" in content:
+        return None
+    try:
+        text = content.decode()
+        rows = list(csv.reader(io.StringIO(text, newline=""), **form))
+    except (UnicodeDecodeError, csv.Error):
+        return None
+
+    if len(rows) == len(lines):
+        return enumerate(rows)
+    return _numbered(csv.reader(io.StringIO(text, newline=""), **form))
+
+
+def _numbered(reader: CsvReader) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows that may have several lines, each with the index of its first one."""
+    first = 0
+    for row in reader:
+        yield first, row
+        first = reader.line_num
+
+
+def _is_blank(row: list[str]) -> bool:
+    return not "".join(row).strip()
 
 
 def _explain(error: csv.Error) -> str:
@@ -186,25 +367,4 @@ def _explain(error: csv.Error) -> str:
     for beginning, reason in _CSV_ERRORS.items():
         if text.startswith(beginning):
             return reason
-    return "a quoted cell goes on after its closing quote"
-
-
-def _builder(columns: list[ColumnPath]) -> Callable[[list[str]], dict[str, Any]]:
-    """Return the function from a row to its event."""
-    names = [path[0] for path in columns]
-
-    def flat(row: list[str]) -> dict[str, Any]:
-        return {name: cell for name, cell in zip(names, row, strict=True) if cell}
-
-    def nested(row: list[str]) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for path, cell in zip(columns, row, strict=True):
-            if cell:
-                inner = data
-                for part in path[:-1]:
-                    inner = inner.setdefault(part, {})
-                inner[path[-1]] = cell
-        return data
-
-    is_flat = all(len(path) == 1 for path in columns)
-    return flat if is_flat else nested
+    return "a quoted cell goes on after its closing quote" + _PLAIN_QUOTES

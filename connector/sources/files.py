@@ -1,104 +1,100 @@
 """Open the input, whatever its format, and read it as chunks of events.
 
-| name | format |
-|---|---|
-| `.ndjson`, `.jsonl` | one JSON object on each line |
-| `.json` | one array of objects |
-| `.csv` | a header and rows |
-| `.parquet` | a table; needs the extra `parquet` |
-| `-` | NDJSON on standard input |
-
-The text formats may be gzipped (`.ndjson.gz`). Nothing is read into memory as a whole.
+Nothing is read into memory as a whole.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import os
-import select
-import stat
 import sys
-import zlib
-from collections.abc import Callable, Generator, Iterator
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self, cast
+from typing import Self
 
 from connector.errors import SourceError
-from connector.sources.csv import csv_rows
-from connector.sources.json_array import json_array
-from connector.sources.ndjson import ndjson
+from connector.model import AS_WRITTEN, InputOptions
+from connector.sources.formats import PARQUET, READERS, Form, Reads, form_of
+from connector.sources.inputs import expand
+from connector.sources.opening import (
+    STANDARD_INPUT,
+    Raw,
+    RawFile,
+    RawStandardInput,
+    WholeFile,
+)
 from connector.sources.parquet import parquet_rows
-from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError, InputFile
+from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError
+from connector.sources.text import Text
 
 BLOCK_BYTES = 256 * 1024
-QUIET_SECONDS = 1.0
-
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
-class _Format(NamedTuple):
-    """How a file of a format is read. `may_be_gzipped`: it is read as a stream of bytes."""
-
-    read: Callable[[InputFile], Iterator[Chunk]]
-    may_be_gzipped: bool = True
-
-
-#: The formats by the ending of a file's name. A further format is one more entry.
-_FORMATS = {
-    ".ndjson": _Format(ndjson),
-    ".jsonl": _Format(ndjson),
-    ".json": _Format(json_array),
-    ".csv": _Format(csv_rows),
-    ".parquet": _Format(parquet_rows, may_be_gzipped=False),
-}
-
-
-class _Origin(Protocol):
-    """Where events come from.
-
-    `position` is how far it was read, in the bytes that `size` counts.
-    """
-
-    @property
-    def size(self) -> int | None: ...
-
-    @property
-    def position(self) -> int: ...
-
-    def close(self) -> None: ...
 
 
 class Source:
-    """An open input: iterate over it once for chunks of events.
+    """The open input, one file or several: iterate over it once for chunks of events.
 
-    Close it at the end or use it as a context manager. `size` is the file's size on disk in bytes,
-    None when there is none to know (standard input, a named pipe). A chunk has at most 1,000
-    entries and comes from about 1 MiB of input. Only standard input gives empty chunks: one for
-    each second in which nothing came. Iterating raises `SourceError` when the operating system
-    fails to read.
+    Close it at the end or use it as a context manager. `size` is the size on disk in bytes, None
+    when there is none to know (standard input, a named pipe). A chunk has at most 1,000 entries and
+    comes from about 1 MiB of input. Only standard input gives empty chunks: one for each second in
+    which nothing came. Positions go on from file to file. Iterating raises `SourceError` when the
+    operating system fails to read.
     """
 
     def __init__(
-        self, path: str, origin: _Origin, chunks: Iterator[Chunk], limit: int | None
+        self,
+        paths: Sequence[str],
+        options: InputOptions,
+        reads: Reads,
+        limit: int | None,
+        block_bytes: int,
     ) -> None:
-        self.path = path
-        self.size = origin.size
-        self._origin = origin
-        self._chunks = chunks
+        """Open the first file, and see whether the others can be opened. Raise `SourceError`."""
+        self.paths = tuple(paths)
+        self._options = options
+        self._reads = reads
+        self._block_bytes = min(block_bytes, MAX_EVENT_BYTES)
         self._left = sys.maxsize if limit is None else limit
+
+        self._forms: list[Form] = []
+        for path in paths:
+            with _naming(path):
+                self._forms.append(form_of(path, options))
+        self.size = _total_size(paths)
+
+        # Where each file that was begun begins: the last position before it.
+        self._starts: list[int] = [0]
+        self._last_position = 0
+        self._bytes_before = 0
+        self._blank_before = 0
+        for index in range(1, len(paths)):
+            self._check(index)
+        with _naming(paths[0]):
+            self._part = self._open(0)
+        self._chunks = self._all_chunks()
+
+    @property
+    def formats(self) -> set[str]:
+        """The formats of the files."""
+        return {form.format for form in self._forms}
 
     @property
     def bytes_read(self) -> int:
         """How far the input was read, counted as `size` is."""
-        return self._origin.position
+        return self._bytes_before + self._part.position
+
+    @property
+    def blank(self) -> int:
+        """How many blank rows and lines were passed over so far. They are no events."""
+        return self._blank_before + self._part.blank
+
+    def locate(self, position: int) -> tuple[str, int]:
+        """Return the file of a position, and its line in it (the element, or the row)."""
+        index = bisect_right(self._starts, position - 1) - 1
+        return self.paths[index], position - self._starts[index]
 
     def __iter__(self) -> Iterator[Chunk]:
         while self._left > 0:
-            with _naming(self.path):
-                chunk = next(self._chunks, None)
+            chunk = next(self._chunks, None)
             if chunk is None:
                 return
             del chunk[self._left :]
@@ -109,41 +105,127 @@ class Source:
         """Close the file. Standard input stays open."""
         if isinstance(self._chunks, Generator):
             self._chunks.close()
-        self._origin.close()
+        self._part.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _all_chunks(self) -> Iterator[Chunk]:
+        yield from self._chunks_of(0)
+        for index in range(1, len(self.paths)):
+            self._end_part()
+            try:
+                self._part = self._open(index)
+            except SourceError as error:
+                # It could be opened when the run began. The run goes on with the next one.
+                self._last_position += 1
+                yield [DamagedError(str(error)).at(self._last_position)]
+            else:
+                yield from self._chunks_of(index)
 
-def open_source(path: str, *, limit: int | None = None, block_bytes: int = BLOCK_BYTES) -> Source:
-    """Open the file at `path`, or standard input for `-`.
+    def _chunks_of(self, index: int) -> Iterator[Chunk]:
+        with _naming(self.paths[index]):
+            for chunk in self._part.chunks:
+                if chunk:
+                    self._last_position = chunk[-1].position
+                yield chunk
 
-    `limit` ends the input after that many entries, unreadable ones counted. `block_bytes` is read
-    at a time. Raise `SourceError` when the format is not known, the file cannot be opened or is not
-    what its name says, or when the header of a CSV file cannot be used.
-    """
-    with _naming(path):
-        if path == "-":
-            stdin = _StandardInput(block_bytes)
-            return Source(path, stdin, ndjson(stdin), limit)
+    def _end_part(self) -> None:
+        self._bytes_before += self._part.position
+        self._blank_before += self._part.blank
+        self._part.close()
+        self._starts.append(self._last_position)
 
-        file_format, gzipped = _format_of(path)
-        file = _File(path, gzipped, min(block_bytes, MAX_EVENT_BYTES))
+    def _open(self, index: int) -> _Part:
+        return _Part(
+            self.paths[index],
+            self._forms[index],
+            self._options,
+            self._reads,
+            self._block_bytes,
+            self._last_position,
+        )
+
+    def _check(self, index: int) -> None:
+        """Raise `SourceError` for a file that cannot be opened, before anything is sent."""
+        path = self.paths[index]
+        if path != STANDARD_INPUT and self._forms[index].format != PARQUET and not _is_pipe(path):
+            with _naming(path):
+                self._open(index).close()
+
+
+class _Part:
+    """One open file, or standard input."""
+
+    def __init__(
+        self,
+        path: str,
+        form: Form,
+        options: InputOptions,
+        reads: Reads,
+        block_bytes: int,
+        before: int,
+    ) -> None:
+        """Raise `SourceError`."""
+        self._text: Text | None = None
+        self._input: Raw | WholeFile
+        self.chunks: Iterator[Chunk] = iter(())
+        if form.format == PARQUET:
+            self._input = WholeFile(path)
+            self._input.before = before
+        else:
+            self._input = _raw(path, form, block_bytes)
+            self._text = Text(self._input, options.encoding)
+            self._text.before = before
+
         try:
-            empty = file.size == 0
-            chunks = iter(()) if empty else file_format.read(file)
+            if self._input.size == 0:
+                return
+            if isinstance(self._input, WholeFile):
+                self.chunks = parquet_rows(self._input)
+            elif self._text:
+                self.chunks = READERS[form.format](self._text, options, reads)
         except BaseException:
-            file.close()
+            self.close()
             raise
-        return Source(path, file, chunks, limit)
+
+    @property
+    def position(self) -> int:
+        """How far it was read."""
+        return self._input.position
+
+    @property
+    def blank(self) -> int:
+        """How many of its rows and lines were blank."""
+        return self._text.blank if self._text else 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if isinstance(self.chunks, Generator):
+            self.chunks.close()
+        self._input.close()
+
+
+def open_source(
+    paths: str | Sequence[str],
+    options: InputOptions = AS_WRITTEN,
+    *,
+    reads: Reads = None,
+    limit: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Source:
+    """Open files, folders, patterns, or standard input for `-`.
+
+    `reads`: the paths that the connection reads, None when it may read any. `limit` ends the input
+    after that many entries, unreadable ones counted. `block_bytes` is read at a time. Raise
+    `SourceError` when the format is not known, a file cannot be opened or is not what its name
+    says, or when the header of a CSV file cannot be used.
+    """
+    named = [paths] if isinstance(paths, str) else paths
+    return Source(expand(named, options), options, reads, limit, block_bytes)
 
 
 @contextmanager
@@ -152,149 +234,32 @@ def _naming(path: str) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        name = "standard input" if path == "-" else path
+        name = "standard input" if path == STANDARD_INPUT else path
         raise SourceError(f"{name}: {error}") from None
 
 
-def _format_of(path: str) -> tuple[_Format, bool]:
-    """Return the format that a file's name tells, and whether it is gzipped."""
-    name = Path(path).name.lower()
-    gzipped = name.endswith(".gz")
-    _, dot, extension = name.removesuffix(".gz").rpartition(".")
-    ending = dot + extension if dot else ""
-    file_format = _FORMATS.get(ending)
-    if file_format is not None and (file_format.may_be_gzipped or not gzipped):
-        return file_format, gzipped
-
-    if gzipped:
-        ending += ".gz"
-    problem = f"unknown file format '{ending}'" if ending else "the name has no file extension"
-    streams = [known for known, each in _FORMATS.items() if each.may_be_gzipped]
-    others = [known for known, each in _FORMATS.items() if not each.may_be_gzipped]
-    expected = f"{', '.join(streams)} (each optionally .gz) or {', '.join(others)}"
-    raise SourceError(f"{problem}; expected {expected}, or - for NDJSON on standard input")
+def _raw(path: str, form: Form, block_bytes: int) -> Raw:
+    if path == STANDARD_INPUT:
+        return RawStandardInput(block_bytes)
+    return RawFile(path, form.packed, block_bytes)
 
 
-class _File:
-    """The bytes of a file, unpacked if it is gzipped."""
-
-    def __init__(self, path: str, gzipped: bool, block_bytes: int) -> None:
-        self.path = path
-        self._file = _open_file(path)
-        status = os.fstat(self._file.fileno())
-        self.size: int | None = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self.position = 0
-        self.taken = 0
-        self._block_bytes = block_bytes
-        self._damaged = False
-        self._gzip = gzip.GzipFile(fileobj=self._file, mode="rb") if gzipped else None
-
-        if gzipped and self.size and not self._starts_as_gzip():
-            self.close()
-            raise SourceError("not gzip data although its name ends in .gz; rename or compress it")
-
-    def _starts_as_gzip(self) -> bool:
-        magic = self._file.read(len(_GZIP_MAGIC))
-        self._file.seek(0)
-        return _GZIP_MAGIC.startswith(magic)
-
-    def __call__(self) -> bytes:
-        try:
-            block = self._unpack() if self._gzip else self._file.read(self._block_bytes)
-        except OSError as error:
-            raise SourceError(f"cannot be read ({error.strerror}); try again") from None
-
-        self.taken += len(block)
-        # How far a gzipped file was read is not how much was taken out of it.
-        self.position = self._file.tell() if self._gzip and self.size else self.taken
-        return block
-
-    def _unpack(self) -> bytes:
-        """Return a block, or less where the data is damaged.
-
-        So what is before the damage counts.
-        """
-        assert self._gzip
-        parts = []
-        missing = self._block_bytes
-        try:
-            while missing > 0 and not self._damaged:
-                part = self._gzip.read1(missing)
-                if not part:
-                    break
-                parts.append(part)
-                missing -= len(part)
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            self._damaged = True
-
-        if self._damaged and not parts:
-            raise DamagedError("the gzip data is cut off or damaged from here on")
-        return b"".join(parts)
-
-    def close(self) -> None:
-        if self._gzip:
-            self._gzip.close()
-        self._file.close()
+def _is_pipe(path: str) -> bool:
+    return not _is_file(path) and Path(path).exists()
 
 
-def _open_file(path: str) -> io.FileIO:
+def _total_size(paths: Sequence[str]) -> int | None:
+    """Return the size of all files, None when one of them has none to know."""
+    total = 0
+    for path in paths:
+        if path == STANDARD_INPUT or not _is_file(path):
+            return None
+        total += Path(path).stat().st_size
+    return total
+
+
+def _is_file(path: str) -> bool:
     try:
-        return io.FileIO(path)
-    except FileNotFoundError:
-        message = "file not found; check the path"
-    except IsADirectoryError:
-        message = "is a directory; name a file in it"
-    except PermissionError:
-        message = "permission denied; make the file readable for this user"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", "invalid name")
-        message = f"cannot be opened ({reason}); check the path"
-    raise SourceError(message)
-
-
-class _StandardInput:
-    """The bytes of standard input, as soon as they come."""
-
-    size = None
-
-    def __init__(self, block_bytes: int) -> None:
-        stream = getattr(sys.stdin, "buffer", None)
-        if stream is None:
-            raise SourceError("not available; name a file instead of -")
-        self._stream = cast(io.BufferedReader, stream)
-        self._block_bytes = block_bytes
-        self._selectable = _is_selectable(self._stream)
-        self.taken = 0
-
-    @property
-    def position(self) -> int:
-        return self.taken
-
-    def __call__(self) -> bytes | None:
-        try:
-            if self._selectable:
-                ready, _, _ = select.select([self._stream], [], [], QUIET_SECONDS)
-                if not ready:
-                    return None
-            # At most one read: never waits for a full block.
-            block = self._stream.read1(self._block_bytes)
-        except OSError as error:
-            raise SourceError(f"cannot be read ({error.strerror}); try again") from None
-
-        self.taken += len(block)
-        return block
-
-    def close(self) -> None:
-        """Leave it open: the caller owns it."""
-
-
-def _is_selectable(stream: io.BufferedReader) -> bool:
-    """Return whether `select` can wait for the stream.
-
-    It can for a real file descriptor, and not on Windows.
-    """
-    try:
-        select.select([stream], [], [], 0)
-    except (OSError, ValueError):
-        return False
-    return True
+        return Path(path).is_file()
+    except ValueError:
+        return False  # no file's name: opening it says so

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import NoReturn, cast
+from typing import cast
 
 from connector.model import Event, Unreadable
 from connector.sources.reading import (
     BLANK,
-    BOM,
     MAX_EVENT_BYTES,
     TOO_LONG_REASON,
     Chunk,
@@ -21,6 +19,10 @@ from connector.sources.reading import (
     parse_event,
 )
 
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_CLOSING = {b"[": b"]", b"{": b"}"}
+
 
 def _skip_to(stops: bytes) -> re.Pattern[bytes]:
     """Match what lies before the next of `stops` outside a string.
@@ -29,8 +31,7 @@ def _skip_to(stops: bytes) -> re.Pattern[bytes]:
     and memory stay flat whatever the input.
     """
     plain = b'[^"' + stops + b"]*+"
-    string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-    pattern = plain + b"(?:" + string + plain + b")*+([" + stops + b"]?)"
+    pattern = plain + b"(?:" + _STRING.pattern + plain + b")*+([" + stops + b"]?)"
     return re.compile(pattern, re.DOTALL)
 
 
@@ -46,15 +47,15 @@ _GUESS_BYTES = 4 * 1024
 def json_array(read: Input) -> Iterator[Chunk]:
     """Yield the events of one JSON array of objects; positions are element numbers.
 
-    An element that is JSON but no event is `Unreadable` and reading goes on. Where the text stops
-    being a JSON array one `Unreadable` says so and reading ends: where the next element starts
-    could only be guessed.
+    An element that is no event is `Unreadable`, and reading goes on as long as its brackets and
+    quotes say where it ends. Where they do not, one `Unreadable` says so and reading ends: where
+    the next element starts could only be guessed.
     """
     return in_chunks(_elements(read), read)
 
 
 def _elements(read: Input) -> Iterator[Entry]:
-    position = 1
+    position = read.before + 1
     try:
         array = _Array(read)
         if array.is_missing:
@@ -68,19 +69,20 @@ def _elements(read: Input) -> Iterator[Entry]:
                 continue
 
             element, is_last = array.cut()
-            is_empty_array = is_last and position == 1 and not element
+            is_empty_array = is_last and position == read.before + 1 and not element
             if not is_empty_array:
                 entry = parse_event(element, position)
-                yield entry
-                if type(entry) is Unreadable and not _is_json(element):
+                if type(entry) is Unreadable and not _is_closed(element):
+                    yield DamagedError(entry.reason).at(position)
                     return
+                yield entry
                 position += 1
 
             if is_last:
                 array.close()
                 return
     except DamagedError as damage:
-        yield Unreadable(position, damage.reason)
+        yield damage.at(position)
 
 
 class _Array:
@@ -100,14 +102,10 @@ class _Array:
         """
         text = b""
         for block in iter(self._read, b""):
-            text += cast(bytes, block)
-            if BOM.startswith(text):
-                continue  # perhaps a part of the byte order mark
-            text = text.removeprefix(BOM).lstrip(BLANK)
+            text = (block or b"").lstrip(BLANK)
             if text:
                 break
 
-        text = text.removeprefix(BOM)
         if text and not text.startswith(b"["):
             raise DamagedError(
                 "not a JSON array: .json is one array of objects, .ndjson one object on each line"
@@ -168,6 +166,8 @@ class _Array:
         if len(rest) > MAX_EVENT_BYTES:
             raise DamagedError(TOO_LONG_REASON)
         block = self._read()
+        while block is None:
+            block = self._read()
         if not block:
             raise DamagedError("unexpected end of input: the array is not closed")
         self._text = rest + block
@@ -179,23 +179,21 @@ class _Array:
         if not self._text.startswith(b"]", end):
             raise DamagedError("invalid JSON: unmatched closing brace")
 
-        after: bytes | None = self._text[end + 1 :]
-        while after is not None and not after.strip(BLANK):
-            after = self._read() or None
+        after: bytes | None = self._text[end + 1 :] or None
+        while after != b"":
+            if after and after.strip(BLANK):
+                break
+            after = self._read()
         if after:
             raise DamagedError("unexpected content after the end of the array")
 
 
-def _is_json(text: bytes) -> bool:
-    """Return whether an unreadable text is syntactically JSON, so that its end is certain."""
-    try:
-        json.loads(
-            text.decode(errors="replace"), parse_int=len, parse_float=len, parse_constant=_refuse
-        )
-    except (ValueError, RecursionError):
-        return False
+def _is_closed(text: bytes) -> bool:
+    """Return whether each bracket of an unreadable text is closed by its own kind."""
+    expected = []
+    for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
+        if bracket in _CLOSING:
+            expected.append(_CLOSING[bracket])
+        elif not expected or expected.pop() != bracket:
+            return False
     return True
-
-
-def _refuse(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not allowed")

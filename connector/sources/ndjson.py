@@ -7,7 +7,7 @@ from itertools import count
 
 import orjson
 
-from connector.model import Event, Unreadable
+from connector.model import Event
 from connector.sources.reading import (
     CHUNK_ENTRIES,
     Chunk,
@@ -26,7 +26,7 @@ def ndjson(read: Input) -> Iterator[Chunk]:
 
     Positions are line numbers, blank lines counted. Quiet seconds give empty chunks.
     """
-    position = 1
+    position = read.before + 1
     try:
         for lines, text in split_lines(read):
             if not lines:
@@ -37,11 +37,12 @@ def ndjson(read: Input) -> Iterator[Chunk]:
             for start in range(0, len(lines), CHUNK_ENTRIES):
                 part = lines[start : start + CHUNK_ENTRIES]
                 entries = _parse_lines(part, position, long_numbers)
+                read.blank += len(part) - len(entries)
                 if entries:
                     yield entries
                 position += len(part)
     except DamagedError as damage:
-        yield [Unreadable(position, damage.reason)]
+        yield [damage.at(position)]
 
 
 def _parse_lines(lines: list[bytes], first: int, long_numbers: bool) -> Chunk:

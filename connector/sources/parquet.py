@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connector.errors import SourceError
-from connector.model import Unreadable
+from connector.model import Event, Unreadable
 from connector.sources.reading import (
     CHUNK_BYTES,
     INVALID_JSON,
     MAX_EVENT_BYTES,
     TOO_LONG,
     Chunk,
+    DamagedError,
     Entry,
     InputFile,
     in_chunks,
@@ -24,10 +25,16 @@ from connector.sources.reading import (
 if TYPE_CHECKING:
     import duckdb
 
+#: The columns of a table by name, each with its DuckDBPyType.
+Columns = dict[str, Any]
+Convert = Callable[[Any], Any]
+
 _MAX_ROWS_AT_ONCE = 100
 _TABLE = "read_parquet($path, hive_partitioning = false)"
 _ROW_COUNT = "SELECT sum(num_rows) FROM parquet_file_metadata($path)"
 _NOT_FINITE = "a nested number is NaN or infinite, which JSON does not allow"
+
+_MIDNIGHT = "T00:00:00Z"
 
 # One thread keeps the order of the rows and, as they are streamed, costs no speed.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -41,11 +48,10 @@ def parquet_rows(file: InputFile) -> Iterator[Chunk]:
     """Yield the rows of a Parquet file as events, in their order; positions are row numbers.
 
     Structs and maps are objects, lists arrays, integers and decimals without a fraction exact,
-    other numbers float, dates `YYYY-MM-DD`. A timestamp with a time zone is RFC 3339 in UTC:
-    `2026-01-15T10:00:00.5Z`. One without is `2026-01-15T10:00:00.5`, with no offset, because the
-    file does not say which. Inside a struct or a list both keep DuckDB's own form: `2026-01-15
-    10:00:00.5+00` (UTC) and `2026-01-15 10:00:00.5`. NaN and infinity are null; nested ones make
-    the row `Unreadable`.
+    other numbers float. A timestamp with a time zone is RFC 3339 in UTC: `2026-01-15T10:00:00.5Z`.
+    So is a date, at midnight: `2026-01-15T00:00:00Z`. A timestamp without a time zone is
+    `2026-01-15T10:00:00.5`, with no offset, because the file does not say which. NaN and infinity
+    are null; nested ones make the row `Unreadable`.
 
     The file's `position` follows in proportion to the rows read. Nothing comes from a network.
     Raise `SourceError` when DuckDB is not installed, the file is not Parquet, or memory runs out.
@@ -54,8 +60,8 @@ def parquet_rows(file: InputFile) -> Iterator[Chunk]:
         import duckdb
     except ImportError:
         raise SourceError(
-            "Parquet needs DuckDB, which is not installed;"
-            " run pip install 'audience-connector[parquet]'"
+            "Parquet needs the extra 'parquet', which is not installed;"
+            " run pip install '.[parquet]' in the connector's folder"
         ) from None
 
     parameters = {"path": glob.escape(str(Path(file.path).absolute()))}
@@ -63,17 +69,16 @@ def parquet_rows(file: InputFile) -> Iterator[Chunk]:
     try:
         connection.execute("SET TimeZone = 'UTC'")
         [(row_count,)] = connection.execute(_ROW_COUNT, parameters).fetchall()
-        describe = f"DESCRIBE SELECT * FROM {_TABLE}"  # noqa: S608, a constant
-        columns = connection.execute(describe, parameters).fetchall()
-        names_and_types = [(name, sql_type) for name, sql_type, *_ in columns]
+        table = connection.read_parquet(parameters["path"], hive_partitioning=False)
+        columns = dict(zip(table.columns, table.types, strict=True))
     except duckdb.Error:
         connection.close()
         raise SourceError(
             "not a Parquet file, or a truncated or encrypted one; write it again"
         ) from None
 
-    rows = _json_rows(connection, _query(names_and_types), parameters, file, int(row_count))
-    return in_chunks(rows, file)
+    rows = _json_rows(connection, _query(columns), parameters, file, int(row_count))
+    return in_chunks(_with_times(rows, columns), file)
 
 
 def _json_rows(
@@ -86,6 +91,7 @@ def _json_rows(
     import duckdb
 
     done = 0
+    before = file.before
     rows_at_once = 1
     try:
         result = connection.execute(query, parameters)
@@ -93,7 +99,7 @@ def _json_rows(
             taken_before = file.taken
             for (row,) in rows:
                 done += 1
-                yield _entry(row.encode(), done, file)
+                yield _entry(row.encode(), before + done, file)
             file.position = (file.size or 0) * done // row_count
 
             # As many rows as fill a chunk: rows may be of some bytes or of some megabytes.
@@ -106,7 +112,7 @@ def _json_rows(
             " free memory, or write the file again with smaller row groups"
         ) from None
     except duckdb.Error:
-        yield Unreadable(done + 1, "the file is damaged from here on")
+        yield DamagedError("the file is damaged").at(before + done + 1)
     finally:
         connection.close()
 
@@ -122,17 +128,17 @@ def _entry(text: bytes, position: int, file: InputFile) -> Entry:
     return entry
 
 
-def _query(columns: list[tuple[str, str]]) -> str:
-    """Return the query that gives each row as JSON text. `columns` are names and SQL types."""
+def _query(columns: Columns) -> str:
+    """Return the query that gives each row as JSON text."""
     replacements = []
-    for name, sql_type in columns:
-        replacement = _replacement(name, sql_type)
+    for name, sql_type in columns.items():
+        replacement = _replacement(name, str(sql_type))
         if replacement:
             replacements.append(replacement)
     selected = f"* REPLACE ({', '.join(replacements)})" if replacements else "*"
 
     # A column of that name would stand for itself, not for the row.
-    names = {name.lower() for name, _ in columns}
+    names = {name.lower() for name in columns}
     alias = "row"
     while alias in names:
         alias += "_"
@@ -146,9 +152,97 @@ def _replacement(name: str, sql_type: str) -> str:
     if sql_type in {"FLOAT", "DOUBLE"}:
         return f"CASE WHEN isfinite({column}) THEN {column} END AS {column}"
 
+    if sql_type == "DATE":
+        day = f"{column}::VARCHAR"
+        return (
+            f"CASE WHEN isfinite({column}) THEN {day} || '{_MIDNIGHT}' ELSE {day} END AS {column}"
+        )
+
     if sql_type.startswith("TIMESTAMP") and sql_type.endswith("WITH TIME ZONE"):
         return rf"regexp_replace({column}::VARCHAR, '^(\S+) (\S+)\+00$', '\1T\2Z') AS {column}"
 
     if sql_type.startswith("TIMESTAMP") and not sql_type.endswith("]"):
         return f"replace({column}::VARCHAR, ' ', 'T') AS {column}"
     return ""
+
+
+# Times inside structs, lists and maps ------------------------------------------------------------
+
+
+def _with_times(rows: Iterator[Entry], columns: Columns) -> Iterator[Entry]:
+    """Write times inside other values as those of a column are written."""
+    converters = {}
+    for name, sql_type in columns.items():
+        if sql_type.id in _NESTED:
+            convert = _converter(sql_type)
+            if convert:
+                converters[name] = convert
+    if not converters:
+        return rows
+    return _converted(rows, converters)
+
+
+def _converted(rows: Iterator[Entry], converters: dict[str, Convert]) -> Iterator[Entry]:
+    for entry in rows:
+        if isinstance(entry, Event):
+            for name, convert in converters.items():
+                entry.data[name] = convert(entry.data[name])
+        yield entry
+
+
+def _converter(sql_type: Any) -> Convert | None:
+    """Return what rewrites the times in a value, None where there are none."""
+    convert = _CONVERTERS.get(sql_type.id)
+    if convert or sql_type.id not in _NESTED:
+        return convert
+
+    children = dict(sql_type.children)
+    if sql_type.id == "array":
+        del children["size"]  # a number, no type
+    if sql_type.id == "map":
+        del children["key"]  # always text in JSON
+
+    inner = {}
+    for name, child in children.items():
+        child_convert = _converter(child)
+        if child_convert:
+            inner[name] = child_convert
+    return _inside(inner, sql_type.id) if inner else None
+
+
+def _inside(inner: dict[str, Convert], kind: str) -> Convert:
+    """Return what rewrites the members of a struct, or all elements of a list or a map."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inner["child"](element) for element in value]
+        if isinstance(value, dict) and kind == "map":
+            return {key: inner["value"](element) for key, element in value.items()}
+        if isinstance(value, dict):
+            return {**value, **{name: one(value.get(name)) for name, one in inner.items()}}
+        return value
+
+    return convert
+
+
+def _with_offset(text: Any) -> Any:
+    return f"{text[:-3].replace(' ', 'T')}Z" if text and text.endswith("+00") else text
+
+
+def _without_offset(text: Any) -> Any:
+    return text.replace(" ", "T") if text else text
+
+
+def _at_midnight(text: Any) -> Any:
+    return text + _MIDNIGHT if text and text[-1].isdigit() else text
+
+
+_NESTED = ("struct", "list", "array", "map")
+_CONVERTERS: dict[str, Convert] = {
+    "date": _at_midnight,
+    "timestamp with time zone": _with_offset,
+    "timestamp": _without_offset,
+    "timestamp_s": _without_offset,
+    "timestamp_ms": _without_offset,
+    "timestamp_ns": _without_offset,
+}

@@ -3,8 +3,8 @@
 A reader takes an `Input` and yields chunks: at most 1,000 entries and about 1 MiB of input each.
 Anything else than an event becomes an `Unreadable` and reading goes on; no reason quotes the input.
 Memory stays flat: nothing longer than `MAX_EVENT_BYTES` is ever kept. JSON means the same in all
-formats: UTF-8, integers exact, other numbers float, and what JSON does not know (NaN, half a
-surrogate pair, a comma too many) refused.
+formats: integers exact, other numbers float, and what JSON does not know (NaN, half a surrogate
+pair, a comma too many) refused. Readers see UTF-8, whatever the input is written in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ CHUNK_BYTES = 1024 * 1024
 Entry = Event | Unreadable
 Chunk = list[Entry]
 
-BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 
 #: Stands for a line that is too long to keep. Distinguished from a real line by identity.
@@ -32,6 +31,10 @@ TOO_LONG = b"a line too long to keep"
 TOO_LONG_REASON = f"longer than {MAX_EVENT_BYTES:,} bytes"
 #: How the reason begins for text that does not parse as JSON.
 INVALID_JSON = "invalid JSON"
+NOT_TEXT = (
+    "not text in the expected encoding, which is UTF-8"
+    " unless --encoding or the connection's 'input' names another"
+)
 
 _JSON_TYPES = {
     list: "an array",
@@ -48,16 +51,15 @@ _LONG_NUMBER = b"0" * 20
 _FIFTH_OF_LONG_NUMBER = b"0" * 4
 
 
-class Counted(Protocol):
-    """Something that gives bytes."""
+class Input(Protocol):
+    """An open input: its bytes in UTF-8, without a byte order mark."""
 
-    @property
-    def taken(self) -> int:
-        """How many bytes it gave so far."""
-
-
-class Input(Counted, Protocol):
-    """An open input."""
+    #: How many bytes it gave so far.
+    taken: int
+    #: The last position of the inputs before it: its own positions go on from there.
+    before: int
+    #: How many blank rows or lines its reader has passed over. They are no events.
+    blank: int
 
     def __call__(self) -> bytes | None:
         """Return the next bytes: b"" at the end, None when a live input was quiet for a second.
@@ -66,15 +68,16 @@ class Input(Counted, Protocol):
         """
 
 
-class InputFile(Input, Protocol):
-    """An open file. A format that reads it by its path sets `position` and `taken` itself."""
+class InputFile(Protocol):
+    """A file that its format reads by itself, by its path; so it sets `position` and `taken`."""
 
     path: str
-    #: The size on disk in bytes, None for a named pipe.
+    #: The size on disk in bytes.
     size: int | None
     #: How far the file was read, in the bytes that `size` counts.
     position: int
     taken: int
+    before: int
 
 
 class DamagedError(Exception):
@@ -83,6 +86,10 @@ class DamagedError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+    def at(self, position: int) -> Unreadable:
+        """Return the entry that says where reading ended, and why."""
+        return Unreadable(position, f"{self.reason}; the rest of this input was not read")
 
 
 def parse_event(text: bytes, position: int) -> Entry:
@@ -120,12 +127,12 @@ def has_long_number(text: bytes) -> bool:
 def _explain(text: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text.decode()
-    except UnicodeDecodeError as unicode_error:
-        return f"invalid UTF-8: byte {unicode_error.start + 1}"
+    except UnicodeDecodeError:
+        return NOT_TEXT
     return f"{INVALID_JSON}: {error.msg} at character {error.pos + 1}"
 
 
-def in_chunks(entries: Iterator[Entry], counted: Counted) -> Iterator[Chunk]:
+def in_chunks(entries: Iterator[Entry], counted: Input | InputFile) -> Iterator[Chunk]:
     """Gather entries into chunks."""
     chunk: Chunk = []
     taken_before = counted.taken
@@ -147,7 +154,6 @@ def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
     """
     carry = b""  # the beginning of a line that goes on in the next block
     skipping = False  # inside a line that is too long
-    bom = BOM
     for block in iter(read, b""):
         if block is None:
             yield [], b""
@@ -160,10 +166,7 @@ def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
         if lines:
             if skipping or len(lines[0]) > MAX_EVENT_BYTES:
                 lines[0] = TOO_LONG
-            else:
-                lines[0] = lines[0].removeprefix(bom)
             skipping = False
-            bom = b""
             yield lines, text
 
         if skipping or len(carry) > MAX_EVENT_BYTES:
@@ -171,7 +174,6 @@ def split_lines(read: Input) -> Iterator[tuple[list[bytes], bytes]]:
             skipping = True
 
     # The last line need not end with a line break.
-    carry = carry.removeprefix(bom)
     if skipping:
         yield [TOO_LONG], b""
     elif carry:

@@ -64,7 +64,7 @@ def _check(paths: Sequence[Path], definitions: Sequence[Path]) -> None:
 
     if not find_spec("pytest") or not find_spec("syrupy"):
         message = "cases need pytest and syrupy, which are not installed"
-        hint = "pip install 'audience-connector[test]'"
+        hint = "run pip install '.[test]' in the connector's folder"
         raise ConfigError([Problem("C017", "test", "", message, hint)])
 
     missing = [path for path in paths if not path.exists()]

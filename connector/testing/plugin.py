@@ -50,7 +50,9 @@ class CaseFile(pytest.File):
         from connector.testing.case import load_cases
 
         if not self.config.pluginmanager.hasplugin("syrupy"):
-            raise self.CollectError("cases need syrupy: pip install 'audience-connector[test]'")
+            raise self.CollectError(
+                "cases need syrupy: run pip install '.[test]' in the connector's folder"
+            )
         try:
             cases = load_cases(_from_here(self.path), _catalog(self.config))
         except ConnectorError as error:

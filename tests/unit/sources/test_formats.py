@@ -47,24 +47,31 @@ def write(tmp_path: Path):
 
 # JSON arrays ---------------------------------------------------------------------------------------------------------
 
-NO_ARRAY = "not a JSON array: .json is one array of objects, .ndjson one object on each line"
-OPEN = "unexpected end of input: the array is not closed"
+NOT_READ = "; the rest of this input was not read"
+NO_ARRAY = (
+    "not a JSON array: .json is one array of objects, .ndjson one object on each line" + NOT_READ
+)
+OPEN = "unexpected end of input: the array is not closed" + NOT_READ
+AFTER = "unexpected content after the end of the array" + NOT_READ
 BAD_ARRAYS = [
     ('{"a":1}', [(1, NO_ARRAY)]),
     ("12", [(1, NO_ARRAY)]),
     ('[{"a":1}', [(1, OPEN)]),
     ("[", [(1, OPEN)]),
     ('[{"a":1},{"b":"}', [{"a": 1}, (2, OPEN)]),
-    ('[{"a":1}] x', [{"a": 1}, (2, "unexpected content after the end of the array")]),
-    ('[{"a":1}][]', [{"a": 1}, (2, "unexpected content after the end of the array")]),
-    ('[{"a":1}}', [{"a": 1}, (2, "invalid JSON: unmatched closing brace")]),
+    ('[{"a":1}] x', [{"a": 1}, (2, AFTER)]),
+    ('[{"a":1}][]', [{"a": 1}, (2, AFTER)]),
+    ('[{"a":1}}', [{"a": 1}, (2, "invalid JSON: unmatched closing brace" + NOT_READ)]),
     (
         '[{"a":1},2,{"a":3}]',
         [{"a": 1}, (2, "expected a JSON object, got a number"), {"a": 3}],
     ),
     ('[[{"a":1},{"b":2}],{"a":3}]', [(1, "expected a JSON object, got an array"), {"a": 3}]),
     ('[{"a":[{"b":1},{"b":2}]},{"a":"},{"}]', [{"a": [{"b": 1}, {"b": 2}]}, {"a": "},{"}]),
-    ("[%s]" % ('{"a":"' + "x" * MAX_EVENT_BYTES + '"}'), [(1, "longer than 4,194,304 bytes")]),
+    (
+        "[%s]" % ('{"a":"' + "x" * MAX_EVENT_BYTES + '"}'),
+        [(1, "longer than 4,194,304 bytes" + NOT_READ)],
+    ),
 ]
 
 
@@ -74,11 +81,25 @@ def test_an_array_is_read_as_far_as_it_is_one(write, content, expected) -> None:
     assert short(read(write("bad.json.gz", "\ufeff\n " + content))) == expected
 
 
-@pytest.mark.parametrize("bad", ['{"a" 1}', '{"a":1,}', "", "{'a':1}", '{"a":1} {"b":1}'])
-def test_after_an_element_that_is_not_json_reading_ends(write, bad) -> None:
-    first, second, *rest = read(write("bad.json", '[{"a":1},' + bad + ',{"a":3}]'))
-    assert (first, second.position, rest) == (Event(1, {"a": 1}), 2, [])
-    assert re.fullmatch(r"invalid JSON: .+ at character \d+", second.reason)
+@pytest.mark.parametrize(
+    "bad",
+    ['{"a" 1}', '{"a":1,}', "", "{'a':1}", '{"a":1} {"b":1}', "NaN", '{"a":NaN}', '{"a":[-Infinity]}', "nope"],
+)  # fmt: skip
+def test_an_element_that_is_not_json_is_one_unreadable_and_reading_goes_on(write, bad) -> None:
+    for block in (1, 7, BLOCK_BYTES):
+        path = write("bad.json", '[{"a":1},' + bad + ',{"a":3}]')
+        first, second, third = read(path, block_bytes=block)
+        assert (first, second.position, third) == (Event(1, {"a": 1}), 2, Event(3, {"a": 3}))
+        assert re.fullmatch(r"invalid JSON: .+ at character \d+", second.reason)
+
+
+@pytest.mark.parametrize("bad", ['{"a":[1}]', '{"a":1]', '{"a":"x"y"}', "{'a':'it\"s'}"])
+def test_where_an_element_ends_is_not_guessed(write, bad) -> None:
+    content = '[{"a":1},' + bad + ',{"a":3},{"a":4}]'
+    *events, last = read(write("bad.json", content))
+    assert events == [Event(1, {"a": 1})]
+    assert last.position == 2
+    assert last.reason.endswith(NOT_READ)
 
 
 @pytest.mark.parametrize(
@@ -104,16 +125,30 @@ def test_csv_gives_texts_nested_by_the_dots_of_the_header(write) -> None:
         assert data(write(name.lower(), content), block_bytes=block) == expected
 
 
+NUL = (
+    "contains a NUL byte; UTF-16 without a byte order mark needs --encoding utf-16,"
+    " or 'encoding' under the connection's 'input'"
+)
+NOT_TEXT = (
+    "not text in the expected encoding, which is UTF-8"
+    " unless --encoding or the connection's 'input' names another"
+)
+PLAIN_QUOTES = "; with --quote '' a quote is a character like any other"
+UNCLOSED = "a quoted cell is not closed" + PLAIN_QUOTES
+ONE_COLUMN = (
+    "the header has one column and no comma; name the delimiter: --delimiter '{}',"
+    " or 'delimiter' under the connection's 'input'"
+)
 BAD_ROWS = [
-    (b"1", "expected 2 cells, got 1 (line 3)"),
-    (b"1,2,3", "expected 2 cells, got 3 (line 3)"),
-    (b"1,a\0b", "contains a NUL byte (line 3)"),
-    (b"1,\xe9", "invalid UTF-8: byte 3 (line 3)"),
-    (b'1,"a\n\xff"', "invalid UTF-8: byte 1 (lines 3 to 4)"),
-    (b'1,"a"b', "a quoted cell goes on after its closing quote (line 3)"),
-    (b"1,a\rb", "a carriage return outside quotes (line 3)"),
-    (b"1," + b"x" * 200_000, "a cell of more than 131,072 characters (line 3)"),
-    (b"1," + b"x" * MAX_EVENT_BYTES, "longer than 4,194,304 bytes (line 3)"),
+    (b"1", "expected 2 cells, got 1"),
+    (b"1,2,3", "expected 2 cells, got 3"),
+    (b"1,2,,3", "expected 2 cells, got 4"),
+    (b"1,a\0b", NUL),
+    (b"1,\xe9", NOT_TEXT),
+    (b'1,"a\n\xff"', NOT_TEXT + " (lines 3 to 4)"),
+    (b'1,"a"b', "a quoted cell goes on after its closing quote" + PLAIN_QUOTES),
+    (b"1," + b"x" * 200_000, "a cell of more than 131,072 characters"),
+    (b"1," + b"x" * MAX_EVENT_BYTES, "longer than 4,194,304 bytes"),
     (b'1,"' + b"x\n" * 3 + b"x" * MAX_EVENT_BYTES, "longer than 4,194,304 bytes (lines 3 to 6)"),
 ]
 
@@ -121,16 +156,18 @@ BAD_ROWS = [
 @pytest.mark.parametrize(("row", "reason"), BAD_ROWS, ids=range(len(BAD_ROWS)))
 def test_a_bad_row_is_one_unreadable_and_reading_goes_on(write, row, reason) -> None:
     entries = read(write("bad.csv", b"a,b\n1,2\n" + row + b"\n3,4\n"))
+    last = 4 + row.count(b"\n")
     assert entries == [
-        Event(1, {"a": "1", "b": "2"}),
-        Unreadable(2, reason),
-        Event(3, {"a": "3", "b": "4"}),
+        Event(2, {"a": "1", "b": "2"}),
+        Unreadable(3, reason),
+        Event(last, {"a": "3", "b": "4"}),
     ]
 
 
 def test_a_quote_that_is_never_closed_takes_the_rows_it_swallowed_and_says_which(write) -> None:
     entries = read(write("bad.csv", 'a,b\n1,2\n3,"4\n5,6\n'))
-    assert entries[1:] == [Unreadable(2, "a quoted cell is not closed (lines 3 to 4)")]
+    reason = UNCLOSED + " (lines 3 to 4)"
+    assert entries[1:] == [Unreadable(3, reason)]
 
 
 @pytest.mark.parametrize(
@@ -140,17 +177,25 @@ def test_a_quote_that_is_never_closed_takes_the_rows_it_swallowed_and_says_which
         ("a,,b", "column 2 has no name; name it in the first line"),
         ("a,b..c", "the name of column 2 has an empty part; remove the extra dot"),
         ("secret.b,secret", "column 1 is a member of column 2, which is text; rename one of them"),
-        ("secret;b", "the header has one column and no comma; separate columns with commas"),
-        ("a,b\0", "the header cannot be read: contains a NUL byte; check the first line"),
         (
-            "a\rb\rc",
-            "the header cannot be read: a carriage return outside quotes; check the first line",
+            "secret;b",
+            ONE_COLUMN.format(";"),
         ),
-        ('"a', "the header cannot be read: a quoted cell is not closed; check the first line"),
+        (
+            "secret\tb",
+            ONE_COLUMN.format("tab"),
+        ),
+        ("a,b\0", f"the header cannot be read: {NUL}; check the first line"),
+        ("é".encode("cp1252"), f"the header cannot be read: {NOT_TEXT}; check the first line"),
+        (
+            '"a',
+            f"the header cannot be read: {UNCLOSED}; check the first line",
+        ),
     ],
 )
 def test_a_header_that_cannot_be_used_is_an_error(write, header, fault) -> None:
-    path = write("bad.csv", header + "\n1,2")
+    header = header.encode() if isinstance(header, str) else header
+    path = write("bad.csv", header + b"\n1,2")
     with pytest.raises(SourceError) as error:
         open_source(str(path))
     assert str(error.value) == f"{path}: {fault}"
@@ -189,8 +234,8 @@ def test_parquet_values_come_as_json(parquet) -> None:
             "row": 1, 'a"b.c': 2, "s": {"x": 1.5, "l": [1, 2], "m": {"k": "v"}},
             "id": 12345678901234567890123456789012345678, "nan": None, "f": 2.0,
             "nothing": None, "tz": "2026-01-15T08:00:00.5Z", "ts": "2026-01-15T10:00:00",
-            "n": {"tz": "2026-01-15 08:00:00+00"}, "l": ["2026-01-15 10:00:00.25"],
-            "d": "2026-01-15", "u": "6f1c0fb8-5e2e-4b8e-9d0e-0123456789ab", "t": 'é\n"',
+            "n": {"tz": "2026-01-15T08:00:00Z"}, "l": ["2026-01-15T10:00:00.25"],
+            "d": "2026-01-15T00:00:00Z", "u": "6f1c0fb8-5e2e-4b8e-9d0e-0123456789ab", "t": 'é\n"',
         }
     ]  # fmt: skip
 
@@ -231,12 +276,12 @@ def test_parquet_that_is_none_or_damaged_or_without_rows(parquet, write, monkeyp
     assert read(parquet("SELECT 1 AS a WHERE false", "none.parquet")) == []
     whole = parquet("SELECT md5(range::VARCHAR) AS a FROM range(9000)").read_bytes()
     entries = read(write("b.parquet", whole[:20] + b"\xff" * 200_000 + whole[200_020:]))
-    assert entries == [Unreadable(1, "the file is damaged from here on")]
+    assert entries == [Unreadable(1, "the file is damaged" + NOT_READ)]
     for content in (b"no parquet", whole[:-5]):
         with pytest.raises(SourceError, match=r"c\.parquet: not a Parquet file, or a truncated or"):
             open_source(str(write("c.parquet", content)))
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(
-        SourceError, match=re.escape("run pip install 'audience-connector[parquet]'")
+        SourceError, match=re.escape("run pip install '.[parquet]' in the connector's folder")
     ):
         open_source(str(nested))

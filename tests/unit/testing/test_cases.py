@@ -686,7 +686,7 @@ def test_cases_need_syrupy(cases: pytest.Pytester) -> None:
     cases.plugins = [pytest_plugin]
     result, text = pytest_says(cases)
     result.assert_outcomes(errors=1)
-    assert "pip install 'audience-connector[test]'" in text
+    assert "pip install '.[test]'" in text
 
 
 def test_a_further_folder_of_definitions(cases: pytest.Pytester) -> None:
@@ -839,7 +839,7 @@ def test_run_cases_needs_pytest_and_syrupy(
     monkeypatch.setattr(
         "connector.testing.command.find_spec", lambda name: None if name == missing else object()
     )
-    with pytest.raises(ConnectorError, match=re.escape("pip install 'audience-connector[test]'")):
+    with pytest.raises(ConnectorError, match=re.escape("pip install '.[test]'")):
         run_cases([Path()], [], update=False, form="text")
 
 

@@ -1,0 +1,77 @@
+"""The text of an input: UTF-8 without a byte order mark, whatever encoding it is written in.
+
+A byte order mark decides; else the encoding that was asked for; else it is UTF-8. Bytes that are no
+text become bytes that are no UTF-8, so that only the row or the line that holds them is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+from connector.sources.opening import Raw
+
+_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+# Half a surrogate pair: no encoder but one that is told to makes bytes of it.
+_NO_TEXT = "\udc80"
+_ERRORS = "connector-no-text"
+
+codecs.register_error(_ERRORS, lambda error: (_NO_TEXT, error.end))  # type: ignore[attr-defined]
+
+
+class Text:
+    """An open input as its reader sees it (`connector.sources.reading.Input`)."""
+
+    def __init__(self, raw: Raw, encoding: str | None) -> None:
+        """`encoding`: the name of a text encoding that Python knows."""
+        self._raw = raw
+        self._encoding = encoding or "utf-8"
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._head: bytes | None = b""  # what has come before the first block was given
+        self.taken = 0
+        self.before = 0
+        self.blank = 0
+
+    def __call__(self) -> bytes | None:
+        """Return the next bytes, as `Input` says."""
+        block = self._raw.read() if self._head is None else self._first_block(self._head)
+        if block is not None and self._decoder is not None:
+            block = self._recode(block, self._decoder)
+        self.taken += len(block or b"")
+        return block
+
+    def _first_block(self, text: bytes) -> bytes | None:
+        """Return what comes first behind the mark; see which encoding it is."""
+        while True:
+            block = self._raw.read()
+            if block is None:
+                self._head = text
+                return None
+            text += block
+            if not block or not _may_become_mark(text):
+                break
+
+        for mark, encoding in _MARKS.items():
+            if text.startswith(mark):
+                self._encoding = encoding
+                text = text.removeprefix(mark)
+        if codecs.lookup(self._encoding).name not in ("utf-8", "utf-8-sig"):
+            self._decoder = codecs.getincrementaldecoder(self._encoding)(_ERRORS)
+        self._head = None
+        # A mark alone is not the end of the input.
+        return text or self._raw.read()
+
+    def _recode(self, block: bytes, decoder: codecs.IncrementalDecoder) -> bytes | None:
+        while True:
+            text = decoder.decode(block, final=not block)
+            if text or not block:
+                return text.encode("utf-8", "surrogatepass")
+            # The block ended inside its only character.
+            following = self._raw.read()
+            if following is None:
+                return None
+            block = following
+
+
+def _may_become_mark(text: bytes) -> bool:
+    """Return whether more bytes could make a mark of a text."""
+    return any(len(text) < len(mark) and mark.startswith(text) for mark in _MARKS)
