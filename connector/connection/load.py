@@ -10,6 +10,7 @@ from typing import Any
 from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
+from connector.connection.input import input_options
 from connector.connection.model import Connection, Route, field_mappings
 from connector.connection.rules import Rules, event_id_findings, route_name, warnings
 from connector.connection.secrets import REFERENCE_HINT, SecretRef
@@ -22,7 +23,10 @@ from connector.validation.explain import lookup
 
 _ADDRESSES = ("base_url", "token_url")
 _CREDENTIAL = re.compile("[a-z][a-z0-9_]*")
-_SETTABLE = "allowed: settings.NAME=VALUE, limits.NAME=VALUE, base_url=URL, token_url=URL"
+_SECTIONS = ("settings", "limits", "input")
+_SETTABLE = (
+    "allowed: settings.NAME=VALUE, limits.NAME=VALUE, input.NAME=VALUE, base_url=URL, token_url=URL"
+)
 
 
 def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
@@ -53,7 +57,7 @@ def _override(document: Any, override: str) -> Any:
     target, equals, text = override.partition("=")
     section, _, name = target.partition(".")
     is_address = section in _ADDRESSES
-    is_member = section in ("settings", "limits") and name
+    is_member = section in _SECTIONS and name
     if not equals or not (is_address or is_member):
         message = f"'{target}' cannot be set"
         raise ConfigError([Problem("C011", "--set", "", message, _SETTABLE)])
@@ -145,6 +149,7 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
         token_url=document.get("token_url", ""),
         name=document.get("name", ""),
         description=document.get("description", ""),
+        input=input_options(document.get("input", {})),
     )
 
 

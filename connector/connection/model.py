@@ -10,6 +10,7 @@ from connector.connection.secrets import SecretRef, find_secrets
 from connector.connection.urls import is_local
 from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
+from connector.model import AS_WRITTEN, InputOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,8 @@ class Connection:
     token_url: str = ""
     name: str = ""
     description: str = ""
+    #: How the input is written.
+    input: InputOptions = AS_WRITTEN
 
     def __repr__(self) -> str:
         # A destination is a million characters, and settings are the customer's own.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from connector._util import times
 from connector._util.countries import UNKNOWN, region
+from connector.connection.input import input_options
 from connector.connection.mapping import (
     compile_event_id,
     compile_path,
@@ -40,7 +41,7 @@ from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.templating.data import ExpressionError
-from connector.templating.expressions import members_read
+from connector.templating.reads import members_read
 from connector.validation.explain import pointer as as_pointer
 
 Document = Mapping[str, Any]
@@ -94,6 +95,7 @@ class Rules:
         yield from self._check_token_url()
         yield from self._check_limits()
         yield from self._check_event_id()
+        yield from self._check_input()
         yield from self._check_route_names()
         for index, route in enumerate(self._document["routes"]):
             yield from self._check_route(f"/routes/{index}", route)
@@ -229,6 +231,19 @@ class Rules:
         if "event_id" in self._document:
             path = self._document["event_id"]
             yield from self._compile("C211", "/event_id", lambda: compile_event_id(path))
+
+    def _check_input(self) -> Findings:
+        try:
+            options = input_options(self._document.get("input", {}))
+        except ValueError as error:
+            hint = "for example utf-8, cp1252, utf-16; any text encoding that Python knows"
+            yield Finding("C221", "/input/encoding", str(error), hint)
+            return
+
+        quote = '"' if options.quote is None else options.quote
+        if quote == (options.delimiter or ","):
+            message = "is the delimiter, too"
+            yield Finding("C221", "/input/quote", message, "give them different characters")
 
     # --- routes ---
 
@@ -418,7 +433,8 @@ def _reads(source: FieldMapping, parts: list[Any]) -> bool:
         in_event = [path for path in source.paths if not starts_in_item(path)]
         return parts in map(parse_path, in_event)
     if isinstance(source, FromExpression):
-        return tuple(map(str, parts)) in members_read(source.expression, "event")
+        reads = members_read(source.expression, "event")
+        return any(list(read[: len(parts)]) == parts for read in reads)
     return False
 
 

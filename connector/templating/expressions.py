@@ -63,7 +63,7 @@ def compile_expression(source: str, names: Collection[str]) -> Evaluate:
     The result takes a mapping that holds those names. It raises AbsentError or ExpressionError when
     the data does not fit. Compiling raises ExpressionError with what is wrong and what is allowed.
     """
-    return _guard(_compile(_parse(source), Names(names)))
+    return _guard(_compile(parse_expression(source), Names(names)))
 
 
 def compile_condition(source: str, names: Collection[str]) -> Callable[[Scope], bool]:
@@ -71,35 +71,12 @@ def compile_condition(source: str, names: Collection[str]) -> Callable[[Scope], 
 
     As `compile_expression`; the result raises NotBooleanError too.
     """
-    node = _parse(source)
+    node = parse_expression(source)
     return _guard(_tested(node, Names(names, words=True)))
 
 
-def members_read(source: str, name: str) -> set[tuple[str, ...]]:
-    """Return the members of a name that a valid expression reads, such as `a.b` of `event.a.b`."""
-    found = set()
-    for node in (_parse(source), *_parse(source).find_all((nodes.Getattr, nodes.Getitem))):
-        member_path = _member_path(node, name)
-        if member_path:
-            found.add(member_path)
-    return found
-
-
-def _member_path(node: nodes.Node, name: str) -> tuple[str, ...]:
-    path: list[str] = []
-    while isinstance(node, nodes.Getattr | nodes.Getitem):
-        if isinstance(node, nodes.Getattr):
-            path.append(node.attr)
-        elif isinstance(node.arg, nodes.Const):
-            path.append(str(node.arg.value))
-        else:
-            return ()
-        node = node.node
-    is_of_name = isinstance(node, nodes.Name) and node.name == name
-    return tuple(reversed(path)) if is_of_name else ()
-
-
-def _parse(source: str) -> nodes.Expr:
+def parse_expression(source: str) -> nodes.Expr:
+    """Return the parsed expression. Raise ExpressionError when it is none."""
     try:
         parser = Parser(_PARSER_ENVIRONMENT, source, state="variable")
         node = parser.parse_expression()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.templating.data import ABSENT, AbsentError, ExpressionError, NotBooleanError, member
-from connector.templating.expressions import compile_condition, compile_expression, members_read
+from connector.templating.expressions import compile_condition, compile_expression
 
 EVENT = {
     "type": "audience", "n": 7, "half": 1.5, "yes": True, "no": False, "null": None, "empty": "", "zero": 0,
@@ -241,12 +241,6 @@ def test_an_expression_reads_no_words() -> None:
     assert compile_expression("event.x or 'x'", NAMES)(scope) == "no"
     assert compile_expression("'in' if event.x else 'out'", NAMES)(scope) == "in"
     assert compile_expression("not event.x", NAMES)(scope) is False
-
-
-def test_the_members_that_an_expression_reads() -> None:
-    source = "event.a.b ~ event['c'] ~ settings.d ~ event.l[0]"
-    assert members_read(source, "event") == {("a", "b"), ("a",), ("c",), ("l",), ("l", "0")}
-    assert members_read("event", "event") == set()
 
 
 SECRET = "ann@example.com"

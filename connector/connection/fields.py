@@ -1,0 +1,86 @@
+"""Which fields of the events a connection reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from connector.connection.mapping import parse_path, starts_in_item
+from connector.connection.model import (
+    AfterNow,
+    AllPaths,
+    Connection,
+    Constant,
+    FieldMapping,
+    FromExpression,
+    FromPaths,
+    Route,
+)
+from connector.model import FieldPath
+from connector.templating.reads import members_read
+
+#: The parts of a path into the event.
+_Parts = Sequence[Any]
+
+
+def fields_read(connection: Connection) -> frozenset[FieldPath] | None:
+    """Return the paths into an event that a connection reads, each up to its first index.
+
+    None when it may read any, as with an expression that uses the whole event.
+    """
+    fields: set[FieldPath] = set()
+    if connection.event_id:
+        fields.add(_names(parse_path(connection.event_id)))
+    for route in connection.routes:
+        for parts in _of_route(route):
+            fields.add(_names(parts))
+    return None if () in fields else frozenset(fields)
+
+
+def _of_route(route: Route) -> Iterator[_Parts]:
+    element: _Parts = ()
+    if route.each is not None:
+        element = parse_path(route.each)
+        yield element
+    if route.when is not None:
+        yield from _of_expression(route.when, element)
+    for source in route.map.values():
+        yield from _of_source(source, element)
+
+
+def _of_source(source: FieldMapping, element: _Parts) -> Iterator[_Parts]:
+    """Yield the paths that an entry of `map` reads; `element` is the path of the route's `each`."""
+    match source:
+        case FromPaths(paths) | AllPaths(paths):
+            for path in paths:
+                yield _of_path(path, element)
+        case FromExpression(expression):
+            yield from _of_expression(expression, element)
+        case Constant() | AfterNow():
+            pass
+        case _:
+            yield ()  # it may read any
+    if source.country is not None:
+        yield from _of_source(source.country, element)
+
+
+def _of_path(path: str, element: _Parts) -> _Parts:
+    parts = parse_path(path)
+    # One object at `each` is a list of one, so that the element's names go on from there.
+    return (*element, *parts[1:]) if starts_in_item(path) else parts
+
+
+def _of_expression(expression: str, element: _Parts) -> Iterator[_Parts]:
+    yield from members_read(expression, "event")
+    for parts in members_read(expression, "item"):
+        yield (*element, *parts)
+
+
+def _names(parts: _Parts) -> FieldPath:
+    """Return the names of a path up to its first index."""
+    names: list[str] = []
+    for part in parts:
+        if not isinstance(part, str):
+            break
+        names.append(part)
+    return tuple(names)
