@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
 
 import orjson
 
+from connector.connection.fields import fields_read
 from connector.connection.load import connection_from_document
 from connector.connection.load import load_connection as load_connection_file
 from connector.connection.model import Connection
@@ -37,8 +38,11 @@ from connector.sources.reading import Chunk
 if TYPE_CHECKING:
     from connector.delivery.http import HttpSender
 
-#: A path (or `-` for standard input), or the events themselves, as dictionaries.
-Events = str | os.PathLike[str] | Iterable[Mapping[str, Any]] | Source
+#: The path of a file, a folder or a pattern (`-` is standard input), or a list of paths; or the
+#: events themselves, as dictionaries.
+Events = (
+    str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Source
+)
 
 
 def load_connection(
@@ -135,6 +139,7 @@ class Preview:
     def __init__(
         self, connection: Connection, events: Events, *, limit: int | None, clock: Clock
     ) -> None:
+        self._connection = connection
         self._pipeline = Pipeline(connection)
         self._events = events
         self._limit = limit
@@ -157,7 +162,8 @@ class Preview:
         return self._pipeline.dropped
 
     def __iter__(self) -> Iterator[PreviewedRequest]:
-        with _opened(self._events, self._limit) as chunks:
+        with _opened(self._events, self._connection, self._limit) as opened:
+            chunks = _observed(opened, self._connection, self._ledger)
             for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
                 request = batch.endpoint.build(batch, self._clock.now())
                 self._ledger.counts.requests += 1
@@ -243,10 +249,10 @@ def send(
     pipeline = Pipeline(connection)
 
     with ExitStack() as stack:
-        chunks = stack.enter_context(_opened(events, limit))
+        opened = stack.enter_context(_opened(events, connection, limit))
         if transport is None:
             transport = stack.enter_context(http_transport(connection, timeout=timeout))
-        file = stack.enter_context(_report_file(report, connection, events))
+        file = stack.enter_context(_report_file(report, connection, opened))
 
         ledger = Ledger(file, keep_failures=keep_failures)
         if notify is not None:
@@ -259,7 +265,7 @@ def send(
         policy = RetryPolicy(retries=retries)
         rates = connection.destination.rates
         run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress)
-        result = run.deliver(chunks)
+        result = run.deliver(_observed(opened, connection, ledger))
         show_progress()
     return result
 
@@ -305,15 +311,36 @@ def _check_connection(connection: object) -> None:
         raise TypeError(f"connection: expected a Connection, got {kind}; {hint}")
 
 
+def open_events(
+    connection: Connection,
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    limit: int | None = None,
+) -> Source:
+    """Open the files of a run as the connection's `input` says they are written.
+
+    Raise SourceError.
+    """
+    named = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return open_source(
+        [os.fspath(path) for path in named],
+        connection.input,
+        reads=fields_read(connection),
+        limit=limit,
+    )
+
+
 @contextmanager
-def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
-    """Yield the chunks of the events; close only what is opened here."""
+def _opened(
+    events: Events, connection: Connection, limit: int | None
+) -> Iterator[Source | Iterator[Chunk]]:
+    """Yield the open input; close only what is opened here."""
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit}")
     if isinstance(events, Source):
         yield events
-    elif isinstance(events, str | os.PathLike):
-        with open_source(os.fspath(events), limit=limit) as source:
+    elif isinstance(events, str | os.PathLike) or _are_paths(events):
+        with open_events(connection, events, limit=limit) as source:
             yield source
     elif isinstance(events, Mapping | bytes):
         message = (
@@ -321,12 +348,36 @@ def _opened(events: Events, limit: int | None) -> Iterator[Iterable[Chunk]]:
         )
         raise TypeError(message)
     else:
-        yield object_chunks(events, limit)
+        yield object_chunks(cast(Iterable[Mapping[str, Any]], events), limit)
+
+
+def _are_paths(events: Events) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
+    if not isinstance(events, list | tuple) or not events:
+        return False
+    return all(isinstance(event, str | os.PathLike) for event in events)
+
+
+def _observed(
+    opened: Source | Iterator[Chunk], connection: Connection, ledger: Ledger
+) -> Iterator[Chunk]:
+    """Yield the chunks; tell the ledger what it has to know of the input."""
+    ledger.positions_are_ids = connection.event_id is None
+    if not isinstance(opened, Source):
+        yield from opened
+        return
+
+    ledger.locate = opened.locate
+    for chunk in opened:
+        ledger.counts.blank = opened.blank
+        yield chunk
+    ledger.counts.blank = opened.blank
 
 
 @contextmanager
 def _report_file(
-    report: str | os.PathLike[str] | BinaryIO | None, connection: Connection, events: Events
+    report: str | os.PathLike[str] | BinaryIO | None,
+    connection: Connection,
+    opened: Source | Iterator[Chunk],
 ) -> Iterator[BinaryIO | None]:
     """Open the report.
 
@@ -338,10 +389,8 @@ def _report_file(
 
     path = Path(report)
     inputs = [connection.file]
-    if isinstance(events, str | os.PathLike):
-        inputs.append(os.fspath(events))
-    if isinstance(events, Source):
-        inputs.append(events.path)
+    if isinstance(opened, Source):
+        inputs += opened.paths
     for name in inputs:
         if path.exists() and Path(name).exists() and path.samefile(name):
             message = "the report would overwrite an input file"

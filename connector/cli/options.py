@@ -22,6 +22,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class InputFormat(StrEnum):
+    """How the input is written."""
+
+    NDJSON = "ndjson"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 FormatOption = Annotated[
     Format,
     typer.Option("--format", help="Output format: text for people, or JSON with stable names."),
@@ -39,7 +48,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Replace settings.NAME, limits.NAME, base_url or token_url of the connection; "
+        help="Replace settings.NAME, limits.NAME, input.NAME, base_url or token_url of the "
+        "connection; "
         "can be repeated.",
     ),
 ]
@@ -47,11 +57,43 @@ ConnectionArgument = Annotated[
     Path, typer.Argument(metavar="CONNECTION", help="The connection file (YAML).")
 ]
 EventsArgument = Annotated[
-    str,
+    list[str],
     typer.Argument(
-        metavar="EVENTS",
-        help="Events: .ndjson, .jsonl, .json (a list), .csv, each also .gz; .parquet; "
-        "- is NDJSON on standard input.",
+        metavar="EVENTS…",
+        help="Events: files (.ndjson, .jsonl, .json (a list), .csv, each also .gz or .zst; "
+        ".parquet), folders, patterns; - is standard input, NDJSON by default.",
+    ),
+]
+InputFormatOption = Annotated[
+    InputFormat | None,
+    typer.Option(
+        "--input-format", help="The format of the events; default: by the ending of each file."
+    ),
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="What separates the cells of CSV: a character, or tab; default: a comma, or what a "
+        "first line 'sep=;' says.",
+    ),
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of the events, such as cp1252; default: utf-8, or what a byte order "
+        "mark says.",
+    ),
+]
+QuoteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quote",
+        metavar="CHARACTER",
+        help="What encloses a cell of CSV; '' for nothing; default: the double quote.",
     ),
 ]
 TimeoutOption = Annotated[

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from connector.cli.inputs import InputFlags, open_input
 from connector.cli.options import (
     ConnectionArgument,
     DefinitionsOption,
+    DelimiterOption,
+    EncodingOption,
     EventsArgument,
     Format,
     FormatOption,
+    InputFormatOption,
     LimitOption,
+    QuoteOption,
     SetOption,
 )
 from connector.cli.output import on_one_line, say, say_raw
+from connector.cli.words import NO_EVENT, blank_words, place_of
 
 if TYPE_CHECKING:
     from connector.delivery.report import Failure
@@ -26,6 +33,10 @@ def preview(
     connection: ConnectionArgument,
     events: EventsArgument,
     limit: LimitOption = None,
+    input_format: InputFormatOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    quote: QuoteOption = None,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
@@ -33,17 +44,17 @@ def preview(
     """Print the exact requests; needs no network, no secrets."""
     from connector import library
 
-    loaded = library.load_connection(
-        connection, overrides=settings or (), definitions=definitions or ()
-    )
-    requests = library.preview(loaded, events, limit=limit)
-
-    if form is Format.JSON:
-        _print_json(requests)
-    else:
-        if loaded.name:
-            say(f"# {on_one_line(loaded.name)}\n")
-        _print_text(requests)
+    flags = InputFlags(input_format, delimiter, encoding, quote)
+    overrides = [*(settings or ()), *flags.overrides()]
+    loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
+    with open_input(loaded, events, flags, limit) as source:
+        requests = library.preview(loaded, source)
+        if form is Format.JSON:
+            _print_json(requests)
+        else:
+            if loaded.name:
+                say(f"# {on_one_line(loaded.name)}\n")
+            _print_text(requests)
     raise typer.Exit(0 if requests.counts.complete else 1)
 
 
@@ -53,11 +64,13 @@ def _print_json(requests: Preview) -> None:
         _print_failures_as_json(requests.failures)
         say_raw(_request_json(request))
     _print_failures_as_json(requests.failures)
+    if not requests.counts.events:
+        print(NO_EVENT, file=sys.stderr)  # nothing else is printed
 
 
 def _print_failures_as_json(failures: list[Failure]) -> None:
     for failure in failures:
-        say_raw(failure.line().decode().rstrip("\n"))
+        say_raw(failure.ndjson().decode().rstrip("\n"))
     failures.clear()
 
 
@@ -91,8 +104,10 @@ def _print_text(requests: Preview) -> None:
     say(
         f"{counts.events:,} events, {counts.records:,} records, {counts.requests:,} requests, "
         f"{counts.superseded:,} superseded, {counts.rejected:,} rejected, "
-        f"{counts.skipped:,} skipped"
+        f"{counts.skipped:,} skipped{blank_words(counts)}"
     )
+    if not counts.events:
+        say(NO_EVENT)
     for line in dropped_lines(requests.dropped):
         say(line)
 
@@ -101,12 +116,10 @@ def _print_failures(failures: list[Failure]) -> None:
     for failure in failures:
         # An event's id is whatever the event says: a line break in it must not look like a line of
         # ours.
-        event = on_one_line(failure.event)
-        if failure.item is not None:
-            event += f", item {failure.item}"
+        event = on_one_line(place_of(failure))
         route = f" (route {on_one_line(failure.route)})" if failure.route else ""
         reason = on_one_line(failure.reason)
-        say(f"# event {event}{route}: {failure.outcome}, {failure.code}: {reason}\n")
+        say(f"# {event}{route}: {failure.outcome}, {failure.code}: {reason}\n")
     failures.clear()
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.cli.output import on_one_line
+from connector.cli.words import NO_EVENT
 from connector.delivery.report import Report
 from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Holding
@@ -56,6 +57,8 @@ def summary_text(report: Report, holdings: Sequence[Holding] | None, name: str =
         ("  undelivered", counts.undelivered),
         ("identifiers dropped", counts.identifiers_dropped),
     ]
+    if counts.blank:
+        rows.insert(1, ("blank rows (no event)", counts.blank))
     lines = [on_one_line(name)] if name else []
     lines += [f"{row:<22}{count:>12,}" for row, count in rows]
 
@@ -63,6 +66,8 @@ def summary_text(report: Report, holdings: Sequence[Holding] | None, name: str =
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
 
+    if not counts.events:
+        lines.append(NO_EVENT)
     if counts.events and counts.skipped == counts.events:
         lines.append("no event matched a route; check each route's 'when'")
     if report.report_error:

@@ -36,6 +36,10 @@ class Ledger:
         self.reasons: Counter[tuple[str, str, str]] = Counter()
         self.failures: list[Failure] = []
         self.report_error = ""
+        #: Return the file and the line of a position in the input.
+        self.locate: Callable[[int], tuple[str | None, int]] = lambda position: (None, position)
+        #: Whether events are known by their positions, and not by ids of their own.
+        self.positions_are_ids = True
         #: Called with a line for whoever watches the run.
         self.notify: Callable[[str], None] = lambda line: None
         self._report = report
@@ -163,17 +167,23 @@ class Ledger:
         if not self._reports_events:
             return
 
-        item = None
+        item = file = line = None
         if isinstance(event_id, ItemId):
             event_id, item = event_id
-        failure = Failure(str(event_id), route or None, outcome, code, reason, item)
+        event: str | None = str(event_id)
+        if isinstance(event_id, int):
+            file, line = self.locate(event_id)
+            # A position among ids would blame another event.
+            if not self.positions_are_ids or not route:
+                event = None
+        failure = Failure(event, route or None, outcome, code, reason, item, file, line)
         if self._keep_failures:
             self.failures.append(failure)
         if self._report is None:
             return
 
         try:
-            self._report.write(failure.line())
+            self._report.write(failure.ndjson())
         except OSError as error:
             # The run goes on without a report; the summary says so.
             self.report_error = str(error.strerror)

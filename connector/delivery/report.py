@@ -16,7 +16,8 @@ import orjson
 class Counts:
     """The counts of a run. `records == delivered + superseded + rejected + undelivered`.
 
-    `bytes` are those of request bodies, `seconds` of wall clock time.
+    `blank`: rows and lines of the input that are no events. `bytes` are those of request bodies,
+    `seconds` of wall clock time.
     """
 
     events: int = 0
@@ -26,6 +27,7 @@ class Counts:
     rejected: int = 0
     undelivered: int = 0
     skipped: int = 0
+    blank: int = 0
     identifiers_dropped: int = 0
     requests: int = 0
     bytes: int = 0
@@ -41,19 +43,24 @@ class Counts:
 class Failure:
     """An event, or one element of it, that was not delivered by one route.
 
-    `item` is the position of the element in the list of the route's `each`, from 0; None where the
-    event is the record. `route` is None when the event could not be read. `outcome`: "rejected"
-    (final), "undelivered" (can be sent again), or "superseded" by a later event that failed.
+    `event` is its id. `line` and `file` say where it stands when it has no id of its own (in a JSON
+    array `line` is the element, in Parquet the row); `event` is then its position in the whole
+    input, or None when it could not be read or when other events have ids. `item` is the position
+    of the element in the list of the route's `each`, from 0; None where the event is the record.
+    `route` is None when the event could not be read. `outcome`: "rejected" (final), "undelivered"
+    (can be sent again), or "superseded" by a later event that failed.
     """
 
-    event: str
+    event: str | None
     route: str | None
     outcome: str
     code: str
     reason: str
     item: int | None = None
+    file: str | None = None
+    line: int | None = None
 
-    def line(self) -> bytes:
+    def ndjson(self) -> bytes:
         """Return the failure as a line of NDJSON."""
         line: dict[str, Any] = {"event": self.event}
         if self.item is not None:
@@ -62,6 +69,8 @@ class Failure:
         line["outcome"] = self.outcome
         line["code"] = self.code
         line["reason"] = self.reason
+        line["file"] = self.file
+        line["line"] = self.line
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 

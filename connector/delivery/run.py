@@ -25,14 +25,15 @@ _RECORD_TYPE = {Record}
 _PIECE = 10_000
 
 
-def quiet_collector() -> None:
+def quiet_collector(*, freeze: bool = True) -> None:
     """Let Python's garbage collector look less often, and never again at what is loaded now.
 
     A run makes many short-lived values and hardly a cycle; looking through them costs a seventh of
-    its time. For a process that does nothing but run: the command line calls it, the library does
-    not.
+    its time. Without `freeze` it looks at what is loaded now, too. For a process that does nothing
+    but run: the command line calls it, the library does not.
     """
-    gc.freeze()
+    if freeze:
+        gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 

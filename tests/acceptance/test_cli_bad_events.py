@@ -136,8 +136,12 @@ def test_a_bad_event_has_a_code_and_a_reason(
     line = sent.lines[at]
     unreadable = code == "unreadable"
     assert (line["event"], line["route"]) == (
-        (str(at + 1), None) if unreadable else (name, "add_user_multi")
+        (None, None) if unreadable else (name, "add_user_multi")
     )
+    if unreadable:
+        assert (Path(line["file"]).name, line["line"]) == ("events.ndjson", at + 1)
+    else:
+        assert (line["file"], line["line"]) == (None, None)
     assert (line["outcome"], line["code"]) == ("rejected", code)
     assert re.search(reason, line["reason"])
 
@@ -235,8 +239,8 @@ def test_a_line_of_100_mb_is_one_bad_event_and_memory_stays_flat(tmp_path: Path)
     summary, measured = done.stdout.splitlines()
     kilobytes, status = map(int, measured.split())
     assert (status, json.loads(summary)["delivered"]) == (1, 2)
-    assert [(line["event"], line["code"]) for line in report_lines(tmp_path / "report")] == [
-        ("2", "unreadable")
+    assert [(line["line"], line["code"]) for line in report_lines(tmp_path / "report")] == [
+        (2, "unreadable")
     ]
     assert kilobytes < 150_000
     assert not done.stderr

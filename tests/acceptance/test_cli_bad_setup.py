@@ -240,8 +240,8 @@ def test_a_report_never_overwrites_the_input(made: Path) -> None:
 
 UNREADABLE = {
     "nope.ndjson": "file not found; check the path",
-    "folder.ndjson": "is a directory; name a file in it",
-    "events.txt": r"unknown file format '\.txt'; expected \.ndjson, \.jsonl, \.json, \.csv \(each optionally \.gz\) or \.parquet",
+    "folder.ndjson": "the folder holds no file; name another",
+    "events.txt": r"unknown file format '\.txt'; expected \.ndjson, \.jsonl, \.json, \.csv \(each optionally \.gz or \.zst\) or \.parquet",
     "events": "the name has no file extension; expected",
     "not_packed.ndjson.gz": "not gzip data although its name ends in .gz",
     "twice.csv": "columns 1 and 2 have the same name; rename one of them",

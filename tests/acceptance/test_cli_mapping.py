@@ -106,8 +106,8 @@ def test_a_list_of_people_is_delivered_one_by_one(tmp_path: Path) -> None:
         ("crm-1", 7, "in", "no_identifier"),
         ("crm-2", None, "in", "each_not_a_list"),
     ]
-    assert list(lines[0]) == ["event", "item", "route", "outcome", "code", "reason"]
-    assert list(lines[-1]) == ["event", "route", "outcome", "code", "reason"]
+    assert list(lines[0]) == ["event", "item", "route", "outcome", "code", "reason", "file", "line"]
+    assert list(lines[-1]) == ["event", "route", "outcome", "code", "reason", "file", "line"]
     assert "example.com" not in report.read_text("utf-8")
 
     request = next(json.loads(line) for line in preview.out.splitlines() if '"body"' in line)
@@ -167,8 +167,8 @@ def test_words_dates_and_national_numbers_of_a_table(tmp_path: Path) -> None:
     assert done.status == 1
     *failures, request = [json.loads(line) for line in done.out.splitlines()]
     assert [(one["event"], one["code"]) for one in failures] == [
-        ("7", "not_a_boolean"),
-        ("8", "invalid_parameter"),
+        ("8", "not_a_boolean"),
+        ("9", "invalid_parameter"),
     ]
     assert "the filter 'date': the text is no date of this form" in failures[1]["reason"]
     [group] = request["body"]

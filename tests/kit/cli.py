@@ -34,6 +34,7 @@ COUNTS = (
         "rejected",
         "undelivered",
         "skipped",
+        "blank",
         "identifiers_dropped",
     ),
     *("requests", "bytes", "seconds"),
@@ -204,7 +205,7 @@ def report_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a report, checked for their form."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for line in lines:
-        assert list(line) == ["event", "route", "outcome", "code", "reason"]
+        assert list(line) == ["event", "route", "outcome", "code", "reason", "file", "line"]
         assert line["outcome"] in ("rejected", "undelivered")
         assert line["code"]
         assert line["reason"]

@@ -275,5 +275,5 @@ def test_events_are_counted_once_and_everything_else_is_records(
     assert counts.events == len(chunk)
     assert counts.records == kept + counts.superseded + counts.rejected
     for failure in ledger.failures:
-        line = failure.line().decode()
+        line = failure.ndjson().decode()
         assert ('"item":' in line) == (failure.item is not None) == (failure.route is not None)

@@ -11,7 +11,7 @@ import pytest
 from connector.definitions.model import Limits
 from connector.delivery.ledger import MAX_REASONS, Ledger
 from connector.delivery.report import Failure
-from connector.model import Rejection
+from connector.model import ItemId, Rejection
 from tests.kit.records import record, target
 
 ADD = target("lane", "add", "g", Limits())
@@ -50,10 +50,10 @@ def test_a_superseded_event_shares_the_fate_of_the_one_that_stands_for_it(
 def test_a_failure_is_one_line_of_json() -> None:
     failure = Failure("7", None, "rejected", "unreadable", "invalid JSON: a “reason”")
     assert (
-        failure.line()
+        failure.ndjson()
         == (
             '{"event":"7","route":null,"outcome":"rejected","code":"unreadable",'
-            '"reason":"invalid JSON: a “reason”"}\n'
+            '"reason":"invalid JSON: a “reason”","file":null,"line":null}\n'
         ).encode()
     )
 
@@ -123,3 +123,23 @@ def test_only_a_long_wait_is_told() -> None:
     ledger.waiting(0.7, "busy")
     ledger.waiting(300.2, "the rate limit was reached")
     assert lines == ["waiting 300 s before retrying a request: the rate limit was reached"]
+
+
+def test_a_position_is_never_taken_for_an_id() -> None:
+    ledger = Ledger(keep_failures=True)
+    ledger.locate = lambda position: ("b.csv", position - 10)
+    ledger.refused(Rejection("in", 12, "code", "it is known by its position"))
+    ledger.refused(Rejection("", 13, "unreadable", "it cannot be read"))
+    ledger.positions_are_ids = False
+    ledger.refused(Rejection("in", "12", "code", "it has an id"))
+    ledger.refused(Rejection("in", 14, "code", "it has none, but others have"))
+    ledger.refused(Rejection("in", ItemId(14, 2), "code", "an element of it"))
+    ledger.refused(Rejection("in", ItemId("12", 0), "code", "an element of one with an id"))
+    assert [(one.event, one.item, one.file, one.line) for one in ledger.failures] == [
+        ("12", None, "b.csv", 2),
+        (None, None, "b.csv", 3),
+        ("12", None, None, None),
+        (None, None, "b.csv", 4),
+        (None, 2, "b.csv", 4),
+        ("12", 0, None, None),
+    ]

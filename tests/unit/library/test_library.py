@@ -272,9 +272,10 @@ def test_failures_are_values() -> None:
     assert failures == {
         "e1": ("in", "undelivered", "forbidden"),
         "e2": ("in", "rejected", "no_identifier"),
-        "3": (None, "rejected", "unreadable"),
+        None: (None, "rejected", "unreadable"),
         "e3": ("in", "undelivered", "forbidden"),
     }
+    assert [one.line for one in report.failures if one.event is None] == [3]
     assert not report.complete
     assert sum(report.reasons.values()) == report.counts.rejected + report.counts.undelivered == 4
     kept = connector.send(made, events, transport=sandbox, keep_failures=False)
