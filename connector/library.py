@@ -95,9 +95,6 @@ def _catalog(definitions: Sequence[str | os.PathLike[str]]) -> Catalog:
     return Catalog([Path(folder) for folder in definitions])
 
 
-_RETRIES = RetryPolicy().retries
-
-
 # Preview ----------------------------------------------------------------------------------------
 
 
@@ -222,7 +219,7 @@ def send(
     progress: Callable[[Counts], None] | None = None,
     notify: Callable[[str], None] | None = None,
     limit: int | None = None,
-    retries: int = _RETRIES,
+    retries: int | None = None,
     timeout: float | None = None,
     keep_failures: bool = True,
 ) -> Report:
@@ -233,7 +230,8 @@ def send(
     time, waits, and may end the run early (`SystemClock.end`). `report`: a file, or its path, that
     gets a line of NDJSON for each failure. `progress` is called with the counts so far, last when
     all is done; `notify` with a line when a request has to wait for long, from a thread of the run.
-    `limit`: read only so many events. `retries`: send a request again so many times.
+    `limit`: read only so many events. `retries`: send a request again so many times, by default as
+    often as the destination says, else 7.
     `keep_failures`: keep every failure in the returned report. Without it memory stays flat
     whatever fails.
 
@@ -243,7 +241,7 @@ def send(
     SourceError.
     """
     _check_connection(connection)
-    if retries < 0:
+    if retries is not None and retries < 0:
         raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
@@ -262,7 +260,7 @@ def send(
             if progress is not None:
                 progress(replace(ledger.counts))
 
-        policy = RetryPolicy(retries=retries)
+        policy = RetryPolicy.of(connection.destination.retry, retries)
         rates = connection.destination.rates
         run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress)
         result = run.deliver(_observed(opened, connection, ledger))

@@ -102,6 +102,13 @@ class Endpoint(Protocol):
     def build(self, batch: Batch, now: float) -> Request:
         """Return the request for a batch. `now`: seconds since the epoch. Raise RenderError."""
 
+    def places(self, batch: Batch, now: float) -> list[list[int]] | None:
+        """Return the indexes of the records of each group in the order of the body.
+
+        None when an item does not stand there exactly once, or a group is not in one place. Raise
+        RenderError.
+        """
+
     def classify(self, response: Response, sent: int, now: float, /) -> Outcome:
         """Return what the response to a request with `sent` records means."""
 
@@ -235,6 +242,14 @@ class Batch:
             members.append(record)
         return list(groups.values())
 
+    def places(self) -> list[list[int]]:
+        """Return the indexes of the records of each group, in the order of `groups`."""
+        index_of = {id(record): index for index, record in enumerate(self.records)}
+        places = []
+        for _, records in self.groups():
+            places.append([index_of[id(record)] for record in records])
+        return places
+
     def halves(self) -> tuple[Batch, Batch]:
         """Return the first and the second half."""
         count = len(self.records)
@@ -283,13 +298,15 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Send the same bytes again, after a backoff, or at the time that the vendor names.
+    """Send the same bytes again, after a wait of the retry policy, or not before a known moment.
 
-    `not_before`: the moment that the vendor named, in seconds since the epoch.
+    `not_before`: that moment, in seconds since the epoch. `named`: whether the response itself
+    named it; otherwise a definition knows how long such a wait takes.
     """
 
     reason: str
     not_before: float | None = None
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

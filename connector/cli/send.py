@@ -29,7 +29,6 @@ from connector.cli.options import (
     parse_faults,
 )
 from connector.cli.output import print_result
-from connector.delivery.retry import RetryPolicy
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -61,9 +60,14 @@ def send(
     encoding: EncodingOption = None,
     quote: QuoteOption = None,
     retries: Annotated[
-        int,
-        typer.Option("--retries", min=0, metavar="N", help="How many times to retry a request."),
-    ] = RetryPolicy().retries,
+        int | None,
+        typer.Option(
+            "--retries",
+            min=0,
+            metavar="N",
+            help="How many times to retry a request, by default as the destination says, else 7.",
+        ),
+    ] = None,
     timeout: TimeoutOption = None,
     fail: FailOption = None,
     progress: Annotated[

@@ -212,6 +212,19 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """How long to wait before a request is sent again, when the vendor does not name a time.
+
+    `waits`: seconds before the first retries; the last one repeats. `deadline`: for how many
+    seconds a request is sent again, None when only the number of retries is limited.
+    """
+
+    waits: tuple[float, ...]
+    deadline: float | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BodySignature:
     """An HMAC of the body in a header. `pointer` is its place below that of the scheme."""
 
@@ -270,8 +283,8 @@ class ResponseRule:
     """One rule on the vendor's answers: when it holds, and what became of the records.
 
     `then` is delivered, retry, reject, bisect or stop. The other members are expressions in the
-    definition's words, "" when they are not given, apart from `reason` and `code` (texts) and
-    `after` (seconds). `pointer` is its place below that of the action or destination.
+    definition's words, "" when they are not given, apart from `reason` and `code` (texts); `after`
+    is seconds, or an expression. `pointer` is its place below that of the action or destination.
     """
 
     when: str
@@ -280,7 +293,7 @@ class ResponseRule:
     code: str = ""
     detail: str = ""
     at: str = ""
-    after: float | None = None
+    after: float | str | None = None
     each: str = ""
     by: str = ""
     error: str = ""
@@ -459,6 +472,8 @@ class Action:
 class Destination:
     """A vendor's API: settings, authentication, limits, rates and actions.
 
+    `retry` is None when nothing is known about it.
+
     `schema` is the JSON Schema of all settings together. `templates` is the folder of templates,
     `guide` the text of `guide.md`.
     """
@@ -478,6 +493,7 @@ class Destination:
     more_headers: str
     limits: BatchLimits
     rates: tuple[Rate, ...]
+    retry: RetrySchedule | None
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig
 

@@ -30,6 +30,7 @@ from connector.definitions.model import (
     Limits,
     Rate,
     ResponseRule,
+    RetrySchedule,
     SandboxConfig,
     SharedValue,
     Source,
@@ -92,6 +93,7 @@ def read_destination(
         more_headers=members.get("more_headers", ""),
         limits=reader.batch_limits(members.get("limits", {})),
         rates=tuple(reader.rate(rate) for rate in members.get("rate", ())),
+        retry=reader.retry(members["retry"]) if "retry" in members else None,
         responses=reader.responses({}, members),
         sandbox=reader.sandbox(members.get("sandbox", {}), templates),
     )
@@ -209,6 +211,14 @@ class Reader:
             source=self._source(members),
         )
 
+    def retry(self, members: Members) -> RetrySchedule:
+        """Return when a request is sent again."""
+        return RetrySchedule(
+            waits=tuple(map(_wait, members["schedule"])),
+            deadline=times.span(members["deadline"]) if "deadline" in members else None,
+            source=self._source(members),
+        )
+
     def auth(self, members: Members) -> AuthChoice:
         """Return the authentication schemes of a destination's `auth`."""
         if "schemes" not in members:
@@ -254,7 +264,7 @@ class Reader:
             code=members.get("code", ""),
             detail=members.get("detail", ""),
             at=members.get("at", ""),
-            after=times.span(members["after"]) if "after" in members else None,
+            after=_after(members.get("after")),
             each=members.get("each", ""),
             by=members.get("by", ""),
             error=members.get("error", ""),
@@ -393,6 +403,21 @@ def read_contract(action: Document) -> JsonSchema | None:
     """
     reference = action.content["action"].get("accepts")
     return None if reference is None else action.folder.contract(reference)
+
+
+def _wait(text: str) -> float:
+    """Return the seconds of a wait, which may be none."""
+    return 0.0 if text == "0s" else times.span(text)
+
+
+def _after(written: str | None) -> float | str | None:
+    """Return a span in seconds, any other text as the expression that it is."""
+    if written is None:
+        return None
+    try:
+        return times.span(written)
+    except ValueError:
+        return written
 
 
 def _existing(templates: Path, name: str) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 #: is in no class (1xx, and beyond 5xx) is sent again.
 STATUSES: Mapping[str, tuple[str, ...]] = {
     "delivered": ("2xx",),
-    "stop": ("401", "403", "404", "405", "415", "3xx", "501"),
+    "stop": ("3xx", "4xx", "501"),
     "bisect": ("400", "413", "422"),
     "retry": ("408", "425", "429", "5xx"),
-    "reject": ("4xx",),
 }
 _THEN_OF_STATUS = {status: then for then, statuses in STATUSES.items() for status in statuses}
 

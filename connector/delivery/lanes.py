@@ -58,6 +58,7 @@ class Lanes:
         Raise the exception of a lane that failed by a defect.
         """
         self._pool.shutdown(wait=True)
+        self._stopped |= self._courier.finish()
         if self._defect is not None:
             raise self._defect
 

@@ -12,7 +12,6 @@ _BY_STATUS = {
     "stop": "{} stop",
     "bisect": "{} are halved and sent again until the records at fault are alone",
     "retry": "{} are sent again later",
-    "reject": "any {} is rejected",
 }
 
 _NAMED = {"group": "groups of records", "item": "records", "value": "identifiers"}
@@ -52,7 +51,7 @@ def _later(rule: ResponseRule) -> str:
 
 
 def _retried(rule: ResponseRule) -> str:
-    if rule.at:
+    if rule.at or isinstance(rule.after, str):
         return "Sent again later, not before the time that it names."
     if rule.after is not None:
         return f"Sent again later, after {span_words(rule.after)} unless it says when."

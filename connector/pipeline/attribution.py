@@ -36,12 +36,17 @@ class Verdict(NamedTuple):
         return list(by_reason.items())
 
 
-def attribute(batch: Batch, named: NamedRecords) -> Verdict | None:
+#: The indexes of a body's records in their order, group by group.
+Places = Sequence[Sequence[int]]
+
+
+def attribute(batch: Batch, named: NamedRecords, places: Places | None = None) -> Verdict | None:
     """Return what becomes of each record.
 
+    `places`: where the records stand in the body, by default in the order of the batch's groups.
     None means that the response does not tell the records apart.
     """
-    indexes_of = _indexes_by_key(batch, named)
+    indexes_of = _indexes_by_key(batch, named, places)
     if not _can_be_trusted(named, indexes_of):
         return None
 
@@ -112,6 +117,20 @@ def _stretches(indexes: Indexes, suspects: set[int]) -> list[Indexes]:
     return [list(stretch) for _, stretch in groupby(indexes, key=suspects.__contains__)]
 
 
+def may_overtake(later: Batch, earlier: Batch) -> bool:
+    """Return whether a part of a batch may be applied before an earlier part of it.
+
+    They have to be of one run, and must not have an identifier in common.
+    """
+    if not set(later.runs) == set(earlier.runs) == {later.runs[0]}:
+        return False
+
+    earlier_ids: set[str] = set()
+    for record in earlier.records:
+        earlier_ids.update(record.ids)
+    return all(earlier_ids.isdisjoint(record.ids) for record in later.records)
+
+
 def _behind(batch: Batch, held: set[int]) -> set[int]:
     """Return the indexes after the first held record that must not go before the held ones.
 
@@ -134,7 +153,7 @@ def _behind(batch: Batch, held: set[int]) -> set[int]:
     return behind
 
 
-def _indexes_by_key(batch: Batch, named: NamedRecords) -> Meanings:
+def _indexes_by_key(batch: Batch, named: NamedRecords, places: Places | None) -> Meanings:
     """Return the indexes of the records that each key may mean."""
     if len(batch.records) == 1:
         # Whatever the response calls it, nobody else can be meant.
@@ -143,14 +162,11 @@ def _indexes_by_key(batch: Batch, named: NamedRecords) -> Meanings:
         return _indexes_by_value(batch)
 
     # Groups and items are counted in the order of the body, which is not that of the batch.
-    index_of = {id(record): index for index, record in enumerate(batch.records)}
-    groups: list[Indexes] = []
-    items: list[Indexes] = []
-    for _, records in batch.groups():
-        indexes = [index_of[id(record)] for record in records]
-        groups.append(indexes)
-        items += [[index] for index in indexes]
-    return dict(enumerate(groups if named.by == "group" else items))
+    groups = batch.places() if places is None else places
+    if named.by == "group":
+        return dict(enumerate(groups))
+    items = [[index] for indexes in groups for index in indexes]
+    return dict(enumerate(items))
 
 
 def _indexes_by_value(batch: Batch) -> Meanings:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,11 +11,12 @@ from urllib.parse import quote
 from connector.definitions.headers import CONTROL
 from connector.definitions.model import Action, Limits
 from connector.definitions.uri_template import expand, placeholders
-from connector.model import Batch, Request
+from connector.model import Batch, Request, Target
 from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
 from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.envelope import Envelope
 from connector.templating.template import read_template
+from connector.templating.values import MARK
 
 # Without a template, a body is the array of all items.
 _DEFAULT_ENVELOPE = "{{ items }}"
@@ -107,19 +109,49 @@ class RequestBuilder:
     def build(self, batch: Batch, now: float) -> Request:
         """Return the request for a batch. `now`: seconds since the epoch. Raise RenderError."""
         groups = []
-        operations = set()
         for target, records in batch.groups():
+            groups.append((target, [record.item for record in records]))
+        body = self._body(batch, groups, now)
+
+        target = batch.target
+        headers = self._filled_headers(target.params)
+        return Request(self._method, target.url, headers, body)
+
+    def places(self, batch: Batch, now: float) -> list[list[int]] | None:
+        """Return the indexes of the records of each group in the order of the body.
+
+        None when an item does not stand there exactly once, or a group is not in one place. An
+        envelope cannot look into items, so that it places marks as it places them. Raise
+        RenderError.
+        """
+        groups = []
+        group_of = {}
+        in_batch = zip(batch.groups(), batch.places(), strict=True)
+        for number, ((target, _), indexes) in enumerate(in_batch):
+            groups.append((target, [b"\x02%d\x03" % index for index in indexes]))
+            group_of.update(dict.fromkeys(indexes, number))
+
+        body = self._body(batch, groups, now).decode()
+        order = list(map(int, MARK.findall(body)))
+        places = [list(indexes) for _, indexes in groupby(order, key=group_of.__getitem__)]
+        if len(order) != len(batch.records) or len(set(order)) != len(order):
+            return None
+        return places if len(places) == len(groups) else None
+
+    def _body(
+        self, batch: Batch, groups: Sequence[tuple[Target, list[bytes]]], now: float
+    ) -> bytes:
+        """Return the body around the items of each group. Raise RenderError."""
+        rendered = []
+        operations = set()
+        for target, items in groups:
             members = group_members(target.group, now)
-            items = [record.item for record in records]
-            groups.append({**members, "items": items})
+            rendered.append({**members, "items": items})
             operations.add(target.operation)
         operation = operations.pop() if len(operations) == 1 else "mixed"
 
-        target = batch.target
-        shared = self._shared(target.params, target.request)
-        body = self._envelope.render(groups, shared, operation)
-        headers = self._filled_headers(target.params)
-        return Request(self._method, target.url, headers, body)
+        shared = self._shared(batch.target.params, batch.target.request)
+        return self._envelope.render(rendered, shared, operation)
 
     def _shared(self, params: _Params, request: Mapping[str, Any]) -> _Shared:
         """Return what an envelope sees of all records of a request.

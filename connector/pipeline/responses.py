@@ -1,11 +1,13 @@
 """Response rules: from a response to exactly one outcome.
 
 The rules of a definition are tried in order, then what HTTP itself says. A response that no rule
-knows counts as delivered only by a status of 2xx.
+knows counts as delivered only by a status of 2xx. Only the vendor refuses people: a refusal that is
+not its JSON is no refusal.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -28,13 +30,18 @@ Classify = Callable[[Response, int, float], Outcome]
 
 Scope = Mapping[str, Any]
 
-# The longest wait that a Retry-After in seconds may ask for: a day.
-_LONGEST_WAIT = 86_400
+_BODY = re.compile(r"\bbody\b")
+
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+
+# What a response may ask to wait for, in seconds: a year. Longer is a mistake, or mischief.
+_LONGEST_WAIT = 31_536_000
 
 
 def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
     """Compile a definition's rules. Raise ExpressionError for an invalid expression."""
     compiled = [_Rule(rule) for rule in rules]
+    reads_body = any(map(_reads_body, rules))
 
     def classify(response: Response, sent: int, now: float) -> Outcome:
         scope = {
@@ -43,12 +50,33 @@ def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
             "body": response.body,
             "sent": sent,
         }
-        for rule in compiled:
-            if rule.holds(scope):
-                return rule.outcome(response, scope, now)
-        return _by_status(response, now)
+        outcome = _outcome_of(compiled, response, scope, now)
+        if reads_body and _is_foreign_refusal(response, outcome):
+            reason = f"HTTP {response.status} without the vendor's JSON: something else answered"
+            return Retry(reason, _retry_after(response, now))
+        return outcome
 
     return classify
+
+
+def _reads_body(rule: ResponseRule) -> bool:
+    return bool(_BODY.search(f"{rule.when} {rule.each} {rule.detail}"))
+
+
+def _is_foreign_refusal(response: Response, outcome: Outcome) -> bool:
+    """Return whether something else than the vendor refused, such as a gateway with its page.
+
+    A gateway may well say 413: that is about the size alone.
+    """
+    is_refusal = isinstance(outcome, Bisect | Rejected)
+    return is_refusal and response.body is None and response.status != 413
+
+
+def _outcome_of(rules: Sequence[_Rule], response: Response, scope: Scope, now: float) -> Outcome:
+    for rule in rules:
+        if rule.holds(scope):
+            return rule.outcome(response, scope, now)
+    return _by_status(response, now)
 
 
 class _Rule:
@@ -60,7 +88,9 @@ class _Rule:
         self._code = rule.code
         self._reason = rule.reason
         self._retry_at = _optional(rule.at)
-        self._retry_after = rule.after
+        after = rule.after
+        self._retry_after = _optional(after) if isinstance(after, str) else None
+        self._usual_wait = after if isinstance(after, float) else None
         self._record_errors: RecordErrors | None = None
         self._detail: Evaluate | None = None
         if not rule.each:
@@ -81,7 +111,10 @@ class _Rule:
         reason += vendor_words(self._detail, scope)
 
         if self._then == "retry":
-            return Retry(reason, self._not_before(response, scope, now))
+            moment = self._moment(response, scope, now)
+            if moment is None and self._usual_wait is not None:
+                return Retry(reason, now + self._usual_wait, named=False)
+            return Retry(reason, moment)
         if self._record_errors is None:
             return _outcome(self._then, code, reason)
 
@@ -94,12 +127,16 @@ class _Rule:
         # A refusal that names nobody: halving finds the offender.
         return Delivered() if self._then == "delivered" else Bisect(code, reason)
 
-    def _not_before(self, response: Response, scope: Scope, now: float) -> float | None:
-        """Return when to retry: as the rule's `at` finds it, else Retry-After, else `after`."""
-        moment = _moment(self._retry_at, scope) or _retry_after(response, now)
-        if moment is None and self._retry_after is not None:
-            return now + self._retry_after
-        return moment
+    def _moment(self, response: Response, scope: Scope, now: float) -> float | None:
+        """Return the moment that a response names: in `at`, in `after`, or in Retry-After."""
+        moment = _number(self._retry_at, scope)
+        if moment is not None:
+            return min(moment, now + _LONGEST_WAIT)
+
+        seconds = _number(self._retry_after, scope)
+        if seconds is not None:
+            return now + min(seconds, _LONGEST_WAIT)
+        return _retry_after(response, now)
 
 
 def _optional(expression: str) -> Evaluate | None:
@@ -133,26 +170,33 @@ def _by_status(response: Response, now: float) -> Outcome:
     return _outcome(then, code, reason)
 
 
-def _moment(at: Evaluate | None, scope: Scope) -> float | None:
-    """Return what a rule's `at` finds, as seconds since the epoch."""
-    if at is None:
+def _number(expression: Evaluate | None, scope: Scope) -> float | None:
+    """Return the number that a rule's `at` or `after` finds, None when it finds none above 0.
+
+    A vendor may write it as text, and seconds with their unit (`"34.5s"`).
+    """
+    if expression is None:
         return None
     try:
-        value = at(scope)
-        return None if value is ABSENT else float(value)
+        value = expression(scope)
+        if value is ABSENT:
+            return None
+        number = float(value.removesuffix("s") if isinstance(value, str) else value)
     except (ExpressionError, ValueError, TypeError, OverflowError):
         return None
+    return number if number > 0 else None
 
 
 def _retry_after(response: Response, now: float) -> float | None:
     """Return the moment of a Retry-After header, as seconds since the epoch.
 
-    RFC 9110 allows seconds or a date. One that cannot be read counts as absent.
+    RFC 9110 allows whole seconds or a date; vendors also send parts of a second. What cannot be
+    read counts as absent.
     """
     text = response.headers.get("retry-after", "").strip()
     try:
-        if text.isascii() and text.isdigit():
-            return now + min(int(text), _LONGEST_WAIT)
+        if _SECONDS.fullmatch(text):
+            return now + min(float(text), _LONGEST_WAIT)
 
         moment = parsedate_to_datetime(text)
         if moment.tzinfo is None:

@@ -15,6 +15,7 @@ from connector.delivery.courier import Courier
 from connector.delivery.lanes import Lanes
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
+from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import batches
 from connector.errors import ConnectorError, DefinitionError, SendError
 from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
@@ -71,7 +72,8 @@ def _run(case: Case) -> Transcript:
 
     ledger = _CaseLedger(clock)
     limiter = Limiter(case.connection.destination.rates, clock)
-    courier = Courier(vendor, ledger, clock, limiter, random_unit=lambda: 0.0)
+    policy = RetryPolicy.of(case.connection.destination.retry)
+    courier = Courier(vendor, ledger, clock, limiter, policy, random_unit=lambda: 0.0)
 
     # One lane with a queue of one delivers the batches one after the other, in this order.
     lanes = Lanes(courier, ledger, lanes=1, queue=1)

@@ -95,7 +95,8 @@ TABLE: list[tuple[str, dict[str, Any], Any, Outcome]] = [
     ("an atomic refusal", {**INDEX, **REJECT}, {"errors": [{"index": 1}]}, named("item", (1,), rest=False)),
     ("an atomic one that passes", {**STATUS, **REJECT}, {"errors": [{"status": 500}]}, named("item", (), (0,), rest=False)),
     ("an atomic one that names nobody", {**INDEX, **REJECT}, {"errors": []}, BISECT),
-    ("an atomic one without a list", {**INDEX, **REJECT}, None, BISECT),
+    ("an atomic one without a list", {**INDEX, **REJECT}, "refused", BISECT),
+    ("an atomic one without JSON", {**INDEX, **REJECT}, None, Retry("HTTP 207 without the vendor's JSON: something else answered")),
     # the vendor's words
     ("a word", {**INDEX, "detail": "entry.code"}, {"errors": [{"index": 0, "code": "A1"}]}, named("item", (0,), (), " (A1)")),
     ("no word", {**INDEX, "detail": "entry.code"}, {"errors": [{"index": 0}]}, named("item", (0,), (), "")),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from connector.auth import oauth2
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Destination
+from connector.definitions.read import Reader
 from connector.definitions.statuses import STATUSES
 from connector.model import (
     Bisect,
@@ -57,6 +58,7 @@ def error(code: Any) -> dict[str, Any]:
 
 
 MISCOUNTED = "X did not count as many people as were sent"
+FOREIGN = "HTTP {} without the vendor's JSON: something else answered"
 BUSY = "X cancelled the request or could not lock the audience"
 LIMITED = "X's rate limit was reached"
 REFUSED = "X refused the operation this person was part of"
@@ -88,7 +90,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("a code that quotes", 400, {}, error("ann@example.com"), Bisect("request_refused", WHOLE)),
     ("a code that is a digest", 400, {}, error("a" * 64), Bisect("request_refused", WHOLE)),
     ("a code that is a phone number", 400, {}, error("12025550123"), Bisect("request_refused", WHOLE)),
-    ("400 without JSON", 400, {}, None, Bisect("request_refused", WHOLE)),
+    ("400 without JSON", 400, {}, None, Retry(FOREIGN.format(400))),
+    ("400 without JSON that says when", 400, {"retry-after": "9"}, None, Retry(FOREIGN.format(400), NOW + 9)),
     ("401", 401, {}, error("UNAUTHORIZED_ACCESS"), Stop("unauthorized", f"{said('unauthorized')} (UNAUTHORIZED_ACCESS)")),
     ("401 without JSON", 401, {}, None, Stop("unauthorized", said("unauthorized"))),
     ("403", 403, {}, error("ACCOUNT_NOT_FOUND"), Stop("forbidden", f"{said('forbidden')} (ACCOUNT_NOT_FOUND)")),
@@ -106,15 +109,18 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("a redirect", 301, {"location": "https://example.com"}, None, Stop("http_301", "HTTP 301: redirects are not followed; base_url must be the final URL")),
     ("304", 304, {}, None, Stop("http_304", "HTTP 304: redirects are not followed; base_url must be the final URL")),
     ("413", 413, {}, None, Bisect("http_413", "HTTP 413")),
-    ("422", 422, {}, None, Bisect("http_422", "HTTP 422")),
-    ("409", 409, {}, counts(4, 4), Rejected("http_409", "HTTP 409")),
-    ("402", 402, {}, None, Rejected("http_402", "HTTP 402")),
+    ("422", 422, {}, {}, Bisect("http_422", "HTTP 422")),
+    ("422 without JSON", 422, {}, None, Retry(FOREIGN.format(422))),
+    ("409", 409, {}, counts(4, 4), Stop("http_409", "HTTP 409")),
+    *[(f"{status}", status, {}, None, Stop(f"http_{status}", f"HTTP {status}")) for status in (402, 406, 410, 418, 421, 451)],
     ("425", 425, {}, None, Retry("HTTP 425")),
     ("500", 500, {}, None, Retry("HTTP 500")),
     ("501", 501, {}, None, Stop("http_501", "HTTP 501")),
     ("503 in seconds", 503, {"retry-after": " 120 "}, None, Retry("HTTP 503", NOW + 120)),
     ("503 with a date", 503, {"retry-after": "Thu, 15 Jan 2026 00:01:00 GMT"}, None, Retry("HTTP 503", NOW + 60)),
-    ("503 in years", 503, {"retry-after": "99999999999"}, None, Retry("HTTP 503", NOW + 86_400)),
+    ("503 in parts of a second", 503, {"retry-after": "1.5"}, None, Retry("HTTP 503", NOW + 1.5)),
+    ("503 in a day", 503, {"retry-after": "86400"}, None, Retry("HTTP 503", NOW + 86_400)),
+    ("503 in thousands of years", 503, {"retry-after": "99999999999"}, None, Retry("HTTP 503", NOW + 31_536_000)),
     ("503 with thousands of digits", 503, {"retry-after": "9" * 5000}, None, Retry("HTTP 503")),
     ("503 with a year of many digits", 503, {"retry-after": "Thu, 15 Jan 100000000000000 00:00:00 GMT"}, None, Retry("HTTP 503")),
     ("503 with nonsense", 503, {"retry-after": "soon"}, None, Retry("HTTP 503")),
@@ -274,3 +280,57 @@ def test_a_token_endpoint_is_asked_again_at_the_same_statuses() -> None:
         if isinstance(DEFAULTS(Response(status, {}, None), 1, NOW), Retry)
     }
     assert retried | {501} == oauth2._RETRIED
+
+
+def rules(*written: dict[str, Any]) -> Classify:
+    return compile_rules([Reader({}).response_rule(rule) for rule in written])
+
+
+@pytest.mark.parametrize("body", ["body.code == 1", "status == 400 and body"])
+def test_a_refusal_that_is_no_json_is_not_the_vendors_where_its_body_is_read(body: str) -> None:
+    classify = rules({"when": body, "then": "stop"}, {"when": "status == 400", "then": "reject"})
+    assert isinstance(classify(Response(400, {}, None), 1, NOW), Retry)
+    assert isinstance(classify(Response(422, {}, None), 1, NOW), Retry)
+    assert isinstance(classify(Response(400, {}, []), 1, NOW), Rejected)
+    # what is about the size, and what refuses nobody, may come from anything
+    assert isinstance(classify(Response(413, {}, None), 1, NOW), Bisect)
+    assert isinstance(classify(Response(404, {}, None), 1, NOW), Stop)
+    assert isinstance(classify(Response(204, {}, None), 1, NOW), Delivered)
+
+
+def test_a_refusal_that_is_no_json_counts_where_nobody_reads_a_body() -> None:
+    classify = rules({"when": "status == 409", "then": "reject"})
+    assert isinstance(classify(Response(400, {}, None), 1, NOW), Bisect)
+    assert isinstance(classify(Response(409, {}, None), 1, NOW), Rejected)
+
+
+WAITS: list[tuple[str, dict[str, str], dict[str, str], Any, float | None, bool]] = [
+    ("a span", {"after": "60s"}, {}, None, NOW + 60, False),
+    ("a span, and the answer says more", {"after": "60s"}, {"retry-after": "5"}, None, NOW + 5, True),
+    ("seconds", {"after": "body.wait"}, {}, {"wait": 30}, NOW + 30, True),
+    ("seconds as text", {"after": "body.wait"}, {}, {"wait": "30"}, NOW + 30, True),
+    ("seconds with their unit", {"after": "body.wait"}, {}, {"wait": "34.5s"}, NOW + 34.5, True),
+    ("seconds in a header", {"after": "headers['x-reset']"}, {"x-reset": "12"}, None, NOW + 12, True),
+    ("no seconds", {"after": "body.wait"}, {}, {}, None, True),
+    ("no seconds, but Retry-After", {"after": "body.wait"}, {"retry-after": "2.25"}, {}, NOW + 2.25, True),
+    ("seconds that are none", {"after": "body.wait"}, {}, {"wait": "soon"}, None, True),
+    ("seconds below nought", {"after": "body.wait"}, {}, {"wait": -5}, None, True),
+    ("no number", {"after": "body.wait"}, {}, {"wait": "nan"}, None, True),
+    ("for ever", {"after": "body.wait"}, {}, {"wait": "inf"}, NOW + 31_536_000, True),
+    ("a moment", {"at": "body.at"}, {}, {"at": NOW + 7}, NOW + 7, True),
+    ("a moment goes before seconds", {"at": "body.at", "after": "body.wait"}, {}, {"at": NOW + 7, "wait": 3}, NOW + 7, True),
+    ("a moment that is none", {"at": "body.at", "after": "10s"}, {}, {"at": "x"}, NOW + 10, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "headers", "body", "moment", "named"),
+    [row[1:] for row in WAITS],
+    ids=[row[0] for row in WAITS],
+)
+def test_when_a_request_is_sent_again(
+    rule: dict[str, str], headers: dict[str, str], body: Any, moment: float | None, named: bool
+) -> None:
+    classify = rules({"when": "status == 429", "then": "retry", "reason": "busy", **rule})
+    outcome = classify(Response(429, headers, body), 1, NOW)
+    assert outcome == Retry("busy", moment, named)
