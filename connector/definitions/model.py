@@ -80,6 +80,7 @@ class Field:
 
     `schema` is its JSON Schema, of which the other members are read. `required` says whether it is
     listed there; alternatives (`anyOf`, `oneOf`) are in the schema of all fields together.
+    `ignored`: a mapping may give it, but it is neither checked nor sent.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Field:
     required: bool
     source: Source | None
     identifier: Identifier | None = None
+    ignored: bool = False
 
     @property
     def title(self) -> str:
@@ -127,7 +129,7 @@ class Field:
     @property
     def always_present(self) -> bool:
         """Whether it has a value in every record or connection."""
-        return self.required or self.has_default
+        return (self.required or self.has_default) and not self.ignored
 
     @property
     def is_moment(self) -> bool:

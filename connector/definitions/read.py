@@ -153,7 +153,7 @@ class Reader:
             id=name,
             document=document,
             schema=schema,
-            parameters=self.fields(schema),
+            parameters=self.fields(schema, members["operation"]),
             operation=members["operation"],
             method=members["method"],
             path=members["path"],
@@ -181,17 +181,19 @@ class Reader:
             source=self._source(members),
         )
 
-    def fields(self, schema: Members) -> dict[str, Field]:
-        """Return the fields of a schema with all that follows from it."""
+    def fields(self, schema: Members, operation: str = "") -> dict[str, Field]:
+        """Return the fields of a schema, those of an action for its operation."""
         required = schema.get("required", ())
         fields = {}
         for name, field_schema in schema["properties"].items():
+            ignored = field_schema.get("only", operation) != operation
             fields[name] = Field(
                 name=name,
                 schema=field_schema,
-                required=name in required,
+                required=name in required and not ignored,
                 source=self._source(field_schema),
                 identifier=self._identifier(name, field_schema.get("identifier")),
+                ignored=ignored,
             )
         return fields
 

@@ -118,6 +118,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "auth": dict(written["auth"]),
         "limits": written.get("limits", {}),
         "rate": written.get("rate", []),
+        "retry": written.get("retry", {}),
         "settings": _parameters(destination, destination.settings),
         "responses": [_response(rule) for rule in destination.responses],
         "actions": {action.id: action.title for action in destination.actions.values()},

@@ -34,7 +34,7 @@ from connector.guide.example_connection import (
     optional_credentials,
 )
 from connector.guide.identifier_words import identifier_rules
-from connector.guide.limit_words import limit_table, rate_words
+from connector.guide.limit_words import limit_table, rate_words, retry_words
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
 from connector.guide.parameter_words import sent_words, split_words
 from connector.guide.requests import MOMENT, cannot_share_requests, requests_of
@@ -81,6 +81,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "limits": _limits(destination),
         "capped": any(action.caps != Limits() for action in actions),
         "rates": [rate_words(rate) for rate in destination.rates],
+        "retry": retry_words(destination.retry),
         "settings": _settings(destination),
         "schemes": list(_schemes(destination)),
         "connection": _yaml(connection),
@@ -217,6 +218,8 @@ def _field_cells(field: Field, schema: JsonSchema) -> list[object]:
 
 def _described(field: Field) -> Iterator[str]:
     yield prose(field.description)
+    if field.ignored:
+        yield "Neither checked nor sent here, so that one mapping serves additions and removals."
     if field.deprecated:
         yield "Do not use it in new connections."
     if field.allowed:

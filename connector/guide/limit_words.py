@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.definitions.model import Limits, Rate
+from connector.definitions.model import Limits, Rate, RetrySchedule
 from connector.guide.markdown import Markdown, code, table
 
 _UNITS_OF_TIME = ((86_400, "day"), (3600, "hour"), (60, "minute"))
@@ -72,3 +72,18 @@ def rate_words(rate: Rate) -> str:
     """Return a rate limit as a sentence."""
     counted = "counted over all requests of a connection"
     return f"At most {rate.requests:,} requests in {span_words(rate.per)}, {counted}."
+
+
+def retry_words(retry: RetrySchedule | None) -> str:
+    """Return when a request is sent again."""
+    text = "If a response asks to wait, the connector waits."
+    if retry is None:
+        return f"{text} Otherwise each retry waits longer than the one before."
+
+    waits = []
+    for wait in retry.waits:
+        waits.append(f"after {span_words(wait)}" if wait else "at once")
+    *others, last = waits
+    joined = f"{', '.join(others)}, then {last} each time" if others else f"{last} each time"
+    text += f" Otherwise it sends a request again {joined}"
+    return f"{text}, for {span_words(retry.deadline)}." if retry.deadline else f"{text}."

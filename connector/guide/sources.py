@@ -39,6 +39,8 @@ def _facts(destination: Destination) -> Iterator[Fact]:
     yield from _shared(destination.limits, destination.responses)
     for rate in destination.rates:
         yield "rate limit", rate.source
+    if destination.retry:
+        yield "retries", destination.retry.source
     for setting in destination.settings.values():
         yield f"setting {code(setting.name)}", setting.source
     for action in destination.actions.values():

@@ -59,7 +59,7 @@ class Targets:
         for name in self._names:
             self._coerce[name] = compile_parameter(name, action.parameters[name].schema)
             source = route.map.get(name)
-            if source is None:
+            if source is None or action.parameters[name].ignored:
                 continue
             self._getters[name] = compile_column(source, settings, each=each)
             if not isinstance(source, Constant | AfterNow):
@@ -145,7 +145,8 @@ class Targets:
                 moments[name] = value
                 value = times.plus(now, value.duration)
             if is_absent(value):
-                params[name] = self._action.parameters[name].default
+                field = self._action.parameters[name]
+                params[name] = None if field.ignored else field.default
             else:
                 params[name] = self._coerce[name](value)
         return params

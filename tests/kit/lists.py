@@ -30,6 +30,13 @@ GROUPS = """{"action": {{ operation }}, "groups": [{% for group in groups %}
 {% endfor %}]}"""
 #: A request for people who share everything.
 WHOLE = '{"do": {{ share.do }}, "list": {{ share.list_id }}, "until": {{ share.until }}, "people": {{ items }}}'
+#: Sorts people into two lists, whatever their order in the batch is; `TWICE` names each in a third one as well.
+SORTED = """{
+{% for do in ["remove", "add"] %}
+{{ do }}: [{% for group in groups if group.do == do %}{% for item in group.items %}{{ item }},{% endfor %}{% endfor %}],
+{% endfor %}
+}"""
+TWICE = SORTED[:-1] + '"all": {{ items }}}'
 ITEM = '{"ids": {{ ids }}, "action": {{ operation }}, "list": {{ params.list_id }}}'
 ITEM_OF_ONE_WIRE = ITEM[:-1] + ', "wire": {{ params.wire }}}'
 
@@ -76,7 +83,7 @@ def write(
         document = tiny.action(shared | people | dict(properties), **present)
         actions[operation] = {**document, "required": ["list_id"], **presence}
     item = ITEM_OF_ONE_WIRE if "by" in action.get("split", {}) else ITEM
-    templates = {"item": item, "groups": GROUPS, "whole": WHOLE}
+    templates = {"item": item, "groups": GROUPS, "whole": WHOLE, "sorted": SORTED, "twice": TWICE}
     return tiny.write_destination(folder, actions, templates, name="made", **destination)
 
 

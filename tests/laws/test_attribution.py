@@ -387,6 +387,27 @@ def test_a_position_counts_those_who_were_sent_not_those_who_were_dropped_before
     }
 
 
+@pytest.mark.parametrize("envelope", ["sorted", "twice"])
+def test_a_position_follows_the_body_however_the_envelope_regroups(envelope: str) -> None:
+    """Of the other envelope a position means nobody for sure: it is found by halving."""
+    action = json.dumps({"path": "/v1/changes", "envelope": f"{envelope}.json.j2"})
+    rows = [row("a"), row("b", add=False), row("bad1"), row("c", add=False), row("d")]
+    sizes = []
+
+    def send(request: Request) -> Response:
+        body = json.loads(request.body)
+        people = [item["ids"]["customer"][0] for item in body["remove"] + body["add"]]
+        sizes.append(len(people))
+        errors = [{"index": n} for n, name in enumerate(people) if name.startswith("bad")]
+        return Response(207, {}, {"errors": errors})
+
+    result = told(using("positions", action), rows, send)
+    assert outcomes(result) == {
+        n: "rejected http_207" if n == 2 else "delivered" for n in range(len(rows))
+    }
+    assert (sizes[0], len(sizes) == 1) == (5, envelope == "sorted")
+
+
 @pytest.mark.parametrize("answer", ["positions", "values"])
 def test_an_error_that_fits_nobody_halves_until_somebody_is_alone_with_it(answer: str) -> None:
     vendor = Keeper(answer)

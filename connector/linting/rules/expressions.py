@@ -141,9 +141,9 @@ def _response_expressions(destination: Destination) -> Iterator[_Expression]:
         if response.each:
             sees_entry.add("detail")
 
-        for member in ("when", "at", "each", "detail", *_OF_ENTRY):
+        for member in ("when", "at", "after", "each", "detail", *_OF_ENTRY):
             source = getattr(response, member)
-            if not source:
+            if not isinstance(source, str) or not source:
                 continue
             if response.pointer == "/success":
                 source = location.content["when"]

@@ -82,6 +82,11 @@ def _unfilled(name: str, action: Action, destination: Destination) -> tuple[str,
     if field.identifier:
         message = "is an identifier: not allowed in a URL, a header or an audience"
         return message, ""
+    if field.ignored:
+        return (
+            f"has no value here: its parameter is only for '{field.schema['only']}'",
+            "remove 'only'",
+        )
     if not field.always_present:
         return _MAY_BE_ABSENT, make_present(name)
 
