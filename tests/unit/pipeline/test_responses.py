@@ -63,6 +63,7 @@ BUSY = "X cancelled the request or could not lock the audience"
 LIMITED = "X's rate limit was reached"
 REFUSED = "X refused the operation this person was part of"
 WHOLE = "X refused the request without naming an operation"
+AVAILABLE = "X does not take people for this audience in this account; check the kind of audience, and whether the account and the user may use it"
 GATEWAY = "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
 
 TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
@@ -86,6 +87,10 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("errors that name nobody", 400, {}, {"operation_errors": [[], []]}, Bisect("operation_refused", REFUSED)),
     ("errors of another form", 400, {}, {"operation_errors": {"0": "A"}}, Bisect("operation_refused", REFUSED)),
     ("the gateway", 400, {}, error(215), Stop("unauthorized", GATEWAY)),
+    ("the gateway about another thing", 400, {}, error(220), Stop("unauthorized", GATEWAY)),
+    ("a number that is not the gateway's", 400, {}, error(300), Bisect("request_refused", WHOLE)),
+    ("the account", 400, {}, error("FEATURE_NOT_AVAILABLE"), Stop("not_available", f"{AVAILABLE} (FEATURE_NOT_AVAILABLE)")),
+    ("the kind of audience", 400, {}, {"operation_errors": [[{"code": "INVALID_TAILORED_AUDIENCE_TYPE"}]]}, Stop("not_available", f"{AVAILABLE} (INVALID_TAILORED_AUDIENCE_TYPE)")),
     ("the request", 400, {}, error("INVALID_PARAMETER"), Bisect("request_refused", f"{WHOLE} (INVALID_PARAMETER)")),
     ("a code that quotes", 400, {}, error("ann@example.com"), Bisect("request_refused", WHOLE)),
     ("a code that is a digest", 400, {}, error("a" * 64), Bisect("request_refused", WHOLE)),
@@ -102,8 +107,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("408", 408, {}, None, Retry(BUSY)),
     ("423", 423, {}, None, Retry(BUSY)),
     ("429 with a reset", 429, {"x-rate-limit-reset": "1768435260"}, None, Retry(LIMITED, NOW + 60)),
-    ("429 with a reset that is none", 429, {"x-rate-limit-reset": "soon"}, None, Retry(LIMITED)),
-    ("429 without a reset", 429, {}, None, Retry(LIMITED)),
+    ("429 with a reset that is none", 429, {"x-rate-limit-reset": "soon"}, None, Retry(LIMITED, NOW + 60, named=False)),
+    ("429 without a reset", 429, {}, None, Retry(LIMITED, NOW + 60, named=False)),
     ("429 with retry-after only", 429, {"retry-after": "5"}, None, Retry(LIMITED, NOW + 5)),
     # what HTTP says
     ("a redirect", 301, {"location": "https://example.com"}, None, Stop("http_301", "HTTP 301: redirects are not followed; base_url must be the final URL")),
