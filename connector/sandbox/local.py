@@ -130,5 +130,13 @@ def _secrets(connection: Connection) -> dict[str, str] | None:
 
 
 def connected_to(connection: Connection, server: SandboxServer) -> Connection:
-    """Return the connection with the addresses of a sandbox's server in place of the vendor's."""
-    return replace(connection, base_url=server.base_url, token_url=server.token_url)
+    """Return the connection with the addresses of a sandbox's server in place of the vendor's.
+
+    The vendor's retry schedule is left out: nobody wants to watch its usual waits.
+    """
+    return replace(
+        connection,
+        destination=replace(connection.destination, retry=None),
+        base_url=server.base_url,
+        token_url=server.token_url,
+    )

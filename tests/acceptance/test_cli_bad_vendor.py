@@ -139,7 +139,9 @@ def once(*replies: Reply) -> Callable[[Message], Reply]:
 
 
 def test_the_next_attempt_delivers(tmp_path: Path) -> None:
-    with Vendor(once(Reply(502, PAGE, HTML), Reply(200, PAGE, HTML))) as vendor:
+    # the second wait of the vendor's schedule is a minute: the answer names a shorter one
+    soon = {**HTML, "retry-after": "0.1"}
+    with Vendor(once(Reply(502, PAGE, HTML), Reply(200, PAGE, soon))) as vendor:
         done, lines = attempt(tmp_path, vendor.base_url, "--retries", "2")
         assert len({seen.body for seen in vendor.seen}) == 1
         assert len(vendor.seen) == 3

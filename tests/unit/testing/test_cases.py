@@ -235,8 +235,10 @@ def test_given_responses_come_first_then_the_sandbox(tmp_path: Path) -> None:
         "→ 502 retry: HTTP 502",
         "(the same headers and body again)",
         "→ no answer, retry: timed out waiting for an answer",
+        "(60 s later)",
         "(the same headers and body again)",
         "→ 200 retry: X did not count as many people as were sent",
+        "(300 s later)",
         "(the same headers and body again)",
         "→ 200 delivered",
     ]
