@@ -368,8 +368,9 @@ class Courier:
         policy = self._policy
         started = self._clock.now() if part.since is None else part.since
         retry = attempts = part.retries
-        while self._limiter.wait():
+        while turn := self._limiter.wait():
             outcome = self._attempt(part.batch, request)
+            self._limiter.answered(turn)
             if not isinstance(outcome, Retry):
                 return outcome
 

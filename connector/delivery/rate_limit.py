@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from connector.definitions.model import Rate
 from connector.delivery.clock import Clock
 
 
+@dataclass(slots=True, eq=False)
+class Turn:
+    """A request that was allowed: when it was sent and, once that is known, answered."""
+
+    at: float
+
+
+_at = attrgetter("at")
+
+
 class Limiter:
-    """Keeps to a vendor's rates: never more than `requests` in any window of `per` seconds."""
+    """Keeps to a vendor's rates: never more than `requests` in any window of `per` seconds.
+
+    The vendor counts a request when it arrives, which may be as late as the moment of its answer.
+    """
 
     def __init__(self, rates: Sequence[Rate], clock: Clock) -> None:
         self._rates = rates
         self._clock = clock
         self._lock = threading.Lock()
-        # The times of the last requests, of each rate.
-        self._windows = [deque[float](maxlen=rate.requests) for rate in rates]
+        # The last requests, of each rate.
+        self._windows: list[list[Turn]] = [[] for _ in rates]
         self._not_before = 0.0
 
-    def wait(self) -> bool:
-        """Wait until a request is allowed, and count it. Return False when the run is to end."""
+    def wait(self) -> Turn | None:
+        """Wait until a request is allowed, and count it. Return None when the run is to end."""
         while not self._clock.ending:
             with self._lock:
                 now = self._clock.now()
                 ready = self._ready_at()
                 if ready <= now:
-                    self._take_turn(now)
-                    return True
+                    return self._take_turn(now)
 
             if not self._clock.sleep(ready - now):
-                return False
-        return False
+                return None
+        return None
+
+    def answered(self, turn: Turn) -> None:
+        """Count a request from now on as one that arrived at this moment at the latest."""
+        turn.at = self._clock.now()
 
     def pause(self, until: float) -> None:
         """Let no lane send before `until`: the vendor counts all lanes together.
@@ -47,9 +64,13 @@ class Limiter:
         ready = self._not_before
         for rate, window in zip(self._rates, self._windows, strict=True):
             if len(window) == rate.requests:
-                ready = max(ready, window[0] + rate.per)
+                ready = max(ready, min(map(_at, window)) + rate.per)
         return ready
 
-    def _take_turn(self, now: float) -> None:
-        for window in self._windows:
-            window.append(now)
+    def _take_turn(self, now: float) -> Turn:
+        turn = Turn(now)
+        for rate, window in zip(self._rates, self._windows, strict=True):
+            if len(window) == rate.requests:
+                window.remove(min(window, key=_at))
+            window.append(turn)
+        return turn

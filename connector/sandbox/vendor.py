@@ -372,7 +372,8 @@ class Vendor:
 
         exhausted = asked_for and refusal.code == "rate_limited"
         headers = self._headers(call, exhausted=exhausted)
-        if exhausted and not call.answers.rate_headers({"reset": 0}):
+        is_limited = refusal.code == "rate_limited"
+        if is_limited and not call.answers.rate_headers({"reset": 0}):
             headers["retry-after"] = "1"  # nobody wants to watch a vendor's usual wait
         return Answer(status, {**headers, **refusal.headers}, body)
 

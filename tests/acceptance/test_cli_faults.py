@@ -118,3 +118,22 @@ def test_one_person_who_is_refused_is_found_and_the_others_are_delivered(tmp_pat
     assert [line["event"] for line in report_lines(report)] == ["e0"]
     [held] = done.json["sandbox"]
     assert held["people"] == 19
+
+
+def test_the_pace_is_the_one_that_the_vendor_counts(tmp_path: Path) -> None:
+    """Ten requests a second, of several lanes at a time: the sandbox counts them when they arrive."""
+    made = tmp_path / "connection.yaml"
+    made.write_text(
+        """
+        destination: tiktok_audiences
+        settings: {advertiser_id: "7123456789012345678"}
+        limits: {records: 1}
+        routes:
+          - action: add_user
+            map: {audience_id: {from: list}, email: {from: email}}
+        """,
+        "utf-8",
+    )
+    rows = [{"list": f"{n % 5 + 1}", "email": f"person{n}@example.com"} for n in range(34)]
+    done = run("send", "--sandbox", made, ndjson(tmp_path, rows), "--format", "json")
+    assert (done.status, done.json["delivered"], done.json["requests"]) == (0, 34, 34)

@@ -36,7 +36,7 @@ Sent = tuple[dict[str, int], list[dict[str, str]], Done]
 def send(folder: Path, base_url: str, *options: str, limits: str = "{}") -> Sent:
     """Run the command line in a process of its own."""
     connection, report = folder / "connection.yaml", folder / "report.ndjson"
-    definitions = without_rate(folder / "definitions")
+    definitions = without_waits(folder / "definitions")
     connection.write_text(connection_yaml(base_url, limits=limits), "utf-8")
     command = ["send", connection, folder / "events.ndjson", "--definitions", definitions]
     command += ["--format", "json", "--report", report, "--no-progress", *options]
@@ -45,13 +45,14 @@ def send(folder: Path, base_url: str, *options: str, limits: str = "{}") -> Sent
     return done.json, failed, done
 
 
-def without_rate(folder: Path) -> Path:
-    """Copy the definitions with a rate that never makes a test wait: the vendor's own is 1,500 requests a minute."""
+def without_waits(folder: Path) -> Path:
+    """Copy the definitions with a rate and a retry schedule that make no test wait for minutes, as the vendor's do."""
     for part in ("schemas", "templates"):
         shutil.copytree(ROOT / part, folder / part)
     file = folder / "schemas" / "x_custom_audiences" / "destination.json"
     definition = json.loads(file.read_text("utf-8"))
     definition["destination"]["rate"][0]["requests"] = 1_000_000
+    definition["destination"]["retry"]["schedule"] = ["0s", "1s"]
     file.write_text(json.dumps(definition), "utf-8")
     return folder
 

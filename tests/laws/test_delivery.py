@@ -340,6 +340,22 @@ def test_no_window_has_more_requests_than_the_rate(
         assert all(second - first >= rate.per for first, second in later)
 
 
+def test_a_request_counts_from_its_answer_on() -> None:
+    clock = FakeClock()
+    limiter = Limiter([Rate(2, 10.0)], clock)
+    slow = limiter.wait()
+    quick = limiter.wait()
+    assert slow
+    assert quick
+    limiter.answered(quick)
+    clock.sleep(3.0)
+    limiter.answered(slow)
+    assert limiter.wait()
+    assert clock.now() == NOW + 10
+    assert limiter.wait()
+    assert clock.now() == NOW + 13
+
+
 def test_a_rate_is_used_up() -> None:
     clock = FakeClock()
     limiter = Limiter([Rate(3, 10.0)], clock)
@@ -392,7 +408,9 @@ def test_a_refused_attempt_waits_as_long_as_it_is_told(said: str) -> None:
     _, vendor, _ = deliver(World(records, batches, [], {url("aaa"): [said, said]}))
     # a reset is in whole seconds, and the second one is asked for half a second past one
     waits = [b - a for (a, _), (b, _) in pairwise(vendor.times)]
-    assert waits == {"reset": [30.5, 30.0], "retry-after": [7.5, 7.5]}.get(said, [0.5, 1.0])
+    assert waits == {"reset": [30.5, 30.0], "retry-after": [7.5, 7.5], "429": [60.5, 60.5]}.get(
+        said, [0.5, 1.0]
+    )
 
 
 def test_after_the_last_retry_the_lane_stops_and_keeps_its_records() -> None:
