@@ -235,6 +235,16 @@ class _Tracker:
             self.origins.setdefault(cursor.pointer, place)
             self.bases[cursor.pointer] = place
 
+    def _expand(self, node: Any, cursor: _Cursor | _FileOnly) -> Any:
+        """Return a node with what its references lead to put in."""
+        raise NotImplementedError
+
+    def _elements(self, nodes: list[Any], cursor: _Cursor | _FileOnly) -> list[Any]:
+        elements = []
+        for index, node in enumerate(nodes):
+            elements.append(self._expand(node, cursor.below(index)))
+        return elements
+
     def _in_messages(self, location: Location) -> Location:
         """Return a location with the whole path of its file."""
         file = location.file
@@ -260,10 +270,7 @@ class _Contract(_Tracker):
     def _expand(self, node: Any, cursor: _Cursor | _FileOnly) -> Any:
         self._note(cursor)
         if isinstance(node, list):
-            elements = []
-            for index, element in enumerate(node):
-                elements.append(self._expand(element, cursor.below(index)))
-            return elements
+            return self._elements(node, cursor)
         if not isinstance(node, dict):
             return node
 
@@ -324,10 +331,7 @@ class _Expansion(_Tracker):
     def _expand(self, node: Any, cursor: _Cursor | _FileOnly) -> Any:
         self._note(cursor)
         if isinstance(node, list):
-            elements = []
-            for index, element in enumerate(node):
-                elements.append(self._expand(element, cursor.below(index)))
-            return elements
+            return self._elements(node, cursor)
 
         if not isinstance(node, dict):
             return node
