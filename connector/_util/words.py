@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-#: What programs write when there is no value; nobody's identifier.
-PLACEHOLDERS = (
-    "",
-    "null",
-    "none",
-    "nil",
-    "undefined",
-    "nan",
-    "n/a",
-    "(null)",
-    "<null>",
-    "[object object]",
+#: What programs and people write when there is no value, folded; nobody's identifier. "na" is not
+#: among them: it is Namibia.
+PLACEHOLDERS = frozenset(
+    {
+        "",
+        # programming languages
+        "null",
+        "(null)",
+        "<null>",
+        "none",
+        "nil",
+        "undefined",
+        "[object object]",
+        "nan",
+        "<na>",
+        # databases and their exports
+        r"\n",
+        "00000000-0000-0000-0000-000000000000",
+        # analytics
+        "(not set)",
+        "(none)",
+        # spreadsheets
+        "n/a",
+        "#n/a",
+        "#ref!",
+        "#value!",
+        "#name?",
+        "#null!",
+        "#num!",
+        "#div/0!",
+        "(blank)",
+        # people
+        "-",
+        "--",
+        "---",
+        "\u2013",
+        "\u2014",
+        ".",
+        "?",
+    }
 )
+
+#: Placeholders that are one in this spelling only: Nat is a first name.
+EXACT_PLACEHOLDERS = frozenset({"NaT"})
 
 #: Words for true and for false, folded.
 TRUE_WORDS = ("true", "yes", "y", "on", "t", "1")
@@ -25,6 +56,12 @@ _TRUTH = {
     **dict.fromkeys(FALSE_WORDS, False),
     **dict.fromkeys(TRUE_WORDS, True),
 }
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether a text stands for no value."""
+    text = text.strip()
+    return text.casefold() in PLACEHOLDERS or text in EXACT_PLACEHOLDERS
 
 
 def truth(text: str) -> bool | None:

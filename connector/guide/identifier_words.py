@@ -9,6 +9,9 @@ from connector.definitions.model import Action, Identifier
 from connector.pipeline.columns import Cell, column
 from connector.pipeline.dropped import REASONS, Dropped
 
+# So many translated words stand for all.
+_MOST_WORDS = 3
+
 
 def identifier_rules(action: Action) -> list[dict[str, Any]]:
     """Return what is done to each identifier of an action, with examples and what they become."""
@@ -37,6 +40,11 @@ def steps(identifier: Identifier) -> list[str]:
 
 
 def _argument_words(argument: Any) -> str:
+    if isinstance(argument, dict):
+        pairs = [f"{word} → {other}" for word, other in argument.items()]
+        more = len(pairs) - _MOST_WORDS
+        pairs = pairs[:_MOST_WORDS]
+        return ", ".join([*pairs, f"{more} more"] if more > 0 else pairs)
     if isinstance(argument, list | tuple):
         return ", ".join(map(str, argument))
     return "" if argument is True else str(argument)

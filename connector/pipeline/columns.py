@@ -17,8 +17,9 @@ from connector.connection.mapping import GetAll, Row, compile_column
 from connector.connection.model import Constant, Route
 from connector.definitions.model import Action, Identifier
 from connector.pipeline.dropped import Dropped, DroppedError
-from connector.pipeline.identifiers import HASHES, Identify, as_text, encode, identify
+from connector.pipeline.identifiers import HASHES, Identify, as_text, identify
 from connector.pipeline.normalise import many_normaliser, of_country
+from connector.pipeline.texts import encode
 from connector.templating.data import ABSENT, ExpressionError
 from connector.validation.schema import Schema
 

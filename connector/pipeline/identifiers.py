@@ -13,10 +13,11 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from connector._util.words import PLACEHOLDERS
+from connector._util.words import EXACT_PLACEHOLDERS, PLACEHOLDERS, is_placeholder
 from connector.definitions.model import Identifier
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import Normalise, normaliser
+from connector.pipeline.texts import encode
 
 #: From a raw value to its wire value, which is never "". It may raise DroppedError.
 Identify = Callable[[Any], str]
@@ -36,7 +37,7 @@ class Hash:
     @cached_property
     def of_placeholders(self) -> frozenset[str]:
         """The digests of the empty text and of the placeholders, in their usual spellings."""
-        spellings = {"NaN", "[object Object]"}
+        spellings = {"NaN", "[object Object]", *EXACT_PLACEHOLDERS}
         for word in PLACEHOLDERS:
             spellings |= {word, word.upper(), word.title()}
         return frozenset(self.function(word.encode()).hexdigest() for word in spellings)
@@ -93,7 +94,7 @@ def _plain(normalise: Normalise) -> Identify:
         text = normalise(as_text(value))
         if not text:
             raise DroppedError("empty")
-        if text.lower() in PLACEHOLDERS:
+        if is_placeholder(text):
             raise DroppedError("placeholder")
         encode(text)
         return text
@@ -144,11 +145,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise DroppedError("not_text")
-
-
-def encode(text: str) -> bytes:
-    """Return a text's UTF-8. Raise DroppedError (not_unicode)."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise DroppedError("not_unicode") from None

@@ -13,10 +13,18 @@ from operator import methodcaller
 from typing import Any, Literal
 from unicodedata import category
 
-from connector._util.words import PLACEHOLDERS
 from connector.definitions.model import PHONE_STEP, Identifier
 from connector.pipeline.dropped import DroppedError
+from connector.pipeline.emails import email, email_many
 from connector.pipeline.phones import e164_many_of, e164_of
+from connector.pipeline.texts import (
+    clean,
+    clean_many,
+    compose,
+    lines_of_the_form,
+    of_the_form,
+    or_empty,
+)
 
 #: From a text to its normal form. It may raise DroppedError; it may return "".
 Normalise = Callable[[str], str]
@@ -30,14 +38,14 @@ class Step:
     """A normalising step.
 
     words: what it does, for people. make: returns its function for an argument. argument: what it
-    takes in a definition: a text, a regular expression, or domains (a list, or True for every
-    domain). many: returns its function for many texts at a time, where that is faster than one
-    text after the other.
+    takes in a definition: a text, a regular expression, domains (a list, or True for every domain),
+    words (an object, from a word to another), or a + that need not be there. many: returns its
+    function for many texts at a time, where that is faster than one text after the other.
     """
 
     words: str
     make: Callable[[Any], Normalise]
-    argument: Literal["text", "pattern", "domains"] | None = None
+    argument: Literal["text", "pattern", "domains", "words", "plus"] | None = None
     many: Callable[[Any], NormaliseMany] | None = None
 
 
@@ -70,18 +78,13 @@ def _many(step: Step, argument: Any) -> NormaliseMany:
         return step.many(argument)
 
     function = step.make(argument)
-
-    def each_or_empty(value: str) -> str:
-        try:
-            return function(value)
-        except DroppedError:
-            return ""
+    value_or_empty = or_empty(function)
 
     def many(values: list[str]) -> list[str]:
         try:
             return list(map(function, values))
         except DroppedError:
-            return list(map(each_or_empty, values))
+            return list(map(value_or_empty, values))
 
     return many
 
@@ -119,12 +122,13 @@ def _digits(value: str) -> str:
 
 
 def _remove_whitespace(value: str) -> str:
-    return "".join(value.split())
+    # what stood apart may be one letter now
+    return compose("".join(value.split()))
 
 
 def _remove_punctuation(value: str) -> str:
     # Unicode's classes P (punctuation) and S (symbols)
-    return "".join(char for char in value if category(char)[0] not in "PS")
+    return compose("".join(char for char in value if category(char)[0] not in "PS"))
 
 
 _is_integer = re.compile(r"[0-9]{1,40}").fullmatch
@@ -138,15 +142,41 @@ def _integer(value: str) -> str:
 
 def _matches(pattern: str) -> Normalise:
     has_form = re.compile(pattern).fullmatch
+    return lambda value: of_the_form(value, has_form)
 
-    def matches(value: str) -> str:
-        if not value or has_form(value):
-            return value
-        if value.lower() in PLACEHOLDERS:
-            raise DroppedError("placeholder")
-        raise DroppedError("not_of_the_form")
+
+# A regular expression that lists the characters it takes, so that none is a line feed.
+_lists_its_characters = re.compile(r"(?:[^\\.^$(\x00-\x1f]|\((?!\?)|\(\?:)*+").fullmatch
+
+
+def _matches_many(pattern: str) -> NormaliseMany:
+    has_form = re.compile(pattern).fullmatch
+    value_or_empty = or_empty(lambda value: of_the_form(value, has_form))
+    all_match = lines_of_the_form(pattern) if _lists_its_characters(pattern) else None
+
+    def matches(values: list[str]) -> list[str]:
+        if all_match is not None and all_match(values):
+            return values
+        return list(map(value_or_empty, values))
 
     return matches
+
+
+def _keep(pattern: str) -> Normalise:
+    fits = re.compile(pattern).fullmatch
+
+    def keep(value: str) -> str:
+        found = fits(value)
+        while found and found[1] != value:
+            value = found[1] or ""
+            found = fits(value)
+        return value
+
+    return keep
+
+
+def _translate(words: dict[str, str]) -> Normalise:
+    return lambda value: words.get(value, value)
 
 
 def _local_part(change: Normalise) -> Callable[[Any], Normalise]:
@@ -154,13 +184,15 @@ def _local_part(change: Normalise) -> Callable[[Any], Normalise]:
 
     def make(domains: list[str] | Literal[True]) -> Normalise:
         def change_local_part(value: str) -> str:
-            local, at, domain = value.rpartition("@")
+            local, at, domain = value.partition("@")
             if not at:
                 return value
+            if "@" in domain:  # whose address it is cannot be told
+                raise DroppedError("not_of_the_form")
             if domains is not True and domain.lower() not in domains:
                 return value
 
-            local = change(local)
+            local = compose(change(local))
             return f"{local}@{domain}" if local else ""
 
         return change_local_part
@@ -189,6 +221,12 @@ def of_country(identifier: Identifier, country: str) -> Identifier:
 
 #: The steps that `normalize` can name.
 STEPS: dict[str, Step] = {
+    "clean": Step(
+        "removes white space around it and invisible marks, and composes letters and accents "
+        "(Unicode NFC); drops a value with control characters",
+        _always(clean),
+        many=lambda _argument: clean_many,
+    ),
     "trim": Step("removes leading and trailing white space", _always(str.strip)),
     "lowercase": Step("converts letters to lower case", _always(str.lower)),
     "uppercase": Step("converts letters to upper case", _always(str.upper)),
@@ -204,6 +242,19 @@ STEPS: dict[str, Step] = {
         "changes nothing; drops a value that this regular expression does not match",
         _matches,
         argument="pattern",
+        many=_matches_many,
+    ),
+    "keep": Step(
+        "of a value that this regular expression fits, keeps what its group holds",
+        _keep,
+        argument="pattern",
+    ),
+    "translate": Step("replaces a value that is one of these words", _translate, argument="words"),
+    "email": Step(
+        "reads an email address: lower case, without invisible marks, and without white space, "
+        "quotes or mailto: around it; drops a value that is not one address",
+        _always(email),
+        many=lambda _argument: email_many,
     ),
     "drop_email_tag": Step(
         "removes a plus sign and everything between it and the @, "
@@ -217,8 +268,10 @@ STEPS: dict[str, Step] = {
         argument="domains",
     ),
     PHONE_STEP: Step(
-        "converts a phone number to E.164 (+ and digits); drops one without a country code",
+        "converts a phone number to E.164 (+ and digits); drops one without a country code, "
+        "with + as its argument one without + that is not valid with it either",
         e164_of,
+        argument="plus",
         many=e164_many_of,
     ),
     "integer": Step(

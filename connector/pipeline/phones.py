@@ -15,9 +15,13 @@ from typing import Any
 from unicodedata import category, decimal
 
 from connector._util.countries import UNKNOWN
+from connector._util.words import is_placeholder
 from connector.pipeline.dropped import DroppedError
 
 _SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
+
+#: In place of a country: what has no + begins with the country code all the same.
+HAS_COUNTRY_CODE = "+"
 
 # A number begins with one of these, or with a digit.
 _PLUS = "+\uff0b"
@@ -36,13 +40,16 @@ _MOST_PARSES = 5
 def e164(value: str, country: str = "") -> str:
     """Return a phone number as `+` and digits.
 
-    country: that of a number without a country code; "" when none is mapped. Raise DroppedError
-    (not_e164, no_country).
+    country: that of a number without a country code; "" when none is mapped, "+" when such a
+    number is read as one whose + is missing. Raise DroppedError (not_e164, no_country,
+    placeholder).
     """
     compact = value.translate(_SEPARATORS)
     _FORMS.learn([compact])
     if _FORMS.is_settled(compact):
         return compact
+    if value.strip() and is_placeholder(value):
+        raise DroppedError("placeholder")
     return _parse(compact, country)
 
 
@@ -159,6 +166,9 @@ def _parse(value: str, country: str) -> str:
         zeros = _begins_with_two_zeros(number)
         if zeros:
             number = "+" + number[zeros.end() :]
+        elif country == HAS_COUNTRY_CODE:
+            number = "+" + number
+            _check_is_valid(number)
         elif country in ("", UNKNOWN):
             raise DroppedError("no_country" if country else "not_e164")
 
@@ -172,6 +182,21 @@ def _parse(value: str, country: str) -> str:
             return parsed
         number = parsed
     raise DroppedError("not_e164")
+
+
+def _check_is_valid(number: str) -> None:
+    """Raise DroppedError (not_e164) for a number that is possible, but valid nowhere.
+
+    Without a +, a national number may look like one of another country.
+    """
+    import phonenumbers
+
+    try:
+        is_valid = phonenumbers.is_valid_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        is_valid = False
+    if not is_valid:
+        raise DroppedError("not_e164")
 
 
 def _plain(char: str) -> str:

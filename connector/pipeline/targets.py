@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connector._util import times
+from connector._util.words import is_placeholder
 from connector.connection.mapping import Row, compile_column, compile_columns, is_absent
 from connector.connection.model import AfterNow, Constant, Route
 from connector.definitions.coercion import ParameterError, compile_parameter
@@ -56,6 +57,7 @@ class Targets:
         self._coerce = {}
         self._getters = {}
         varying = []
+        varying_names = []
         for name in self._names:
             self._coerce[name] = compile_parameter(name, action.parameters[name].schema)
             source = route.map.get(name)
@@ -64,6 +66,10 @@ class Targets:
             self._getters[name] = compile_column(source, settings, each=each)
             if not isinstance(source, Constant | AfterNow):
                 varying.append(source)
+                varying_names.append(name)
+
+        # What events say for no value; a constant means what it says.
+        self._may_be_placeholder = frozenset(varying_names)
 
         # Whether parameters differ from event to event; a constant is resolved once for a chunk.
         self._varies = bool(varying)
@@ -144,12 +150,18 @@ class Targets:
             if isinstance(value, FromNow):
                 moments[name] = value
                 value = times.plus(now, value.duration)
-            if is_absent(value):
+            if is_absent(value) or self._is_placeholder(name, value):
                 field = self._action.parameters[name]
                 params[name] = None if field.ignored else field.default
             else:
                 params[name] = self._coerce[name](value)
         return params
+
+    def _is_placeholder(self, name: str, value: Any) -> bool:
+        """Return whether a text stands for no value, unless the parameter has it as a word."""
+        if not isinstance(value, str) or name not in self._may_be_placeholder:
+            return False
+        return is_placeholder(value) and value not in self._action.parameters[name].allowed
 
     def _first_missing(self, params: Mapping[str, Any]) -> str | None:
         for name in self._required:

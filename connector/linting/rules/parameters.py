@@ -223,6 +223,8 @@ def unstable_steps(destination: Destination) -> Problems:
 def _probes(identifier: Identifier) -> Iterator[str]:
     yield from _PROBES
     for step, argument in identifier.normalize:
+        if step == "translate":
+            yield from argument
         if step.startswith("drop_email"):
             domain = "example.com"
             if isinstance(argument, list):
