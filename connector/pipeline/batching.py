@@ -22,6 +22,7 @@ Otherwise the newer record simply follows. docs/decisions/0002 says why these ru
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, groupby, repeat
@@ -31,6 +32,9 @@ from typing import NamedTuple, cast
 from connector.model import Batch, Record, RequestLimits, Target, target_of
 
 BatchKey = tuple[str, ...]
+
+#: The open batches by lane and batch key, in the order in which they were opened.
+_Opened = dict[tuple[str, BatchKey], "_OpenBatch"]
 
 #: Called with a record and the newer one that took its place.
 OnSuperseded = Callable[[Record, Record], None]
@@ -43,6 +47,12 @@ _ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("
 # Taking all records one by one would double the time from an event to a body.
 _SLICE = 128
 
+# Of so many pending records that name one identifier the newest are looked at: thousands may share
+# a phone number. For the order of delivery the newest says as much as all of them, because those
+# that stay pending are of one batch and one operation, and within a run of one group. Only an older
+# record whose every identifier is shared by so many is then sent, and not superseded.
+_HOLDERS = 32
+
 
 @dataclass(slots=True, eq=False)
 class _OpenBatch:
@@ -53,6 +63,8 @@ class _OpenBatch:
     size: int
     #: When its first record was prepared, in seconds since the epoch.
     opened_at: float
+    #: The batches that a lane has opened before it.
+    number: int = 0
     records: list[Record | None] = field(default_factory=list)
     runs: list[int] = field(default_factory=list)
     #: Its groups, as (run, the target's group).
@@ -147,6 +159,17 @@ class _Location:
         self.batch = batch
         self.positions = range(start, start + count)
 
+    def wires_of(self, identifier: str) -> tuple[str, ...]:
+        """Return the wire keys under which the holder has an identifier's text."""
+        wires: list[str] = []
+        for position in self.positions:
+            record = self.batch.records[position]
+            if record is not None and identifier in record.ids:
+                for wire, value in zip(record.wires, record.ids, strict=True):
+                    if value == identifier:
+                        wires.append(wire)
+        return tuple(wires)
+
 
 class _Overlap(NamedTuple):
     """A pending record that has an identifier's text in common with a new one."""
@@ -159,10 +182,18 @@ class _Overlap(NamedTuple):
 class _Lane:
     """The open batches of one lane, by batch key, and where each pending identifier is held."""
 
-    def __init__(self, on_superseded: OnSuperseded, *, strict: bool) -> None:
+    def __init__(
+        self, name: str, opened: _Opened, on_superseded: OnSuperseded, *, strict: bool
+    ) -> None:
+        """`opened` holds the open batches of all lanes; this one's are put in and taken out."""
         self.open: dict[BatchKey, _OpenBatch] = {}
+        self._name = name
+        self._opened = opened
+        self._count_opened = 0
         self._holders: dict[str, tuple[_Location, ...]] = {}
         self._run = 0
+        #: The run that `_seal_earlier_runs` has seen last, and the key of the records it was for.
+        self._seen: tuple[int, BatchKey] = (0, ())
         self._operations: dict[BatchKey, str] = {}
         self._on_superseded = on_superseded
         self._strict = strict
@@ -218,9 +249,15 @@ class _Lane:
 
     def _seal_earlier_runs(self, target: Target) -> list[Batch]:
         """Close the lane's other requests when they began in an earlier run: they go first."""
+        run, last_key = self._seen
+        self._seen = (self._run, target.key)
+        # In a run that was seen before, only the batch that took the last records may be older.
+        keys = [last_key] if run == self._run else list(self.open)
+
         sealed: list[Batch] = []
-        for key, batch in list(self.open.items()):
-            if key != target.key and batch.runs[:1] != [self._run]:
+        for key in keys:
+            batch = self.open.get(key)
+            if batch is not None and key != target.key and batch.runs[:1] != [self._run]:
                 sealed += self.seal(key, "order")
         return sealed
 
@@ -228,6 +265,7 @@ class _Lane:
         """Return the open batch for a record, a new one if need be."""
         target = record.target
         opened_at = record.prepared_at
+        number = self._count_opened
         batch = self.open.get(target.key)
         if batch is not None:
             if batch.alive:
@@ -235,9 +273,12 @@ class _Lane:
             # All of it was superseded. Its groups and bytes no longer count, but its age does:
             # otherwise what is superseded again and again would never become due.
             opened_at = batch.opened_at
+            number = batch.number
 
-        batch = _OpenBatch(target.endpoint.limits, target.base_bytes, opened_at)
+        batch = _OpenBatch(target.endpoint.limits, target.base_bytes, opened_at, number)
+        self._count_opened += 1
         self.open[target.key] = batch
+        self._opened[self._name, target.key] = batch
         return batch
 
     def _hold(self, ids: list[str], location: _Location, *, overlaps: bool) -> bool:
@@ -249,7 +290,10 @@ class _Lane:
         here = (location,)
         if overlaps:  # a single record, beside what others hold
             for identifier in dict.fromkeys(ids):
-                holders[identifier] = holders.get(identifier, ()) + here
+                others = holders.get(identifier, ())
+                if len(others) >= 2 * _HOLDERS:
+                    others = _newest(others, identifier)
+                holders[identifier] = others + here
             return True
 
         expected = len(holders) + len(ids)
@@ -266,7 +310,7 @@ class _Lane:
         """Supersede, seal or start a run for each pending record that names the same person."""
         target = record.target
         identifiers = set(zip(record.wires, record.ids, strict=True))
-        conflicts: list[_OpenBatch] = []
+        conflicts: dict[BatchKey, _OpenBatch] = {}
 
         for batch, position, older in self._overlapping(record):
             older_identifiers = set(zip(older.wires, older.ids, strict=True))
@@ -287,15 +331,14 @@ class _Lane:
                 self._on_superseded(older, record)
             elif not same_operation or older.target.key != target.key:
                 # Of two requests that name one person the newer one goes last.
-                conflicts.append(batch)
+                conflicts[older.target.key] = batch
             elif older.target.group != target.group and in_current_run:
                 # Of two groups that name one person the newer one comes last.
                 self._run += 1
 
         sealed: list[Batch] = []
-        for key, batch in list(self.open.items()):
-            if batch in conflicts:
-                sealed += self.seal(key, "conflict")
+        for key in sorted(conflicts, key=lambda key: conflicts[key].number):
+            sealed += self.seal(key, "conflict")
         return sealed
 
     def _overlapping(self, record: Record) -> list[_Overlap]:
@@ -324,6 +367,7 @@ class _Lane:
     def seal(self, key: BatchKey, closed_by: str) -> list[Batch]:
         """Close an open batch and return it, unless all of it was superseded."""
         closed = self.open.pop(key)
+        del self._opened[self._name, key]
         if not self.open:
             self._holders = {}
         else:
@@ -333,6 +377,18 @@ class _Lane:
 
         batch = closed.seal(closed_by)
         return [] if batch is None else [batch]
+
+
+def _newest(locations: tuple[_Location, ...], identifier: str) -> tuple[_Location, ...]:
+    """Return the newest locations of an identifier's text, so many for each wire key."""
+    kept: list[_Location] = []
+    seen: Counter[tuple[str, ...]] = Counter()
+    for location in reversed(locations):
+        wires = location.wires_of(identifier)
+        seen[wires] += 1
+        if seen[wires] <= _HOLDERS:
+            kept.append(location)
+    return tuple(reversed(kept))
 
 
 class _Pending(NamedTuple):
@@ -365,6 +421,7 @@ class Batcher:
     ) -> None:
         self._strict = strict
         self._lanes: dict[str, _Lane] = {}
+        self._opened: _Opened = {}
         self._pending = 0
         self._max_pending = max_pending
         self._on_superseded = on_superseded
@@ -379,7 +436,7 @@ class Batcher:
     def _take(self, name: str, records: Sequence[Record]) -> list[Batch]:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = _Lane(self._superseded, strict=self._strict)
+            lane = _Lane(name, self._opened, self._superseded, strict=self._strict)
             self._lanes[name] = lane
 
         self._pending += len(records)
@@ -387,8 +444,8 @@ class Batcher:
         self._count_out(sealed)
 
         while self._pending > self._max_pending:
-            oldest = min(self._open_batches(), key=_opened_at)
-            sealed += self._seal(oldest, "memory")
+            oldest_lane, oldest_key = next(iter(self._opened))
+            sealed += self._seal(oldest_lane, oldest_key, "memory")
         if not lane.open:
             self._lanes.pop(name, None)
         return sealed
@@ -419,15 +476,15 @@ class Batcher:
         pending.sort(key=_opened_at)
         sealed: list[Batch] = []
         for one in pending:
-            sealed += self._seal(one, closed_by)
+            sealed += self._seal(one.lane, one.key, closed_by)
         return sealed
 
-    def _seal(self, pending: _Pending, closed_by: str) -> list[Batch]:
-        lane = self._lanes[pending.lane]
-        sealed = lane.seal(pending.key, closed_by)
+    def _seal(self, name: str, key: BatchKey, closed_by: str) -> list[Batch]:
+        lane = self._lanes[name]
+        sealed = lane.seal(key, closed_by)
         self._count_out(sealed)
         if not lane.open:
-            del self._lanes[pending.lane]
+            del self._lanes[name]
         return sealed
 
     def _count_out(self, sealed: list[Batch]) -> None:

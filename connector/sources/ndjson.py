@@ -10,10 +10,12 @@ import orjson
 from connector.model import Event
 from connector.sources.reading import (
     CHUNK_ENTRIES,
+    MAX_DEPTH,
     Chunk,
     DamagedError,
     Input,
     has_long_number,
+    may_be_deep,
     parse_event,
     split_lines,
 )
@@ -47,7 +49,10 @@ def ndjson(read: Input) -> Iterator[Chunk]:
 
 def _parse_lines(lines: list[bytes], first: int, long_numbers: bool) -> Chunk:
     """Return the entries of lines, counted from `first`."""
-    if not long_numbers:
+    # A short line cannot be nested deeply, which is known without a call for each line.
+    has_long_line = max(map(len, lines)) > 2 * MAX_DEPTH
+    may_be_odd = long_numbers or (has_long_line and any(map(may_be_deep, lines)))
+    if not may_be_odd:
         # The hot path: all lines at once, without a loop in Python, if each is an event.
         try:
             values = list(map(orjson.loads, lines))

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from connector.model import Event, Unreadable
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+#: How deep the objects and lists of an event may be nested. Python compares and prints nested
+#: values by recursion, and its own limit depends on its version and on the caller.
+MAX_DEPTH = 128
 CHUNK_ENTRIES = 1_000
 CHUNK_BYTES = 1024 * 1024
 
@@ -29,6 +32,7 @@ BLANK = b" \t\r\n"
 #: Stands for a line that is too long to keep. Distinguished from a real line by identity.
 TOO_LONG = b"a line too long to keep"
 TOO_LONG_REASON = f"longer than {MAX_EVENT_BYTES:,} bytes"
+TOO_DEEP_REASON = f"nested more than {MAX_DEPTH} levels deep"
 #: How the reason begins for text that does not parse as JSON.
 INVALID_JSON = "invalid JSON"
 NOT_TEXT = (
@@ -99,16 +103,39 @@ def parse_event(text: bytes, position: int) -> Entry:
 
     try:
         data = orjson.loads(text)
+        if may_be_deep(text) and _is_deep(data):
+            return Unreadable(position, TOO_DEEP_REASON)
         if type(data) is dict and has_long_number(text):
             data = json.loads(text.decode())
     except orjson.JSONDecodeError as error:
         return Unreadable(position, _explain(text, error))
-    except RecursionError:
-        return Unreadable(position, INVALID_JSON + ": nested too deeply")
 
     if type(data) is not dict:
         return Unreadable(position, f"expected a JSON object, got {_JSON_TYPES[type(data)]}")
     return Event(position, data)
+
+
+def may_be_deep(text: bytes) -> bool:
+    """Return whether a text has brackets enough to be nested more than `MAX_DEPTH` levels deep."""
+    if len(text) <= 2 * MAX_DEPTH:
+        return False
+    return text.count(b"{") + text.count(b"[") > MAX_DEPTH
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether a value is nested more than `MAX_DEPTH` levels deep, without recursion."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for one in level:
+            if type(one) is dict:
+                inner += one.values()
+            elif type(one) is list:
+                inner += one
+        level = inner
+        if not level:
+            return False
+    return any(type(one) in {dict, list} for one in level)
 
 
 def has_long_number(text: bytes) -> bool:

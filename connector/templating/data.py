@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: What Python raises when an expression or a template does not fit its data.
+FAILURES = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+)
+
 
 class ExpressionError(ValueError):
     """An expression does not compile, or fails on its data; the text never quotes data."""

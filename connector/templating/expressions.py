@@ -22,6 +22,7 @@ from connector._util.words import FALSE_WORDS, TRUE_WORDS, truth
 from connector.errors import nearest
 from connector.templating.data import (
     ABSENT,
+    FAILURES,
     AbsentError,
     ExpressionError,
     NotBooleanError,
@@ -104,7 +105,7 @@ def _guard(evaluate: Evaluate) -> Evaluate:
             return evaluate(scope)
         except ExpressionError:
             raise
-        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+        except FAILURES as error:
             # the error's own text may quote data
             message = f"the expression fails on these values ({type(error).__name__})"
             raise ExpressionError(message) from None

@@ -11,7 +11,7 @@ from jinja2 import Undefined, nodes
 
 from connector._util import times
 from connector.errors import nearest
-from connector.templating.data import ABSENT, ExpressionError, kind, member, text
+from connector.templating.data import ABSENT, FAILURES, ExpressionError, kind, member, text
 
 # From here on a number of the epoch counts milliseconds; as seconds it is the year 5138.
 _MILLISECONDS = 10**11
@@ -216,7 +216,7 @@ def call_filter(name: str, values: Sequence[Any]) -> Any:
         return FILTERS[name](*values)
     except ExpressionError:
         raise
-    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError):
+    except FAILURES:
         # the error's own text may quote data
         message = f"the filter '{name}' cannot be used on {kind(values[0])} like this"
         raise ExpressionError(message) from None

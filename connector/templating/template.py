@@ -28,7 +28,7 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.errors import nearest
-from connector.templating.data import ExpressionError
+from connector.templating.data import FAILURES
 from connector.templating.filters import FILTERS, TESTS, filter_problem
 from connector.templating.values import Symbol, UnwritableError, dumps
 
@@ -196,7 +196,7 @@ class Template:
                 chunks.append(chunk)
         except UndefinedError as error:
             raise RenderError("undefined", str(error.message)) from None
-        except (TemplateError, ExpressionError, TypeError, ValueError, LookupError) as error:
+        except (TemplateError, *FAILURES) as error:
             # the error's own text may quote data
             message = f"the template fails on these values ({type(error).__name__})"
             raise RenderError("value", message) from None

@@ -49,6 +49,8 @@ REJECTED: list[tuple[str, dict[str, Any] | str, str, str]] = [
     ("NaN", '{"id": "NaN", "twitter_id": NaN}', "unreadable", "invalid JSON"),
     ("half a pair", '{"id": "h", "email": "\\ud800plain-half@example.com"}', "unreadable", "invalid JSON"),
     ("bottomless", '{"id": "b", "x": ' + "[" * 5_000 + "]" * 5_000 + "}", "unreadable", "depth"),
+    ("deep audience", '{"id": "d", "audience": ' + "[" * 990 + "]" * 990 + "}",
+     "unreadable", "nested more than 128 levels deep"),
     ("object", event("object", email={"value": "plain-object@example.com"}), "no_identifier", "email not_text"),
     ("boolean", event("boolean", email=True), "no_identifier", "email not_text"),
     ("objects", event("objects", email=[{"v": "plain-objects@example.com"}]), "no_identifier", "email not_text"),

@@ -140,14 +140,9 @@ BAD_LINES = [
     (b'{"a":"\\ud800"}', "invalid JSON: "),
     (b'{"a":1}{"b":2}', "invalid JSON: "),
     (b"[" * 2000 + b"]" * 2000, "invalid JSON: "),
-    pytest.param(
-        b'{"a":' * 1000 + b"1" * 20 + b"}" * 1000,
-        "invalid JSON: nested too deeply",
-        marks=pytest.mark.skipif(
-            sys.version_info >= (3, 12),
-            reason="how deep an event may be is the interpreter's limit, which later versions raised",
-        ),
-    ),
+    (b'{"a":' * 129 + b"1" + b"}" * 129, "nested more than 128 levels deep"),
+    (b'{"a":' + b"[" * 990 + b"]" * 990 + b"}", "nested more than 128 levels deep"),
+    (b'{"a":' * 1000 + b"1" * 20 + b"}" * 1000, "nested more than 128 levels deep"),
     (b'{"a":' + b"1" * 5000 + b"}", "invalid JSON: "),
     (
         b'{"a":"\xff"}',
@@ -161,6 +156,16 @@ BAD_LINES = [
     (b"null", "expected a JSON object, got null"),
     (LONG, "longer than 4,194,304 bytes"),
 ]
+
+
+def test_an_event_may_be_nested_so_deep(write) -> None:
+    deepest = b'{"a":' * 128 + b'"' + b"[" * 500 + b'"' + b"}" * 128
+    wide = b'{"a":[' + b"[]," * 500 + b"[]]}"
+    for name, content in [
+        ("a.ndjson", deepest + b"\n" + wide),
+        ("a.json", b"[%b,%b]" % (deepest, wide)),
+    ]:
+        assert [type(entry) for entry in read(write(name, content))] == [Event, Event]
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES, ids=range(len(BAD_LINES)))
