@@ -47,6 +47,10 @@ _ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("
 # Taking all records one by one would double the time from an event to a body.
 _SLICE = 128
 
+# Records of more identifiers than these together are not taken at once: to find the one that holds
+# an identifier means to look at all of them.
+_SLICE_IDS = 1_024
+
 # Of so many pending records that name one identifier the newest are looked at: thousands may share
 # a phone number. For the order of delivery the newest says as much as all of them, because those
 # that stay pending are of one batch and one operation, and within a run of one group. Only an older
@@ -202,7 +206,7 @@ class _Lane:
         """Take records of one target; return the batches that this closed, in order."""
         ids = list(chain.from_iterable(map(_ids_of, records)))
         overlaps = not self._holders.keys().isdisjoint(ids)
-        if overlaps and len(records) > 1:
+        if len(records) > 1 and (overlaps or len(ids) > _SLICE_IDS):
             return self._take_one_by_one(records)
 
         first = records[0]
@@ -346,9 +350,10 @@ class _Lane:
         overlaps: dict[int, _Overlap] = {}
         for identifier in record.ids:
             for location in self._holders.get(identifier, ()):
+                is_sure = len(location.positions) == 1
                 for position in location.positions:
                     older = location.batch.records[position]
-                    if older is not None and identifier in older.ids:
+                    if older is not None and (is_sure or identifier in older.ids):
                         overlaps[id(older)] = _Overlap(location.batch, position, older)
         return list(overlaps.values())
 

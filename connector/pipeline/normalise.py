@@ -17,14 +17,8 @@ from connector.definitions.model import PHONE_STEP, Identifier
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.emails import email, email_many
 from connector.pipeline.phones import e164_many_of, e164_of
-from connector.pipeline.texts import (
-    clean,
-    clean_many,
-    compose,
-    lines_of_the_form,
-    of_the_form,
-    or_empty,
-)
+from connector.pipeline.texts import clean, clean_many, compose, of_the_form, or_empty
+from connector.validation.patterns import compile_for_all, compile_pattern
 
 #: From a text to its normal form. It may raise DroppedError; it may return "".
 Normalise = Callable[[str], str]
@@ -105,13 +99,9 @@ def _strip_prefix(prefix: str) -> Normalise:
     if len(prefix) == 1:
         return methodcaller("lstrip", prefix + _WHITE_SPACE)
 
-    def strip_prefix(value: str) -> str:
-        value = value.lstrip()
-        while value.startswith(prefix):
-            value = value.removeprefix(prefix).lstrip()
-        return value
-
-    return strip_prefix
+    # Never going back (`*+`), it takes time in proportion to the text.
+    prefixes = re.compile(rf"\s*+(?:{re.escape(prefix)}\s*+)*+")
+    return lambda value: prefixes.sub("", value, count=1)
 
 
 _not_digits = re.compile(r"[^0-9]+")
@@ -141,21 +131,16 @@ def _integer(value: str) -> str:
 
 
 def _matches(pattern: str) -> Normalise:
-    has_form = re.compile(pattern).fullmatch
+    has_form = compile_pattern(pattern, whole=True)
     return lambda value: of_the_form(value, has_form)
 
 
-# A regular expression that lists the characters it takes, so that none is a line feed.
-_lists_its_characters = re.compile(r"(?:[^\\.^$(\x00-\x1f]|\((?!\?)|\(\?:)*+").fullmatch
-
-
 def _matches_many(pattern: str) -> NormaliseMany:
-    has_form = re.compile(pattern).fullmatch
-    value_or_empty = or_empty(lambda value: of_the_form(value, has_form))
-    all_match = lines_of_the_form(pattern) if _lists_its_characters(pattern) else None
+    all_have_form = compile_for_all(pattern)
+    value_or_empty = or_empty(_matches(pattern))
 
     def matches(values: list[str]) -> list[str]:
-        if all_match is not None and all_match(values):
+        if all_have_form(values):
             return values
         return list(map(value_or_empty, values))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from connector.errors import nearest
+from connector.validation.patterns import compile_pattern
 
 _TYPES = {
     "object": "an object",
@@ -177,8 +178,9 @@ def _several_branches(error: Any) -> Failure:
 
 def _unknown_keys(error: Any, _quote: bool) -> Iterator[_Explanation]:
     known = _properties(error.schema)
+    patterns = list(map(compile_pattern, error.schema.get("patternProperties", ())))
     for key in error.instance:
-        if key not in known:
+        if key not in known and not any(found_in(key) for found_in in patterns):
             yield _Explanation(f"unknown key '{key}'", nearest(key, known), (key,))
 
 

@@ -1,7 +1,8 @@
 """JSON Schema (2020-12): a fast yes or no, and failures in our own words.
 
 `jsonschema_rs` decides. `jsonschema` is asked only about values that were refused: it finds where
-and why, and `explain` says it without quoting the value.
+and why, and `explain` says it without quoting the value. Regular expressions are left to
+`jsonschema_rs` even then: Python's engine may take time without end on a short text.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import jsonschema_rs
 
 from connector.validation.explain import Failure, failures
+from connector.validation.patterns import MOST_STEPS, PATTERN_KEYWORDS, compile_pattern
 
 #: A keyword of ours: members of an object whose values ascend, as far as they are there.
 ASCENDING = "ascending"
@@ -39,7 +41,10 @@ class Schema:
             files = [(_BASE + name, content) for name, content in self._resources.items()]
             registry = jsonschema_rs.Registry(files)
         self._validator = jsonschema_rs.Draft202012Validator(
-            schema, registry=registry, keywords={ASCENDING: _Ascending}
+            schema,
+            registry=registry,
+            keywords={ASCENDING: _Ascending},
+            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MOST_STEPS),
         )
 
     def is_valid(self, value: Any) -> bool:
@@ -63,8 +68,7 @@ class Schema:
             return []
         try:
             explained = failures(self._explainer, value, quote=quote)
-        except (re.error, RecursionError):
-            # a pattern that only the other validator can read, or a value that none can look into
+        except RecursionError:
             explained = []
         # the validators differ in corners: Python's `$` lets a final line break pass
         return explained or [_unexplained(value)]
@@ -87,7 +91,8 @@ class Schema:
         for name, content in self._resources.items():
             registry = registry.with_resource(name, DRAFT202012.create_resource(content))
         validator: Any = extend(  # type: ignore[no-untyped-call]
-            Draft202012Validator, {ASCENDING: check_ascending}
+            Draft202012Validator,
+            {ASCENDING: check_ascending, **PATTERN_KEYWORDS},
         )
         return validator(self._schema, registry=registry)
 
@@ -143,10 +148,10 @@ def schema_failures(document: Any) -> list[Failure]:
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether both validators can read a regular expression."""
+    """Return whether a text is a regular expression, of the syntax that Python shares."""
     try:
         re.compile(text)
-        jsonschema_rs.Draft202012Validator({"pattern": text})
+        compile_pattern(text)
     except (re.error, ValueError):
         return False
     return True

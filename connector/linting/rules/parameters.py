@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -237,7 +236,7 @@ def _changes_again(identifier: Identifier, value: str) -> bool:
         normalise = normaliser(identifier)
         once = normalise(value)
         return normalise(once) != once
-    except (DroppedError, re.error):
+    except (DroppedError, ValueError):
         # an invalid pattern is the business of another rule
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -104,6 +105,21 @@ def test_four_times_the_records_take_about_four_times_the_work(
         return lines_run(lambda: [*batcher.take(records), *batcher.flush()])
 
     assert work(MANY) < 6 * work(FEW)
+
+
+def test_two_records_that_share_many_identifiers_take_time_of_their_size() -> None:
+    where = target("lane", "add", "g", NO_LIMITS)
+
+    def seconds(count: int) -> float:
+        many = [("email", f"e{number}") for number in range(count)]
+        batcher = Batcher()
+        started = time.perf_counter()
+        list(batcher.take([record(where, [*many, ("phone", str(n))], n) for n in range(3)]))
+        return time.perf_counter() - started
+
+    # 64 times when each identifier is looked for among all others
+    slowest = min(seconds(24_000) for _ in range(3))
+    assert slowest < 30 * min(seconds(3_000) for _ in range(3)) + 0.1
 
 
 def test_of_very_many_who_share_a_phone_the_same_person_is_still_superseded() -> None:
