@@ -14,12 +14,16 @@ from connector.definitions.uri_template import expand, placeholders
 from connector.model import Batch, Request, Target
 from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
 from connector.pipeline.responses import Classify, compile_rules
+from connector.templating.data import ExpressionError
 from connector.templating.envelope import Envelope
 from connector.templating.template import read_template
 from connector.templating.values import MARK
 
 # Without a template, a body is the array of all items.
 _DEFAULT_ENVELOPE = "{{ items }}"
+
+# Whoever reads a URL takes these as the same folder and the one above, encoded or not.
+_ELSEWHERE = frozenset({".", ".."})
 
 _Params = Mapping[str, Any]
 _Shared = dict[str, Mapping[str, Any]]
@@ -73,9 +77,15 @@ class RequestBuilder:
         self.needed = _names_in(*texts, self._audience)
 
     def url(self, params: _Params) -> str:
-        """Return the URL for these parameters, each value percent-encoded."""
+        """Return the URL for these parameters, each value percent-encoded.
+
+        Raise ExpressionError when values make a step of the path that leads elsewhere.
+        """
         values = {**params, **self._settings}
-        url = self._base_url + expand(self._path, values, encode=True)
+        path = expand(self._path, values, encode=True)
+        if not _ELSEWHERE.isdisjoint(path.split("/")):
+            raise ExpressionError("'.' and '..' are no part of a path")
+        url = self._base_url + path
         if not self._query:
             return url
 

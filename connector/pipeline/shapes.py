@@ -13,8 +13,10 @@ from connector.pipeline.presence import CheckPresence, names_with_value
 from connector.pipeline.splitting import pieces_of
 from connector.templating.items import RenderItems
 
-# Where items depend on parameters, each target has shapes of its own.
+# Where items depend on parameters, each target has shapes of its own. The size of a shape is the
+# number of its values, and the length of the parameters that it keeps.
 _KEEP_SHAPES = 10_000
+_KEEP_SIZE = 1_000_000
 
 
 class Shape(NamedTuple):
@@ -66,6 +68,7 @@ class Shapes:
         #: Whether a shape holds for one target only.
         self.differ_by_target = self._renderer.uses_params or check_presence is not None
         self._shapes: dict[Any, Shape] = {}
+        self._size = 0
 
     def shape(self, names: tuple[str, ...], target: Target) -> Shape:
         """Return the shape of records with a value for each of these parameters."""
@@ -74,10 +77,14 @@ class Shapes:
         if shape is not None:
             return shape
 
-        if len(self._shapes) > _KEEP_SHAPES:
+        if len(self._shapes) > _KEEP_SHAPES or self._size > _KEEP_SIZE:
             self._shapes.clear()
+            self._size = 0
         shape = self._make(names, target)
         self._shapes[key] = shape
+        self._size += len(names)
+        if self.differ_by_target:
+            self._size += len(repr(target.params))  # a shape keeps its target
         return shape
 
     def pieces(self, names: tuple[str, ...]) -> list[list[int]]:

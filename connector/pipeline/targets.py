@@ -23,10 +23,13 @@ from connector.templating.template import RenderError
 
 CHECK_NAMES = ("params", "settings", "now")
 
-# Targets are kept for this long, so that checks against the clock stay right, and for this many
-# combinations.
+# Targets are kept for this long, so that checks against the clock stay right, for this many
+# combinations, and for values of so many characters together.
 _KEEP_SECONDS = 60.0
 _KEEP_TARGETS = 10_000
+_KEEP_CHARACTERS = 10_000_000
+# Why there is no target is kept only for short values: what is refused may be of any length.
+_LONGEST_REFUSED = 1_000
 
 
 class NoTarget(NamedTuple):
@@ -81,6 +84,7 @@ class Targets:
         self._needed = [name for name in builder.needed if name != self._part_name]
         self._checks = [_Check(check) for check in action.checks]
         self._known: dict[Any, Resolved] = {}
+        self._known_characters = 0
         self._known_until = 0.0
 
     def resolve(self, data: Sequence[Row], now: float) -> list[Resolved]:
@@ -88,8 +92,10 @@ class Targets:
 
         `now`: seconds since the epoch.
         """
-        if now >= self._known_until or len(self._known) > _KEEP_TARGETS:
+        is_full = len(self._known) > _KEEP_TARGETS or self._known_characters > _KEEP_CHARACTERS
+        if is_full or now >= self._known_until:
             self._known.clear()
+            self._known_characters = 0
             self._known_until = now + _KEEP_SECONDS
 
         if not data:
@@ -105,9 +111,16 @@ class Targets:
         ]
 
     def _resolve_once(self, key: Any, row: Row, now: float) -> Resolved:
-        if key not in self._known:
-            self._known[key] = self._resolve(row, times.from_epoch(now))
-        return self._known[key]
+        known = self._known.get(key)
+        if known is not None:
+            return known
+
+        resolved = self._resolve(row, times.from_epoch(now))
+        characters = len(key) if isinstance(key, str) else sum(map(len, filter(None, key)))
+        if isinstance(resolved, Target) or characters <= _LONGEST_REFUSED:
+            self._known[key] = resolved
+            self._known_characters += characters
+        return resolved
 
     def _resolve(self, row: Row, now: str) -> Resolved:
         moments: dict[str, FromNow] = {}
