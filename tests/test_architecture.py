@@ -33,7 +33,7 @@ ROOMS = (
 #: Rooms that know less than their place allows.
 KNOWS_ONLY = {
     "auth": {"errors", "model", "definitions"},
-    "sources": {"errors", "model"},
+    "sources": {"errors", "model", "_util"},
 }
 #: Rooms that have no clock, no network and no environment; time is an argument.
 PURE_ROOMS = {"errors", "model", "templating", "validation", "pipeline"}

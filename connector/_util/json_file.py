@@ -7,13 +7,17 @@ from typing import Any
 
 import orjson
 
+from connector._util.depth import MAX_DEPTH_OF_FILES, is_deeper
 from connector.errors import DefinitionError, Problem
 
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raise DefinitionError (D101) when it cannot be read."""
     try:
-        return orjson.loads(path.read_bytes())
+        content = orjson.loads(path.read_bytes())
+        if not is_deeper(content, MAX_DEPTH_OF_FILES):
+            return content
+        message = f"is nested more than {MAX_DEPTH_OF_FILES} levels deep"
     except FileNotFoundError:
         message = "file not found"
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from connector._util.depth import MAX_DEPTH_OF_FILES, is_deeper
 from connector.errors import ConfigError, Problem
 
 # What is not text: the tag, the pattern of the whole scalar, and the characters that it may start
@@ -22,6 +23,11 @@ _SCALARS = (
     ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
     ("float", r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$", "-0123456789"),
 )
+
+# Characters. Numbers of so few are finite.
+_LONGEST_NUMBER = 300
+# Values, those that aliases repeat counted as often as they are repeated.
+_MOST_VALUES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,7 +73,17 @@ def _marked(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    """Return a number. Raise MarkedYAMLError for one that is too long."""
+    written = loader.construct_scalar(node)
+    if len(written) > _LONGEST_NUMBER:
+        raise _marked("a number is too long; quote text that consists of digits", node)
+    return float(written) if "." in written else int(written)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 _Loader.yaml_implicit_resolvers = {}
 for _name, _pattern, _first in _SCALARS:
     _tag = f"tag:yaml.org,2002:{_name}"
@@ -83,7 +99,7 @@ def read_yaml(path: Path, letter: str) -> Any:
     except UnicodeDecodeError:
         message = "is not UTF-8 text"
     except RecursionError:
-        message = "is nested too deeply"
+        message = f"is nested more than {MAX_DEPTH_OF_FILES} levels deep"
     except yaml.YAMLError as error:
         message = f"invalid YAML: {_explain(error)}"
     problem = Problem(f"{letter}101", str(path), "", message)
@@ -91,8 +107,31 @@ def read_yaml(path: Path, letter: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the content of YAML text. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    """Return the content of YAML text. Raise yaml.YAMLError, or RecursionError."""
+    loader = _Loader(text)
+    try:
+        content = loader.get_single_data()
+        if _count_values(content, {}) > _MOST_VALUES:
+            problem = "aliases (*…) repeat too many values"
+            raise yaml.MarkedYAMLError(problem=problem)
+    finally:
+        loader.dispose()
+    if is_deeper(content, MAX_DEPTH_OF_FILES):
+        raise RecursionError
+    return content
+
+
+def _count_values(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are, those that aliases repeat as often as they are repeated."""
+    if not isinstance(value, dict | list):
+        return 1
+    count = known.get(id(value))
+    if count is None:
+        count = 1
+        for part in value.values() if isinstance(value, dict) else value:
+            count += _count_values(part, known)
+        known[id(value)] = count
+    return count
 
 
 def _explain(error: yaml.YAMLError) -> str:
@@ -101,7 +140,7 @@ def _explain(error: yaml.YAMLError) -> str:
     Never show the name of an alias or a tag: it may be a secret that was meant as text.
     """
     problem = getattr(error, "problem", None) or "a character that YAML does not allow"
-    if "alias" in problem:
+    if "undefined alias" in problem:
         problem = "an alias (*…) has no anchor; quote text that starts with *"
     if "tag" in problem:
         problem = "tags (!…) are not allowed; quote text that starts with !"

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
+from connector._util.depth import is_deeper
 from connector.model import Event, Unreadable
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -103,7 +104,7 @@ def parse_event(text: bytes, position: int) -> Entry:
 
     try:
         data = orjson.loads(text)
-        if may_be_deep(text) and _is_deep(data):
+        if may_be_deep(text) and is_deeper(data, MAX_DEPTH):
             return Unreadable(position, TOO_DEEP_REASON)
         if type(data) is dict and has_long_number(text):
             data = json.loads(text.decode())
@@ -120,22 +121,6 @@ def may_be_deep(text: bytes) -> bool:
     if len(text) <= 2 * MAX_DEPTH:
         return False
     return text.count(b"{") + text.count(b"[") > MAX_DEPTH
-
-
-def _is_deep(value: Any) -> bool:
-    """Return whether a value is nested more than `MAX_DEPTH` levels deep, without recursion."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for one in level:
-            if type(one) is dict:
-                inner += one.values()
-            elif type(one) is list:
-                inner += one
-        level = inner
-        if not level:
-            return False
-    return any(type(one) in {dict, list} for one in level)
 
 
 def has_long_number(text: bytes) -> bool:

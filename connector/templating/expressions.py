@@ -31,6 +31,7 @@ from connector.templating.data import (
     text,
 )
 from connector.templating.filters import TESTS, call_filter, filter_problem
+from connector.templating.syntax import TOO_DEEP, TOO_LARGE, size_problem
 
 #: What an expression may hold, for messages.
 SYNTAX = (
@@ -83,9 +84,16 @@ def parse_expression(source: str) -> nodes.Expr:
         node = parser.parse_expression()
     except TemplateSyntaxError as error:
         raise ExpressionError(f"invalid expression: {error.message}; {SYNTAX}") from None
+    except RecursionError:
+        raise ExpressionError(f"invalid expression: {TOO_DEEP}") from None
+    except ValueError:
+        raise ExpressionError(f"invalid expression: {TOO_LARGE}") from None
     if not parser.stream.eos:
         rest = parser.stream.current.value
         raise ExpressionError(f"invalid expression: unexpected '{rest}' after its end; {SYNTAX}")
+    problem = size_problem(node)
+    if problem:
+        raise ExpressionError(f"invalid expression: {problem}")
     return node
 
 

@@ -16,6 +16,8 @@ from connector.templating.data import ABSENT, FAILURES, ExpressionError, kind, m
 # From here on a number of the epoch counts milliseconds; as seconds it is the year 5138.
 _MILLISECONDS = 10**11
 _EPOCH_DIGITS = 16
+# Characters. No event is longer; filters that follow each other could make any length.
+_LONGEST_TEXT = 10_000_000
 
 _is_number = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 _DIRECTIVE = re.compile("%.?")
@@ -64,7 +66,9 @@ def _compact(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _join(values: Iterable[Any], separator: str = "") -> str:
-    return separator.join(map(text, values))
+    parts = list(map(text, values))
+    _check_length("join", sum(map(len, parts)) + len(separator) * len(parts))
+    return separator.join(parts)
 
 
 def _split(value: Any, separator: str) -> list[str]:
@@ -151,7 +155,17 @@ def _check_duration(duration: str) -> None:
 
 
 def _replace(value: Any, old: Any, new: Any) -> str:
-    return text(value).replace(text(old), text(new))
+    before, old, new = text(value), text(old), text(new)
+    more = before.count(old) * (len(new) - len(old))
+    _check_length("replace", len(before) + more)
+    return before.replace(old, new)
+
+
+def _check_length(name: str, characters: int) -> None:
+    if characters > _LONGEST_TEXT:
+        raise ExpressionError(
+            f"the filter '{name}' would make a text of more than {_LONGEST_TEXT:,} characters"
+        )
 
 
 _FILTERS: dict[str, Filter] = {

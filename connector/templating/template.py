@@ -30,10 +30,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from connector.errors import nearest
 from connector.templating.data import FAILURES
 from connector.templating.filters import FILTERS, TESTS, filter_problem
+from connector.templating.syntax import TOO_DEEP, TOO_LARGE, size_problem
 from connector.templating.values import Symbol, UnwritableError, dumps
 
 #: No rendered text may be longer than this, whatever its loops do.
 MAX_TEXT = 50_000_000
+_TOO_LONG = f"the rendered text has more than {MAX_TEXT} characters"
 
 _HOLES = " holes"  # no template can spell this name
 _MARK = '"h\\u0002%d"'
@@ -201,8 +203,7 @@ class Template:
             message = f"the template fails on these values ({type(error).__name__})"
             raise RenderError("value", message) from None
         if size > MAX_TEXT:
-            message = f"the rendered text has more than {MAX_TEXT} characters"
-            raise RenderError("size", message)
+            raise RenderError("size", _TOO_LONG)
         return "".join(chunks)
 
 
@@ -229,8 +230,14 @@ def join(literals: Sequence[bytes], holes: Sequence[Any]) -> bytes:
     """
     parts = [b""] * (2 * len(holes) + 1)
     parts[0::2] = literals
+    size = 0
     try:
-        parts[1::2] = map(dumps, holes)
+        for position, value in enumerate(holes):
+            part = dumps(value)
+            parts[2 * position + 1] = part
+            size += len(part)
+            if size > MAX_TEXT:
+                raise RenderError("size", _TOO_LONG)
     except UnwritableError:
         raise RenderError("value", "the value of {{ … }} cannot be written as JSON") from None
     return b"".join(parts)
@@ -245,6 +252,17 @@ def problems(source: str, names: Collection[str]) -> Iterator[RenderError]:
         tree = _ENVIRONMENT.parse(source)
     except TemplateSyntaxError as error:
         yield RenderError("syntax", f"invalid template: {error.message}", error.lineno)
+        return
+    except RecursionError:
+        yield RenderError("syntax", f"invalid template: {TOO_DEEP}")
+        return
+    except ValueError:
+        yield RenderError("syntax", f"invalid template: {TOO_LARGE}")
+        return
+
+    problem = size_problem(tree)
+    if problem:
+        yield RenderError("syntax", f"invalid template: {problem}")
         return
 
     forbidden = [*_forbidden(tree), *_unknown_functions(tree)]
