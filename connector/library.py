@@ -28,12 +28,14 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Failure, Report
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, DefinitionError, Problem
 from connector.model import Batch, ItemId, Record, Request
-from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.fill import Filled
+from connector.pipeline.pipeline import Pipeline, template_problem
 from connector.sources.files import Source, open_source
 from connector.sources.objects import object_chunks
 from connector.sources.reading import Chunk
+from connector.templating.template import RenderError
 
 if TYPE_CHECKING:
     from connector.delivery.http import HttpSender
@@ -128,8 +130,9 @@ class PreviewedRequest:
 class Preview:
     """The requests that a run would send: iterate over it once. Needs no network and no secrets.
 
-    `counts`, `failures` (the events that cannot be sent) and `dropped` (identifier values, by
-    parameter and reason) grow as it is iterated over. The caller may clear `failures` after
+    `counts`, `failures` (the events that cannot be sent, and the values that are dropped),
+    `dropped` (identifier values, by parameter and reason) and `fill` (how many events had a value)
+    grow as it is iterated over. The caller may clear `failures` after
     handling them.
     """
 
@@ -158,11 +161,19 @@ class Preview:
         """How many identifier values were dropped so far, by (parameter, reason)."""
         return self._pipeline.dropped
 
+    @property
+    def fill(self) -> list[Filled]:
+        """How many of the rows that each route took had a value, by parameter, so far."""
+        return self._pipeline.fill
+
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with _opened(self._events, self._connection, self._limit) as opened:
             chunks = _observed(opened, self._connection, self._ledger)
             for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
-                request = batch.endpoint.build(batch, self._clock.now())
+                try:
+                    request = batch.endpoint.build(batch, self._clock.now())
+                except RenderError as error:
+                    raise DefinitionError([template_problem(error)]) from None
                 self._ledger.counts.requests += 1
                 self._ledger.counts.bytes += len(request.body)
                 yield _previewed(batch, request)
@@ -181,7 +192,8 @@ def preview(
 
     `limit`: read only so many events. `clock`: the time that requests are built at.
 
-    Raise DefinitionError for a definition that cannot be used. Iterating raises SourceError.
+    Raise DefinitionError for a definition that cannot be used. Iterating raises SourceError, and
+    DefinitionError for a template that cannot be rendered.
     """
     _check_connection(connection)
     return Preview(connection, events, limit=limit, clock=clock or SystemClock())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli.options import DefinitionsOption, Format, FormatOption
+from connector.cli.options import DefinitionsOption, Format, FormatOption, StrictOption
 from connector.cli.output import print_result
 
 
@@ -20,6 +20,7 @@ def lint(
         ),
     ] = None,
     definitions: DefinitionsOption = None,
+    strict: StrictOption = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Find every problem of files, each with code and place."""
@@ -30,5 +31,5 @@ def lint(
     text = "\n".join(map(str, problems)) or "no problems"
     result = [problem._asdict() for problem in problems]
     print_result(result, lambda _: text, form)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    raise typer.Exit(1 if errors else 0)
+    failures = [problem for problem in problems if strict or problem.severity == "error"]
+    raise typer.Exit(1 if failures else 0)

@@ -96,6 +96,9 @@ QuoteOption = Annotated[
         help="What encloses a cell of CSV; '' for nothing; default: the double quote.",
     ),
 ]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with status 1 when there are warnings, too.")
+]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(

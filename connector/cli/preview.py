@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,12 +20,22 @@ from connector.cli.options import (
     LimitOption,
     QuoteOption,
     SetOption,
+    StrictOption,
 )
 from connector.cli.output import on_one_line, say, say_raw
-from connector.cli.words import NO_EVENT, blank_words, place_of
+from connector.cli.words import (
+    blank_words,
+    exit_status,
+    fill_json,
+    fill_lines,
+    place_of,
+    warning_lines,
+    warnings_of,
+)
 
 if TYPE_CHECKING:
     from connector.delivery.report import Failure
+    from connector.errors import Problem
     from connector.library import Preview, PreviewedRequest
 
 
@@ -37,35 +47,46 @@ def preview(
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     quote: QuoteOption = None,
+    strict: StrictOption = False,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Print the exact requests; needs no network, no secrets."""
     from connector import library
+    from connector.connection.load import connection_warnings
 
     flags = InputFlags(input_format, delimiter, encoding, quote)
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
     with open_input(loaded, events, flags, limit) as source:
         requests = library.preview(loaded, source)
+        about = connection_warnings(loaded)
         if form is Format.JSON:
-            _print_json(requests)
+            warnings = _print_json(requests, about)
         else:
             if loaded.name:
                 say(f"# {on_one_line(loaded.name)}\n")
-            _print_text(requests)
-    raise typer.Exit(0 if requests.counts.complete else 1)
+            warnings = _print_text(requests, about)
+    complete = requests.counts.complete
+    raise typer.Exit(exit_status(complete=complete, warnings=warnings, strict=strict))
 
 
-def _print_json(requests: Preview) -> None:
-    """Print one object a line: requests, and before each one the events that failed meanwhile."""
+def _print_json(requests: Preview, about: Sequence[Problem]) -> list[str]:
+    """Print one object a line; return the warnings.
+
+    Requests, before each one the events that failed meanwhile, and last what was found.
+    """
+    import orjson
+
     for request in requests:
         _print_failures_as_json(requests.failures)
         say_raw(_request_json(request))
     _print_failures_as_json(requests.failures)
-    if not requests.counts.events:
-        print(NO_EVENT, file=sys.stderr)  # nothing else is printed
+    warnings = warnings_of(requests.counts, requests.fill, about)
+    last = {"fill": fill_json(requests.fill), "warnings": warnings}
+    say_raw(orjson.dumps(last).decode())
+    return warnings
 
 
 def _print_failures_as_json(failures: list[Failure]) -> None:
@@ -88,8 +109,8 @@ def _request_json(request: PreviewedRequest) -> str:
     return orjson.dumps(line).decode()
 
 
-def _print_text(requests: Preview) -> None:
-    """Print requests, and at the end the counts.
+def _print_text(requests: Preview, about: Sequence[Problem]) -> list[str]:
+    """Print requests, and at the end the counts; return the warnings.
 
     Before each request come the events that failed meanwhile.
     """
@@ -106,10 +127,12 @@ def _print_text(requests: Preview) -> None:
         f"{counts.superseded:,} superseded, {counts.rejected:,} rejected, "
         f"{counts.skipped:,} skipped{blank_words(counts)}"
     )
-    if not counts.events:
-        say(NO_EVENT)
-    for line in dropped_lines(requests.dropped):
+    for line in [*dropped_lines(requests.dropped), *fill_lines(requests.fill)]:
         say(line)
+    warnings = warnings_of(counts, requests.fill, about)
+    for line in warning_lines(warnings):
+        say(line)
+    return warnings
 
 
 def _print_failures(failures: list[Failure]) -> None:
@@ -119,7 +142,8 @@ def _print_failures(failures: list[Failure]) -> None:
         event = on_one_line(place_of(failure))
         route = f" (route {on_one_line(failure.route)})" if failure.route else ""
         reason = on_one_line(failure.reason)
-        say(f"# {event}{route}: {failure.outcome}, {failure.code}: {reason}\n")
+        lost = f" {failure.parameter}" if failure.parameter else ""
+        say(f"# {event}{route}: {failure.outcome}{lost}, {failure.code}: {reason}\n")
     failures.clear()
 
 

@@ -25,10 +25,12 @@ from connector.cli.options import (
     LimitOption,
     QuoteOption,
     SetOption,
+    StrictOption,
     TimeoutOption,
     parse_faults,
 )
 from connector.cli.output import print_result
+from connector.cli.words import exit_status, warnings_of
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def send(
         typer.Option(
             "--report",
             metavar="FILE",
-            help="Write a line (NDJSON) for each event that was rejected or left undelivered.",
+            help="Write a line (NDJSON) for each event that was rejected or left undelivered, and "
+            "for each value that was dropped.",
         ),
     ] = None,
     limit: LimitOption = None,
@@ -76,18 +79,20 @@ def send(
             "--progress/--no-progress", help="Show progress on stderr; default: on a terminal."
         ),
     ] = None,
+    strict: StrictOption = False,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Deliver events; progress on stderr, a summary on stdout.
 
-    Exit status: 0 everything delivered, 1 something was rejected or left undelivered, 2 usage or
-    configuration error.
+    Exit status: 0 everything delivered, 1 something was rejected or left undelivered (with --strict
+    also: there are warnings), 2 usage or configuration error.
     """
     from connector import library
     from connector.cli.progress import no_progress, show_progress
     from connector.cli.summary import summary_json, summary_text
+    from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
     from connector.delivery.run import quiet_collector
     from connector.sandbox.local import Sandbox, connected_to
@@ -132,9 +137,10 @@ def send(
 
     holdings = box.holdings() if box else None
     name = loaded.name
-    as_json = summary_json(result, holdings, name)
-    print_result(as_json, lambda _: summary_text(result, holdings, name), form)
-    raise typer.Exit(0 if result.complete else 1)
+    warnings = warnings_of(result.counts, result.fill, connection_warnings(loaded))
+    as_json = summary_json(result, warnings, holdings, name)
+    print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
+    raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.cli.output import on_one_line
-from connector.cli.words import NO_EVENT
+from connector.cli.words import fill_json, fill_lines, warning_lines
 from connector.delivery.report import Report
 from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Holding
@@ -18,9 +18,12 @@ _MAX_REASONS = 20
 
 
 def summary_json(
-    report: Report, holdings: Sequence[Holding] | None, name: str = ""
+    report: Report,
+    warnings: Sequence[str],
+    holdings: Sequence[Holding] | None,
+    name: str = "",
 ) -> dict[str, Any]:
-    """Return the counts, why records failed, and which values were dropped.
+    """Return the counts, why records failed, which values were dropped, and which were found.
 
     What the sandbox holds is included if there is one, and the connection's name if it has one.
     """
@@ -37,6 +40,8 @@ def summary_json(
     for (parameter, reason), count in report.dropped.items():
         dropped.append({"parameter": parameter, "reason": reason, "count": count})
 
+    summary["fill"] = fill_json(report.fill)
+    summary["warnings"] = list(warnings)
     if name:
         summary["connection"] = name
     if holdings is not None:
@@ -44,7 +49,12 @@ def summary_json(
     return summary
 
 
-def summary_text(report: Report, holdings: Sequence[Holding] | None, name: str = "") -> str:
+def summary_text(
+    report: Report,
+    warnings: Sequence[str],
+    holdings: Sequence[Holding] | None,
+    name: str = "",
+) -> str:
     """Return the same as text, with only the most frequent reasons."""
     counts = report.counts
     rows = [
@@ -66,15 +76,13 @@ def summary_text(report: Report, holdings: Sequence[Holding] | None, name: str =
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
 
-    if not counts.events:
-        lines.append(NO_EVENT)
-    if counts.events and counts.skipped == counts.events:
-        lines.append("no event matched a route; check each route's 'when'")
     if report.report_error:
         lines.append(f"the report is incomplete: {report.report_error}")
 
     lines += _reason_lines(report.reasons)
     lines += dropped_lines(Counter(report.dropped))
+    lines += fill_lines(report.fill)
+    lines += warning_lines(warnings)
     if holdings is not None:
         lines += ["", holdings_text(holdings)]
     return "\n".join(lines)

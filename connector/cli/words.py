@@ -2,13 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from connector.cli.output import on_one_line
 
 if TYPE_CHECKING:
     from connector.delivery.report import Counts, Failure
+    from connector.errors import Problem
+    from connector.pipeline.fill import Filled
 
 #: Said when `counts.events` is 0. No failure: an empty daily difference is ordinary.
 NO_EVENT = "no event: the input holds none"
+
+_NO_MATCH = "no event matched a route; check each route's 'when' and 'each'"
+
+
+def warnings_of(counts: Counts, fill: Sequence[Filled], about: Iterable[Problem]) -> list[str]:
+    """Return what a run that did not fail warns of, a line for each.
+
+    `about`: the warnings about its connection.
+    """
+    lines = [str(problem._replace(severity="error")) for problem in about]
+    if not counts.events:
+        lines.append(NO_EVENT)
+    elif counts.skipped == counts.events:
+        lines.append(_NO_MATCH)
+    # What is found on another route is written rightly.
+    right = {filled.source for filled in fill if filled.found}
+    for filled in fill:
+        if filled.of and not filled.found and filled.source not in right:
+            lines.append(_never_found(filled))
+    return lines
+
+
+def _never_found(filled: Filled) -> str:
+    from connector.pipeline.fill import where
+
+    count = f"{filled.parameter} was found in 0 of {filled.of:,}"
+    looked_in = f"looked in {where(filled.parameter, filled.source)}"
+    hint = f"; did you mean '{filled.nearest}'?" if filled.nearest else ""
+    if filled.route is None:
+        return f"{count} events ({looked_in}); reports name file and line instead{hint}"
+    return f"route {filled.route}: {count} ({looked_in}){hint}"
+
+
+def warning_lines(warnings: Iterable[str]) -> list[str]:
+    """Return the lines that are printed for warnings."""
+    return [f"warning: {on_one_line(warning)}" for warning in warnings]
+
+
+def fill_lines(fill: Iterable[Filled]) -> list[str]:
+    """Return a line for each route: how many of the rows it took had a value, by parameter."""
+    by_place: dict[str, list[str]] = {}
+    for filled in fill:
+        if filled.of:
+            rows = "events" if filled.route is None else f"taken by {filled.route}"
+            counts = by_place.setdefault(f"values found, of {filled.of:,} {rows}", [])
+            counts.append(f"{filled.parameter} {filled.found:,}")
+    return [on_one_line(f"{place}: {', '.join(counts)}") for place, counts in by_place.items()]
+
+
+def fill_json(fill: Iterable[Filled]) -> list[dict[str, Any]]:
+    """Return the same for JSON."""
+    entries = []
+    for filled in fill:
+        entry = filled._asdict()
+        del entry["source"]
+        if not filled.nearest:
+            del entry["nearest"]
+        entries.append(entry)
+    return entries
+
+
+def exit_status(*, complete: bool, warnings: Sequence[str], strict: bool) -> int:
+    """Return the exit status of a run; `strict`: a warning is a failure."""
+    return 0 if complete and not (strict and warnings) else 1
 
 
 def blank_words(counts: Counts) -> str:

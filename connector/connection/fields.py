@@ -37,6 +37,23 @@ def fields_read(connection: Connection) -> frozenset[FieldPath] | None:
     return None if () in fields else frozenset(fields)
 
 
+def fields_of_source(source: FieldMapping) -> list[tuple[str, ...]]:
+    """Return what an entry of `map` reads: "event" or "item", and the names below it."""
+    fields: list[tuple[str, ...]] = []
+    if isinstance(source, FromPaths | AllPaths):
+        for path in source.paths:
+            parts = parse_path(path)
+            if starts_in_item(path):
+                fields.append(("item", *_names(parts[1:])))
+            else:
+                fields.append(("event", *_names(parts)))
+    elif isinstance(source, FromExpression):
+        for root in ("event", "item"):
+            for read in members_read(source.expression, root):
+                fields.append((root, *_names(read)))
+    return fields
+
+
 def _of_route(route: Route) -> Iterator[_Parts]:
     element: _Parts = ()
     if route.each is not None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
 from connector.delivery.report import Counts, Failure, Report
 from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
+from connector.pipeline.dropped import DroppedValue
+from connector.pipeline.fill import Filled
 
 # Seconds. Shorter waits are not worth a line.
 _LONG_WAIT = 5.0
@@ -71,6 +73,21 @@ class Ledger:
             event_id, route = rejection.event_id, rejection.route
             self._report_event(event_id, route, "rejected", code, reason)
 
+    def dropped(self, values: Iterable[DroppedValue]) -> None:
+        """Report values that were dropped. Their records go on without them."""
+        if not self._reports_events:
+            return
+        with self._lock:
+            for value in values:
+                self._report_event(
+                    value.event_id,
+                    value.route,
+                    "dropped",
+                    value.code,
+                    value.reason,
+                    value.parameter,
+                )
+
     def superseded(self, older: Record, newer: Record) -> None:
         """Count a record that a newer one replaced; it shares the outcome of the newer one."""
         with self._lock:
@@ -124,12 +141,17 @@ class Ledger:
             self.notify(f"waiting {seconds:.0f} s before retrying a request: {reason}")
 
     def close(
-        self, dropped: Mapping[tuple[str, str], int], seconds: float, *, interrupted: bool = False
+        self,
+        dropped: Mapping[tuple[str, str], int],
+        seconds: float,
+        *,
+        interrupted: bool = False,
+        fill: Iterable[Filled] = (),
     ) -> Report:
         """Return the report of the finished run.
 
         `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time
-        of the run.
+        of the run; `fill` is that of the pipeline.
         """
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds
@@ -140,6 +162,7 @@ class Ledger:
             tuple(self.failures),
             interrupted,
             self.report_error,
+            tuple(fill),
         )
 
     @property
@@ -162,7 +185,13 @@ class Ledger:
             self.reasons[key] += 1
 
     def _report_event(
-        self, event_id: EventId, route: str, outcome: str, code: str, reason: str
+        self,
+        event_id: EventId,
+        route: str,
+        outcome: str,
+        code: str,
+        reason: str,
+        parameter: str | None = None,
     ) -> None:
         if not self._reports_events:
             return
@@ -176,7 +205,7 @@ class Ledger:
             # A position among ids would blame another event.
             if not self.positions_are_ids or not route:
                 event = None
-        failure = Failure(event, route or None, outcome, code, reason, item, file, line)
+        failure = Failure(event, route or None, outcome, code, reason, item, file, line, parameter)
         if self._keep_failures:
             self.failures.append(failure)
         if self._report is None:

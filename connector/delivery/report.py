@@ -1,6 +1,7 @@
 """What a run reports.
 
-It reports its counts, why records failed, and one value or NDJSON line for each failure.
+It reports its counts, why records failed, and one value or NDJSON line for each failure and each
+dropped value.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from connector.pipeline.fill import Filled
 
 
 @dataclass(slots=True)
@@ -41,14 +44,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event, or one element of it, that was not delivered by one route.
+    """An event, or one element of it, that was not delivered by one route, or a dropped value.
 
     `event` is its id. `line` and `file` say where it stands when it has no id of its own (in a JSON
     array `line` is the element, in Parquet the row); `event` is then its position in the whole
     input, or None when it could not be read or when other events have ids. `item` is the position
     of the element in the list of the route's `each`, from 0; None where the event is the record.
     `route` is None when the event could not be read. `outcome`: "rejected" (final), "undelivered"
-    (can be sent again), or "superseded" by a later event that failed.
+    (can be sent again), "superseded" by a later event that failed, or "dropped": only the value of
+    `parameter` is lost, and what else names the person is still sent.
     """
 
     event: str | None
@@ -59,6 +63,7 @@ class Failure:
     item: int | None = None
     file: str | None = None
     line: int | None = None
+    parameter: str | None = None
 
     def ndjson(self) -> bytes:
         """Return the failure as a line of NDJSON."""
@@ -67,6 +72,8 @@ class Failure:
             line["item"] = self.item
         line["route"] = self.route
         line["outcome"] = self.outcome
+        if self.parameter is not None:
+            line["parameter"] = self.parameter
         line["code"] = self.code
         line["reason"] = self.reason
         line["file"] = self.file
@@ -81,7 +88,8 @@ class Report:
     `reasons` counts failed records by (outcome, code, reason), `dropped` identifier values by
     (parameter, reason), the most frequent first. `failures` holds every failure if the run was
     asked to keep them; otherwise it is empty. `interrupted`: the run was ended before its input
-    was. `report_error`: why the report file is cut short, or "".
+    was. `report_error`: why the report file is cut short, or "". `fill`: how many of the rows that
+    a route took had a value of each mapped parameter.
     """
 
     counts: Counts
@@ -90,6 +98,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     interrupted: bool = False
     report_error: str = ""
+    fill: tuple[Filled, ...] = ()
 
     @property
     def complete(self) -> bool:

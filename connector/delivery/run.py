@@ -51,6 +51,7 @@ def batches(
         ledger.read(len(chunk))
         for prepared in _in_pieces(pipeline.prepare(chunk, now)):
             records = _count_prepared(prepared, ledger)
+            ledger.dropped(pipeline.take_dropped())
             yield from batcher.take(records)
         yield from batcher.due(now)
         if clock.ending:
@@ -121,7 +122,12 @@ class Run:
             lanes.close()
 
         seconds = time.perf_counter() - started
-        return self.ledger.close(self.pipeline.dropped, seconds, interrupted=self.clock.ending)
+        return self.ledger.close(
+            self.pipeline.dropped,
+            seconds,
+            interrupted=self.clock.ending,
+            fill=self.pipeline.fill,
+        )
 
     def _watched(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from connector.model import EventId, Record, Rejection, Result, Target
 from connector.pipeline.columns import Cell, IdentifierColumn
-from connector.pipeline.dropped import Dropped
+from connector.pipeline.dropped import Dropped, DroppedValue
 from connector.pipeline.shapes import Shapes
 from connector.pipeline.splitting import NO_IDENTIFIER, NO_IDENTIFIER_REASON, Prepared
 from connector.templating.template import RenderError
@@ -25,10 +25,11 @@ _ONLY_ABSENT = {type(None)}
 
 
 class Cells(NamedTuple):
-    """The identified values of one parameter, a cell for each person."""
+    """The identified values of one parameter, a cell for each person, and the cells' types."""
 
     column: IdentifierColumn
     cells: Sequence[Cell]
+    types: set[type]
 
 
 class Row(NamedTuple):
@@ -54,12 +55,14 @@ class Rows(NamedTuple):
 class Assembler:
     """Assembles the records of one route.
 
-    `dropped` counts dropped identifier values by (parameter, reason).
+    `dropped` counts dropped identifier values by (parameter, reason); `lost` has each one of them
+    until the caller clears it.
     """
 
     def __init__(self, route: str, shapes: Shapes, none_present: str) -> None:
         """`none_present` is the reason of a rejection when a person has no value at all."""
         self.dropped: Counter[tuple[str, str]] = Counter()
+        self.lost: list[DroppedValue] = []
         self._route = route
         self._shapes = shapes
         self._none_present = none_present
@@ -69,8 +72,7 @@ class Assembler:
         names: list[str] = []
         present: list[Sequence[Cell]] = []
         only_texts = True
-        for column, cells in columns:
-            types = set(map(type, cells))
+        for column, cells, types in columns:
             if types == _ONLY_ABSENT:
                 continue  # nobody has it: it is no part of the shape
             names.append(column.parameter)
@@ -140,6 +142,8 @@ class Assembler:
                     names_of_values.append(name)
                 elif isinstance(value, Dropped):
                     self.dropped[name, value.reason] += 1
+                    lost = DroppedValue(row.event_id, self._route, name, *value)
+                    self.lost.append(lost)
                     detail = f" ({value.detail})" if value.detail else ""
                     reasons[f"{name} {value.reason}{detail}"] = None
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from connector.model import EventId
+
 #: Why a value is dropped: the code that reports use → the reason in words.
 REASONS = {
     "empty": "empty after normalising",
@@ -51,6 +53,24 @@ class Dropped(NamedTuple):
 
     reason: str
     detail: str = ""
+
+
+class DroppedValue(NamedTuple):
+    """A value that was dropped: of which event, on which route, and why.
+
+    `code` is a key of `REASONS`; `detail` is that of `Dropped`.
+    """
+
+    event_id: EventId
+    route: str
+    parameter: str
+    code: str
+    detail: str
+
+    @property
+    def reason(self) -> str:
+        """Why, in words. No value is quoted."""
+        return self.detail or REASONS[self.code]
 
 
 def dropped_lines(dropped: Counter[tuple[str, str]]) -> list[str]:

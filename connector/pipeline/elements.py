@@ -13,6 +13,8 @@ from typing import Any
 from connector.connection.mapping import Element, compile_path, compile_when, is_absent
 from connector.connection.model import Route
 from connector.model import EventId, ItemId, Rejection
+from connector.pipeline.dropped import DroppedValue
+from connector.pipeline.fill import Fill
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared
@@ -42,6 +44,16 @@ class EachPreparer:
     def dropped(self) -> Counter[tuple[str, str]]:
         """How many identifier values were dropped, by (parameter, reason)."""
         return self._preparer.dropped
+
+    @property
+    def lost(self) -> list[DroppedValue]:
+        """Each identifier value that was dropped since the caller cleared the list."""
+        return self._preparer.lost
+
+    @property
+    def fill(self) -> Fill:
+        """Counts the elements that have a value of each parameter."""
+        return self._preparer.fill
 
     def count(self, event: _Data) -> int:
         """Return how many elements the event has for this route."""

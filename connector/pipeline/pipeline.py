@@ -25,11 +25,13 @@ from operator import itemgetter
 from typing import Any, cast
 
 from connector.connection.mapping import compile_event_id, is_absent
-from connector.connection.model import Connection
+from connector.connection.model import Connection, FromPaths
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
 from connector.model import Chunk, Event, Rejection, Result, Unreadable
+from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.elements import SLICE, EachPreparer
+from connector.pipeline.fill import Fill, Filled
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared, in_parts
@@ -51,7 +53,7 @@ class Pipeline:
         try:
             self._preparers = _compile_routes(connection)
         except RenderError as error:
-            raise DefinitionError([_template_problem(error)]) from None
+            raise DefinitionError([template_problem(error)]) from None
 
         #: Whether the order of events holds across requests of two operations, even for people
         #: who share no identifier: the vendor may know two identifiers as one person.
@@ -60,6 +62,9 @@ class Pipeline:
         self._each = [one for one in self._preparers if isinstance(one, EachPreparer)]
         self._splits = any(route.action.split for route in connection.routes)
         self._event_id = compile_event_id(connection.event_id) if connection.event_id else None
+        self._ids: Fill | None = None
+        if connection.event_id:
+            self._ids = Fill(None, {"event_id": FromPaths((connection.event_id,))})
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
@@ -68,6 +73,22 @@ class Pipeline:
         for preparer in self._preparers:
             total.update(preparer.dropped)
         return total
+
+    def take_dropped(self) -> list[DroppedValue]:
+        """Return each identifier value that was dropped since this was called last."""
+        taken: list[DroppedValue] = []
+        for preparer in self._preparers:
+            taken += preparer.lost
+            preparer.lost.clear()
+        return taken
+
+    @property
+    def fill(self) -> list[Filled]:
+        """How many rows had a value of the `event_id`, and of each mapped parameter."""
+        filled = self._ids.results() if self._ids else []
+        for preparer in self._preparers:
+            filled += preparer.fill.results()
+        return filled
 
     def prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         """Return what the routes make of the events, in order.
@@ -140,16 +161,20 @@ class Pipeline:
 
         It is what the connection's `event_id` finds, else the event's position.
         """
-        if self._event_id is None:
+        if self._event_id is None or self._ids is None:
             return list(map(_position_of, events))
 
         event_ids: list[int | str] = []
+        found = 0
         for position, data in events:
             value = self._event_id(data)
             if is_absent(value) or isinstance(value, dict | list):
                 event_ids.append(position)
             else:
                 event_ids.append(str(value))
+                found += 1
+        self._ids.found("event_id", found)
+        self._ids.took([event.data for event in events])
         return event_ids
 
 
@@ -182,6 +207,7 @@ def _compile_action(connection: Connection, action: Action) -> RequestBuilder:
     )
 
 
-def _template_problem(error: RenderError) -> Problem:
+def template_problem(error: RenderError) -> Problem:
+    """Return the problem of a template that cannot be used."""
     message = f"line {error.line}: {error}" if error.line else str(error)
     return Problem("D200", error.file, "", message, "'connector lint' finds every problem")

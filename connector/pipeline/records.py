@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from connector.connection.mapping import Row, compile_columns, compile_when
-from connector.connection.model import AllPaths, Constant, FieldMapping, FromPaths, Route
+from connector.connection.model import Route
 from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
 from connector.pipeline.columns import Cell, identifier_columns
+from connector.pipeline.dropped import DroppedValue
+from connector.pipeline.fill import Fill, count_present, where
 from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
@@ -34,6 +36,8 @@ _Positions = Sequence[int]
 _Failures = list[tuple[int, str, str]]
 
 _Value = TypeVar("_Value")
+
+_ABSENT = type(None)
 
 
 class Preparer:
@@ -50,7 +54,9 @@ class Preparer:
         each = route.each is not None
         self._route = route.name
         self._when = compile_when(route.when, settings, each=each)
-        self._targets = Targets(route, builder, settings)
+        #: Counts the rows that have a value of each parameter.
+        self.fill = Fill(route.name, route.map)
+        self._targets = Targets(route, builder, settings, self.fill)
 
         self._columns = identifier_columns(route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
@@ -70,7 +76,9 @@ class Preparer:
         presence_of_record = None if action.split else presence
 
         shapes = Shapes(action, templates, settings, presence_of_record)
-        looked_in = [_words(column.parameter, route.map) for column in self._columns]
+        looked_in = []
+        for column, source in zip(self._columns, sources, strict=True):
+            looked_in.append(where(column.parameter, source))
         none_present = f"{NONE_PRESENT}; looked in {', '.join(looked_in)}"
         self._assembler = Assembler(route.name, shapes, none_present)
 
@@ -78,6 +86,11 @@ class Preparer:
     def dropped(self) -> Counter[tuple[str, str]]:
         """How many identifier values were dropped, by (parameter, reason)."""
         return self._assembler.dropped
+
+    @property
+    def lost(self) -> list[DroppedValue]:
+        """Each identifier value that was dropped since the caller cleared the list."""
+        return self._assembler.lost
 
     def prepare(
         self, data: Sequence[Row], event_ids: Sequence[EventId], now: float
@@ -89,8 +102,10 @@ class Preparer:
         prepared: list[Prepared] = [None] * len(data)
 
         positions, failures = self._apply_when(data)
-        resolved = self._targets.resolve(_pick(data, positions), now)
+        taken = _pick(data, positions)
+        resolved = self._targets.resolve(taken, now)
         positions, targets, without_target = _with_target(positions, resolved)
+        self._count_refused(data, without_target)
 
         for position, code, reason in (*failures, *without_target):
             event_id = event_ids[position]
@@ -101,10 +116,20 @@ class Preparer:
             rows = Rows(targets_alike, _pick(event_ids, alike), now)
             records = self._records(_pick(data, alike), rows)
             if len(alike) == len(data):
-                return list(records)
+                prepared = list(records)
+                break
             for position, record in zip(alike, records, strict=True):
                 prepared[position] = record
+        self.fill.took(taken)
         return prepared
+
+    def _count_refused(self, data: Sequence[Row], refused: _Failures) -> None:
+        """Count the identifiers of rows without a target, which are not identified."""
+        if not refused:
+            return
+        rows = [data[position] for position, _code, _reason in refused]
+        for column, values in zip(self._columns, self._values(rows), strict=True):
+            self.fill.found(column.parameter, count_present(values))
 
     def _apply_when(self, data: Sequence[Row]) -> tuple[_Positions, _Failures]:
         """Return the positions of the rows that `when` takes, and those on which it fails."""
@@ -146,7 +171,10 @@ class Preparer:
         columns: list[Cells] = []
         for column, values in zip(self._columns, self._values(data), strict=True):
             cells = column.cells(values, params, data)
-            columns.append(Cells(column, cells))
+            types = set(map(type, cells))
+            absent = cells.count(None) if _ABSENT in types else 0
+            self.fill.found(column.parameter, len(cells) - absent)
+            columns.append(Cells(column, cells, types))
 
         if self._split is None:
             return self._assembler.assemble(columns, rows)
@@ -228,13 +256,3 @@ def _is_usable(cell: Cell) -> bool:
     if isinstance(cell, list):
         return any(isinstance(value, str) for value in cell)
     return isinstance(cell, str)
-
-
-def _words(parameter: str, mapped: Mapping[str, FieldMapping]) -> str:
-    """Return where an entry of a route's `map` looks, in words."""
-    source = mapped[parameter]
-    if isinstance(source, FromPaths | AllPaths):
-        return ", ".join(source.paths)
-    if isinstance(source, Constant):
-        return f"the value of {parameter}"
-    return f"the expression of {parameter}"

@@ -16,6 +16,7 @@ from connector.connection.model import AfterNow, Constant, Route
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
+from connector.pipeline.fill import Fill, count_present
 from connector.pipeline.request_builder import RequestBuilder
 from connector.templating.data import AbsentError, ExpressionError
 from connector.templating.expressions import Evaluate, compile_expression
@@ -45,14 +46,17 @@ Resolved = Target | NoTarget
 class Targets:
     """Turns the raw values of a route's parameters into a Target, or a NoTarget with the reason."""
 
-    def __init__(self, route: Route, builder: RequestBuilder, settings: Mapping[str, Any]) -> None:
-        """Raise ExpressionError or ValueError (a path)."""
+    def __init__(
+        self, route: Route, builder: RequestBuilder, settings: Mapping[str, Any], fill: Fill
+    ) -> None:
+        """`fill` counts the values. Raise ExpressionError or ValueError (a path)."""
         action = route.action
         each = route.each is not None
         self._route = route.name
         self._action = action
         self._builder = builder
         self._settings = settings
+        self._fill = fill
 
         people = {identifier.parameter for identifier in action.identifiers}
         self._names = [name for name in action.parameters if name not in people]
@@ -60,7 +64,7 @@ class Targets:
         self._coerce = {}
         self._getters = {}
         varying = []
-        varying_names = []
+        self._varying: list[str] = []
         for name in self._names:
             self._coerce[name] = compile_parameter(name, action.parameters[name].schema)
             source = route.map.get(name)
@@ -69,10 +73,10 @@ class Targets:
             self._getters[name] = compile_column(source, settings, each=each)
             if not isinstance(source, Constant | AfterNow):
                 varying.append(source)
-                varying_names.append(name)
+                self._varying.append(name)
 
         # What events say for no value; a constant means what it says.
-        self._may_be_placeholder = frozenset(varying_names)
+        self._may_be_placeholder = frozenset(self._varying)
 
         # Whether parameters differ from event to event; a constant is resolved once for a chunk.
         self._varies = bool(varying)
@@ -104,7 +108,10 @@ class Targets:
             return [self._resolve_once((), data[0], now)] * len(data)
 
         known = self._known
-        keys = _keys(self._raw_columns(data))
+        columns = self._raw_columns(data)
+        for name, values in zip(self._varying, columns, strict=True):
+            self._fill.found(name, count_present(values))
+        keys = _keys(columns)
         return [
             known.get(key) or self._resolve_once(key, row, now)
             for key, row in zip(keys, data, strict=True)

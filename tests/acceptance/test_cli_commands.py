@@ -249,7 +249,8 @@ def test_preview_is_what_is_sent(tmp_path: Path) -> None:
             (seen.method, vendor.base_url + seen.url, json.loads(seen.body)) for seen in vendor.seen
         ]
     assert (shown.status, done.status) == (1, 1)
-    printed = [json.loads(line) for line in shown.out.splitlines()]
+    *printed, last = [json.loads(line) for line in shown.out.splitlines()]
+    assert list(last) == ["fill", "warnings"]
     requests = [(one["method"], one["url"], one["body"]) for one in printed if "method" in one]
     assert requests == sent
     assert done.json["requests"] == len(requests) == 3

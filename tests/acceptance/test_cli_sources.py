@@ -60,9 +60,11 @@ def assert_german(done: Done) -> None:
     assert done.status == 0, done.text
     for value in ("jörg@example.com", "anna@example.com", "otto@example.com", "€uro"):
         assert digest(value) in done.out
-    assert done.out.endswith(
-        "3 events, 3 records, 1 requests, 0 superseded, 0 rejected, 0 skipped, 2 blank\n"
+    *_, counts, filled = done.out.splitlines()
+    assert counts == (
+        "3 events, 3 records, 1 requests, 0 superseded, 0 rejected, 0 skipped, 2 blank"
     )
+    assert filled.startswith("values found, of 3 taken by add_user_multi-1: email 3")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ COUNTS = (
     *("requests", "bytes", "seconds"),
 )
 #: What `send --format json` prints, in this order.
-MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped")
+MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped", "fill", "warnings")
 
 PARAMETERS = {
     "custom_audience_id": "audience",
@@ -202,14 +202,23 @@ def ndjson(
 
 
 def report_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a report, checked for their form."""
+    """The lines of a report about events that were not delivered; all lines are checked for their form."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for line in lines:
-        assert list(line) == ["event", "route", "outcome", "code", "reason", "file", "line"]
-        assert line["outcome"] in ("rejected", "undelivered")
+        members = ["event", "route", "outcome", "code", "reason", "file", "line"]
+        if line["outcome"] == "dropped":
+            members.insert(3, "parameter")
+        assert list(line) == members
+        assert line["outcome"] in ("rejected", "undelivered", "dropped")
         assert line["code"]
         assert line["reason"]
-    return lines
+    return [line for line in lines if line["outcome"] != "dropped"]
+
+
+def dropped_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a report about values that were dropped."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [line for line in lines if line["outcome"] == "dropped"]
 
 
 def assert_adds_up(summary: dict[str, Any]) -> None:
