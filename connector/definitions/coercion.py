@@ -12,6 +12,12 @@ from connector.validation.schema import Schema
 # its square in time.
 _LONGEST_NUMBER = 1000
 
+_OF_KEYS = {
+    "additionalProperties": "has an unknown key",
+    "unevaluatedProperties": "has an unknown key",
+    "propertyNames": "has a key of an invalid format",
+}
+
 
 class ParameterError(ValueError):
     """A parameter's value is not allowed; the message does not quote it."""
@@ -30,7 +36,9 @@ def compile_parameter(name: str, schema: Mapping[str, Any]) -> Coerce:
     def coerce(raw: Any) -> Any:
         value = _coerced(name, raw, schema)
         if not validator.is_valid(value):
-            reason = validator.failures(value)[0].message
+            [failure, *_] = validator.failures(value)
+            # A key of an object can be data, too.
+            reason = _OF_KEYS.get(failure.keyword, failure.message)
             raise ParameterError(f"{name} {reason}")
         return value
 

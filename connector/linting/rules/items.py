@@ -44,11 +44,10 @@ def losses(run: ExampleRun, action: Action) -> Iterator[tuple[str, str]]:
             yield _explain(action, lost, wires)
             reported.add(lost)
 
-    for wires in _with_companions(action):
-        lost = probe.lost_wire(wires)
-        if lost in action.companions:
-            message = f"the item omits the companion '{lost}': it would be lost silently"
-            yield message, f"write {{{{ {_member(lost)} | first }}}}"
+    for companion in probe.lost_companions():
+        if companion not in reported:
+            message = f"the item omits the companion '{companion}': it would be lost silently"
+            yield message, f"write {{{{ {_member(companion)} }}}}, or remove the parameter"
 
 
 def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
@@ -66,15 +65,6 @@ def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
     for pair in combinations(naming, 2):
         if _part_of(action, pair) is not None:
             yield pair
-
-
-def _with_companions(action: Action) -> Iterator[tuple[str, ...]]:
-    """Yield the wire keys of a person with all companions, which may need each other."""
-    companions = [wire for wire in action.wires if wire in action.companions]
-    naming = [wire for wire in action.wires if wire not in action.companions]
-    is_of_one_wire = action.split is not None and bool(action.split.parts)
-    if companions and naming and not is_of_one_wire:
-        yield naming[0], *companions
 
 
 def _part_of(action: Action, wires: Sequence[str]) -> str | None:
@@ -102,21 +92,46 @@ class _Probe:
 
     def lost_wire(self, wires: tuple[str, ...]) -> str:
         """Return the wire key of a value that the item omits, "" when it omits none."""
-        if not self._is_allowed(wires):
-            return ""
+        lost = self._lost_wires(wires) if self._is_allowed(wires) else []
+        return lost[0] if lost else ""
+
+    def _lost_wires(self, wires: tuple[str, ...]) -> list[str]:
         values = tuple(map(self._made_up, wires, range(len(wires))))
         try:
             render = self._renderer.shape(wires, self._params_of(wires))
             [item] = render([values])
         except RenderError:
             # such a record is rejected, which is reported
-            return ""
+            return []
 
         text = item.decode().lower()
+        lost = []
         for wire, value in zip(wires, values, strict=True):
             if value not in text:
-                return wire
-        return ""
+                lost.append(wire)
+        return lost
+
+    def lost_companions(self) -> list[str]:
+        """Return the companions that the item omits whatever identifier they accompany.
+
+        Some are written only together, as the parts of a postal address: all of them are there.
+        """
+        action = self._action
+        tried: set[str] = set()
+        kept: set[str] = set()
+        for wire in action.wires:
+            if wire in action.companions:
+                continue
+            beside = []
+            for companion in action.wires:
+                together = (wire, companion)
+                if companion in action.companions and _part_of(action, together) is not None:
+                    beside.append(companion)
+            wires = (wire, *beside)
+            if self._is_allowed(wires):
+                tried.update(beside)
+                kept.update(set(beside).difference(self._lost_wires(wires)))
+        return sorted(tried - kept)
 
     def _made_up(self, wire: str, number: int) -> str:
         if wire in self._plain:
