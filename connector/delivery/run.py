@@ -45,6 +45,7 @@ def batches(
     They come in the order in which they have to be delivered. When the clock says that the run is
     to end, what is still pending is counted as undelivered.
     """
+    pipeline.take_dropped()  # what was prepared before is no part of this run
     batcher = Batcher(ledger.superseded, strict=pipeline.strict)
     for chunk in chunks:
         now = clock.now()

@@ -16,7 +16,7 @@ from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
 from connector.pipeline.responses import Classify, compile_rules
 from connector.templating.data import ExpressionError
 from connector.templating.envelope import Envelope
-from connector.templating.template import read_template
+from connector.templating.template import RenderError, read_template
 from connector.templating.values import MARK
 
 # Without a template, a body is the array of all items.
@@ -68,6 +68,7 @@ class RequestBuilder:
         file = action.envelope
         template = read_template(templates, file, _DEFAULT_ENVELOPE, Envelope.NAMES)
         self._template = file
+        self._template_path = str(templates / file)
         self._envelope = Envelope(template, settings)
         self._sizes = EnvelopeSizes(self._envelope, template.uses)
 
@@ -161,7 +162,11 @@ class RequestBuilder:
         operation = operations.pop() if len(operations) == 1 else "mixed"
 
         shared = self._shared(batch.target.params, batch.target.request)
-        return self._envelope.render(rendered, shared, operation)
+        try:
+            return self._envelope.render(rendered, shared, operation)
+        except RenderError as error:
+            error.file = self._template_path
+            raise
 
     def _shared(self, params: _Params, request: Mapping[str, Any]) -> _Shared:
         """Return what an envelope sees of all records of a request.

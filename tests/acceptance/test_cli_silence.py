@@ -184,11 +184,15 @@ routes:
 
 
 def test_a_template_that_cannot_be_rendered_ends_a_preview(tmp_path: Path) -> None:
-    define_people(tmp_path, NO_AUTH, envelope='{"people": {{ items }}, "n": {{ request.n }} }')
+    envelope = '{"people": [{% for item in items %}{{ item.email }}{% endfor %}]}'
+    define_people(tmp_path, NO_AUTH, envelope=envelope)
     made = connect(tmp_path)
     for form in ("text", "json"):
         done = run(
             "preview", "--definitions", tmp_path, made, tiny_events(tmp_path), "--format", form
         )
         assert done.status == 2
-        assert "templates/tiny/people.json.j2" in done.err
+        assert done.err == (
+            f"D200 {tmp_path}/templates/tiny/people.json.j2: unknown member 'email'; "
+            "'connector lint' finds every problem\n"
+        )
