@@ -49,6 +49,7 @@ __all__ = [
     "Connection",
     "ConnectorError",
     "Counts",
+    "DefectError",
     "DefinitionError",
     "Failure",
     "Preview",
@@ -73,7 +74,7 @@ __all__ = [
 _MODULES = {
     "connector.connection.model": ("Connection",),
     "connector.delivery.clock": ("Clock", "SystemClock"),
-    "connector.delivery.report": ("Counts", "Failure", "Report"),
+    "connector.delivery.report": ("Counts", "DefectError", "Failure", "Report"),
     "connector.errors": (
         "ConfigError",
         "ConnectorError",

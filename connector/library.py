@@ -250,7 +250,7 @@ def send(
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
     Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and
-    SourceError.
+    SourceError. Raise DefectError, with the report, when the connector itself fails.
     """
     _check_connection(connection)
     if retries is not None and retries < 0:

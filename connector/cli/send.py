@@ -94,18 +94,18 @@ def send(
     from connector.cli.summary import summary_json, summary_text
     from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
+    from connector.delivery.report import DefectError
     from connector.delivery.run import quiet_collector
     from connector.sandbox.local import Sandbox, connected_to
 
     if fail and not sandbox:
-        message = "requires --sandbox"
-        raise ConfigError([Problem("C012", "--fail", "", message, "add --sandbox")])
+        raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])
 
     flags = InputFlags(input_format, delimiter, encoding, quote)
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
     clock = SystemClock()
-    box = transport = None
+    box = transport = defect = None
 
     with ExitStack() as stack:
         source = stack.enter_context(open_input(loaded, events, flags, limit))
@@ -122,24 +122,29 @@ def send(
         # What reads Parquet calls objects that are never collected leaks, and lists them at exit.
         quiet_collector(freeze="parquet" not in source.formats)
         with _interruptible(clock):
-            result = library.send(
-                loaded,
-                source,
-                transport=transport,
-                clock=clock,
-                report=report,
-                progress=on_progress,
-                notify=notify,
-                retries=retries,
-                timeout=timeout,
-                keep_failures=False,
-            )
+            try:
+                result = library.send(
+                    loaded,
+                    source,
+                    transport=transport,
+                    clock=clock,
+                    report=report,
+                    progress=on_progress,
+                    notify=notify,
+                    retries=retries,
+                    timeout=timeout,
+                    keep_failures=False,
+                )
+            except DefectError as error:
+                result, defect = error.report, error
 
     holdings = box.holdings() if box else None
     name = loaded.name
     warnings = warnings_of(result.counts, result.fill, connection_warnings(loaded))
     as_json = summary_json(result, warnings, holdings, name)
     print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
+    if defect is not None:
+        raise defect
     raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
 
 

@@ -104,3 +104,14 @@ class Report:
     def complete(self) -> bool:
         """Whether everything was delivered: nothing rejected, left undelivered or interrupted."""
         return self.counts.complete and not self.interrupted
+
+
+class DefectError(Exception):
+    """The connector itself failed: a defect, which is the cause of this error.
+
+    `report` says what became of the records.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("the connector itself failed; the report says what became of the records")
+        self.report = report

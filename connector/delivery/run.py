@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,11 @@ from typing import cast
 
 from connector.definitions.model import Rate
 from connector.delivery.clock import Clock
-from connector.delivery.courier import Courier, Transport
+from connector.delivery.courier import Courier, Transport, defect
 from connector.delivery.lanes import Lanes
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.report import Report
+from connector.delivery.report import DefectError, Report
 from connector.delivery.retry import RetryPolicy
 from connector.model import Batch, Chunk, Record, Rejection, Result
 from connector.pipeline.batching import Batcher
@@ -47,16 +48,22 @@ def batches(
     """
     pipeline.take_dropped()  # what was prepared before is no part of this run
     batcher = Batcher(ledger.superseded, strict=pipeline.strict)
-    for chunk in chunks:
-        now = clock.now()
-        ledger.read(len(chunk))
-        for prepared in _in_pieces(pipeline.prepare(chunk, now)):
-            records = _count_prepared(prepared, ledger)
-            ledger.dropped(pipeline.take_dropped())
-            yield from batcher.take(records)
-        yield from batcher.due(now)
-        if clock.ending:
-            break
+    try:
+        for chunk in chunks:
+            now = clock.now()
+            ledger.read(len(chunk))
+            for prepared in _in_pieces(pipeline.prepare(chunk, now)):
+                records = _count_prepared(prepared, ledger)
+                ledger.dropped(pipeline.take_dropped())
+                yield from batcher.take(records)
+            yield from batcher.due(now)
+            if clock.ending:
+                break
+    except Exception as error:
+        stop = defect(error)
+        for batch in batcher.flush():
+            ledger.undelivered(batch.records, stop.code, stop.reason)
+        raise
 
     for batch in batcher.flush():
         if clock.ending:
@@ -110,27 +117,49 @@ class Run:
     progress: Callable[[], None] = lambda: None
 
     def deliver(self, chunks: Iterable[Chunk]) -> Report:
-        """Deliver all events and return the report."""
+        """Deliver all events and return the report.
+
+        Raise what the source raises, and DefectError for a defect of the connector.
+        """
         started = time.perf_counter()
         limiter = Limiter(self.rates, self.clock)
         courier = Courier(self.transport, self.ledger, self.clock, limiter, self.policy)
         lanes = Lanes(courier, self.ledger)
+        source_failed = threading.Event()
+        found: Exception | None = None
         try:
-            watched = self._watched(chunks)
-            for batch in batches(self.pipeline, watched, self.ledger, self.clock):
-                lanes.submit(batch)
-        finally:
-            lanes.close()
+            try:
+                watched = self._watched(chunks, source_failed)
+                for batch in batches(self.pipeline, watched, self.ledger, self.clock):
+                    lanes.submit(batch)
+            finally:
+                lanes.close()
+        except Exception as error:
+            if source_failed.is_set():
+                raise
+            found = error  # raised below, with the report
 
         seconds = time.perf_counter() - started
-        return self.ledger.close(
+        report = self.ledger.close(
             self.pipeline.dropped,
             seconds,
-            interrupted=self.clock.ending,
+            interrupted=self.clock.ending or found is not None,
             fill=self.pipeline.fill,
         )
+        if found is not None:
+            raise DefectError(report) from found
+        return report
 
-    def _watched(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        for chunk in chunks:
+    def _watched(self, chunks: Iterable[Chunk], failed: threading.Event) -> Iterator[Chunk]:
+        """Yield the chunks; note when the source raises."""
+        source = iter(chunks)
+        while True:
+            try:
+                chunk = next(source, None)
+            except Exception:
+                failed.set()
+                raise
+            if chunk is None:
+                return
             yield chunk
             self.progress()

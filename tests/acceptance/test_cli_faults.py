@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from tests.kit.cli import (
     assert_adds_up,
     at_once,
     connection,
+    environment,
     ndjson,
     person,
     report_lines,
@@ -137,3 +141,27 @@ def test_the_pace_is_the_one_that_the_vendor_counts(tmp_path: Path) -> None:
     rows = [{"list": f"{n % 5 + 1}", "email": f"person{n}@example.com"} for n in range(34)]
     done = run("send", "--sandbox", made, ndjson(tmp_path, rows), "--format", "json")
     assert (done.status, done.json["delivered"], done.json["requests"]) == (0, 34, 34)
+
+
+def test_a_defect_ends_with_the_summary_and_the_report(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    arguments = [
+        "send",
+        "--sandbox",
+        connection(tmp_path),
+        ndjson(tmp_path, [person(1), person(2)]),
+    ]
+    arguments += ["--format", "json", "--report", report]
+    script = (
+        "from connector.delivery.courier import Courier\n"
+        "from connector.cli.app import main\n"
+        "Courier._attempt = lambda *_: 1 / 0\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, env=environment(), timeout=60, check=False)
+    assert done.returncode == 1
+    summary = json.loads(done.stdout)
+    assert (summary["records"], summary["undelivered"]) == (2, 2)
+    assert [line["code"] for line in report_lines(report)] == ["internal", "internal"]
+    assert b"ZeroDivisionError" in done.stderr

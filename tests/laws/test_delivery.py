@@ -18,6 +18,7 @@ from connector.delivery.courier import Courier
 from connector.delivery.lanes import Lanes
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
+from connector.delivery.report import DefectError
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.model import Batch, Event, Record, Rejection, Request, Response, Retry
@@ -449,6 +450,50 @@ def test_a_defect_keeps_the_records_and_is_raised_at_the_end() -> None:
     with pytest.raises(ZeroDivisionError):
         lanes.close()
     assert [(e, o) for e, o, _ in book.outcomes] == [(0, "undelivered")]
+
+
+class BrokenPipeline:
+    """A pipeline that fails on its third chunk."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._chunks = 0
+        self.strict = pipeline.strict
+        self.dropped = pipeline.dropped
+
+    def prepare(self, chunk: Any, now: float) -> Any:
+        self._chunks += 1
+        if self._chunks == 3:
+            raise ZeroDivisionError
+        return self._pipeline.prepare(chunk, now)
+
+
+@pytest.mark.parametrize("broken", ["one lane", "the input"])
+def test_a_defect_comes_with_the_report_of_everything_else(broken: str) -> None:
+    audiences = ["aaa", "bbb", "aaa", "bbb"]
+    rows = [{"audience": a, "add": True, "emails": [f"{n}@x.de"]} for n, a in enumerate(audiences)]
+    pipeline, _ = prepared([], records=2)
+    clock, ledger = FakeClock(), Ledger(keep_failures=True)
+    vendor = Vendor(clock, {}, "anonymous")
+
+    def transport(request: Request) -> Response:
+        if broken == "one lane" and "aaa" in request.url:
+            raise ZeroDivisionError
+        return vendor(request)
+
+    made: Any = BrokenPipeline(pipeline) if broken == "the input" else pipeline
+    run = Run(made, (), transport, clock, RetryPolicy(), ledger)
+    with pytest.raises(DefectError) as raised:
+        run.deliver([[Event(number, row)] for number, row in enumerate(rows)])
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+    report = raised.value.report
+    s = report.counts
+    assert (s.delivered, s.undelivered) == ((2, 2) if broken == "one lane" else (0, 2))
+    assert s.records == s.delivered + s.undelivered
+    assert {failure.code for failure in report.failures} == {"internal"}
+    assert report.interrupted
+    assert not report.complete
 
 
 def test_what_is_refused_before_it_is_a_record_is_no_record() -> None:

@@ -74,7 +74,15 @@ class Clock(connector.SystemClock):
 
 def test_the_public_names() -> None:
     assert connector.__all__ == [
-        *("Clock", "ConfigError", "Connection", "ConnectorError", "Counts", "DefinitionError"),
+        *(
+            "Clock",
+            "ConfigError",
+            "Connection",
+            "ConnectorError",
+            "Counts",
+            "DefectError",
+            "DefinitionError",
+        ),
         *("Failure", "Preview", "PreviewedRequest", "Problem", "Report", "Request", "Response"),
         *("Sandbox", "SendError", "SourceError", "SystemClock", "UnauthorizedError"),
         *("http_transport", "lint", "load_connection", "make_connection", "preview", "send"),
