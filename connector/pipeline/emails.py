@@ -15,7 +15,7 @@ from connector.pipeline.texts import compose, of_the_form, or_empty, visible
 # The form of nearly all addresses. It has 253 characters at most.
 _COMMON = (
     r"[a-z0-9][a-z0-9_+.-]{0,63}+"
-    r"@(?:[a-z0-9]{1,40}+[.-]){1,4}+(?<=\.)[a-z]{2,24}+"
+    r"@[a-z0-9]{1,40}+(?:[.-][a-z0-9]{1,40}+){0,3}?\.[a-z]{2,24}+"
 )
 _is_common = re.compile(_COMMON).fullmatch
 _are_common = re.compile(rf"(?:{_COMMON}\n)*+").fullmatch
@@ -25,7 +25,7 @@ _are_common = re.compile(rf"(?:{_COMMON}\n)*+").fullmatch
 # and does not end in a number.
 _SIGNS = r"!#$%&'*+/=?^_`{|}~-"
 _LETTERS = r"a-z0-9\x80-\U0010ffff"
-_LABEL = rf"[{_LETTERS}](?:[{_LETTERS}-]{{0,61}}[{_LETTERS}])?"
+_LABEL = rf"[{_LETTERS}](?:[{_LETTERS}-]*[{_LETTERS}])?"
 _form = re.compile(
     rf"(?![.'`])[{_LETTERS}.{_SIGNS}]{{1,64}}@(?:{_LABEL}\.)+(?![0-9]+$)(?=..){_LABEL}"
 ).fullmatch
