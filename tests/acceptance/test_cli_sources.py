@@ -32,7 +32,7 @@ routes:
     map:
       custom_audience_id: {value: 1nmth}
       email: {from: E-Mail}
-      handle: {from: '["Bem."]'}
+      partner_user_id: {from: '["Bem."]'}
 """
 GERMAN = """Nr;E-Mail;Bem.;;Name;Name
 1;jörg@example.com;€uro;;a;b;
@@ -58,8 +58,9 @@ def sheet(folder: Path, *, input_: str = "", content: bytes = b"") -> tuple[Path
 
 def assert_german(done: Done) -> None:
     assert done.status == 0, done.text
-    for value in ("jörg@example.com", "anna@example.com", "otto@example.com", "€uro"):
+    for value in ("jörg@example.com", "anna@example.com", "otto@example.com"):
         assert digest(value) in done.out
+    assert "€uro" in done.out
     *_, counts, filled = done.out.splitlines()
     assert counts == (
         "3 events, 3 records, 1 requests, 0 superseded, 0 rejected, 0 skipped, 2 blank"

@@ -201,7 +201,8 @@ REFUSED: list[tuple[Any, str | None, list[Any]]] = [
     ([None, ["ann@example.com"], "ann@example.com"], None, [(1, "item_not_allowed"), (2, "")]),
     ([["ann@example.com"]], "item.optin", [(0, "item_not_allowed")]),
     ([["ann@example.com"]], "event.go == 'no'", [None]),
-    ([5], None, [(0, "")]),
+    # a number is an element, and no address
+    ([5], None, [(0, "no_identifier")]),
     ([{}], None, [(0, "no_identifier")]),
     ({"email": "ann@example.com"}, None, [(0, "")]),
     ({}, None, [(0, "no_identifier")]),

@@ -392,8 +392,12 @@ def test_values_mean_what_they_mean_in_a_file() -> None:
     assert len(users) == 1
     nothing, _ = of(float("nan"), None, "")
     assert nothing.counts.rejected == 3
-    others, users = of(12345678901234567890123, decimal.Decimal("1.50"), dt.date(2026, 1, 2), 7)
-    assert others.counts.delivered == len(users) == 4
+    numbers = [12345678901234567890123, decimal.Decimal("1.50"), dt.date(2026, 1, 2), 7]
+    mapped = {"custom_audience_id": {"value": "1nmth"}, "partner_user_id": {"from": "number"}}
+    made = connection(routes=[{"action": "add_user_multi", "map": mapped}])
+    [request] = connector.preview(made, [{"number": number} for number in numbers])
+    sent = [user["partner_user_id"][0] for user in request.json()[0]["params"]["users"]]
+    assert sent == ["12345678901234567890123", "1.50", "2026-01-02T00:00:00Z", "7"]
 
 
 def test_what_has_no_json_form_is_one_rejected_event() -> None:
