@@ -158,7 +158,7 @@ def test_list_and_show() -> None:
     digest = hashlib.sha256(b"ann@example.com").hexdigest()
     assert email["examples"] == [{"in": "ann@example.com", "out": digest}]
     assert re.search(
-        rf"^  email +email +sha256 +email +ann@example.com +{digest[:8]}…$",
+        rf"^  email +email +sha256 +email +ann@example\.(com|…) +{digest[:8]}…$",
         described.out,
         re.MULTILINE,
     )

@@ -397,7 +397,7 @@ def test_values_mean_what_they_mean_in_a_file() -> None:
     made = connection(routes=[{"action": "add_user_multi", "map": mapped}])
     [request] = connector.preview(made, [{"number": number} for number in numbers])
     sent = [user["partner_user_id"][0] for user in request.json()[0]["params"]["users"]]
-    assert sent == ["12345678901234567890123", "1.50", "2026-01-02T00:00:00Z", "7"]
+    assert sent == ["12345678901234567890123", "1.50", "2026-01-02", "7"]
 
 
 def test_what_has_no_json_form_is_one_rejected_event() -> None:
