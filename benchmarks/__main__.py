@@ -66,7 +66,7 @@ def mapping(folder: Path) -> Figures:
         _cpu(lambda: drain(declarative(pipeline, events))) / _cpu(lambda: drain(by_hand(events)))
         for _ in range(9)
     )
-    yield "mapping: CPU time against a function written by hand, median of 9", ratios[4], 1.65
+    yield "mapping: CPU time against a function written by hand, median of 9", ratios[4], 1.5
 
 
 def scaling(folder: Path) -> Figures:

@@ -20,15 +20,13 @@ _COMMON = (
 _is_common = re.compile(_COMMON).fullmatch
 _are_common = re.compile(rf"(?:{_COMMON}\n)*+").fullmatch
 
-# The form of all: what RFC 5321 and 6531 take without quotes. Dots may stand side by side, or last
-# before the @, as Japanese providers have allowed. The domain has a dot, as those of people have,
-# and does not end in a number.
-_SIGNS = r"!#$%&'*+/=?^_`{|}~-"
-_LETTERS = r"a-z0-9\x80-\U0010ffff"
-_LABEL = rf"[{_LETTERS}](?:[{_LETTERS}-]*[{_LETTERS}])?"
-_form = re.compile(
-    rf"(?![.'`])[{_LETTERS}.{_SIGNS}]{{1,64}}@(?:{_LABEL}\.)+(?![0-9]+$)(?=..){_LABEL}"
-).fullmatch
+# The form of all, in small letters: what RFC 5321 and 6531 take without quotes. Dots may stand side
+# by side, or last before the @, as Japanese providers have allowed. The domain has a dot, as those
+# of people have, and does not end in a number.
+_LOCAL = r"""(?![.'`])[^\x00-\x20"(),:;<>@\[\\\]\x7f]{1,64}"""
+_LETTER = r"[^\x00-/:-`{-\x7f]"
+_LABEL = rf"{_LETTER}(?:(?:{_LETTER}|-)*{_LETTER})?"
+_form = re.compile(rf"{_LOCAL}@(?:{_LABEL}\.)+(?![0-9]+$)(?=..){_LABEL}").fullmatch
 _LONGEST = 254
 
 _QUOTES = frozenset(
