@@ -98,9 +98,7 @@ def send(
     from connector.delivery.run import quiet_collector
     from connector.sandbox.local import Sandbox, connected_to
 
-    if fail and not sandbox:
-        raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])
-
+    _check_fail(fail, sandbox)
     flags = InputFlags(input_format, delimiter, encoding, quote)
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
@@ -146,6 +144,11 @@ def send(
     if defect is not None:
         raise defect
     raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
+
+
+def _check_fail(fail: list[str] | None, sandbox: bool) -> None:
+    if fail and not sandbox:
+        raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])
 
 
 @contextmanager

@@ -23,7 +23,9 @@ REASONS = {
         "phone number without a country code, and its country is missing or there is none of it; "
         "two letters such as DE are read"
     ),
-    "not_of_the_form": "invalid format; 'connector show' prints the required pattern",
+    "not_of_the_form": (
+        "not of the required form; 'connector docs DESTINATION' says what is read, and what is not"
+    ),
     "not_integer": "expected a whole number in decimal digits",
     "not_a_digest": (
         "expected a SHA-256 digest; map plain text to the parameter that is hashed here"

@@ -463,6 +463,7 @@ class BrokenPipeline:
         self._chunks = 0
         self.strict = pipeline.strict
         self.dropped = pipeline.dropped
+        self.fill = pipeline.fill
 
     def prepare(self, chunk: Any, now: float) -> Any:
         self._chunks += 1
