@@ -79,7 +79,9 @@ def connection(name: str) -> Connection:
     action = next(
         action
         for action in destination.actions.values()
-        if action.operation == "add" and "do_not_reach" not in action.id
+        if action.operation == "add"
+        and "email" in action.parameters
+        and "do_not_reach" not in action.id
     )
     settings = destination.example_settings
     mapped = {field: FromPaths((field,)) for field in action.parameters}
