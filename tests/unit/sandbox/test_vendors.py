@@ -58,7 +58,7 @@ META = "/v25.0/7/users"
 INGEST, DELETE = "/v1/audienceMembers:ingest", "/v1/audienceMembers:remove"
 APPLY = "/CampaignManagement/v13/CustomerListUserData/Apply"
 SEGMENT = "/v1/segments/7/users"
-ELEMENTS = "/rest/dmpSegments/7/users"
+ELEMENTS, COMPANIES = "/rest/dmpSegments/7/users", "/rest/dmpSegments/7/companies"
 USERS = "/12/accounts/a/custom_audiences/7/users"
 LINKEDIN = {
     **JSON,
@@ -113,6 +113,10 @@ def customer_list(action: str, *items: str, **more: Any) -> dict[str, Any]:
 
 def elements(action: str, kind: str, value: str) -> dict[str, Any]:
     return {"elements": [{"action": action, "userIds": [{"idType": kind, "idValue": value}]}]}
+
+
+def companies(action: str, **company: str) -> dict[str, Any]:
+    return {"elements": [{"action": action, **company}]}
 
 
 def update(effective: str, expires: str) -> list[Any]:
@@ -179,6 +183,12 @@ CASES = [
         {"7": [{("EMAIL_SHA256", ANN)}], "8": [], "9": [{("EMAIL_SHA256", BOB)}]},
     ),
     Case(
+        "MD5 and SHA-256 side by side",
+        "tiktok_audiences",
+        [("POST", MAPPING, rows("add", ["AAID_MD5", "EMAIL_SHA256"], [cell(ANN[:32], "7"), cell(ANN, "7")]), 200)],
+        {"7": [{("AAID_MD5", ANN[:32]), ("EMAIL_SHA256", ANN)}]},
+    ),
+    Case(
         "several destinations, consent of a member, and the words of enums as numbers",
         "google_customer_match",
         [
@@ -222,7 +232,20 @@ CASES = [
             ("POST", ELEMENTS, elements("ADD", "SHA512_EMAIL", "0" * 128), 200),
             ("POST", ELEMENTS, elements("ADD", "SHA512_EMAIL", ANN), 400),
         ],
-        {ELEMENTS: [{("SHA256_EMAIL", ANN)}]},
+        {ELEMENTS: [{("SHA256_EMAIL", ANN)}, {("SHA512_EMAIL", "0" * 128)}]},
+        LINKEDIN,
+    ),
+    Case(
+        "companies",
+        "linkedin_audiences",
+        [
+            ("POST", COMPANIES, companies("ADD", companyName="A", companyWebsiteDomain="a.example"), 200),
+            ("POST", COMPANIES, companies("ADD", organizationUrn="urn:li:organization:1"), 200),
+            ("POST", COMPANIES, companies("REMOVE", companyWebsiteDomain="a.example"), 200),
+            ("POST", COMPANIES, companies("ADD", city="Bonn"), 400),
+            ("POST", COMPANIES, elements("ADD", "SHA256_EMAIL", ANN), 400),
+        ],
+        {COMPANIES: [{("organizationUrn", "urn:li:organization:1")}]},
         LINKEDIN,
     ),
     Case(
