@@ -385,7 +385,8 @@ class Action:
     and `envelope` are files of templates, "" for the default; `audience` is "" when lanes are told
     apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those of
     the destination laid under them; those that begin with `own_` are the action's alone, as
-    written. `accepts` is the vendor's contract for the body, None when there is none.
+    written. `prefer` is the setting that says which identifier counts, "" when there is none.
+    `accepts` is the vendor's contract for the body, None when there is none.
     """
 
     id: str
@@ -404,6 +405,7 @@ class Action:
     group: Mapping[str, SharedValue]
     request: Mapping[str, SharedValue]
     split: Split | None
+    prefer: str
     checks: tuple[Check, ...]
     responses: tuple[ResponseRule, ...]
     own_responses: tuple[ResponseRule, ...]

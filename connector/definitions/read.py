@@ -166,6 +166,7 @@ class Reader:
             group=group,
             request=request,
             split=split,
+            prefer=members.get("prefer", ""),
             checks=tuple(self._check(check) for check in members.get("checks", ())),
             responses=self.responses(members, defaults),
             own_responses=self.responses(members, {}),

@@ -171,6 +171,8 @@ def _remarks(action: Action) -> Iterator[str]:
         if len(alternatives) > 1:
             sets = [codes(names, " and ") for names in alternatives]
             yield Markdown(f"{words} of: {', '.join(sets)}")
+    if action.prefer:
+        yield Markdown(f"Of several, the one that {code(action.prefer)} names counts.")
     if action.audience:
         yield Markdown(f"Audience: {code(action.audience)}")
     if action.split:

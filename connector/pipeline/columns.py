@@ -128,6 +128,13 @@ def _cell(identify_one: Identify, value: Any) -> Cell:
         return Dropped(error.reason)
 
 
+def is_usable(cell: Cell) -> bool:
+    """Return whether a cell has a value that can be sent."""
+    if isinstance(cell, list):
+        return any(isinstance(value, str) for value in cell)
+    return isinstance(cell, str)
+
+
 def _cells_of_list(identify_one: Identify, values: Sequence[Any]) -> list[Cell] | None:
     cells: list[Cell] = []
     for value in values:

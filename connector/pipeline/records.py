@@ -20,9 +20,10 @@ from connector.connection.mapping import Row, compile_columns, compile_when
 from connector.connection.model import Route
 from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
-from connector.pipeline.columns import Cell, identifier_columns
+from connector.pipeline.columns import identifier_columns, is_usable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill, count_present, where
+from connector.pipeline.preference import preference
 from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
@@ -64,6 +65,7 @@ class Preparer:
         flags = [column.flag for column in self._columns if column.flag]
         self._flags = tuple(dict.fromkeys(flags))
 
+        self._preference = preference(action, settings)
         self._split = action.split
         # Without named parts, all identifiers stand together.
         self._parts = [action.wires]
@@ -175,6 +177,8 @@ class Preparer:
             absent = cells.count(None) if _ABSENT in types else 0
             self.fill.found(column.parameter, len(cells) - absent)
             columns.append(Cells(column, cells, types))
+        if self._preference is not None:
+            columns = self._preference.apply(columns)
 
         if self._split is None:
             return self._assembler.assemble(columns, rows)
@@ -214,7 +218,7 @@ class Preparer:
 
             present = []
             for column, cell in zip(self._columns, cells, strict=True):
-                if _is_usable(cell):
+                if is_usable(cell):
                     present.append(column.parameter)
             present += names_with_value(target.params)
 
@@ -250,9 +254,3 @@ def _with_target(
             kept.append(position)
             targets.append(target)
     return kept, targets, failures
-
-
-def _is_usable(cell: Cell) -> bool:
-    if isinstance(cell, list):
-        return any(isinstance(value, str) for value in cell)
-    return isinstance(cell, str)

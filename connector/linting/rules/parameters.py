@@ -9,7 +9,7 @@ from typing import Any
 from connector.definitions.derive import twin_of
 from connector.definitions.model import Action, Destination, Field, Identifier
 from connector.errors import nearest
-from connector.linting.location import Location
+from connector.linting.location import Location, of_action
 from connector.linting.rule import Problems, each_identifier, locations, parameter_location, rule
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import normaliser
@@ -175,6 +175,27 @@ def _required_names(top: Location) -> Iterator[tuple[Location, str]]:
     for location, names in lists:
         for index, name in enumerate(names):
             yield location / index, name
+
+
+@rule("D249", stage="documents", blocks=True)
+def unknown_preference(destination: Destination) -> Problems:
+    """Find `prefer` that does not name a setting whose values are parameters of `oneOf`.
+
+    Nothing would be preferred. Add such a setting, or correct the name.
+    """
+    for action in destination.actions.values():
+        names = set[str]()
+        for alternative in action.schema.get("oneOf", ()):
+            names.update(alternative["required"])
+        choices = []
+        for setting in destination.settings.values():
+            if setting.allowed and names.issuperset(setting.allowed):
+                choices.append(setting.name)
+        if action.prefer and action.prefer not in choices:
+            yield (of_action(action) / "prefer").problem(
+                f"'{action.prefer}' is not a setting whose 'enum' has parameters of 'oneOf' only",
+                nearest(action.prefer, choices),
+            )
 
 
 @rule("D225", stage="documents")
