@@ -83,7 +83,7 @@ def _action_lines(action: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"request    {on_one_line(action['request'])}"
     yield f"operation  {action['operation']}"
-    for name in ("audience", "split", "prefer"):
+    for name in ("audience", "split", "prefer", "together"):
         if name in action:
             yield f"{name:<10} {on_one_line(as_written(action[name]))}"
     yield f"caps       {_pairs(action['caps'])}"

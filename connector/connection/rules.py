@@ -332,10 +332,14 @@ class Rules:
             message = f"required parameter '{name}' is not mapped"
             yield Finding("C209", pointer, message, field.description if field else "")
 
-        people = [one.parameter for one in action.identifiers if one.alone]
-        if people and mapped.keys().isdisjoint(people):
+        people: list[tuple[str, ...]] = [
+            (one.parameter,) for one in action.identifiers if one.alone
+        ]
+        people += action.together.values()
+        if people and not any(mapped.keys() >= set(names) for names in people):
             message = "no identifier is mapped"
-            yield Finding("C210", pointer, message, f"map at least one of: {', '.join(people)}")
+            known = ", ".join(" with ".join(names) for names in people)
+            yield Finding("C210", pointer, message, f"map at least one of: {known}")
 
     def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Findings:
         """Report why a path or an expression does not compile."""

@@ -53,9 +53,10 @@ def values_schema(content: Mapping[str, Any]) -> dict[str, Any]:
         "required": _required(content, properties),
         "additionalProperties": False,
     }
-    sufficient = list(_sufficient(properties))
+    together = content.get("action", {}).get("together", {})
+    sufficient = [[name] for name in _sufficient(properties)] + list(together.values())
     if sufficient and "oneOf" not in content:
-        schema["anyOf"] = [{"required": [name]} for name in sufficient]
+        schema["anyOf"] = [{"required": names} for names in sufficient]
     if sufficient and "examples" not in content:
         examples = list(_examples(schema, sufficient))
         if examples:
@@ -76,25 +77,27 @@ def _required(content: Mapping[str, Any], properties: Mapping[str, Any]) -> list
     return required
 
 
-def _examples(schema: Mapping[str, Any], sufficient: list[str]) -> Iterator[dict[str, Any]]:
+def _examples(schema: Mapping[str, Any], sufficient: list[list[str]]) -> Iterator[dict[str, Any]]:
     """Yield what a route gives at least, and all that it may give."""
     properties = schema["properties"]
     if "oneOf" in schema:
-        sufficient = schema["oneOf"][0]["required"]
+        sufficient = [schema["oneOf"][0]["required"]]
+    shown = set[str]().union(*sufficient)
+    needed = {*schema["required"], *sufficient[0]}
 
     least = {}
     most = {}
     for name, field in properties.items():
         is_alternative = "identifier" in field and field["identifier"].get("alone", True)
-        if is_alternative and name not in sufficient:
+        if is_alternative and name not in shown:
             continue
         values = [*field.get("examples", ()), *field.get("enum", ())]
         if not values:
             continue
         most[name] = values[0]
-        if name in schema["required"] or name == sufficient[0]:
+        if name in needed:
             least[name] = values[0]
-    if {*schema["required"], sufficient[0]} <= least.keys():
+    if needed <= least.keys():
         yield least
         if most != least:
             yield most

@@ -22,6 +22,9 @@ JsonSchema = Mapping[str, Any]
 #: The normaliser step that reads phone numbers.
 PHONE_STEP = "e164"
 
+#: What stands between the values of companions that are one identifier: no value has it.
+JOINT = "\x1f"
+
 #: Bytes that a key may take which authentication adds to a body, with its name.
 KEY_ROOM = 1000
 
@@ -386,7 +389,9 @@ class Action:
     apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those of
     the destination laid under them; those that begin with `own_` are the action's alone, as
     written. `prefer` is the setting that says which identifier counts, "" when there is none.
-    `accepts` is the vendor's contract for the body, None when there is none.
+    `together` has the companions that identify a person when all of them are there, by the wire key
+    of what they are as one. `accepts` is the vendor's contract for the body, None when there is
+    none.
     """
 
     id: str
@@ -406,6 +411,7 @@ class Action:
     request: Mapping[str, SharedValue]
     split: Split | None
     prefer: str
+    together: Mapping[str, tuple[str, ...]]
     checks: tuple[Check, ...]
     responses: tuple[ResponseRule, ...]
     own_responses: tuple[ResponseRule, ...]
@@ -446,6 +452,12 @@ class Action:
     def companions(self) -> frozenset[str]:
         """The wire keys that cannot identify a person by themselves."""
         return frozenset(one.wire for one in self.identifiers if not one.alone)
+
+    @cached_property
+    def naming_wires(self) -> tuple[str, ...]:
+        """The wire keys that identify a person, and those of companions that do so together."""
+        alone = (wire for wire in self.wires if wire not in self.companions)
+        return (*alone, *self.together)
 
     @cached_property
     def shared_parameters(self) -> tuple[str, ...]:

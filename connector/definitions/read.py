@@ -167,6 +167,7 @@ class Reader:
             request=request,
             split=split,
             prefer=members.get("prefer", ""),
+            together={wire: tuple(names) for wire, names in members.get("together", {}).items()},
             checks=tuple(self._check(check) for check in members.get("checks", ())),
             responses=self.responses(members, defaults),
             own_responses=self.responses(members, {}),

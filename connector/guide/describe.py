@@ -144,7 +144,7 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
         "notes": notes(action.identifiers),
         "checks": written.get("checks", []),
     }
-    for name in ("audience", "split", "prefer"):
+    for name in ("audience", "split", "prefer", "together"):
         if name in written:
             description[name] = written[name]
     return description

@@ -115,13 +115,13 @@ class Assembler:
 
         ids: Iterable[_Texts] = people
         if shape.identifying is not None:
-            ids = map(shape.identifying_only, people)
+            ids = map(shape.ids, people)
 
         # In the order of Record's fields.
         fields = zip(
             rows.targets,
             ids,
-            repeat(shape.identifying_only(shape.wires)),
+            repeat(shape.naming),
             items,
             rows.event_ids,
             repeat(rows.prepared_at),
@@ -194,8 +194,8 @@ class Assembler:
 
         return Record(
             target=target,
-            ids=shape.identifying_only(values),
-            wires=shape.identifying_only(shape.wires),
+            ids=shape.ids(values),
+            wires=shape.naming,
             item=item,
             event_id=event_id,
             prepared_at=prepared_at,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from connector.definitions.model import Action
+from connector.definitions.model import JOINT, Action
 from connector.model import Target
 from connector.pipeline.item_renderer import item_renderer
 from connector.pipeline.presence import CheckPresence, names_with_value
@@ -32,19 +32,26 @@ class Shape(NamedTuple):
     identifying: tuple[int, ...] | None
     #: The wire keys of the others.
     companions: frozenset[str]
+    #: The wire keys of what names a person, as `ids` returns it.
+    naming: tuple[str, ...]
+    #: The positions of companions that name a person together.
+    together: tuple[tuple[int, ...], ...]
     #: Why such records cannot be sent; "" when they can.
     error: str
 
     @property
     def only_companions(self) -> bool:
         """Whether no value names a person."""
-        return self.identifying == ()
+        return self.naming == ()
 
-    def identifying_only(self, values: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the values (or of their wire keys) that name a person."""
+    def ids(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what names the person of these values: some of them, and some as one."""
         if self.identifying is None:
             return values
-        return tuple(map(values.__getitem__, self.identifying))
+        ids = tuple(map(values.__getitem__, self.identifying))
+        for positions in self.together:
+            ids += (JOINT.join(map(values.__getitem__, positions)),)
+        return ids
 
 
 class Shapes:
@@ -60,6 +67,7 @@ class Shapes:
         """Raise RenderError or OSError for a template that lint refuses."""
         self._wire_of = {one.parameter: one.wire for one in action.identifiers}
         self._companions = action.companions
+        self._together = action.together
         self._split = action.split
         self._check_presence = check_presence
 
@@ -105,6 +113,14 @@ class Shapes:
         if companions:
             identifying = tuple(i for i, wire in enumerate(wires) if wire not in companions)
 
+        naming = [wire for wire in wires if wire not in companions]
+        together = []
+        for wire, parts in self._together.items():
+            # of several values the first counts
+            if set(parts).issubset(names):
+                naming.append(wire)
+                together.append(tuple(map(names.index, parts)))
+
         is_split = len(self.pieces(names)) > 1
         has_twins = len(set(wires)) < len(wires)
 
@@ -118,5 +134,7 @@ class Shapes:
             render=self._renderer.shape(wires, target.params),
             identifying=identifying,
             companions=companions,
+            naming=tuple(naming),
+            together=tuple(together),
             error=error,
         )

@@ -125,7 +125,7 @@ class Operation:
 def _naming_wires(actions: Iterable[Action]) -> set[str]:
     wires: set[str] = set()
     for action in actions:
-        wires |= set(action.wires) - action.companions
+        wires |= set(action.naming_wires)
     return wires
 
 

@@ -40,7 +40,7 @@ class Node:
     def __init__(self, name: str) -> None:
         self.name = name
         self.person = False
-        self.identifier: str | bool = False
+        self.identifier: str | bool | list[str] = False
         self.wire: Any = None
         self.operation: Any = None
         self.parameter = ""
@@ -166,7 +166,7 @@ class Node:
             return {}
         wires = {}
         for name, node in self.members.items():
-            if node.has_children or not node.identifier:
+            if node.has_children or not node.identifier or isinstance(node.identifier, list):
                 return {}
             wires[name] = name if node.identifier is True else str(node.identifier)
         return wires

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from connector.definitions.model import JOINT
 from connector.sandbox.places import Node, node_of
 
 #: A wire key and one value.
@@ -349,11 +350,23 @@ def _add_identifiers(
 
 def _add_values(node: Node, instance: Any, wire: str | None, identifiers: set[Identifier]) -> None:
     key = node.name if wire is None else wire
+    if isinstance(node.identifier, list):
+        joined = _joined(node.identifier, instance)
+        if joined:
+            identifiers.add((key, joined))
+        return
     if isinstance(node.identifier, str):
         key = node.identifier
     for value in instance if instance.__class__ is list else (instance,):
         if value != "" and (value.__class__ is str or value.__class__ is int):  # no boolean
             identifiers.add((key, str(value)))
+
+
+def _joined(names: Sequence[str], instance: Any) -> str:
+    """Return the members of an object as one value, "" when one of them is not there."""
+    members = instance if instance.__class__ is dict else {}
+    values = [_word(members.get(name)) for name in names]
+    return JOINT.join(values) if all(values) else ""
 
 
 def _word(value: Any) -> str:

@@ -171,8 +171,8 @@ def _is_flag(value: Any) -> bool:
     return value is True
 
 
-def _is_flag_or_word(value: Any) -> bool:
-    return value is True or _is_word(value)
+def _is_identifier(value: Any) -> bool:
+    return value is True or _is_word(value) or _is_names(value)
 
 
 def _is_wire(value: Any) -> bool:
@@ -196,7 +196,7 @@ _FORMS = {
     ASCENDING: _is_names,
     SETTING: _is_object,
     "person": _is_flag,
-    "identifier": _is_flag_or_word,
+    "identifier": _is_identifier,
     "wire": _is_wire,
     "operation": _is_operation,
     "parameter": _is_word,
@@ -206,7 +206,7 @@ _FORM_WORDS = {
     ASCENDING: "a list of names of members, two or more",
     SETTING: "an object: the name of a setting → its value",
     "person": "true",
-    "identifier": "true, or a wire key",
+    "identifier": "true, a wire key, or a list of names of members that are one together",
     "wire": "true, or an object: the vendor's word → wire key",
     "operation": "add, remove, replace or nothing, or an object: the vendor's word → one of these",
     "parameter": "the name of a parameter",

@@ -44,6 +44,13 @@ def losses(run: ExampleRun, action: Action) -> Iterator[tuple[str, str]]:
             yield _explain(action, lost, wires)
             reported.add(lost)
 
+    for wires in _together(action):
+        lost = probe.lost_wire(wires)
+        if lost:
+            message = f"the item omits '{lost}', although it identifies a person with others"
+            yield message, f"write {{{{ {_member(lost)} | first }}}}"
+            reported.add(lost)
+
     for companion in probe.lost_companions():
         if companion not in reported:
             message = f"the item omits the companion '{companion}': it would be lost silently"
@@ -65,6 +72,13 @@ def _combinations(action: Action) -> Iterator[tuple[str, ...]]:
     for pair in combinations(naming, 2):
         if _part_of(action, pair) is not None:
             yield pair
+
+
+def _together(action: Action) -> Iterator[tuple[str, ...]]:
+    """Yield the wire keys of companions that identify a person together."""
+    wire_of = {one.parameter: one.wire for one in action.identifiers}
+    for names in action.together.values():
+        yield tuple(wire_of[name] for name in names)
 
 
 def _part_of(action: Action, wires: Sequence[str]) -> str | None:
@@ -119,15 +133,13 @@ class _Probe:
         action = self._action
         tried: set[str] = set()
         kept: set[str] = set()
-        for wire in action.wires:
-            if wire in action.companions:
-                continue
+        alone = [(wire,) for wire in action.wires if wire not in action.companions]
+        for naming in (*alone, *_together(action)):
             beside = []
-            for companion in action.wires:
-                together = (wire, companion)
-                if companion in action.companions and _part_of(action, together) is not None:
+            for companion in action.companions.difference(naming):
+                if _part_of(action, (*naming, companion)) is not None:
                     beside.append(companion)
-            wires = (wire, *beside)
+            wires = (*naming, *beside)
             if self._is_allowed(wires):
                 tried.update(beside)
                 kept.update(set(beside).difference(self._lost_wires(wires)))

@@ -74,7 +74,7 @@ def no_identifier(destination: Destination) -> Problems:
     Every record would be rejected. Mark a parameter with the keyword `identifier`.
     """
     for action in destination.actions.values():
-        if any(identifier.alone for identifier in action.identifiers):
+        if action.naming_wires:
             continue
         message = "no parameter identifies a person"
         hint = "add the keyword 'identifier' to a parameter"
@@ -196,6 +196,32 @@ def unknown_preference(destination: Destination) -> Problems:
                 f"'{action.prefer}' is not a setting whose 'enum' has parameters of 'oneOf' only",
                 nearest(action.prefer, choices),
             )
+
+
+@rule("D250", stage="documents", blocks=True)
+def together(destination: Destination) -> Problems:
+    """Find `together` with a parameter that is no companion, or under a name that is taken.
+
+    It would identify a person by itself, or could not be told from another identifier. Mark the
+    parameter with "alone": false; take another name.
+    """
+    for action in destination.actions.values():
+        companions = []
+        for identifier in action.identifiers:
+            if not identifier.alone:
+                companions.append(identifier.parameter)
+        for wire, names in action.together.items():
+            location = of_action(action) / "together" / wire
+            if wire in action.wires:
+                yield location.problem(
+                    f"'{wire}' is the wire key of an identifier", "take another name"
+                )
+            for index, name in enumerate(names):
+                if name not in companions:
+                    yield (location / index).problem(
+                        f"'{name}' is no companion, an identifier with \"alone\": false",
+                        nearest(name, companions),
+                    )
 
 
 @rule("D225", stage="documents")

@@ -159,7 +159,7 @@ class _Trial:
         self, people: Location, sent: list[_Group], read: list[_Group] | None, what: str
     ) -> Problem:
         entries = "people" if self._action.caps.groups is None else "groups"
-        difference = _difference(sent, read, self._action.wires, entries)
+        difference = _difference(sent, read, self._action.naming_wires, entries)
         hint = f"{_CORRECT}; {difference}; seen with {self._request.location}"
         return people.problem(f"people {what}", hint)
 

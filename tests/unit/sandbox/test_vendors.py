@@ -101,6 +101,15 @@ def contact(email: str, **more: Any) -> dict[str, Any]:
     return {"userData": {"userIdentifiers": [{"emailAddress": email}]}, **more}
 
 
+def address(first: str, zip_code: str) -> dict[str, Any]:
+    parts = {"givenName": first, "familyName": BOB, "regionCode": "US", "postalCode": zip_code}
+    return {"userData": {"userIdentifiers": [{"address": parts}]}}
+
+
+def without_terms(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "termsOfService"}
+
+
 def customer_list(action: str, *items: str, **more: Any) -> dict[str, Any]:
     data = {
         "ActionType": action,
@@ -205,6 +214,16 @@ CASES = [
             "8": [{("emailAddress", ANN)}],
             "9": [{("emailAddress", ANN_64)}],
         },
+    ),
+    Case(
+        "a postal address is one identifier",
+        "google_customer_match",
+        [
+            ("POST", INGEST, members(address(ANN, "94043"), address(ANN, "10001"), address(BOB, "94043"), encoding="HEX"), 200),
+            ("POST", INGEST, members({"userData": {"userIdentifiers": [{"address": {"givenName": ANN}}]}}, encoding="HEX"), 400),
+            ("POST", DELETE, without_terms(members(address(ANN, "94043"), encoding="HEX")), 200),
+        ],
+        {"7": [{("address", f"{ANN}\x1f{BOB}\x1fUS\x1f10001")}, {("address", f"{BOB}\x1f{BOB}\x1fUS\x1f94043")}]},
     ),
     Case(
         "replacing a list",
