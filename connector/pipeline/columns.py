@@ -18,7 +18,7 @@ from connector.connection.model import Constant, Route
 from connector.definitions.model import Action, Identifier
 from connector.pipeline.dropped import Dropped, DroppedError
 from connector.pipeline.identifiers import HASHES, Identify, as_text, identify
-from connector.pipeline.normalise import many_normaliser, of_country
+from connector.pipeline.normalise import many_normaliser, normaliser, of_country
 from connector.pipeline.texts import encode
 from connector.templating.data import ABSENT, ExpressionError
 from connector.validation.schema import Schema
@@ -83,19 +83,19 @@ def _text_hasher(
     normalise = many_normaliser(identifier)
     hashing = HASHES[identifier.hash]
     digest_of = hashing.function
-    of_placeholders = hashing.of_placeholders
+    suspects = hashing.suspects(normaliser(identifier))
 
     def hash_texts(texts: list[str]) -> Sequence[Cell]:
         encoded = _encode_all(normalise(texts))
         digests: list[str] = [digest_of(value).hexdigest() for value in encoded]
-        if of_placeholders.isdisjoint(digests):
+        if suspects.isdisjoint(digests):
             return digests
 
-        # What was refused on the way is "" now, and counts as a placeholder: alone, each gets its
-        # own reason.
+        # What was refused on the way is "" now, and counts as a suspect: alone, each gets its own
+        # reason, or turns out to be somebody.
         cells: list[Cell] = []
         for text, digest in zip(texts, digests, strict=True):
-            cells.append(_cell(identify_one, text) if digest in of_placeholders else digest)
+            cells.append(_cell(identify_one, text) if digest in suspects else digest)
         return cells
 
     return hash_texts

@@ -24,6 +24,11 @@ Identify = Callable[[Any], str]
 
 HashFunction = Callable[[bytes], Any]
 
+# The placeholders in their usual spellings.
+_PLACEHOLDERS = {"NaN", "[object Object]", *EXACT_PLACEHOLDERS}
+for _word in PLACEHOLDERS:
+    _PLACEHOLDERS |= {_word, _word.upper(), _word.title()}
+
 _is_hexadecimal = re.compile(r"[0-9a-fA-F]+").fullmatch
 
 
@@ -36,11 +41,19 @@ class Hash:
 
     @cached_property
     def of_placeholders(self) -> frozenset[str]:
-        """The digests of the empty text and of the placeholders, in their usual spellings."""
-        spellings = {"NaN", "[object Object]", *EXACT_PLACEHOLDERS}
-        for word in PLACEHOLDERS:
-            spellings |= {word, word.upper(), word.title()}
-        return frozenset(self.function(word.encode()).hexdigest() for word in spellings)
+        """The digests of the empty text and of the placeholders."""
+        return frozenset(self.function(word.encode()).hexdigest() for word in _PLACEHOLDERS)
+
+    def suspects(self, normalise: Normalise) -> frozenset[str]:
+        """Return the digests that a placeholder may have become, once it was normalised.
+
+        Somebody's value may have become one as well: both `n/a` and `Na` can be `na` then.
+        """
+        digests = set(self.of_placeholders)
+        for word in _PLACEHOLDERS:
+            with suppress(DroppedError):
+                digests.add(self.function(normalise(word).encode()).hexdigest())
+        return frozenset(digests)
 
     def is_digest(self, value: object) -> bool:
         """Return whether a value looks like a digest, white space around it aside."""
@@ -91,10 +104,11 @@ def identify(identifier: Identifier, *, prehashed: bool | str) -> Identify:
 
 def _plain(normalise: Normalise) -> Identify:
     def plain(value: Any) -> str:
-        text = normalise(as_text(value))
+        given = as_text(value)
+        text = normalise(given)
         if not text:
             raise DroppedError("empty")
-        if is_placeholder(text):
+        if is_placeholder(text) or (text != given and is_placeholder(given)):
             raise DroppedError("placeholder")
         encode(text)
         return text
@@ -103,17 +117,19 @@ def _plain(normalise: Normalise) -> Identify:
 
 
 def _hashed(hashing: Hash, normalise: Normalise) -> Identify:
+    suspects = hashing.suspects(normalise)
+
     def hashed(value: Any) -> str:
-        text = as_text(value)
-        if hashing.is_digest(text):
+        given = as_text(value)
+        if hashing.is_digest(given):
             raise DroppedError("already_hashed")
 
-        text = normalise(text)
+        text = normalise(given)
         if not text:
             raise DroppedError("empty")
 
         digest: str = hashing.function(encode(text)).hexdigest()
-        if digest in hashing.of_placeholders:
+        if digest in suspects and (digest in hashing.of_placeholders or is_placeholder(given)):
             raise DroppedError("placeholder")
         return digest
 

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from connector._util.words import PLACEHOLDERS, is_placeholder
+from connector.definitions.catalog import Catalog
+from connector.definitions.model import Identifier
 from connector.model import Event, Record, Rejection
+from connector.pipeline.columns import column
+from connector.pipeline.dropped import Dropped, DroppedError
+from connector.pipeline.identifiers import identify
 from connector.pipeline.pipeline import Pipeline
 from tests.kit.clock import NOW
 from tests.kit.records import connection
@@ -61,3 +66,40 @@ def test_a_constant_means_what_it_says() -> None:
     found = prepared({"custom_audience_id": {"value": "none"}}, {})
     assert isinstance(found, Record)
     assert found.target.params["custom_audience_id"] == "none"
+
+
+def shipped_identifiers() -> list[Any]:
+    """Return every kind of identifier that ships and takes plain text, with a name for it."""
+    found: dict[Any, Any] = {}
+    for name in Catalog(()).ids():
+        for action in Catalog(()).load(name).actions.values():
+            for one in action.identifiers:
+                if one.prehashed is not True:
+                    same = one.normalize, one.hash
+                    found.setdefault(str(same), pytest.param(one, id=f"{name}.{one.parameter}"))
+    return list(found.values())
+
+
+SHIPPED = shipped_identifiers()
+
+
+@pytest.mark.parametrize("identifier", SHIPPED)
+def test_no_identifier_is_a_word_for_no_value(identifier: Identifier) -> None:
+    """Not even one whose punctuation goes: `n/a` is nobody's name, and not Namibia."""
+    one = identify(identifier, prehashed=False)
+    for word in WORDS:
+        with pytest.raises(DroppedError):
+            one(word)
+    cells = column(identifier, prehashed=False)([*WORDS, "ann"])
+    assert all(cell is None or isinstance(cell, Dropped) for cell in cells[:-1])
+
+
+NAMES = ("first_name", "last_name", "city", "first_initial", "country")
+
+
+@pytest.mark.parametrize("identifier", [one for one in SHIPPED if one.values[0].parameter in NAMES])
+def test_who_is_like_such_a_word_once_it_is_normalised_stays(identifier: Identifier) -> None:
+    """Alone and in bulk, which may not differ."""
+    values = ["NA"] if identifier.parameter == "country" else ["Na", "Ref", "Notset", "Ann"]
+    one = identify(identifier, prehashed=False)
+    assert column(identifier, prehashed=False)(values) == [one(value) for value in values]
