@@ -152,12 +152,12 @@ def _section(kind: str) -> Iterator[str]:
     yield "| value | what becomes of it |"
     yield "|---|---|"
     for value in junk:
-        yield f"| {_code(value)} | {_outcomes(found[ascii(value)])} |"
+        yield f"| {code(value)} | {_outcomes(found[ascii(value)])} |"
     usual = found[ascii(spelled[0])]
     for value in spelled:
         others = [name for name in names if found[ascii(value)][name] != usual[name]]
         but = f"; as another value: {', '.join(others)}" if others else ""
-        yield f"| {_code(value)} | sent as {_code(spelled[0])}{but} |"
+        yield f"| {code(value)} | sent as {code(spelled[0])}{but} |"
 
 
 def _outcomes(by_destination: dict[str, str]) -> str:
@@ -168,7 +168,8 @@ def _outcomes(by_destination: dict[str, str]) -> str:
     return "; ".join(f"{name}: `{outcome}`" for name, outcome in by_destination.items())
 
 
-def _code(value: Any) -> str:
+def code(value: Any) -> str:
+    """Return a value as Python writes it, for a table of Markdown."""
     return "`" + ascii(value).replace("|", "\\|") + "`"
 
 

@@ -153,6 +153,11 @@ class Client:
     language: str
 
     @property
+    def cells(self) -> list[str]:
+        """Return how the row begins that is about it."""
+        return [self.vendor, self.name, self.version or "-"]
+
+    @property
     def title(self) -> str:
         """Return the heading of what it saw."""
         version = f" {self.version}" if self.version else ""
@@ -271,8 +276,7 @@ def lines_of(visit: Visit) -> list[str]:
 
 def summary_of(visit: Visit) -> str:
     """Return a visit as one row of the table of all."""
-    client = visit.client
-    cells = [client.vendor, client.name, client.version or "-"]
+    cells = visit.client.cells
     for kind in ("adds", "removes", "refused"):
         right = []
         before: Held = {}
@@ -283,7 +287,12 @@ def summary_of(visit: Visit) -> str:
             before = step.held
         cells.append(f"{sum(right)} of {len(right)}")
     cells.append(_people(visit.steps[-1].held))
-    return "| " + " | ".join(cells) + " |"
+    return row_of(*cells)
+
+
+def row_of(*cells: object) -> str:
+    """Return a row of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def _people(held: Held) -> str:

@@ -1,4 +1,4 @@
-"""docs/witnesses.md: what each client saw. `python -m tests.witness.table` writes it again.
+"""docs/witnesses.md: what each client and library saw. `python -m tests.witness.table` writes it again.
 
 The part of a client whose package is not installed stays as it is.
 """
@@ -6,15 +6,16 @@ The part of a client whose package is not installed stays as it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, reload
 from textwrap import wrap
+from typing import Any
 
 import pytest
 
-from tests.kit import ROOT
-from tests.witness.exceptions import DISAGREEMENTS
-from tests.witness.kit import Visit, lines_of, summary_of
+from tests.kit import ROOT, junk
+from tests.witness import bodies, kit, values
+from tests.witness.exceptions import DIFFERENCES, DISAGREEMENTS, TAKES_JUNK, UNREAD
 
 PAGE = ROOT / "docs" / "witnesses.md"
 
@@ -37,6 +38,19 @@ VISITS = (
     ("plain.test_webhook", "visit_by_curl"),
 )
 
+#: The same of functions that return a reading, and of those that return a comparison.
+READINGS = (
+    ("python.google_models", "bodies"),
+    ("python.microsoft_models", "bodies"),
+    ("npm.iterable_models", "bodies"),
+)
+COMPARISONS = (
+    ("python.google_models", "values"),
+    ("python.meta_models", "of_audiences"),
+    ("python.meta_models", "of_events"),
+    ("npm.meta_models", "of_events"),
+)
+
 HEAD = """\
 # Other people's clients at the sandbox
 
@@ -49,70 +63,119 @@ changed, and the number of the API's version where the client has another (`test
 A step counts when it changed whom the sandbox holds, or was refused where it had to be. Ann, Ben, Cem, Dora, Fay and
 Gil stand for the identifiers that the client sends of them; Eve must never be held. `?` is somebody that nobody sent as
 a whole.
+
+[Further down](#what-we-send-read-by-others) is the other direction: what we send, given to the vendors' own libraries.
+
 """
-COLUMNS = "| vendor | client | version | adds | removes | refused | people held in the end |"
+BODIES = """\
+## What we send, read by others
+
+The bodies of all requests in `tests/cases` are read strictly by the vendor's own models and written again, which has to
+give the same JSON. Of the packages that `make witness` and `make witness-npm` install, only these have models that
+check anything: `braze-api` has types, which node does not look at.
+
+"""
+VALUES = """\
+## Values, normalised by others
+
+Values as people have them are sent, and given to the vendor's own normalisers, which have to make the same of each: one
+digest or text, or nothing of what says nothing of a person (`tests/witness/values.py`). Each exception is in the list
+at the end, with its reason.
+
+"""
+VISIT_COLUMNS = "| vendor | client | version | adds | removes | refused | people held in the end |"
+BODY_COLUMNS = "| vendor | library | version | bodies | the same | named exceptions |"
+VALUE_COLUMNS = (
+    "| vendor | library | version | values | the same | dropped by both "
+    "| dropped by us alone | named exceptions |"
+)
+
+Name = tuple[str, str]
 
 
-def visit_of(module: str, function: str) -> Visit:
-    """Return a visit, which is made once in a process. Skip when its package is missing."""
+def witness_of(module: str, function: str) -> Any:
+    """Return what a witness saw, once in a process. Skip when its package is missing."""
     witness = import_module(f"tests.witness.{module}")
     if not hasattr(witness, function):
         reload(witness)  # it was skipped while it was collected, and is skipped again
-    make: Callable[[], Visit] = getattr(witness, function)
+    make: Callable[[], Any] = getattr(witness, function)
     return make()
 
 
-def page(visits: dict[tuple[str, str], Visit], before: str) -> str:
-    """Return the page with these visits, and the parts of others as they were before."""
+def page(seen: Mapping[Name, Any], before: str) -> str:
+    """Return the page with what these witnesses saw, and the parts of others as they were before."""
     sections = sections_of(before)
-    rows = rows_of(before)
-    lines = [HEAD, COLUMNS, "|---" * COLUMNS.count(" | ") + "|---|"]
     details = []
     for place, name in enumerate(VISITS):
-        visit = visits.get(name)
-        if visit is not None:
-            lines.append(summary_of(visit))
-            details.append("\n".join(lines_of(visit)))
-        else:
-            lines.append(rows[place])
-            details.append(sections[place])
-    return "\n".join(lines) + "\n\n" + "\n\n".join([*details, disagreements()]) + "\n"
+        details.append("\n".join(kit.lines_of(seen[name])) if name in seen else sections[place])
+
+    visits = table_of(HEAD, VISIT_COLUMNS, VISITS, kit.summary_of, seen, before)
+    read = table_of(BODIES, BODY_COLUMNS, READINGS, bodies.summary_of, seen, before)
+    normalised = table_of(VALUES, VALUE_COLUMNS, COMPARISONS, values.summary_of, seen, before)
+    return "\n\n".join([visits, *details, read, normalised, disagreements()]) + "\n"
+
+
+def table_of(
+    head: str,
+    columns: str,
+    names: Sequence[Name],
+    summary_of: Callable[[Any], str],
+    seen: Mapping[Name, Any],
+    before: str,
+) -> str:
+    """Return a table with a row for each of these witnesses, below its heading and text."""
+    lines = [columns, "|---" * columns.count(" | ") + "|---|"]
+    for place, name in enumerate(names):
+        lines.append(summary_of(seen[name]) if name in seen else rows_of(before, head)[place])
+    return head + "\n".join(lines)
 
 
 def disagreements() -> str:
     """Return the list of what stays different."""
-    lines = ["## Disagreements that stay", ""]
+    texts = []
     for one in DISAGREEMENTS:
-        text = f"* {one.client}, *{one.step}*: {one.reason}"
-        lines += wrap(text, 120, subsequent_indent="  ", break_on_hyphens=False)
+        texts.append(f"{one.client}, *{one.step}*: {one.reason}")
+    for unread in UNREAD:
+        texts.append(f"{unread.client}, `{unread.member}`: {unread.reason}")
+    texts.append(f"What only we drop, by {', '.join(TAKES_JUNK.clients)}: {TAKES_JUNK.reason}")
+    for difference in DIFFERENCES:
+        clients = ", ".join(difference.clients)
+        parameters = ", ".join(f"`{name}`" for name in difference.parameters)
+        spelled = ", ".join(junk.code(value) for value in difference.values)
+        texts.append(f"{parameters} {spelled}, by {clients}: {difference.reason}")
+
+    lines = ["## Disagreements that stay", ""]
+    for text in texts:
+        lines += wrap(f"* {text}", 120, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
 
 
-def rows_of(text: str) -> list[str]:
-    """Return the rows of the table of all."""
-    first = text.split("\n## ", 1)[0].splitlines()
-    rows = [line for line in first if line.startswith("|")]
+def rows_of(text: str, head: str = HEAD) -> list[str]:
+    """Return the rows of the table below a heading."""
+    heading = head.splitlines()[0]
+    part = text[text.index(heading) + len(heading) :].split("\n## ", 1)[0]
+    rows = [line for line in part.splitlines() if line.startswith("|")]
     return rows[2:]
 
 
 def sections_of(text: str) -> list[str]:
-    """Return what the page says of each client."""
+    """Return what the page says of each client that visits."""
     sections = []
     for section in text.split("\n## ")[1:]:
         sections.append("## " + section.rstrip("\n"))
-    return sections[:-1]
+    return sections[: len(VISITS)]
 
 
 def main() -> None:
     """Write the page."""
-    visits = {}
-    for name in VISITS:
+    seen = {}
+    for name in (*VISITS, *READINGS, *COMPARISONS):
         try:
-            visits[name] = visit_of(*name)
+            seen[name] = witness_of(*name)
         except pytest.skip.Exception as skipped:
             print(f"{name[0]}: {skipped}", file=sys.stderr)
     before = PAGE.read_text("utf-8") if PAGE.exists() else ""
-    PAGE.write_text(page(visits, before), "utf-8")
+    PAGE.write_text(page(seen, before), "utf-8")
 
 
 if __name__ == "__main__":

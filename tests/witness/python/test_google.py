@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import connector
 from tests.witness.kit import Client, Held, Visit, assert_refused, assert_taken, digest, needs
 
 needs("google-ads-datamanager", "google.ads.datamanager_v1", "google.ads.datamanager_util")
@@ -180,41 +179,3 @@ def test_what_is_wrong_is_refused_with_a_reason(step: str) -> None:
 def test_a_wrong_client_secret_gets_no_token() -> None:
     error = assert_refused(visit(), "with a wrong client secret", RefreshError)
     assert error.args[1]["error"] == "invalid_client"
-
-
-TEXTS = {
-    "email": ("emailAddress", " Ann@Example.COM ", "process_email_address"),
-    "phone": ("phoneNumber", "+1 (202) 555-0123", "process_phone_number"),
-    "first_name": ("givenName", " José ", "process_given_name"),
-}
-
-
-def test_its_digests_are_ours() -> None:
-    """`google-ads-datamanager-util` normalises and hashes for Google's users."""
-    event = {"country": "US", "last_name": "Lee", "postal_code": "94043"}
-    theirs = {}
-    for parameter, (wire, text, method) in TEXTS.items():
-        event[parameter] = text
-        theirs[wire] = getattr(Formatter(), method)(text, Encoding.HEX)
-
-    connection = connector.make_connection(
-        {
-            "destination": "google_customer_match",
-            "settings": {"account_id": "1234567890", "customer_match_terms": "ACCEPTED"},
-            "routes": [
-                {
-                    "action": "add_contact",
-                    "map": {
-                        "audience_id": {"value": "9"},
-                        **{name: {"from": name} for name in event},
-                    },
-                }
-            ],
-        }
-    )
-    [request] = connector.preview(connection, [event])
-    [member] = request.json()["audienceMembers"]
-    ours: dict[str, str] = {}
-    for identifier in member["userData"]["userIdentifiers"]:
-        ours |= identifier.get("address", identifier)
-    assert {wire: ours[wire] for wire in theirs} == theirs
