@@ -36,8 +36,8 @@ class Source:
     Close it at the end or use it as a context manager. `size` is the size on disk in bytes, None
     when there is none to know (standard input, a named pipe). A chunk has at most 1,000 entries and
     comes from about 1 MiB of input. Only standard input gives empty chunks: one for each second in
-    which nothing came. Positions go on from file to file. Iterating raises `SourceError` when the
-    operating system fails to read.
+    which nothing came. Positions go on from file to file. Where reading cannot go on, one entry
+    says so.
     """
 
     def __init__(

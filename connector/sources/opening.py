@@ -14,6 +14,7 @@ from typing import IO, Protocol, cast
 
 from connector.errors import SourceError
 from connector.sources.packed import MAGIC, Unpacked, kind_of
+from connector.sources.reading import DamagedError
 
 QUIET_SECONDS = 1.0
 
@@ -32,8 +33,7 @@ class Raw(Protocol):
     def read(self) -> bytes | None:
         """Return the next bytes: b"" at the end, None when a live input was quiet for a second.
 
-        Raise `DamagedError` where packed data breaks off, `SourceError` when the operating system
-        fails to read.
+        Raise `DamagedError` where packed data breaks off, or the operating system fails to read.
         """
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class RawFile:
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
-                raise _unreadable(error) from None
+                raise SourceError(_why_unreadable(error)) from None
             raise
 
     def _kind(self, packed: str) -> str:
@@ -85,7 +85,7 @@ class RawFile:
             else:
                 block = self._read(self._block_bytes)
         except OSError as error:
-            raise _unreadable(error) from None
+            raise DamagedError(_why_unreadable(error)) from None
 
         # How far a packed file was read is not how much was taken out of it.
         self.position = self._stream.tell() if self.size else self.position + len(block)
@@ -112,8 +112,8 @@ def open_file(path: str) -> io.FileIO:
     raise SourceError(message)
 
 
-def _unreadable(error: OSError) -> SourceError:
-    return SourceError(f"cannot be read ({error.strerror}); try again")
+def _why_unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror}); try again"
 
 
 class RawStandardInput:
@@ -143,7 +143,7 @@ class RawStandardInput:
                 # At most one read: never waits for a full block.
                 block = self._stream.read1(self._block_bytes)
         except OSError as error:
-            raise _unreadable(error) from None
+            raise DamagedError(_why_unreadable(error)) from None
 
         self.position += len(block)
         return block

@@ -54,7 +54,7 @@ def parquet_rows(file: InputFile) -> Iterator[Chunk]:
     are null; nested ones make the row `Unreadable`.
 
     The file's `position` follows in proportion to the rows read. Nothing comes from a network.
-    Raise `SourceError` when DuckDB is not installed, the file is not Parquet, or memory runs out.
+    Raise `SourceError` when DuckDB is not installed or the file is not Parquet.
     """
     try:
         import duckdb
@@ -107,10 +107,11 @@ def _json_rows(
             fitting = CHUNK_BYTES // (row_bytes + 1)
             rows_at_once = max(1, min(fitting, _MAX_ROWS_AT_ONCE))
     except (duckdb.OutOfMemoryException, MemoryError):
-        raise SourceError(
-            f"not enough memory to read on after row {done:,};"
+        reason = (
+            "not enough memory to read on;"
             " free memory, or write the file again with smaller row groups"
-        ) from None
+        )
+        yield DamagedError(reason).at(before + done + 1)
     except duckdb.Error:
         yield DamagedError("the file is damaged").at(before + done + 1)
     finally:

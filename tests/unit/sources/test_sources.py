@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -332,17 +333,33 @@ def test_a_closed_source_ends(write) -> None:
     assert (list(source), source.bytes_read) == ([], 8)
 
 
-def test_a_disk_that_fails_is_an_error(write, monkeypatch) -> None:
+@pytest.mark.parametrize("good", [0, 90_000])
+@pytest.mark.parametrize("name", ["a.ndjson", "a.json", "a.csv"])
+def test_where_a_disk_fails_what_was_read_counts(write, monkeypatch, name: str, good: int) -> None:
     class Failing(io.FileIO):
-        def readinto(self, buffer: object) -> int:
-            raise OSError(5, "Input/output error")
+        def readinto(self, buffer: Any) -> int:
+            if self.tell() >= good:
+                raise OSError(5, "Input/output error")
+            return super().readinto(memoryview(buffer)[:30_000]) or 0
 
-    path = write("a.ndjson", b"{}")
+    rows = [f"{n:05}" for n in range(20_000)]
+    lines = {"a.ndjson": [f'{{"a":"{row}"}}' for row in rows], "a.csv": ["a", *rows]}
+    text = "\n".join(lines[name]) if name in lines else json.dumps([{"a": row} for row in rows])
+    path = write(name, text.encode())
     monkeypatch.setattr("connector.sources.opening.io.FileIO", Failing)
-    with pytest.raises(
-        SourceError, match=r"a\.ndjson: cannot be read \(Input/output error\); try again"
-    ):
-        read(path)
+    why = "cannot be read (Input/output error); try again"
+    if not good:
+        with pytest.raises(SourceError) as error:
+            read(path)
+        assert str(error.value) == f"{path}: {why}"
+        return
+
+    with open_source(str(path), block_bytes=30_000) as source:
+        *events, last = [entry for chunk in source for entry in chunk]
+    assert [event.data["a"] for event in events] == rows[: len(events)]
+    assert len(events) > good / 17
+    position = len(events) + (2 if name == "a.csv" else 1)
+    assert last == Unreadable(position, f"{why}; the rest of this input was not read")
 
 
 def test_a_named_pipe_has_no_size(tmp_path: Path) -> None:
