@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: What programs and people write when there is no value, folded; nobody's identifier. "na" is not
 #: among them: it is Namibia.
 PLACEHOLDERS = frozenset(
@@ -62,6 +64,14 @@ def is_placeholder(text: str) -> bool:
     """Return whether a text stands for no value."""
     text = text.strip()
     return text.casefold() in PLACEHOLDERS or text in EXACT_PLACEHOLDERS
+
+
+def any_placeholder(texts: Iterable[str]) -> bool:
+    """Return whether one of many texts stands for no value."""
+    stripped = list(map(str.strip, texts))
+    if not EXACT_PLACEHOLDERS.isdisjoint(stripped):
+        return True
+    return not PLACEHOLDERS.isdisjoint(map(str.casefold, stripped))
 
 
 def truth(text: str) -> bool | None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from connector._util.words import any_placeholder, is_placeholder
 from connector.connection.model import (
     AfterNow,
     AllPaths,
@@ -37,6 +38,8 @@ Get = Callable[[Any], Any]
 GetAll = Callable[[Sequence[Any]], list[Any]]
 
 _Compiled = TypeVar("_Compiled")
+
+_TEXT_OR_NONE = {str, type(None)}
 
 #: The names an `expr` or a `when` can use, without and with `each`.
 EVENT_NAMES: Collection[str] = ("event", "settings")
@@ -230,19 +233,36 @@ def _as_text(value: Any) -> str | None:
         return None  # an object, a list, a fraction, or nothing
 
 
-def first_present(getters: Sequence[Get]) -> Get:
-    """Return the function that returns the first value that is present."""
+def _first_present(getters: Sequence[Get], words: Collection[Any]) -> Get:
+    """Return the function that returns the first value that is present.
+
+    A word for no value, unless it is one of `words`, is returned only where no other is present.
+    """
     if len(getters) == 1:
         return getters[0]
 
-    def get(data: dict[str, Any]) -> Any:
+    def get(row: Any) -> Any:
+        first = None
         for getter in getters:
-            value = getter(data)
-            if not is_absent(value):
+            value = getter(row)
+            if is_absent(value):
+                continue
+            if not _stands_for_nothing(value, words):
                 return value
-        return None
+            if first is None:
+                first = value
+        return first
 
     return get
+
+
+def _stands_for_nothing(value: Any, words: Collection[Any]) -> bool:
+    """Return whether a value that is there is a word for no value, or a list of nothing else."""
+    if isinstance(value, str):
+        return is_placeholder(value) and value not in words
+    if isinstance(value, list):
+        return all(is_absent(one) or _stands_for_nothing(one, words) for one in value)
+    return False
 
 
 def _all_present(getters: Sequence[Get]) -> Get:
@@ -278,8 +298,16 @@ def is_absent(value: Any) -> bool:
     return value is None or value in ("", []) or value is ABSENT
 
 
-def compile_source(source: FieldMapping, settings: Mapping[str, Any], *, each: bool = False) -> Get:
+def compile_source(
+    source: FieldMapping,
+    settings: Mapping[str, Any],
+    *,
+    each: bool = False,
+    words: Collection[Any] = (),
+) -> Get:
     """Compile one entry of a route's `map`.
+
+    `words` stand for no value elsewhere, and are values of this parameter.
 
     Raise ValueError (a path) or ExpressionError. The function of an `expr` raises ExpressionError.
     """
@@ -290,7 +318,7 @@ def compile_source(source: FieldMapping, settings: Mapping[str, Any], *, each: b
             moment = FromNow(duration)
             return lambda row: moment
         case FromPaths(paths):
-            return first_present([compile_path(path, each=each) for path in paths])
+            return _first_present([compile_path(path, each=each) for path in paths], words)
         case AllPaths(paths):
             return _all_present([compile_path(path, each=each) for path in paths])
         case FromExpression(expression):
@@ -341,14 +369,18 @@ def _scope(settings: Mapping[str, Any], *, each: bool) -> Callable[[Any], dict[s
 
 
 def compile_column(
-    source: FieldMapping, settings: Mapping[str, Any], *, each: bool = False
+    source: FieldMapping,
+    settings: Mapping[str, Any],
+    *,
+    each: bool = False,
+    words: Collection[Any] = (),
 ) -> GetAll:
     """Compile one entry of a route's `map` for many rows at a time: one value for each.
 
     Where an `expr` fails, its ExpressionError takes the value's place. Raise as `compile_source`
     does.
     """
-    get = compile_source(source, settings, each=each)
+    get = compile_source(source, settings, each=each, words=words)
     match source:
         case Constant() | AfterNow():
             return lambda rows: [get(None)] * len(rows)
@@ -360,6 +392,11 @@ def compile_column(
                     return _column_of_two_names(first, second)
                 case ["item", str(name)] if starts_in_item(path):
                     return _column_of_items(name)
+        case FromPaths(paths):
+            columns = []
+            for path in paths:
+                columns.append(compile_column(FromPaths((path,)), settings, each=each))
+            return _column_of_first(columns, words)
     return lambda rows: list(map(get, rows))
 
 
@@ -378,19 +415,42 @@ def _column_of_items(name: str) -> GetAll:
     ]
 
 
+def _column_of_first(columns: Sequence[GetAll], words: Collection[Any]) -> GetAll:
+    """Return what `_first_present` returns, for many rows at a time."""
+
+    def get_all(rows: Sequence[Any]) -> list[Any]:
+        values = columns[0](rows)
+        for column in columns[1:]:
+            missing = _positions_without(values, words)
+            if not missing:
+                break
+            others = column([rows[position] for position in missing])
+            no_better = set(_positions_without(others, words))
+            for index, position in enumerate(missing):
+                if index not in no_better or is_absent(values[position]):
+                    values[position] = others[index]
+        return values
+
+    return get_all
+
+
+def _positions_without(values: Sequence[Any], words: Collection[Any]) -> list[int]:
+    """Return the positions of what is absent, or stands for no value."""
+    if _TEXT_OR_NONE.issuperset(map(type, values)) and not any_placeholder(filter(None, values)):
+        return [position for position, value in enumerate(values) if not value]
+
+    positions = []
+    for position, value in enumerate(values):
+        if is_absent(value) or _stands_for_nothing(value, words):
+            positions.append(position)
+    return positions
+
+
 def _value_or_error(get: Get, row: Row) -> Any:
     try:
         return get(row)
     except ExpressionError as error:
         return error
-
-
-def compile_columns(
-    sources: Sequence[FieldMapping], settings: Mapping[str, Any], *, each: bool = False
-) -> Callable[[Sequence[Any]], list[list[Any]]]:
-    """Compile several entries for many rows at a time: one list of values for each entry."""
-    getters = [compile_column(source, settings, each=each) for source in sources]
-    return lambda rows: [get(rows) for get in getters]
 
 
 def compile_when(

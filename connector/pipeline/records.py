@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector.connection.mapping import Row, compile_columns, compile_when
+from connector.connection.mapping import Row, compile_column, compile_when
 from connector.connection.model import Route
 from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
@@ -61,7 +61,7 @@ class Preparer:
 
         self._columns = identifier_columns(route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
-        self._values = compile_columns(sources, settings, each=each)
+        self._getters = [compile_column(source, settings, each=each) for source in sources]
         flags = [column.flag for column in self._columns if column.flag]
         self._flags = tuple(dict.fromkeys(flags))
 
@@ -124,6 +124,10 @@ class Preparer:
                 prepared[position] = record
         self.fill.took(taken)
         return prepared
+
+    def _values(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """Return the raw values of each column."""
+        return [get(rows) for get in self._getters]
 
     def _count_refused(self, data: Sequence[Row], refused: _Failures) -> None:
         """Count the identifiers of rows without a target, which are not identified."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from connector._util import times
 from connector._util.words import is_placeholder
-from connector.connection.mapping import Row, compile_column, compile_columns, is_absent
+from connector.connection.mapping import Row, compile_column, is_absent
 from connector.connection.model import AfterNow, Constant, Route
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
@@ -63,24 +63,21 @@ class Targets:
         self._required = [name for name in self._names if action.parameters[name].required]
         self._coerce = {}
         self._getters = {}
-        varying = []
+        # Those that differ from event to event; a constant is resolved once for a chunk.
         self._varying: list[str] = []
         for name in self._names:
-            self._coerce[name] = compile_parameter(name, action.parameters[name].schema)
+            field = action.parameters[name]
+            self._coerce[name] = compile_parameter(name, field.schema)
             source = route.map.get(name)
-            if source is None or action.parameters[name].ignored:
+            if source is None or field.ignored:
                 continue
-            self._getters[name] = compile_column(source, settings, each=each)
+            get = compile_column(source, settings, each=each, words=field.allowed)
+            self._getters[name] = get
             if not isinstance(source, Constant | AfterNow):
-                varying.append(source)
                 self._varying.append(name)
 
         # What events say for no value; a constant means what it says.
         self._may_be_placeholder = frozenset(self._varying)
-
-        # Whether parameters differ from event to event; a constant is resolved once for a chunk.
-        self._varies = bool(varying)
-        self._raw_columns = compile_columns(varying, settings, each=each)
 
         split = action.split
         self._part_name = split.name if split else ""
@@ -104,13 +101,15 @@ class Targets:
 
         if not data:
             return []
-        if not self._varies:
+        if not self._varying:
             return [self._resolve_once((), data[0], now)] * len(data)
 
         known = self._known
-        columns = self._raw_columns(data)
-        for name, values in zip(self._varying, columns, strict=True):
+        columns = []
+        for name in self._varying:
+            values = self._getters[name](data)
             self._fill.found(name, count_present(values))
+            columns.append(values)
         keys = _keys(columns)
         return [
             known.get(key) or self._resolve_once(key, row, now)

@@ -199,6 +199,52 @@ def test_the_first_that_is_present(paths: list[str], expected: Any) -> None:
     assert compile_column(field_mapping({"from": paths}), {})([EVENT, {}]) == [expected, None]
 
 
+#: Rows with the members a, b and c, and what is the first of them.
+FIRST_BUT_FOR_WORDS: list[tuple[list[Any], Any]] = [
+    (["NULL", "good", "other"], "good"),
+    ([" n/a ", None, "good"], "good"),
+    (["-", "#REF!", 5], 5),
+    (["NaT", False, "other"], False),
+    ([" ", {}, "other"], {}),
+    # a list of nothing but such words
+    ([["-", None, ""], ["good", "-"], "other"], ["good", "-"]),
+    # where nothing is better, the first word is kept, and its drop is reported
+    ([None, "n/a", "NULL"], "n/a"),
+    (["", None, []], []),
+    (["NULL", "", None], "NULL"),
+    # a value of the parameter
+    (["none", "good", "other"], "none"),
+    (["NONE", "none", "other"], "none"),
+    (["Nat", "good", "other"], "Nat"),
+]
+
+
+def test_a_word_for_no_value_makes_way_for_a_value() -> None:
+    entry = field_mapping({"from": ["a", "b", "c"]})
+    rows = [dict(zip("abc", row, strict=True)) for row, _ in FIRST_BUT_FOR_WORDS]
+    expected = [value for _, value in FIRST_BUT_FOR_WORDS]
+    get, get_all = compile_source(entry, {}, words=["none"]), compile_column(entry, {}, words=["none"])  # fmt: skip
+    # an empty list is as absent as null
+    assert [one or None for one in map(get, rows)] == [one or None for one in expected]
+    assert [one or None for one in get_all(rows)] == [one or None for one in expected]
+    elements = [Element({}, row) for row in rows]
+    in_item = compile_column(field_mapping({"from": ["item.a", "item.b", "item.c"]}), {}, each=True)
+    assert in_item([elements[0], elements[2]]) == ["good", 5]
+
+
+VALUES = st.sampled_from([None, "", [], "-", "NULL", "x", "y", 0, ["-"], ["-", "z"], {"a": 1}])
+
+
+@given(st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=8))
+def test_many_rows_are_mapped_as_each_one_is(values: list[tuple[Any, ...]]) -> None:
+    rows = [dict(zip("abc", row, strict=True)) for row in values]
+    entry = field_mapping({"from": ["a", "b", "c"]})
+    one_by_one = map(compile_source(entry, {}), rows)
+    at_once = compile_column(entry, {})(rows)
+    for one, other in zip(one_by_one, at_once, strict=True):
+        assert one == other or (is_absent(one) and is_absent(other))
+
+
 @pytest.mark.parametrize(
     ("value", "absent"),
     [

@@ -56,6 +56,18 @@ def test_a_time_that_is_a_word_for_no_value_is_absent(word: str) -> None:
     assert by_expression.target.params == found.target.params
 
 
+def test_a_value_behind_one_is_found_on_the_way_to_a_list_of_paths() -> None:
+    mapped = {
+        "custom_audience_id": {"from": ["audience", "list"]},
+        "phone_number": {"from": ["mobile", "phone"], "country": {"from": ["c", "d"]}},
+    }
+    event = {"audience": "n/a", "list": "1nmth", "mobile": "-", "phone": "030 901820"}
+    found = prepared(mapped, {**event, "c": "NULL", "d": "DE"})
+    assert isinstance(found, Record)
+    assert found.target.params["custom_audience_id"] == "1nmth"
+    assert found.wires == ("email", "phone_number")
+
+
 def test_a_required_parameter_that_is_one_is_missing() -> None:
     found = prepared({"custom_audience_id": {"from": "audience"}}, {"audience": "null"})
     assert isinstance(found, Rejection)
