@@ -131,9 +131,9 @@ class Preview:
     """The requests that a run would send: iterate over it once. Needs no network and no secrets.
 
     `counts`, `failures` (the events that cannot be sent, and the values that are dropped),
-    `dropped` (identifier values, by parameter and reason) and `fill` (how many events had a value)
-    grow as it is iterated over. The caller may clear `failures` after
-    handling them.
+    `dropped` (identifier values, by parameter and reason), `fill` (how many events had a value) and
+    `doubts` (what looks like a mistake) grow as it is iterated over. The caller may clear
+    `failures` after handling them.
     """
 
     def __init__(
@@ -165,6 +165,11 @@ class Preview:
     def fill(self) -> list[Filled]:
         """How many of the rows that each route took had a value, by parameter, so far."""
         return self._pipeline.fill
+
+    @property
+    def doubts(self) -> list[str]:
+        """What the events so far make look like a mistake, though nothing failed."""
+        return self._pipeline.doubts
 
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with _opened(self._events, self._connection, self._limit) as opened:

@@ -83,7 +83,7 @@ def _print_json(requests: Preview, about: Sequence[Problem]) -> list[str]:
         _print_failures_as_json(requests.failures)
         say_raw(_request_json(request))
     _print_failures_as_json(requests.failures)
-    warnings = warnings_of(requests.counts, requests.fill, about)
+    warnings = warnings_of(requests, about)
     last = {"fill": fill_json(requests.fill), "warnings": warnings}
     say_raw(orjson.dumps(last).decode())
     return warnings
@@ -129,7 +129,7 @@ def _print_text(requests: Preview, about: Sequence[Problem]) -> list[str]:
     )
     for line in [*dropped_lines(requests.dropped), *fill_lines(requests.fill)]:
         say(line)
-    warnings = warnings_of(counts, requests.fill, about)
+    warnings = warnings_of(requests, about)
     for line in warning_lines(warnings):
         say(line)
     return warnings

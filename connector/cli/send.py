@@ -138,7 +138,7 @@ def send(
 
     holdings = box.holdings() if box else None
     name = loaded.name
-    warnings = warnings_of(result.counts, result.fill, connection_warnings(loaded))
+    warnings = warnings_of(result, connection_warnings(loaded))
     as_json = summary_json(result, warnings, holdings, name)
     print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
     if defect is not None:

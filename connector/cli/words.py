@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from connector.cli.output import on_one_line
 
 if TYPE_CHECKING:
-    from connector.delivery.report import Counts, Failure
+    from connector.delivery.report import Counts, Failure, Report
     from connector.errors import Problem
+    from connector.library import Preview
     from connector.pipeline.fill import Filled
 
 #: Said when `counts.events` is 0. No failure: an empty daily difference is ordinary.
@@ -18,11 +19,12 @@ NO_EVENT = "no event: the input holds none"
 _NO_MATCH = "no event matched a route; check each route's 'when' and 'each'"
 
 
-def warnings_of(counts: Counts, fill: Sequence[Filled], about: Iterable[Problem]) -> list[str]:
+def warnings_of(run: Report | Preview, about: Iterable[Problem]) -> list[str]:
     """Return what a run that did not fail warns of, a line for each.
 
     `about`: the warnings about its connection.
     """
+    counts, fill = run.counts, run.fill
     lines = [str(problem._replace(severity="error")) for problem in about]
     if not counts.events:
         lines.append(NO_EVENT)
@@ -33,7 +35,7 @@ def warnings_of(counts: Counts, fill: Sequence[Filled], about: Iterable[Problem]
     for filled in fill:
         if filled.of and not filled.found and filled.source not in right:
             lines.append(_never_found(filled))
-    return lines
+    return [*lines, *run.doubts]
 
 
 def _never_found(filled: Filled) -> str:

@@ -19,6 +19,9 @@ from connector.connection.model import (
 from connector.model import FieldPath
 from connector.templating.reads import members_read
 
+#: A field of an event or an element: "event" or "item", and the names below it.
+Field = tuple[str, ...]
+
 #: The parts of a path into the event.
 _Parts = Sequence[Any]
 
@@ -37,20 +40,37 @@ def fields_read(connection: Connection) -> frozenset[FieldPath] | None:
     return None if () in fields else frozenset(fields)
 
 
-def fields_of_source(source: FieldMapping) -> list[tuple[str, ...]]:
-    """Return what an entry of `map` reads: "event" or "item", and the names below it."""
-    fields: list[tuple[str, ...]] = []
+def fields_of_source(source: FieldMapping) -> list[Field]:
+    """Return what an entry of `map` reads, its `country` aside."""
     if isinstance(source, FromPaths | AllPaths):
-        for path in source.paths:
-            parts = parse_path(path)
-            if starts_in_item(path):
-                fields.append(("item", *_names(parts[1:])))
-            else:
-                fields.append(("event", *_names(parts)))
-    elif isinstance(source, FromExpression):
-        for root in ("event", "item"):
-            for read in members_read(source.expression, root):
-                fields.append((root, *_names(read)))
+        return list(map(field_of_path, source.paths))
+    if isinstance(source, FromExpression):
+        return fields_of_expression(source.expression)
+    return []
+
+
+def fields_of_map(route: Route) -> list[Field]:
+    """Return what the entries of a route's `map` read, their `country` aside."""
+    fields: list[Field] = []
+    for source in route.map.values():
+        fields += fields_of_source(source)
+    return fields
+
+
+def field_of_path(path: str) -> Field:
+    """Return what a path reads, up to its first index."""
+    parts = parse_path(path)
+    if starts_in_item(path):
+        return ("item", *_names(parts[1:]))
+    return ("event", *_names(parts))
+
+
+def fields_of_expression(expression: str) -> list[Field]:
+    """Return what an expression reads, each up to its first index."""
+    fields: list[Field] = []
+    for root in ("event", "item"):
+        for read in members_read(expression, root):
+            fields.append((root, *_names(read)))
     return fields
 
 

@@ -161,7 +161,21 @@ def compile_event_id(path: str) -> Get:
     return compile_path(path)
 
 
-def _compile_parts(parts: list[_Part]) -> Get:
+def compile_field(field: Sequence[str], *, each: bool) -> GetAll:
+    """Return the function that finds a field, `event` or `item` and names below it, in many rows.
+
+    It gives one value for each row, None for what is absent.
+    """
+    root, *names = field
+    if not each:
+        get = _compile_parts(names)
+        return lambda rows: list(map(get, rows))
+    if root == "item":
+        return lambda rows: [_follow(row.item, names) for row in rows]
+    return lambda rows: [_follow(row.event, names) for row in rows]
+
+
+def _compile_parts(parts: Sequence[_Part]) -> Get:
     match parts:
         case [str(name)]:
             return lambda data: data.get(name)

@@ -25,6 +25,9 @@ PHONE_STEP = "e164"
 #: What stands between the values of companions that are one identifier: no value has it.
 JOINT = "\x1f"
 
+#: The normaliser steps that drop what has not a form of its own.
+_FORM_STEPS = frozenset({"email", PHONE_STEP, "matches"})
+
 #: Bytes that a key may take which authentication adds to a body, with its name.
 KEY_ROOM = 1000
 
@@ -70,6 +73,13 @@ class Identifier:
     def is_phone(self) -> bool:
         """Whether its values are phone numbers, which may lack a country code."""
         return any(step == PHONE_STEP for step, _ in self.normalize)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nearly any text names a person: no step asks for a form, and it is no digest."""
+        if not self.alone or self.prehashed is True:
+            return False
+        return _FORM_STEPS.isdisjoint(step for step, _ in self.normalize)
 
     @property
     def is_hashed_here(self) -> bool:

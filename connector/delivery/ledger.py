@@ -147,11 +147,12 @@ class Ledger:
         *,
         interrupted: bool = False,
         fill: Iterable[Filled] = (),
+        doubts: Iterable[str] = (),
     ) -> Report:
         """Return the report of the finished run.
 
         `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time
-        of the run; `fill` is that of the pipeline.
+        of the run; `fill` and `doubts` are those of the pipeline.
         """
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds
@@ -163,6 +164,7 @@ class Ledger:
             interrupted,
             self.report_error,
             tuple(fill),
+            tuple(doubts),
         )
 
     @property

@@ -89,7 +89,8 @@ class Report:
     (parameter, reason), the most frequent first. `failures` holds every failure if the run was
     asked to keep them; otherwise it is empty. `interrupted`: the run was ended before its input
     was. `report_error`: why the report file is cut short, or "". `fill`: how many of the rows that
-    a route took had a value of each mapped parameter.
+    a route took had a value of each mapped parameter. `doubts`: what the events make look like a
+    mistake, though nothing failed, a line for each.
     """
 
     counts: Counts
@@ -99,6 +100,7 @@ class Report:
     interrupted: bool = False
     report_error: str = ""
     fill: tuple[Filled, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -145,6 +145,7 @@ class Run:
             seconds,
             interrupted=self.clock.ending or found is not None,
             fill=self.pipeline.fill,
+            doubts=self.pipeline.doubts,
         )
         if found is not None:
             raise DefectError(report) from found

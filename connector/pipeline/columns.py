@@ -168,12 +168,16 @@ class IdentifierColumn(NamedTuple):
     country: GetAll | None = None
     of_country: Callable[[str], IdentifierColumn] | None = None
 
+    def countries(self, rows: Sequence[Row]) -> list[Any]:
+        """Return what the rows say for the country of their numbers."""
+        return self.country(rows) if self.country else []
+
     def cells(
-        self, values: list[Any], params: Mapping[str, Any], rows: Sequence[Row]
+        self, values: list[Any], params: Mapping[str, Any], countries: Sequence[Any]
     ) -> Sequence[Cell]:
         """Identify the values of rows that have these parameters."""
-        if self.country is not None and self.of_country is not None:
-            regions = list(map(_region, self.country(rows)))
+        if self.of_country is not None:
+            regions = list(map(_region, countries))
             return _cells_by_country(self.of_country, regions, values, params)
 
         is_digest = self.flag is not None and params.get(self.flag)

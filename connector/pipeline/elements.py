@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from connector.connection.fields import field_of_path
 from connector.connection.mapping import Element, compile_path, compile_when, is_absent
 from connector.connection.model import Route
 from connector.model import EventId, ItemId, Rejection
@@ -18,6 +19,7 @@ from connector.pipeline.fill import Fill
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared
+from connector.pipeline.unfound import Unfound
 from connector.templating.data import ExpressionError, kind
 
 #: So many elements are prepared at a time: memory does not grow with a list. Most events have few,
@@ -38,6 +40,7 @@ class EachPreparer:
         self._path = route.each or ""
         self._find = compile_path(self._path)
         self._preparer = Preparer(route, builder, templates, settings)
+        self._unfound = Unfound("each", [field_of_path(self._path)], (), each=False)
         self._takes_event = _condition_on_event(route, settings)
 
     @property
@@ -55,6 +58,11 @@ class EachPreparer:
         """Counts the elements that have a value of each parameter."""
         return self._preparer.fill
 
+    @property
+    def doubts(self) -> list[str]:
+        """What is probably a mistake, as of `Preparer`."""
+        return [*self._unfound.doubts(), *self._preparer.doubts]
+
     def count(self, event: _Data) -> int:
         """Return how many elements the event has for this route."""
         found = self._find(event)
@@ -67,6 +75,7 @@ class EachPreparer:
 
         A list of more than `SLICE` elements is prepared while its results are read.
         """
+        self._unfound.saw(data)
         lists = [self._elements(event) for event in data]
         rows: list[Element] = []
         ids: list[EventId] = []

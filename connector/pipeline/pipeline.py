@@ -59,6 +59,7 @@ class Pipeline:
         #: who share no identifier: the vendor may know two identifiers as one person.
         self.strict = connection.order == "strict"
 
+        self._routes = [route.name for route in connection.routes]
         self._each = [one for one in self._preparers if isinstance(one, EachPreparer)]
         self._splits = any(route.action.split for route in connection.routes)
         self._event_id = compile_event_id(connection.event_id) if connection.event_id else None
@@ -89,6 +90,14 @@ class Pipeline:
         for preparer in self._preparers:
             filled += preparer.fill.results()
         return filled
+
+    @property
+    def doubts(self) -> list[str]:
+        """What the events make look like a mistake, though nothing failed, a line for each."""
+        lines = []
+        for route, preparer in zip(self._routes, self._preparers, strict=True):
+            lines += [f"route {route}: {doubt}" for doubt in preparer.doubts]
+        return lines
 
     def prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         """Return what the routes make of the events, in order.

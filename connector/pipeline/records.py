@@ -16,19 +16,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from connector.connection.fields import fields_of_expression, fields_of_map
 from connector.connection.mapping import Row, compile_column, compile_when
 from connector.connection.model import Route
 from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
 from connector.pipeline.columns import identifier_columns, is_usable
 from connector.pipeline.dropped import DroppedValue
-from connector.pipeline.fill import Fill, count_present, where
+from connector.pipeline.fill import Fill, count_present, country_of, where
 from connector.pipeline.preference import preference
 from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
+from connector.pipeline.shared_ids import SharedIds
 from connector.pipeline.splitting import NONE_PRESENT, Prepared, together
 from connector.pipeline.targets import NoTarget, Resolved, Targets
+from connector.pipeline.unfound import Unfound
 from connector.templating.data import ExpressionError
 
 _Positions = Sequence[int]
@@ -55,6 +58,8 @@ class Preparer:
         each = route.each is not None
         self._route = route.name
         self._when = compile_when(route.when, settings, each=each)
+        reads = fields_of_expression(route.when) if route.when else []
+        self._unfound = Unfound("when", reads, fields_of_map(route), each=each)
         #: Counts the rows that have a value of each parameter.
         self.fill = Fill(route.name, route.map)
         self._targets = Targets(route, builder, settings, self.fill)
@@ -64,6 +69,8 @@ class Preparer:
         self._getters = [compile_column(source, settings, each=each) for source in sources]
         flags = [column.flag for column in self._columns if column.flag]
         self._flags = tuple(dict.fromkeys(flags))
+        mapped = {column.parameter for column in self._columns}
+        self._shared_ids = SharedIds([one for one in action.identifiers if one.parameter in mapped])
 
         self._preference = preference(action, settings)
         self._split = action.split
@@ -94,6 +101,11 @@ class Preparer:
         """Each identifier value that was dropped since the caller cleared the list."""
         return self._assembler.lost
 
+    @property
+    def doubts(self) -> list[str]:
+        """What is probably a mistake, though nothing failed: in words, without values."""
+        return [*self._unfound.doubts(), *self._shared_ids.doubts()]
+
     def prepare(
         self, data: Sequence[Row], event_ids: Sequence[EventId], now: float
     ) -> list[Prepared]:
@@ -103,6 +115,7 @@ class Preparer:
         """
         prepared: list[Prepared] = [None] * len(data)
 
+        self._unfound.saw(data)
         positions, failures = self._apply_when(data)
         taken = _pick(data, positions)
         resolved = self._targets.resolve(taken, now)
@@ -136,6 +149,8 @@ class Preparer:
         rows = [data[position] for position, _code, _reason in refused]
         for column, values in zip(self._columns, self._values(rows), strict=True):
             self.fill.found(column.parameter, count_present(values))
+            countries = column.countries(rows)
+            self.fill.found(country_of(column.parameter), count_present(countries))
 
     def _apply_when(self, data: Sequence[Row]) -> tuple[_Positions, _Failures]:
         """Return the positions of the rows that `when` takes, and those on which it fails."""
@@ -176,13 +191,16 @@ class Preparer:
         params = rows.targets[0].params
         columns: list[Cells] = []
         for column, values in zip(self._columns, self._values(data), strict=True):
-            cells = column.cells(values, params, data)
+            countries = column.countries(data)
+            self.fill.found(country_of(column.parameter), count_present(countries))
+            cells = column.cells(values, params, countries)
             types = set(map(type, cells))
             absent = cells.count(None) if _ABSENT in types else 0
             self.fill.found(column.parameter, len(cells) - absent)
             columns.append(Cells(column, cells, types))
         if self._preference is not None:
             columns = self._preference.apply(columns)
+        self._shared_ids.saw(columns)
 
         if self._split is None:
             return self._assembler.assemble(columns, rows)

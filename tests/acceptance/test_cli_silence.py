@@ -74,6 +74,50 @@ def test_a_misspelt_path_is_said_everywhere(tmp_path: Path) -> None:
         assert (result["fill"], result["warnings"]) == (FILL, WARNINGS)
 
 
+def test_what_is_probably_a_mistake_is_said_everywhere(tmp_path: Path) -> None:
+    text = """
+routes:
+  - action: add_user_multi
+    name: in
+    when: not event.opt_out
+    map:
+      custom_audience_id: {value: 1nmth}
+      partner_user_id: {from: customer}
+      phone_number: {from: phone, country: {from: contry}}
+"""
+    events = []
+    for n in range(20):
+        event = {"customer": "anonymous-7f", "phone": f"+120255501{n:02}", "country": "US"}
+        events.append({**event, "optOut": False})
+    made, file = write(tmp_path, text), ndjson(tmp_path, events)
+    warnings = [
+        "route in: phone_number.country was found in 0 of 20 (looked in contry); did you mean 'country'?",
+        "route in: 'when' reads event.opt_out, found in 0 of 20; did you mean 'event.optOut'?",
+        (
+            "route in: 20 of 20 values of partner_user_id are one and the same although phone_number "
+            "differs, so the vendor takes these people for one; is it a placeholder? "
+            "an 'expr' can leave it out"
+        ),
+    ]
+    commands = [("preview", made, file), ("send", "--sandbox", made, file)]
+    for command in commands:
+        relaxed, strict, as_json = at_once(
+            [partial(run, *command, *more) for more in ((), ("--strict",), ("--format", "json"))]
+        )
+        assert [relaxed.status, strict.status, as_json.status] == [0, 1, 0]
+        said = [line for line in relaxed.out.splitlines() if line.startswith("warning: ")]
+        assert said == [f"warning: {one}" for one in warnings]
+        assert "anonymous" not in "\n".join(said)
+        assert json.loads(as_json.out.splitlines()[-1])["warnings"] == warnings
+
+    left_out = "{expr: \"event.customer if event.customer != 'anonymous-7f'\"}"
+    mended = text.replace("{from: customer}", left_out).replace("opt_out", "optOut")
+    done = run("send", "--sandbox", write(tmp_path, mended.replace("contry", "country")), file)
+    counts = "partner_user_id 0, phone_number 20, phone_number.country 20"
+    assert f"values found, of 20 taken by in: {counts}\n" in done.out
+    assert "warning: route in: partner_user_id was found in 0 of 20" in done.out
+
+
 def test_what_another_route_finds_is_no_typo(tmp_path: Path) -> None:
     route = """
   - action: {action}

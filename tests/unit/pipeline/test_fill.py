@@ -85,7 +85,7 @@ def test_what_is_constant_is_not_counted_and_few_rows_are_looked_at() -> None:
         fill.found("a", 1)
     (result,) = fill.results()
     assert (result.parameter, result.of, result.found) == ("c", 1_000, 0)
-    assert len(fill._seen) == 200
+    assert len(fill._names._seen) == 200
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,28 @@ def test_elements_are_counted_with_each() -> None:
     many = [{"email": f"a{number}@example.com"} for number in range(12_000)]
     events = [{"people": people}, {"people": []}, {}, {"people": many}]
     assert fills(mapping, events, each="people")["email"] == (12_003, 12_001)
+
+
+def test_the_country_of_a_number_is_counted_too() -> None:
+    mapping = {
+        "custom_audience_id": {"value": "1"},
+        "phone_number": {"from": "phone", "country": {"from": "land"}},
+    }
+    events = [
+        {"id": 1, "phone": "030 901820", "land": "DE"},
+        {"id": 2, "phone": "+4930901820"},
+    ]
+    found = fills(mapping, events)
+    assert found == {"event_id": (2, 2), "phone_number": (2, 2), "phone_number.country": (2, 1)}
+    # of a row that names no audience, too
+    mapping["custom_audience_id"] = {"from": "audience"}
+    found = fills(mapping, events)
+    assert found["phone_number.country"] == (2, 1)
+
+
+def test_the_nearest_field_of_a_country_may_be_mapped_elsewhere() -> None:
+    phone = FromPaths(("phone",), country=FromPaths(("contry",)))
+    fill = Fill("r", {"phone": phone, "land": FromPaths(("country",))})
+    fill.took([{"country": "DE", "phone": "1"}])
+    near = {one.parameter: one.nearest for one in fill.results()}
+    assert near["phone.country"] == "country"
