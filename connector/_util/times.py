@@ -14,7 +14,7 @@ _TIMESTAMP = re.compile(
     \d{4}-\d\d-\d\d
     [Tt ]
     \d\d:\d\d (:\d\d (\.\d+)?)?
-    ([Zz] | [+-]\d\d:\d\d)
+    ([Zz] | [+-]\d\d (:?\d\d)?)
     """,
     re.VERBOSE,
 )
@@ -48,6 +48,8 @@ _SIZE_BYTES = {None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9
 
 def canonical(text: str) -> str:
     """Return an RFC 3339 timestamp as canonical UTC text; fractions of a second are cut off.
+
+    Offsets are read in ISO 8601's other forms, too: `+0200` and `+02`.
 
     Raise ValueError, with a message that does not hold the text, for anything else.
     """

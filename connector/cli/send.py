@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +34,9 @@ from connector.cli.words import exit_status, warnings_of
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from connector.cli.progress import Watchers
     from connector.delivery.clock import SystemClock
+    from connector.sources.files import Source
 
 
 def send(
@@ -86,11 +88,13 @@ def send(
 ) -> None:
     """Deliver events; progress on stderr, a summary on stdout.
 
+    Events that come slowly wait until a request is full, until the oldest has the 'age' of the
+    connection's 'limits' (often 60m by default), or until the input ends.
+
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered (with --strict
     also: there are warnings), 2 usage or configuration error.
     """
     from connector import library
-    from connector.cli.progress import no_progress, show_progress
     from connector.cli.summary import summary_json, summary_text
     from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
@@ -113,9 +117,7 @@ def send(
             sender = library.http_transport(loaded, secrets=box.secrets, timeout=timeout)
             transport = stack.enter_context(sender)
 
-        wants_progress = sys.stderr.isatty() if progress is None else progress
-        watching = show_progress(source) if wants_progress else no_progress()
-        on_progress, notify = stack.enter_context(watching)
+        on_progress, notify = stack.enter_context(_watching(source, progress))
 
         # What reads Parquet calls objects that are never collected leaks, and lists them at exit.
         quiet_collector(freeze="parquet" not in source.formats)
@@ -149,6 +151,14 @@ def send(
 def _check_fail(fail: list[str] | None, sandbox: bool) -> None:
     if fail and not sandbox:
         raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])
+
+
+def _watching(source: Source, progress: bool | None) -> AbstractContextManager[Watchers]:
+    """Return what shows progress: if it is asked for, else on a terminal."""
+    from connector.cli.progress import no_progress, show_progress
+
+    wants_progress = sys.stderr.isatty() if progress is None else progress
+    return show_progress(source) if wants_progress else no_progress()
 
 
 @contextmanager

@@ -88,9 +88,12 @@ def _file(path: str) -> str:
     try:
         secret = Path(path).read_text("utf-8").strip()
     except FileNotFoundError:
-        raise ValueError(
-            "the file does not exist; write the secret to it, or check the path"
-        ) from None
+        check = "check the path"
+        if not Path(path).is_absolute():
+            check += (
+                f", which starts in {Path.cwd()}: relative paths start in the working directory"
+            )
+        raise ValueError(f"the file does not exist; write the secret to it, or {check}") from None
     except (OSError, ValueError) as error:
         # ValueError: not UTF-8, or a null byte in the path
         raise ValueError(f"the file cannot be read ({type(error).__name__})") from None

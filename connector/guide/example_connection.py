@@ -123,8 +123,11 @@ def example_event(action: Action, *, event_type: str = "", fullest: bool = False
 
 
 def example_events(destination: Destination) -> Iterator[dict[str, Any]]:
-    """Yield an event for each route of the example connection."""
-    for operation, action in _first_actions(destination).items():
+    """Yield an event for each route of the example connection.
+
+    The person leaves before they enter, so that the audience holds them at the end.
+    """
+    for operation, action in reversed(_first_actions(destination).items()):
         yield example_event(action, event_type=_EVENT_TYPES[operation])
 
 

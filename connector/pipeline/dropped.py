@@ -33,7 +33,9 @@ REASONS = {
     "already_hashed": "expected plain text, got a digest, which would be hashed twice",
     "placeholder": "placeholder value such as 'null' or 'undefined'",
     "not_allowed": "not allowed by the parameter's schema",
-    "expression_failed": "the mapping's expression failed on the event",
+    "expression_failed": (
+        "the mapping's expression failed on the event; 'connector preview' and --report say why"
+    ),
 }
 
 _MOST_LINES = 20

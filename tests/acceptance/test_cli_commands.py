@@ -87,6 +87,9 @@ def test_help_names_every_command_and_option() -> None:
         ), done.out
         assert "Example" in done.out
         assert not done.err
+    # how long a slow input may wait
+    send_help = " ".join(others[COMMANDS.index("send")].out.split())
+    assert "until the oldest has the 'age' of the connection's 'limits'" in send_help
 
 
 def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_a_secret_instead_of_its_place_is_not_shown(kind: str, secret: str) -> N
     assert secret not in repr(reference)
 
 
+@pytest.mark.parametrize(("path", "is_relative"), [("no/such", True), ("/no/such", False)])
+def test_where_a_relative_path_starts_is_said(path: str, is_relative: bool) -> None:
+    auth = AuthConfig("bearer", ("access_token",))
+    with pytest.raises(ConfigError) as caught:
+        find_secrets(auth, {"access_token": SecretRef("file", path)}, "c")
+    assert (str(Path.cwd()) in str(caught.value)) is is_relative
+
+
 WRITTEN = [
     ("hunter2", "C203", "/credentials/consumer_key"),
     ("{hunter2}", "C102", "/credentials/consumer_key"),
