@@ -243,14 +243,13 @@ def send(
     """Deliver events and return what became of them; blocks until every record has its outcome.
 
     `transport` sends one request; without one they go over HTTP, with the secrets that the
-    connection refers to. `timeout` is how many seconds it waits for an answer. `clock` tells the
-    time, waits, and may end the run early (`SystemClock.end`). `report`: a file, or its path, that
-    gets a line of NDJSON for each failure. `progress` is called with the counts so far, last when
-    all is done; `notify` with a line when a request has to wait for long, from a thread of the run.
-    `limit`: read only so many events. `retries`: send a request again so many times, by default as
-    often as the destination says, else 7.
-    `keep_failures`: keep every failure in the returned report. Without it memory stays flat
-    whatever fails.
+    connection refers to. `timeout` is how many seconds an attempt may take, as in `http_transport`.
+    `clock` tells the time, waits, and may end the run early (`SystemClock.end`). `report`: a file,
+    or its path, that gets a line of NDJSON for each failure. `progress` is called with the counts
+    so far, last when all is done; `notify` with a line when a request has to wait for long, from a
+    thread of the run. `limit`: read only so many events. `retries`: send a request again so many
+    times, by default as often as the destination says, else 7. `keep_failures`: keep every failure
+    in the returned report. Without it memory stays flat whatever fails.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
@@ -296,8 +295,8 @@ def http_transport(
     It is a context manager and may serve several runs.
 
     `secrets`: by the names of the credentials, for a program that has them from elsewhere; by
-    default those that the connection refers to. `timeout`: seconds to wait for an answer, by
-    default 60.
+    default those that the connection refers to. `timeout`: seconds for one attempt of a request,
+    from connecting to the end of its answer and with a token that it needs first; by default 60.
 
     Raise ConfigError when a secret is missing, or would go where it should not.
     """

@@ -102,7 +102,10 @@ StrictOption = Annotated[
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--timeout", min=0.1, metavar="SECONDS", help="Seconds to wait for an answer; default 60."
+        "--timeout",
+        min=0.1,
+        metavar="SECONDS",
+        help="Seconds for one attempt of a request, up to the end of its answer; default 60.",
     ),
 ]
 FailOption = Annotated[

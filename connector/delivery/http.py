@@ -1,36 +1,61 @@
-"""One attempt of one request over HTTP: TLS is always verified, redirects are never followed."""
+"""One attempt of one request over HTTP.
+
+TLS is always verified, redirects are never followed, nothing is kept of an answer but itself (there
+are no cookies), and an attempt has one deadline from connecting to the last byte of the answer.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import ssl
-from collections.abc import Iterator
+import time
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import certifi
+import httpcore
 import httpx
 
+from connector import __version__
 from connector.auth.base import Message, Scheme
+from connector.delivery.sockets import DeadlineBackend
 from connector.errors import ConfigError, Problem, SendError
 from connector.model import Request, Response
 
-# Seconds: to connect, for the answer, and to hand over each piece of the body.
-_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=60.0)
+#: For a whole attempt, its tokens included.
+TIMEOUT_SECONDS = 60.0
+
 _MAX_ANSWER_BYTES = 8_000_000
+_GZIP = zlib.MAX_WBITS | 16
+_UNREADABLE = "the answer cannot be decoded"
+
+# A connection is closed when it was not used for so long, before the vendor closes it.
+_IDLE_SECONDS = 5.0
+
+_HEADERS = {
+    "user-agent": f"audience-connector/{__version__}",
+    # What is packed small may be huge: nothing is asked for that has to be unpacked.
+    "accept-encoding": "identity",
+}
+
+_FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 # The libraries underneath log whole URLs, headers and signature base strings, which hold keys and
 # identifiers. A filter works only on the logger that it is added to, so each one is named.
 _LOGGERS = (
-    "httpx",
     "httpcore.connection",
     "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
     "oauthlib",
     "oauthlib.oauth1.rfc5849",
     "oauthlib.oauth1.rfc5849.signature",
@@ -62,23 +87,20 @@ class HttpSender:
     def __init__(self, auth: Scheme, connections: int, timeout: float | None = None) -> None:
         """Open nothing yet.
 
-        `connections`: the most that are open at a time; `timeout`: seconds to wait for an answer.
-        Raise ConfigError (C023) when the certificates that SSL_CERT_FILE or SSL_CERT_DIR names
-        cannot be read.
+        `connections`: the most that are open at a time; `timeout`: seconds for a whole attempt, by
+        default 60. Raise ConfigError (C023) when the certificates that SSL_CERT_FILE or
+        SSL_CERT_DIR names cannot be read.
         """
-        wait = _TIMEOUT
-        if timeout:
-            wait = httpx.Timeout(_TIMEOUT.connect, read=timeout, write=timeout, pool=None)
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-
         self._auth = auth
-        self._client = httpx.Client(
-            verify=tls_context(),
-            limits=limits,
-            timeout=wait,
-            follow_redirects=False,
-            # A proxy or a .netrc of the environment must not see, or replace, credentials.
-            trust_env=False,
+        self._timeout = timeout or TIMEOUT_SECONDS
+        # Proxies and .netrc of the environment, which might see or replace credentials, are not
+        # looked for.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls_context(),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=DeadlineBackend(),
         )
 
     def __enter__(self) -> Self:
@@ -91,36 +113,45 @@ class HttpSender:
         traceback: TracebackType | None,
     ) -> None:
         with _quiet_logs():
-            self._client.close()
+            self._pool.close()
 
     def __call__(self, request: Request) -> Response:
         """Send once; a second time when new credentials may help.
 
         Raise SendError when there is no answer, UnauthorizedError when credentials are refused.
         """
+        exchange = partial(self._exchange, deadline=time.monotonic() + self._timeout)
         with _quiet_logs():
-            return self._auth.send_signed(_message(request), self._exchange)
+            return self._auth.send_signed(_message(request), exchange)
 
-    def _exchange(self, message: Message) -> Response:
+    def _exchange(self, message: Message, deadline: float) -> Response:
         """Send a signed message and read its answer."""
-        # As bytes: httpx takes nothing but ASCII in the text of a header.
-        headers = []
-        for name, text in message.headers.items():
+        url = httpx.URL(message.url)
+        target = httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+        headers = [(b"host", url.netloc)]
+        for name, text in {**_HEADERS, **message.headers}.items():
             headers.append((name.encode(), text.encode()))
 
+        # The pool waits for so many seconds; the sockets read the others as moments.
+        limits = dict.fromkeys(("connect", "write", "read"), deadline)
+        limits["pool"] = max(0.0, deadline - time.monotonic())
         try:
-            with self._client.stream(
-                message.method, message.url, headers=headers, content=message.body
+            with self._pool.stream(
+                message.method,
+                target,
+                headers=headers,
+                content=message.body,
+                extensions={"timeout": limits},
             ) as answer:
-                body = _read(answer)
-        except httpx.RequestError as error:
+                body = _read(answer.iter_stream())
+        except _FAILURES as error:
             raise SendError(_explain(error)) from None
-        except httpx.InvalidURL:
-            raise SendError("invalid URL") from None
 
-        # An answer and its stream hold each other, and so the request's body: let go of it now.
-        answer.stream = httpx.ByteStream(b"")
-        return Response.parsed(answer.status_code, dict(answer.headers), body)
+        fields = _fields(answer.headers)
+        body = _unpacked(body, fields.get("content-encoding", ""))
+        return Response.parsed(answer.status, fields, body)
 
 
 def tls_context() -> ssl.SSLContext:
@@ -165,28 +196,58 @@ def _message(request: Request) -> Message:
     return Message(request.method, url, headers, request.body)
 
 
-def _read(answer: httpx.Response) -> bytes:
+def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their names in lower case; repeated ones are joined."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_text in headers:
+        name = raw_name.decode("latin-1").lower()
+        text = raw_text.decode("latin-1")
+        fields[name] = f"{fields[name]}, {text}" if name in fields else text
+    return fields
+
+
+def _read(pieces: Iterable[bytes]) -> bytes:
     body = bytearray()
-    for chunk in answer.iter_bytes():
-        body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise SendError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
+    for piece in pieces:
+        body += piece
+        _check_size(body)
     return bytes(body)
 
 
-def _explain(error: httpx.RequestError) -> str:
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before it was packed, once and as asked for by nobody."""
+    if encoding.lower() in ("", "identity") or not body:
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        raise SendError(_UNREADABLE)
+
+    reader = zlib.decompressobj(_GZIP)
+    try:
+        unpacked = reader.decompress(body, _MAX_ANSWER_BYTES + 1)
+    except zlib.error:
+        raise SendError(_UNREADABLE) from None
+    _check_size(unpacked)
+    if not reader.eof or reader.unused_data:
+        raise SendError(_UNREADABLE)
+    return unpacked
+
+
+def _check_size(body: bytes | bytearray) -> None:
+    if len(body) > _MAX_ANSWER_BYTES:
+        raise SendError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
+
+
+def _explain(error: Exception) -> str:
     """Return why there is no answer. The text of the error itself may hold the URL."""
-    if isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpcore.ConnectTimeout):
         return "timed out while connecting"
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpcore.TimeoutException):
         return "timed out waiting for an answer"
-    if isinstance(error, httpx.ConnectError) and "SSL" in str(error):
+    if isinstance(error, httpcore.ConnectError) and "SSL" in str(error):
         return (
             "cannot connect: the TLS handshake failed; "
             "check the host's certificate, or set SSL_CERT_FILE"
         )
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpcore.ConnectError):
         return "cannot connect: host unreachable or connection refused"
-    if isinstance(error, httpx.DecodingError):
-        return "the answer cannot be decoded"
     return f"the connection closed before the answer was complete ({type(error).__name__})"

@@ -13,7 +13,7 @@ import pytest
 
 from connector.auth.base import Message
 from tests.kit.cli import assert_adds_up, connection, ndjson, person, report_lines, start
-from tests.kit.http_vendor import Reply, Vendor, success
+from tests.kit.http_vendor import Reply, SlowVendor, Vendor, success
 
 
 class Patient(Vendor):
@@ -97,6 +97,20 @@ def test_a_wait_for_a_retry_ends_at_once(tmp_path: Path) -> None:
         assert vendor.arrived.wait(10)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
+        status, out, _ = ended(process, 5)
+    assert (status, json.loads(out)["undelivered"]) == (1, 1)
+
+
+def test_an_answer_that_never_ends_is_waited_for_no_longer_than_the_timeout(
+    tmp_path: Path,
+) -> None:
+    endless = SlowVendor(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", 0.02)
+    with endless as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        events = ndjson(tmp_path, [person(1)])
+        process = start("send", made, events, "--format", "json", "--timeout", "1")
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGTERM)
         status, out, _ = ended(process, 5)
     assert (status, json.loads(out)["undelivered"]) == (1, 1)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,6 +126,54 @@ class TokenVendor(Vendor):
             return self.token(seen)
         self.calls.append(seen)
         return self.api(seen)
+
+
+class SlowVendor:
+    """Answers every request with `first`, then with `again` without end; a context manager.
+
+    `pause`: seconds before each `again`. With `reads` false it does not even read the request.
+    """
+
+    def __init__(
+        self, first: bytes = b"", again: bytes = b"", pause: float = 0.0, *, reads: bool = True
+    ) -> None:
+        self._first = first
+        self._again = again
+        self._pause = pause
+        self._reads = reads
+        self.arrived = threading.Event()
+        self._closed = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            if self._reads:
+                connection.recv(65536)
+            self.arrived.set()
+            connection.sendall(self._first)
+            while not self._closed.is_set():
+                if self._again:
+                    connection.sendall(self._again)
+                time.sleep(self._pause)
+
+    def request(self, body: bytes = b"{}", scheme: str = "http") -> Request:
+        url = self.base_url.replace("http", scheme, 1)
+        return Request("POST", url, {"content-type": "application/json"}, body)
 
 
 def never(message: Message) -> Response:

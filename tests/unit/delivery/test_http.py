@@ -1,12 +1,16 @@
-"""HTTP: whose certificates are trusted, and what is logged of a request."""
+"""HTTP: whose certificates are trusted, what is logged, and what a hostile vendor can take."""
 
 from __future__ import annotations
 
+import gzip
 import logging
 import ssl
 import subprocess
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +20,7 @@ from connector.delivery.http import HttpSender, tls_context
 from connector.errors import ConfigError, SendError
 from connector.model import Request
 from tests.kit.auth import auth
-from tests.kit.http_vendor import TokenVendor
+from tests.kit.http_vendor import Reply, SlowVendor, TokenVendor, reply
 
 NO_AUTH = Scheme(AuthConfig("none"), {})
 OAUTH1 = {"scheme": "oauth1"}
@@ -131,3 +135,136 @@ def test_the_libraries_underneath_log_nothing_of_a_request(
         assert send(vendor.request()).status == 200
         assert "oauth_signature" in vendor.calls[0].headers["authorization"]
     assert caplog.records == []
+
+
+# --- the deadline of an attempt ---
+
+TIMEOUT = 0.2
+PAUSE = 0.02
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n"
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
+
+# What SlowVendor is made of.
+SLOW: dict[str, tuple[Any, ...]] = {
+    "silence": (b"", b"", PAUSE),
+    "a slow head": (HEAD, b"a: b\r\n", PAUSE),
+    "a slow line of the head": (b"HTTP/1.1 200 ", b"O", PAUSE),
+    "a slow body": (HEAD + b"content-length: 9999\r\n\r\n", b" ", PAUSE),
+    "a body without an end": (HEAD + b"\r\n", b" ", PAUSE),
+    "endless hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "endless small chunks": (CHUNKED + b"\r\n", b"1\r\n \r\n", 0.0001),
+    "endless trailers": (CHUNKED + b"\r\n0\r\n", b"a: b\r\n", PAUSE),
+    "endless empty blocks of gzip": (
+        CHUNKED + b"content-encoding: gzip\r\n\r\na\r\n" + gzip.compress(b"")[:10] + b"\r\n",
+        b"5\r\n" + EMPTY_BLOCK + b"\r\n",
+        0.001,
+    ),
+}
+
+
+def assert_out_of_time(send: HttpSender, request: Request, doing: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(SendError, match=f"timed out {doing}"):
+        send(request)
+    assert TIMEOUT * 0.9 < time.monotonic() - started < TIMEOUT * 5
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_no_answer_takes_longer_than_the_timeout(answer: tuple[Any, ...]) -> None:
+    with SlowVendor(*answer) as vendor, HttpSender(NO_AUTH, 1, TIMEOUT) as send:
+        assert_out_of_time(send, vendor.request(), "waiting for an answer")
+
+
+def test_a_vendor_that_does_not_read_takes_no_longer_than_the_timeout() -> None:
+    with SlowVendor(pause=PAUSE, reads=False) as vendor, HttpSender(NO_AUTH, 1, TIMEOUT) as send:
+        assert_out_of_time(send, vendor.request(b" " * 20_000_000), "waiting for an answer")
+
+
+def test_a_handshake_takes_no_longer_than_the_timeout() -> None:
+    # the first bytes of a record that never ends
+    with (
+        SlowVendor(b"\x16\x03\x03\x40\x00", b"\x00", PAUSE) as vendor,
+        HttpSender(NO_AUTH, 1, TIMEOUT) as send,
+    ):
+        assert_out_of_time(send, vendor.request(scheme="https"), "while connecting")
+
+
+def test_a_connection_that_was_kept_open_has_a_deadline_of_its_own() -> None:
+    with TokenVendor() as vendor, HttpSender(NO_AUTH, 1, TIMEOUT) as send:
+        assert send(vendor.request()).status == 200
+        time.sleep(TIMEOUT * 1.2)
+        assert send(vendor.request()).status == 200
+
+
+def test_fetching_a_token_is_part_of_the_attempt() -> None:
+    with SlowVendor(HEAD, b"a: b\r\n", PAUSE) as vendor:
+        grant = {"scheme": "oauth2", "grant": "client_credentials", "token_url": vendor.base_url}
+        signed = auth(grant, {"client_id": "c", "client_secret": "s"})
+        with HttpSender(signed, 1, TIMEOUT) as send:
+            assert_out_of_time(send, vendor.request(), "waiting for an answer")
+
+
+def test_a_token_and_its_request_share_one_deadline() -> None:
+    def slow_token(_: object) -> Reply:
+        time.sleep(TIMEOUT * 0.7)
+        return reply(200, {"access_token": "first", "expires_in": 3600})
+
+    def slow_answer(_: object) -> Reply:
+        time.sleep(TIMEOUT * 0.7)
+        return reply()
+
+    with TokenVendor() as vendor:
+        vendor.token, vendor.api = slow_token, slow_answer
+        grant = {"scheme": "oauth2", "grant": "client_credentials", "token_url": vendor.token_url}
+        signed = auth(grant, {"client_id": "c", "client_secret": "s"})
+        with HttpSender(signed, 1, TIMEOUT) as send:
+            assert_out_of_time(send, vendor.request(), "waiting for an answer")
+            # the token is there now
+            assert send(vendor.request()).status == 200
+
+
+# --- the size of an answer ---
+
+
+def test_an_answer_without_end_is_cut_off() -> None:
+    with (
+        SlowVendor(HEAD + b"\r\n", b" " * 1_000_000) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+        pytest.raises(SendError, match="the answer is longer than 8000000 bytes"),
+    ):
+        send(vendor.request())
+
+
+def test_nothing_packed_is_asked_for_and_one_layer_of_gzip_is_read() -> None:
+    with TokenVendor() as vendor, HttpSender(NO_AUTH, 1) as send:
+        for encoding in ("gzip", "x-GZip"):
+            packed = reply(200, gzip.compress(b'{"ok": 1}'), **{"content-encoding": encoding})
+            vendor.api = lambda _, packed=packed: packed  # type: ignore[misc]
+            assert send(vendor.request()).body == {"ok": 1}
+        assert {call.headers["accept-encoding"] for call in vendor.calls} == {"identity"}
+
+
+PACKED = {
+    "a huge one": ("gzip", gzip.compress(bytes(9_000_000)), "longer than 8000000 bytes"),
+    "one in another": ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "cannot be decoded"),
+    "another kind": ("deflate", zlib.compress(b"{}"), "cannot be decoded"),
+    "one cut short": ("gzip", gzip.compress(b"{}")[:-3], "cannot be decoded"),
+    "several": ("gzip", gzip.compress(b"{}") * 2, "cannot be decoded"),
+}
+
+
+@pytest.mark.parametrize(("encoding", "body", "reason"), PACKED.values(), ids=PACKED)
+def test_a_packed_answer_is_bounded(encoding: str, body: bytes, reason: str) -> None:
+    with TokenVendor() as vendor, HttpSender(NO_AUTH, 1) as send:
+        vendor.api = lambda _: reply(200, body, **{"content-encoding": encoding})
+        with pytest.raises(SendError, match=reason):
+            send(vendor.request())
+
+
+def test_no_cookie_is_sent_back() -> None:
+    with TokenVendor() as vendor, HttpSender(NO_AUTH, 1) as send:
+        vendor.api = lambda _: reply(200, {}, **{"set-cookie": "a=b; Path=/"})
+        for _ in range(2):
+            assert send(vendor.request()).headers["set-cookie"] == "a=b; Path=/"
+        assert "cookie" not in vendor.calls[1].headers
