@@ -18,7 +18,7 @@ from connector.pipeline.dropped import DroppedError
 from connector.pipeline.emails import email, email_many
 from connector.pipeline.phones import e164_many_of, e164_of
 from connector.pipeline.texts import clean, clean_many, compose, of_the_form, or_empty
-from connector.validation.patterns import compile_for_all, compile_pattern
+from connector.validation.patterns import compile_for_all, compile_part, compile_pattern
 
 #: From a text to its normal form. It may raise DroppedError; it may return "".
 Normalise = Callable[[str], str]
@@ -148,13 +148,13 @@ def _matches_many(pattern: str) -> NormaliseMany:
 
 
 def _keep(pattern: str) -> Normalise:
-    fits = re.compile(pattern).fullmatch
+    part_of = compile_part(pattern)
 
     def keep(value: str) -> str:
-        found = fits(value)
-        while found and found[1] != value:
-            value = found[1] or ""
-            found = fits(value)
+        part = part_of(value)
+        while part is not None and part != value:
+            value = part
+            part = part_of(value)
         return value
 
     return keep

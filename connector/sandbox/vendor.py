@@ -7,7 +7,6 @@ JSON, groups, contract, people. A request is applied as a whole or not at all.
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from collections import defaultdict
@@ -40,6 +39,7 @@ from connector.sandbox.reading import Identifier, Reading
 from connector.sandbox.refusals import REFUSALS, RefusalError, refusal_with_status
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
+from connector.validation.patterns import compile_pattern
 
 _JSON = "application/json"
 _GATEWAY_PAGE = (
@@ -316,7 +316,7 @@ class Vendor:
         if call.has_body and not is_json and not call.fields.are_body:
             raise RefusalError("unsupported_media_type", f"the content type must be {_JSON}")
         for name, pattern in call.answers.requires.items():
-            if not re.search(pattern, call.headers.get(name, "")):
+            if not compile_pattern(pattern)(call.headers.get(name, "")):
                 raise RefusalError(
                     "invalid", f"the header '{name}' is missing or has a wrong value"
                 )

@@ -6,8 +6,10 @@ Python's own engine tries every way to match: one short text may take it years. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import jsonschema_rs
@@ -53,6 +55,61 @@ def _compile(schema: dict[str, Any]) -> Callable[[Any], bool]:
 
 def _validator(schema: Any, options: Any) -> Callable[[str], bool]:
     return jsonschema_rs.Draft202012Validator(schema, pattern_options=options).is_valid
+
+
+# What a group of an expression holds, which `jsonschema_rs` cannot say
+# ---------------------------------------------------------------------------------------------
+
+#: What an expression may consist of, for Python's engine to take time in proportion to the text.
+PART_SYNTAX = (
+    r"letters, digits, signs such as \., classes such as [0-9], and ., repeated by ?, {3} or {2,5} "
+    "in at most 100 ways; + or * at most once, and outside the group"
+)
+
+_SIGN = r"\\(?:[^A-Za-z0-9]|[dsw])"
+_CLASS = rf"\[\^?(?:{_SIGN}|[^\\\[\]])+\]"
+_ATOM = rf"(?:{_SIGN}|{_CLASS}|[^\\\[\](){{}}?*+|^$])"
+_TIMES = r"(?:[?*+]|\{[0-9]{1,3}(?:,[0-9]{1,3})?\})?+"
+_ATOMS = rf"(?:{_ATOM}{_TIMES})*+"
+_has_one_group = re.compile(rf"{_ATOMS}\((?P<group>{_ATOMS})\)(?P<times>\??){_ATOMS}").fullmatch
+_times_of_atoms = re.compile(rf"{_ATOM}({_TIMES})").findall
+_MOST_WAYS = 100
+
+
+def compile_part(pattern: str) -> Callable[[str], str | None]:
+    """Return the function that returns what an expression's group holds of a text that fits it.
+
+    None for any other text, "" where the group is not needed. It takes time in proportion to the
+    text. Raise ValueError unless the expression has one group, and no more than PART_SYNTAX.
+    """
+    found = _has_one_group(pattern)
+    if found is None:
+        raise ValueError(PART_SYNTAX)
+
+    times = [*_times_of_atoms(pattern), found["times"]]
+    endless = [text for text in times if text in ("+", "*")]
+    is_endless_inside = not {"+", "*"}.isdisjoint(_times_of_atoms(found["group"]))
+    if len(endless) > 1 or is_endless_inside or prod(map(_ways, times)) > _MOST_WAYS:
+        raise ValueError(PART_SYNTAX)
+
+    try:
+        fits = re.compile(pattern).fullmatch
+    except re.error:
+        raise ValueError(PART_SYNTAX) from None
+
+    def part(value: str) -> str | None:
+        fitting = fits(value)
+        return None if fitting is None else fitting[1] or ""
+
+    return part
+
+
+def _ways(times: str) -> int:
+    """Return in how many ways a piece of an expression may be repeated, + and * aside."""
+    if times == "?":
+        return 2
+    least, comma, most = times.strip("{}").partition(",")
+    return int(most) - int(least) + 1 if comma else 1
 
 
 # Keywords of `jsonschema`, which uses Python's engine

@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from connector.validation.explain import Failure, failures
+from connector.validation.explain import Failure, failures, pointer
 from connector.validation.patterns import MOST_STEPS, PATTERN_KEYWORDS, compile_pattern
 
 #: A keyword of ours: members of an object whose values ascend, as far as they are there.
@@ -67,11 +67,29 @@ class Schema:
         if self.is_valid(value):
             return []
         try:
-            explained = failures(self._explainer, value, quote=quote)
+            if self._has_patterns_to_evaluate:
+                explained = self._explained_by_keyword(value)
+            else:
+                explained = failures(self._explainer, value, quote=quote)
         except RecursionError:
             explained = []
         # the validators differ in corners: Python's `$` lets a final line break pass
         return explained or [_unexplained(value)]
+
+    @cached_property
+    def _has_patterns_to_evaluate(self) -> bool:
+        """Whether `jsonschema` would use Python's engine to find what is evaluated."""
+        text = json.dumps([self._schema, *self._resources.values()])
+        return '"unevaluatedProperties"' in text and '"patternProperties"' in text
+
+    def _explained_by_keyword(self, value: Any) -> list[Failure]:
+        """Return the failures that `jsonschema_rs` finds: where, and by which keyword."""
+        found = []
+        for error in self._validator.iter_errors(value):
+            keyword = str(error.kind.name)
+            message = f"has an invalid format ('{keyword}')"
+            found.append(Failure(keyword, pointer(error.instance_path), message))
+        return sorted(found, key=lambda failure: failure.pointer)
 
     @cached_property
     def _explainer(self) -> Any:

@@ -125,7 +125,7 @@ each_identifier = pytest.mark.parametrize("identifier", IDENTIFIERS.values(), id
 ARGUMENTS: dict[str | None, list[Any]] = {
     None: [""],
     "text": ["@", "tel:", "00"],
-    "pattern": ["([a-z]*)", "(.+)@.+", "([0-9]{5})-[0-9]{4}"],
+    "pattern": ["([a-z]{0,60})", "([^@]{1,64})@.+", "([0-9]{5})-[0-9]{4}"],
     "domains": [True, ["gmail.com", "googlemail.com"]],
     "words": [{"female": "f"}],
     "plus": ["", "+"],

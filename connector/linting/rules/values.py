@@ -12,6 +12,7 @@ from connector.errors import Problem, nearest
 from connector.linting.location import Location
 from connector.linting.rule import Problems, locations, rule
 from connector.validation.explain import pointer as json_pointer
+from connector.validation.patterns import PART_SYNTAX, compile_part
 from connector.validation.schema import is_pattern
 
 
@@ -105,7 +106,7 @@ def missing_example(destination: Destination) -> Problems:
 
 @rule("D231", stage="documents", blocks=True)
 def pattern(destination: Destination) -> Problems:
-    """Find a pattern that is not a regular expression.
+    """Find a pattern that is not a regular expression, or may take long.
 
     Nothing could be checked with it. Write it in the syntax that ECMA 262 and Python share.
     """
@@ -113,23 +114,37 @@ def pattern(destination: Destination) -> Problems:
     hint = "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$"
 
     for top in locations(destination):
-        for pointer, text in _patterns(top.document.content):
+        for pointer, text in _patterns(top.document.content, ("pattern", "matches")):
             if not is_pattern(text):
                 yield top.below(pointer).problem(message, hint)
+        for pointer, text in _patterns(top.document.content, ("keep",)):
+            if not _is_part(text):
+                yield top.below(pointer).problem(
+                    "is not a regular expression of the kind that is fast on every text",
+                    f"allowed: one group, and {PART_SYNTAX}",
+                )
 
     folder = destination.document.folder
     for path in sorted(folder.path.glob("*.accepts.json")):
-        for pointer, text in _patterns(folder.content(path.name)):
+        for pointer, text in _patterns(folder.content(path.name), ("pattern",)):
             if not is_pattern(text):
                 yield Problem("", str(path), pointer, message, hint)
 
 
-def _patterns(node: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every pattern below a node with its pointer."""
+def _is_part(text: str) -> bool:
+    try:
+        compile_part(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _patterns(node: Any, keys: tuple[str, ...], pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every pattern below a node, by the keys that have one, with its pointer."""
     members = node.items() if isinstance(node, dict) else enumerate(node)
     for key, part in members:
         below = pointer + json_pointer([key])
-        if key in ("pattern", "matches") and isinstance(part, str):
+        if key in keys and isinstance(part, str):
             yield below, part
         elif isinstance(part, dict | list):
-            yield from _patterns(part, below)
+            yield from _patterns(part, keys, below)

@@ -10,7 +10,7 @@ import pytest
 
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import STEPS
-from connector.validation.patterns import compile_pattern
+from connector.validation.patterns import compile_part, compile_pattern
 from connector.validation.schema import Schema
 
 # A backtracking engine takes 2 ** 40 steps for these.
@@ -51,6 +51,20 @@ def test_no_pattern_hangs(pattern: str, text: str) -> None:
             {"1": 1, DIGITS: 1},
             f"/{DIGITS}",
         ),
+        (
+            {"patternProperties": {EVIL: True}, "unevaluatedProperties": False},
+            {"1": 1, DIGITS: 1},
+            "",
+        ),
+        (
+            {
+                "properties": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}},
+                "$defs": {"a": {"patternProperties": {EVIL: True}}},
+                "unevaluatedProperties": False,
+            },
+            {"a": {}, DIGITS: 1},
+            "",
+        ),
     ],
 )
 def test_no_pattern_hangs_when_a_failure_is_explained(
@@ -58,6 +72,37 @@ def test_no_pattern_hangs_when_a_failure_is_explained(
 ) -> None:
     found = Schema(schema).failures(value)
     assert pointer in [failure.pointer for failure in found]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["1" * 200_000 + "-", "1" * 200_000, "a" * 5 + "1" * 200_000])
+@pytest.mark.parametrize("pattern", ["(.).+z", "([0-9]{5})-[0-9]*", "(a?a?a?[a1]{5}).*b", "(x)?"])
+def test_what_is_kept_is_found_in_time_of_the_length(pattern: str, text: str) -> None:
+    assert STEPS["keep"].make(pattern)(text) == text
+    assert STEPS["keep"].make(pattern)("") == ""
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(.+)x",  # a text of x loses one of them at a time
+        "([0-9]+)+",
+        "(a).+b.+",
+        "((a)b)",
+        "(?:a)(b)",
+        "(a|b)",
+        "(a)\\1",
+        "^(a)",
+        "(?=a)(b)",
+        "(a{0,9}a{0,9})a{0,9}",
+        "(a{1,2}){1,2}",
+        "abc",
+        "([z-a])",
+    ],
+)
+def test_a_part_that_some_text_takes_long_for_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="at most 100 ways"):
+        compile_part(pattern)
 
 
 def test_a_known_key_of_a_pattern_is_not_called_unknown() -> None:
