@@ -109,8 +109,13 @@ class Endpoint(Protocol):
         RenderError.
         """
 
-    def classify(self, response: Response, sent: int, now: float, /) -> Outcome:
-        """Return what the response to a request with `sent` records means."""
+    def classify(
+        self, response: Response, sent: int, now: float, records: Sequence[Record], /
+    ) -> Outcome:
+        """Return what the response to a request with `sent` records means.
+
+        It repeats no word of the response that may quote one of `records`.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -332,17 +337,21 @@ class NamedRecords:
     rest_delivered: bool = False
     #: The vendor's own words about each refused one, where a rule asks for them.
     words: tuple[str, ...] = field(default=(), repr=False)
+    #: All that the vendor said about them, which tells answers apart and is never shown.
+    said: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bisect:
     """The vendor refused the whole request and named no record.
 
-    Halve it until the offender is alone.
+    Halve it until the offender is alone. `said`: the reason with all of the vendor's own words, to
+    tell answers apart; it is never shown.
     """
 
     code: str
     reason: str
+    said: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,6 +318,14 @@ class ResponseRule:
     pointer: str = ""
 
 
+class Codes(NamedTuple):
+    """The vendor's own codes: those that are known, and the form of the others, "" for any."""
+
+    words: frozenset[str] = frozenset()
+    pattern: str = ""
+    source: Source | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A condition on the parameters of every record: `require` has to hold when `condition` does.
@@ -400,8 +408,8 @@ class Action:
     the destination laid under them; those that begin with `own_` are the action's alone, as
     written. `prefer` is the setting that says which identifier counts, "" when there is none.
     `together` has the companions that identify a person when all of them are there, by the wire key
-    of what they are as one. `accepts` is the vendor's contract for the body, None when there is
-    none.
+    of what they are as one. `codes` are the destination's. `accepts` is the vendor's contract for
+    the body, None when there is none.
     """
 
     id: str
@@ -425,6 +433,7 @@ class Action:
     checks: tuple[Check, ...]
     responses: tuple[ResponseRule, ...]
     own_responses: tuple[ResponseRule, ...]
+    codes: Codes
     limits: BatchLimits
     own_limits: BatchLimits | None
     sandbox: SandboxConfig

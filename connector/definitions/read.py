@@ -21,6 +21,7 @@ from connector.definitions.model import (
     BatchLimits,
     BodySignature,
     Check,
+    Codes,
     Destination,
     Field,
     FromNow,
@@ -171,6 +172,7 @@ class Reader:
             checks=tuple(self._check(check) for check in members.get("checks", ())),
             responses=self.responses(members, defaults),
             own_responses=self.responses(members, {}),
+            codes=self._codes(defaults.get("codes")),
             limits=(own_limits or BatchLimits()).over(shared_limits),
             own_limits=own_limits,
             sandbox=self.sandbox(
@@ -339,6 +341,12 @@ class Reader:
             source=self._source(members),
             pointer=pointer,
         )
+
+    def _codes(self, members: Members | None) -> Codes:
+        if members is None:
+            return Codes()
+        words = frozenset(members.get("words", ()))
+        return Codes(words, members.get("pattern", ""), self._source(members))
 
     def _success(self, members: Members) -> ResponseRule:
         return ResponseRule(

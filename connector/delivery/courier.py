@@ -245,7 +245,8 @@ class Courier:
             self._ledger.delivered(batch.records)
             self._accept(delivery)
         elif isinstance(outcome, Bisect):
-            return self._refuse(delivery, part, Refusal(outcome.code, outcome.reason))
+            refusal = Refusal(outcome.code, outcome.reason, outcome.said)
+            return self._refuse(delivery, part, refusal)
         elif isinstance(outcome, _Unsendable):
             delivery.pending.popleft()
             if len(batch.records) == 1:
@@ -278,7 +279,8 @@ class Courier:
         reasons = verdict.refused_by_reason(outcome.reason)
         if _means_everybody(batch, named, verdict) and len(reasons) == 1:
             reason, _ = reasons[0]
-            return self._refuse(delivery, part, Refusal(outcome.code, reason))
+            said = outcome.reason + named.said
+            return self._refuse(delivery, part, Refusal(outcome.code, reason, said))
 
         delivery.pending.popleft()
         for reason, positions in reasons:
@@ -409,7 +411,8 @@ class Courier:
             outcome = Stop("unauthorized", str(error))
         else:
             classify = batch.endpoint.classify
-            outcome = classify(response, len(batch.records), self._clock.now())
+            records = batch.records
+            outcome = classify(response, len(records), self._clock.now(), records)
 
         self._ledger.attempted(batch, request, response, outcome)
         return outcome

@@ -16,10 +16,21 @@ IN_A_ROW = 20
 
 
 class Refusal(NamedTuple):
-    """What a vendor said when it refused a whole request."""
+    """What a vendor said when it refused a whole request.
+
+    `said`: the reason with all of its own words, to tell answers apart; it is never shown.
+    """
 
     code: str
     reason: str
+    said: str = ""
+
+    def __repr__(self) -> str:
+        return f"Refusal(code={self.code!r}, reason={self.reason!r})"
+
+    def is_as(self, other: Refusal) -> bool:
+        """Return whether the vendor said the same, whatever of it is repeated."""
+        return (self.code, self.said or self.reason) == (other.code, other.said or other.reason)
 
     def of_everybody(self) -> Stop:
         """Return why a lane stops in which everybody gets this answer."""
@@ -43,7 +54,7 @@ class Refusals:
 
     def count(self, refusal: Refusal) -> bool:
         """Count a refusal. Return whether it differs from the one before it."""
-        differs = self.last is not None and self.last != refusal
+        differs = self.last is not None and not self.last.is_as(refusal)
         if differs:
             self.in_a_row = 0
         self.last = refusal

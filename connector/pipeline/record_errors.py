@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from connector.definitions.model import ResponseRule
 from connector.model import NamedRecords
+from connector.pipeline.vendor_words import NOTHING, Answer, Said
 from connector.templating.data import ABSENT, ExpressionError
 from connector.templating.expressions import Evaluate, compile_expression
 
@@ -17,40 +18,18 @@ ENTRY_NAMES = (*NAMES, "entry")
 
 Scope = Mapping[str, Any]
 
-# A vendor's code, such as INVALID_EMAIL: short, with a letter, and no digest in hex.
-_CODE = re.compile(r"(?![0-9a-fA-F]{32,}$)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,48}")
-
 _MEMBER_OF_ENTRY = re.compile(r"\bentry\s*\.")
 
 
 class UnattributableError(Exception):
     """A response reports an error and does not say of which record, so any record may be affected.
 
-    `words`: the vendor's own code for it, as `vendor_words` returns it.
+    `said`: the vendor's own code for it.
     """
 
-    def __init__(self, words: str = "") -> None:
-        super().__init__(words)
-        self.words = words
-
-
-def vendor_words(detail: Evaluate | None, scope: Scope) -> str:
-    """Return the vendor's own codes as " (CODE)", or "" when there are none.
-
-    Only what looks like a code is repeated: a vendor's free text may quote an identifier.
-    """
-    if detail is None:
-        return ""
-    try:
-        value = detail(scope)
-    except ExpressionError:
-        return ""
-
-    codes: dict[str, None] = {}
-    for candidate in value if isinstance(value, list) else [value]:
-        if isinstance(candidate, str) and _CODE.fullmatch(candidate):
-            codes[candidate] = None
-    return f" ({', '.join(codes)})" if codes else ""
+    def __init__(self, said: Said = NOTHING) -> None:
+        super().__init__(said.text)
+        self.said = said
 
 
 class _RecordError(NamedTuple):
@@ -60,7 +39,7 @@ class _RecordError(NamedTuple):
     key: int | str
     #: Whether that may be sent again later.
     later: bool
-    words: str
+    said: Said
 
 
 class RecordErrors:
@@ -80,21 +59,23 @@ class RecordErrors:
         expressions = f"{rule.error} {rule.position} {rule.later}"
         self._expects_objects = bool(_MEMBER_OF_ENTRY.search(expressions))
 
-    def find(self, scope: Scope) -> NamedRecords:
+    def find(self, scope: Scope, answer: Answer) -> NamedRecords:
         """Return whom a response names.
 
         Raise UnattributableError when an entry cannot be understood.
         """
         refused: list[int | str] = []
         words: list[str] = []
+        said: list[str] = []
         later: list[int | str] = []
         try:
-            for error in self._errors(scope):
+            for error in self._errors(scope, answer):
                 if error.later:
                     later.append(error.key)
                 else:
                     refused.append(error.key)
-                    words.append(error.words)
+                    words.append(error.said.text)
+                    said.append(error.said.codes)
         except ExpressionError:
             # An entry has another shape than the rule speaks of.
             raise UnattributableError from None
@@ -105,9 +86,10 @@ class RecordErrors:
             later=tuple(later),
             rest_delivered=self._rest_delivered,
             words=tuple(words) if self._detail else (),
+            said="".join(dict.fromkeys(said)),
         )
 
-    def _errors(self, scope: Scope) -> Iterator[_RecordError]:
+    def _errors(self, scope: Scope, answer: Answer) -> Iterator[_RecordError]:
         entries = self._each(scope)
         if entries is ABSENT:
             return
@@ -123,11 +105,14 @@ class RecordErrors:
             is_error = self._is_error(entry_scope) if self._is_error else entry
             if is_error:
                 later = bool(self._is_later and self._is_later(entry_scope))
+                said = answer.said(self._detail, entry_scope)
                 key = self._key(index, entry_scope)
-                yield _RecordError(key, later, vendor_words(self._detail, entry_scope))
+                if key is None:
+                    raise UnattributableError(said)
+                yield _RecordError(key, later, said)
 
-    def _key(self, index: int, entry_scope: Scope) -> int | str:
-        """Return the position or the value that an entry names."""
+    def _key(self, index: int, entry_scope: Scope) -> int | str | None:
+        """Return the position or the value that an entry names, None when it names none."""
         by_value = self._by == "value"
         if self._position is not None:
             key = self._position(entry_scope)
@@ -138,7 +123,7 @@ class RecordErrors:
 
         allowed = str | int if by_value else int
         if isinstance(key, bool) or not isinstance(key, allowed):
-            raise UnattributableError(vendor_words(self._detail, entry_scope))
+            return None
         return str(key) if by_value else key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,7 @@ from connector.definitions.uri_template import expand, placeholders
 from connector.model import Batch, Request, Target
 from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
 from connector.pipeline.responses import Classify, compile_rules
+from connector.pipeline.vendor_words import VendorWords
 from connector.templating.data import ExpressionError
 from connector.templating.envelope import Envelope
 from connector.templating.template import RenderError, read_template
@@ -24,6 +26,8 @@ _DEFAULT_ENVELOPE = "{{ items }}"
 
 # Whoever reads a URL takes these as the same folder and the one above, encoded or not.
 _ELSEWHERE = frozenset({".", ".."})
+
+_LITERAL = re.compile(r""""([^"\n]*)"|'([^'\n]*)'""")
 
 _Params = Mapping[str, Any]
 _Shared = dict[str, Mapping[str, Any]]
@@ -46,7 +50,9 @@ class RequestBuilder:
         """
         self.limits = limits
         self.caps = action.body_caps
-        self.classify: Classify = compile_rules(action.responses)
+        constants = (*action.wires, *_literals(templates, action.item))
+        words = VendorWords(action.codes, constants)
+        self.classify: Classify = compile_rules(action.responses, words)
         self._settings = settings
 
         self._method = expand(action.method, settings, encode=False)
@@ -188,6 +194,16 @@ class RequestBuilder:
         for name, text in headers.items():
             headers[name] = CONTROL.sub("", text)
         return headers
+
+
+def _literals(templates: Path, file: str) -> list[str]:
+    """Return the texts of a template's own, as they stand between its quotes."""
+    if not file:
+        return []
+    found: list[str] = []
+    for double, single in _LITERAL.findall((templates / file).read_text("utf-8")):
+        found.append(double or single)
+    return found
 
 
 def _names_in(*texts: str) -> tuple[str, ...]:

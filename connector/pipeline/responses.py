@@ -8,25 +8,18 @@ not its JSON is no refusal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from connector.definitions.model import ResponseRule
 from connector.definitions.statuses import then_of
-from connector.model import Bisect, Delivered, Outcome, Rejected, Response, Retry, Stop
-from connector.pipeline.record_errors import (
-    NAMES,
-    RecordErrors,
-    UnattributableError,
-    vendor_words,
-)
+from connector.model import Bisect, Delivered, Outcome, Record, Rejected, Response, Retry, Stop
+from connector.pipeline.record_errors import NAMES, RecordErrors, UnattributableError
+from connector.pipeline.vendor_words import Answer, VendorWords
 from connector.templating.data import ABSENT, ExpressionError
 from connector.templating.expressions import Evaluate, compile_expression
-
-#: Given a response, the number of records sent and the time: the outcome.
-Classify = Callable[[Response, int, float], Outcome]
 
 Scope = Mapping[str, Any]
 
@@ -38,19 +31,39 @@ _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _LONGEST_WAIT = 31_536_000
 
 
-def compile_rules(rules: Sequence[ResponseRule]) -> Classify:
-    """Compile a definition's rules. Raise ExpressionError for an invalid expression."""
+class Classify(Protocol):
+    """Reads responses."""
+
+    def __call__(
+        self, response: Response, sent: int, now: float, records: Sequence[Record] = ()
+    ) -> Outcome:
+        """Return the outcome of a request with `sent` records.
+
+        No word of the response is repeated that may quote one of `records`.
+        """
+        ...
+
+
+def compile_rules(rules: Sequence[ResponseRule], words: VendorWords | None = None) -> Classify:
+    """Compile a definition's rules; `words` decides what is repeated of the vendor's words.
+
+    Raise ExpressionError for an invalid expression.
+    """
+    words = words or VendorWords()
     compiled = [_Rule(rule) for rule in rules]
     reads_body = any(map(_reads_body, rules))
 
-    def classify(response: Response, sent: int, now: float) -> Outcome:
+    def classify(
+        response: Response, sent: int, now: float, records: Sequence[Record] = ()
+    ) -> Outcome:
         scope = {
             "status": response.status,
             "headers": response.headers,
             "body": response.body,
             "sent": sent,
         }
-        outcome = _outcome_of(compiled, response, scope, now)
+        answer = words.of_answer(records)
+        outcome = _outcome_of(compiled, response, scope, now, answer)
         if reads_body and _is_foreign_refusal(response, outcome):
             reason = f"HTTP {response.status} without the vendor's JSON: something else answered"
             return Retry(reason, _retry_after(response, now))
@@ -72,10 +85,12 @@ def _is_foreign_refusal(response: Response, outcome: Outcome) -> bool:
     return is_refusal and response.body is None and response.status != 413
 
 
-def _outcome_of(rules: Sequence[_Rule], response: Response, scope: Scope, now: float) -> Outcome:
+def _outcome_of(
+    rules: Sequence[_Rule], response: Response, scope: Scope, now: float, answer: Answer
+) -> Outcome:
     for rule in rules:
         if rule.holds(scope):
-            return rule.outcome(response, scope, now)
+            return rule.outcome(response, scope, now, answer)
     return _by_status(response, now)
 
 
@@ -105,10 +120,12 @@ class _Rule:
         except ExpressionError:
             return False  # the response has another shape than the rule speaks of
 
-    def outcome(self, response: Response, scope: Scope, now: float) -> Outcome:
+    def outcome(self, response: Response, scope: Scope, now: float, answer: Answer) -> Outcome:
+        said = answer.said(self._detail, scope)
         code = self._code or f"http_{response.status}"
         reason = self._reason or f"HTTP {response.status}"
-        reason += vendor_words(self._detail, scope)
+        as_said = reason + said.codes
+        reason += said.text
 
         if self._then == "retry":
             moment = self._moment(response, scope, now)
@@ -116,12 +133,12 @@ class _Rule:
                 return Retry(reason, now + self._usual_wait, named=False)
             return Retry(reason, moment)
         if self._record_errors is None:
-            return _outcome(self._then, code, reason)
+            return _outcome(self._then, code, reason, as_said)
 
         try:
-            named = self._record_errors.find(scope)
+            named = self._record_errors.find(scope, answer)
         except UnattributableError as error:
-            return Bisect(code, reason + error.words)
+            return Bisect(code, reason + error.said.text, reason + error.said.codes)
         if named.refused or named.later:
             return Rejected(code, reason, named)
         # A refusal that names nobody: halving finds the offender.
@@ -143,14 +160,14 @@ def _optional(expression: str) -> Evaluate | None:
     return compile_expression(expression, NAMES) if expression else None
 
 
-def _outcome(then: str, code: str, reason: str) -> Outcome:
+def _outcome(then: str, code: str, reason: str, said: str = "") -> Outcome:
     """Return the outcome for the whole request; `then` is any but retry."""
     if then == "delivered":
         return Delivered()
     if then == "stop":
         return Stop(code, reason)
     if then == "bisect":
-        return Bisect(code, reason)
+        return Bisect(code, reason, said)
     return Rejected(code, reason)
 
 

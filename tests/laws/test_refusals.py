@@ -57,7 +57,7 @@ class Vendor:
             self.accepted += numbers
         return Response(200, {}, said)
 
-    def classify(self, response: Response, sent: int, now: float) -> Outcome:
+    def classify(self, response: Response, sent: int, now: float, _: object) -> Outcome:
         return Bisect(response.body, "no") if response.body else Delivered()
 
     def places(self, batch: Batch, now: float) -> list[list[int]] | None:
@@ -248,7 +248,7 @@ def test_in_a_lane_that_works_a_large_batch_of_refused_people_is_kept() -> None:
 class Naming(Vendor):
     """Names everybody it refuses, and applies nothing."""
 
-    def classify(self, response: Response, sent: int, now: float) -> Outcome:
+    def classify(self, response: Response, sent: int, now: float, _: object) -> Outcome:
         if not response.body:
             return Delivered()
         return Rejected("bad", "no", NamedRecords("item", tuple(range(sent))))
@@ -271,7 +271,7 @@ class Regrouped(Vendor):
     def places(self, batch: Batch, now: float) -> list[list[int]] | None:
         return [list(reversed(range(len(batch.records))))]
 
-    def classify(self, response: Response, sent: int, now: float) -> Outcome:
+    def classify(self, response: Response, sent: int, now: float, _: object) -> Outcome:
         if not response.body:
             return Delivered()
         return Rejected("bad", "no", NamedRecords("item", (sent - 1 - self.bad,)))

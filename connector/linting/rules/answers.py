@@ -27,6 +27,10 @@ def detail_without_effect(destination: Destination) -> Problems:
         yield from _unused_detail(of_action(action), own_used)
     # an action's hints have the destination's detail
     yield from _unused_detail(of_destination(destination), used)
+    if not any(used) and "codes" in of_destination(destination).content:
+        yield (of_destination(destination) / "codes").problem(
+            "has no effect: no 'detail' finds codes in the answers", "write 'detail', or remove it"
+        )
 
 
 def _unused_detail(owner: Location, used: set[str]) -> Problems:

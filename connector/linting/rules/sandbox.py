@@ -226,7 +226,7 @@ class _Trial:
     def _is_delivered(self, status: int, body: Any) -> bool:
         response = Response(status, {}, body)
         classify = self._request.batch.endpoint.classify
-        return isinstance(classify(response, self._sent, NOW), Delivered)
+        return isinstance(classify(response, self._sent, NOW, ()), Delivered)
 
     def _render(self, purpose: str, context: Mapping[str, Any]) -> Any:
         template = _NOTHING

@@ -36,7 +36,7 @@ class Endpoint:
         self.times.append(self._clock.now() - NOW)
         return Response(200, {}, {})
 
-    def classify(self, response: Response, sent: int, now: float) -> Outcome:
+    def classify(self, response: Response, sent: int, now: float, _: object) -> Outcome:
         return next(self._outcomes)
 
 
