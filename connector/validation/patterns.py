@@ -63,13 +63,14 @@ def _validator(schema: Any, options: Any) -> Callable[[str], bool]:
 #: What an expression may consist of, for Python's engine to take time in proportion to the text.
 PART_SYNTAX = (
     r"letters, digits, signs such as \., classes such as [0-9], and ., repeated by ?, {3} or {2,5} "
-    "in at most 100 ways; + or * at most once, and outside the group"
+    "in at most 100 ways; + or * at most once, and outside the group; ++ and *+, which give "
+    "nothing back, outside it or in a group that comes first"
 )
 
 _SIGN = r"\\(?:[^A-Za-z0-9]|[dsw])"
 _CLASS = rf"\[\^?(?:{_SIGN}|[^\\\[\]])+\]"
 _ATOM = rf"(?:{_SIGN}|{_CLASS}|[^\\\[\](){{}}?*+|^$])"
-_TIMES = r"(?:[?*+]|\{[0-9]{1,3}(?:,[0-9]{1,3})?\})?+"
+_TIMES = r"(?:[*+]\+|[?*+]|\{[0-9]{1,3}(?:,[0-9]{1,3})?\})?+"
 _ATOMS = rf"(?:{_ATOM}{_TIMES})*+"
 _has_one_group = re.compile(rf"{_ATOMS}\((?P<group>{_ATOMS})\)(?P<times>\??){_ATOMS}").fullmatch
 _times_of_atoms = re.compile(rf"{_ATOM}({_TIMES})").findall
@@ -88,7 +89,9 @@ def compile_part(pattern: str) -> Callable[[str], str | None]:
 
     times = [*_times_of_atoms(pattern), found["times"]]
     endless = [text for text in times if text in ("+", "*")]
-    is_endless_inside = not {"+", "*"}.isdisjoint(_times_of_atoms(found["group"]))
+    # A group behind something else would lose it once for each time that it stands there.
+    forbidden_inside = {"+", "*"} if found.start("group") == 1 else {"+", "*", "++", "*+"}
+    is_endless_inside = not forbidden_inside.isdisjoint(_times_of_atoms(found["group"]))
     if len(endless) > 1 or is_endless_inside or prod(map(_ways, times)) > _MOST_WAYS:
         raise ValueError(PART_SYNTAX)
 
@@ -108,6 +111,8 @@ def _ways(times: str) -> int:
     """Return in how many ways a piece of an expression may be repeated, + and * aside."""
     if times == "?":
         return 2
+    if times in ("++", "*+"):
+        return 1
     least, comma, most = times.strip("{}").partition(",")
     return int(most) - int(least) + 1 if comma else 1
 
