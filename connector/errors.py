@@ -3,6 +3,7 @@
     ConnectorError
     ├─ DefinitionError   the definition's author must act; carries every Problem
     ├─ ConfigError       the customer must act: connection file, mapping, missing secret
+    ├─ CallError         the vendor did not do what a call asked for
     └─ SourceError       the input cannot be read
 
 What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an
@@ -65,8 +66,26 @@ class SourceError(ConnectorError):
     """The input cannot be read at all."""
 
 
+class CallError(ConnectorError):
+    """A call failed: `code` is a stable word, `status` that of the answer, None without one.
+
+    The text quotes nothing of the answer but the vendor's own codes.
+    """
+
+    def __init__(self, call: str, code: str, reason: str, status: int | None = None) -> None:
+        super().__init__(f"{call} failed ({code}): {reason}")
+        self.call = call
+        self.code = code
+        self.reason = reason
+        self.status = status
+
+
 class SendError(Exception):
     """There is no answer; the message says why and quotes no URL."""
+
+
+class UnreachableError(SendError):
+    """There is no answer, because no connection was made: nothing was sent."""
 
 
 class UnauthorizedError(Exception):

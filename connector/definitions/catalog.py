@@ -8,6 +8,7 @@ a destination silently.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,11 @@ from connector.definitions.installed import (
     installed_folders,
 )
 from connector.definitions.metaschema import (
+    CALLS,
     action_files,
+    call_files,
     check_form,
+    definition_files,
     form_problems,
     kind_of,
     own_folder,
@@ -153,15 +157,20 @@ def load(root: Path, destination: str) -> Destination:
 
     # To list destinations takes none of this.
     from connector.definitions.read import UnknownSourceError, read_destination
+    from connector.definitions.read_calls import read_calls
     from connector.definitions.resolve import BrokenContractError, references
 
     folder = folder_of(schemas)
     document = folder.document("destination.json")
     actions = {}
     for name, operation in action_names(folder):
-        actions[operation or name.removesuffix(".json")] = folder.document(name, operation)
+        actions[operation or _stem(name)] = folder.document(name, operation)
+    calls = {}
+    for name, operation in call_names(folder):
+        calls[operation or _stem(name)] = folder.document(name, operation)
 
-    problems = [*_repeated_actions(folder), *_incomplete("action#whole", actions.values())]
+    problems = [*_repeated(folder), *_incomplete("action#whole", actions.values())]
+    problems += _incomplete("call#whole", calls.values())
     if any(references(folder.content("destination.json"))):
         problems += _incomplete("destination", [document])
     if problems:
@@ -169,10 +178,15 @@ def load(root: Path, destination: str) -> Destination:
 
     templates = root / "templates" / destination
     actions = dict(sorted(actions.items()))
+    calls = dict(sorted(calls.items()))
     try:
-        return read_destination(destination, document, actions, templates)
+        loaded = read_destination(destination, document, actions, templates)
+        return replace(loaded, calls=read_calls(document, calls, templates))
     except (UnknownSourceError, BrokenContractError):
-        problems = [*_unknown_sources(folder, document), *_broken_contracts(actions.values())]
+        problems = [
+            *_unknown_sources(folder, document),
+            *_broken_contracts((*actions.values(), *calls.values())),
+        ]
         raise DefinitionError(problems) from None
 
 
@@ -190,15 +204,31 @@ def action_names(folder: Folder) -> Iterator[tuple[str, str]]:
         yield from ((path.name, name) for name in content.get("operations", ("",)))
 
 
-def _repeated_actions(folder: Folder) -> Iterator[Problem]:
-    """Yield the operations whose id another file or operation has."""
+def call_names(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield the file of every call, and its operation in that file, "" when it has none."""
+    for path in call_files(folder.path):
+        name = f"{CALLS}/{path.name}"
+        content = folder.content(name)
+        yield from ((name, operation) for operation in content.get("operations", ("",)))
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json")
+
+
+def _repeated(folder: Folder) -> Iterator[Problem]:
+    """Yield the actions and the calls whose id another file or operation has.
+
+    Programs and people name both, so that no call has the id of an action.
+    """
     files: dict[str, str] = {}
-    for name, operation in action_names(folder):
-        action = operation or name.removesuffix(".json")
-        other = files.setdefault(action, name)
+    for name, operation in (*action_names(folder), *call_names(folder)):
+        own = operation or _stem(name)
+        other = files.setdefault(own, name)
         if other != name:
             pointer = f"/operations/{operation}" if operation else ""
-            message = f"the action '{action}' is also in {other}"
+            kind = "call" if other.startswith(f"{CALLS}/") else "action"
+            message = f"the {kind} '{own}' is also in {other}"
             yield Problem("D111", str(folder.path / name), pointer, message, "rename one of them")
 
 
@@ -251,10 +281,11 @@ def _unknown_sources(folder: Folder, document: Document) -> Iterator[Problem]:
 
     known = declared_sources(document)
     places: dict[str, list[Problem]] = {}
-    for path in sorted(folder.path.glob("*.json")):
+    for path in definition_files(folder.path):
         if kind_of(path) == "contract":
             continue
-        for pointer, source in _written_sources(folder.content(path.name), ""):
+        name_in_folder = path.relative_to(folder.path).as_posix()
+        for pointer, source in _written_sources(folder.content(name_in_folder), ""):
             name = source.partition(":")[0]
             if name not in known:
                 hint = f"{nearest(name, known)}; add it to 'sources' in destination.json"

@@ -64,6 +64,29 @@ def values_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def call_schema(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a call's parameters, as `values_schema` does.
+
+    What only the query needs may be absent: that member is left out then.
+    """
+    properties: dict[str, Any] = {}
+    for name, field in content.get("properties", {}).items():
+        properties[name] = {"type": "string", **field}
+
+    required = list(content.get("required", ()))
+    for name in placeholders(content["action"]["path"]):
+        field = properties.get(name)
+        if field is not None and "default" not in field and name not in required:
+            required.append(name)
+    return {
+        **content,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
 def _required(content: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
     """Return the required fields: those that are listed, and those that the URL is made of."""
     required = list(content.get("required", ()))

@@ -59,6 +59,10 @@ _INSTEAD = {
 }
 
 
+#: The folder of a destination's calls, in that of its definition files.
+CALLS = "calls"
+
+
 def own_folder() -> Path:
     """Return the folder of the definitions that come with this package.
 
@@ -124,7 +128,15 @@ def _instead(failure: Failure) -> str:
 
 def check_form(folder: Path) -> list[Problem]:
     """Return every problem of form in one destination's folder of schemas."""
-    return [problem for path in sorted(folder.glob("*.json")) for problem in _file_problems(path)]
+    problems = []
+    for path in definition_files(folder):
+        problems += _file_problems(path)
+    return problems
+
+
+def definition_files(folder: Path) -> list[Path]:
+    """Return all JSON files of a destination's folder, those of its calls last."""
+    return [*sorted(folder.glob("*.json")), *call_files(folder)]
 
 
 def action_files(folder: Path) -> list[Path]:
@@ -132,11 +144,18 @@ def action_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if kind_of(path) == "action")
 
 
+def call_files(folder: Path) -> list[Path]:
+    """Return the files of a destination's calls, in the order of their names."""
+    return sorted((folder / CALLS).glob("*.json"))
+
+
 def kind_of(path: Path) -> str:
     """Return what a file of a destination's folder is.
 
-    It is a destination, a fragment, a contract or an action.
+    It is a destination, a fragment, a contract, an action or a call.
     """
+    if path.parent.name == CALLS:
+        return "call"
     if path.name == "destination.json":
         return "destination"
     if path.name.startswith("_"):

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from connector.definitions.pages import CallSandbox, Pages
 from connector.definitions.uri_template import expand
 
 if TYPE_CHECKING:
@@ -504,8 +505,51 @@ class Action:
 
 
 @dataclass(frozen=True, repr=False)
+class Call:
+    """One request without people: its parameters, and how its answer is read.
+
+    `body` is the file of a template, `result` an expression, `fields` the expressions of a row's
+    members; "" and empty when they are not given. `responses`, `headers` and `answers` (how the
+    sandbox answers) have those of the destination laid under them, as with an action.
+    """
+
+    id: str
+    document: Document
+    schema: JsonSchema
+    parameters: Mapping[str, Field]
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    more_headers: str
+    body: str
+    accepts: JsonSchema | None
+    result: str
+    fields: Mapping[str, str]
+    pages: Pages | None
+    responses: tuple[ResponseRule, ...]
+    own_responses: tuple[ResponseRule, ...]
+    answers: SandboxConfig
+    sandbox: CallSandbox
+    source: Source | None
+
+    def __repr__(self) -> str:
+        return f"Call({self.id!r})"
+
+    @property
+    def title(self) -> str:
+        """The title a person sees."""
+        return str(self.schema.get("title", self.id))
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, so that it may be repeated."""
+        return self.method == "GET"
+
+
+@dataclass(frozen=True, repr=False)
 class Destination:
-    """A vendor's API: settings, authentication, limits, rates and actions.
+    """A vendor's API: settings, authentication, limits, rates, actions and calls.
 
     `retry` is None when nothing is known about it.
 
@@ -531,6 +575,7 @@ class Destination:
     retry: RetrySchedule | None
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig
+    calls: Mapping[str, Call] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Destination({self.id!r})"

@@ -25,7 +25,7 @@ import httpx
 from connector import __version__
 from connector.auth.base import Message, Scheme
 from connector.delivery.sockets import DeadlineBackend
-from connector.errors import ConfigError, Problem, SendError
+from connector.errors import ConfigError, Problem, SendError, UnreachableError
 from connector.model import Request, Response
 
 #: For a whole attempt, its tokens included.
@@ -146,6 +146,8 @@ class HttpSender:
                 extensions={"timeout": limits},
             ) as answer:
                 body = _read(answer.iter_stream())
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            raise UnreachableError(_explain(error)) from None
         except _FAILURES as error:
             raise SendError(_explain(error)) from None
 

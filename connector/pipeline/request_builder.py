@@ -7,25 +7,20 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from connector.definitions.headers import CONTROL
 from connector.definitions.model import Action, Limits
 from connector.definitions.uri_template import expand, placeholders
 from connector.model import Batch, Request, Target
+from connector.pipeline.addresses import filled_headers, more_headers, path_of, query_of
 from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
 from connector.pipeline.responses import Classify, compile_rules
 from connector.pipeline.vendor_words import VendorWords
-from connector.templating.data import ExpressionError
 from connector.templating.envelope import Envelope
 from connector.templating.template import RenderError, read_template
 from connector.templating.values import MARK
 
 # Without a template, a body is the array of all items.
 _DEFAULT_ENVELOPE = "{{ items }}"
-
-# Whoever reads a URL takes these as the same folder and the one above, encoded or not.
-_ELSEWHERE = frozenset({".", ".."})
 
 _LITERAL = re.compile(r""""([^"\n]*)"|'([^'\n]*)'""")
 
@@ -66,10 +61,7 @@ class RequestBuilder:
             "accept": "application/json",
             **action.headers,
         }
-        # Those of a setting are taken as they are, without placeholders.
-        self._more_headers: dict[str, str] = {}
-        for name, text in settings.get(action.more_headers, {}).items():
-            self._more_headers[name.lower()] = text
+        self._more_headers = more_headers(action.more_headers, settings)
 
         file = action.envelope
         template = read_template(templates, file, _DEFAULT_ENVELOPE, Envelope.NAMES)
@@ -89,18 +81,14 @@ class RequestBuilder:
         Raise ExpressionError when values make a step of the path that leads elsewhere.
         """
         values = {**params, **self._settings}
-        path = expand(self._path, values, encode=True)
-        if not _ELSEWHERE.isdisjoint(path.split("/")):
-            raise ExpressionError("'.' and '..' are no part of a path")
-        url = self._base_url + path
+        url = self._base_url + path_of(self._path, values)
         if not self._query:
             return url
 
         pairs = []
         for name, text in self._query.items():
-            value = expand(text, values, encode=False)
-            pairs.append(f"{quote(name, safe='')}={quote(value, safe='')}")
-        return f"{url}?{'&'.join(pairs)}"
+            pairs.append((name, expand(text, values, encode=False)))
+        return f"{url}?{query_of(pairs)}"
 
     def lane(self, params: _Params, url: str) -> str:
         """Return what is delivered in order: the audience, the URL where the action names none."""
@@ -184,16 +172,7 @@ class RequestBuilder:
         return {"params": visible, "share": request}
 
     def _filled_headers(self, params: _Params) -> dict[str, str]:
-        values = {**params, **self._settings}
-        headers = {}
-        for name, text in self._headers.items():
-            headers[name] = expand(text, values, encode=False)
-        headers |= self._more_headers
-
-        # A line break in a value would begin a header of its own.
-        for name, text in headers.items():
-            headers[name] = CONTROL.sub("", text)
-        return headers
+        return filled_headers(self._headers, {**params, **self._settings}, self._more_headers)
 
 
 def _literals(templates: Path, file: str) -> list[str]:

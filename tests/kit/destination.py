@@ -58,7 +58,9 @@ def write_destination(
     for folder in (schemas, texts):
         folder.mkdir(parents=True, exist_ok=True)
     for file, document in {"destination": destination, **actions, **(files or {})}.items():
-        (schemas / f"{file}.json").write_text(json.dumps(document), "utf-8")
+        path = schemas / f"{file}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(document), "utf-8")
     for file, text in (templates or {}).items():
         (texts / f"{file}.json.j2").write_text(text, "utf-8")
     return Catalog([root])
@@ -75,6 +77,21 @@ def action(
         "action": {"operation": "add", "method": "POST", "source": SOURCE, **members},
     }
     return document | ({"examples": examples} if examples else {})
+
+
+def call(properties: Mapping[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+    """Return the document of a call; `members` are those of `action`."""
+    return {
+        "title": "Call",
+        "description": "Asks for something.",
+        "properties": dict(properties or {}),
+        "action": {"operation": "call", "method": "GET", "source": SOURCE, **members},
+    }
+
+
+def parameter(**schema: Any) -> dict[str, Any]:
+    """Return a parameter of a call."""
+    return {"title": "Parameter", "description": "A value.", **schema}
 
 
 def email(hashing: str = "sha256", **more: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Calls: requests without people, such as those that list and create audiences."""
