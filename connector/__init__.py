@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from connector.delivery.clock import Clock, SystemClock
     from connector.delivery.report import Counts, Failure, Report
     from connector.errors import (
+        CallError,
         ConfigError,
         ConnectorError,
         DefinitionError,
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
         SendError,
         SourceError,
         UnauthorizedError,
+        UnreachableError,
     )
     from connector.library import (
         Preview,
         PreviewedRequest,
+        call,
         http_transport,
         lint,
         load_connection,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallError",
     "Clock",
     "ConfigError",
     "Connection",
@@ -63,6 +67,8 @@ __all__ = [
     "SourceError",
     "SystemClock",
     "UnauthorizedError",
+    "UnreachableError",
+    "call",
     "http_transport",
     "lint",
     "load_connection",
@@ -76,6 +82,7 @@ _MODULES = {
     "connector.delivery.clock": ("Clock", "SystemClock"),
     "connector.delivery.report": ("Counts", "DefectError", "Failure", "Report"),
     "connector.errors": (
+        "CallError",
         "ConfigError",
         "ConnectorError",
         "DefinitionError",
@@ -83,10 +90,12 @@ _MODULES = {
         "SendError",
         "SourceError",
         "UnauthorizedError",
+        "UnreachableError",
     ),
     "connector.library": (
         "Preview",
         "PreviewedRequest",
+        "call",
         "http_transport",
         "lint",
         "load_connection",

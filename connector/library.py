@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
 
 import orjson
 
+from connector.calls.run import rows
+from connector.calls.values import find_call, values_of
 from connector.connection.fields import fields_read
 from connector.connection.load import connection_from_document
 from connector.connection.load import load_connection as load_connection_file
@@ -282,6 +284,41 @@ def send(
         result = run.deliver(_observed(opened, connection, ledger))
         show_progress()
     return result
+
+
+def call(
+    connection: Connection,
+    name: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    notify: Callable[[str], None] | None = None,
+    retries: int | None = None,
+    timeout: float | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Return the rows of a call, one by one; a result that is no list is one row.
+
+    `values` are its parameters. Pages are asked for as they are wanted. `transport`, `clock`,
+    `notify`, `retries` and `timeout` are as in `send`.
+
+    Raise ConfigError for an unknown call, and for parameters that do not fit. Iterating raises
+    CallError, and ConfigError for a missing secret.
+    """
+    _check_connection(connection)
+    given = dict(values or {})
+    values_of(find_call(connection.destination, name), given)
+
+    def found() -> Iterator[dict[str, Any]]:
+        with ExitStack() as stack:
+            sender = transport
+            if sender is None:
+                sender = stack.enter_context(http_transport(connection, timeout=timeout))
+            yield from rows(
+                connection, name, given, sender, clock=clock, retries=retries, notify=notify
+            )
+
+    return found()
 
 
 def http_transport(

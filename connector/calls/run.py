@@ -18,7 +18,7 @@ from connector.connection.model import Connection
 from connector.definitions.model import Call
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
-from connector.delivery.retry import RetryPolicy
+from connector.delivery.retry import RetryPolicy, waiting_line
 from connector.errors import CallError, SendError, UnauthorizedError, UnreachableError
 from connector.model import Delivered, Request, Response, Retry
 from connector.pipeline.responses import compile_rules
@@ -28,8 +28,8 @@ from connector.templating.template import RenderError
 _RATE_LIMITED = 429
 _UNAVAILABLE = 503
 
-#: Is told how many seconds a request waits before it is sent again, and why.
-Notify = Callable[[float, str], None]
+#: Is given a line when a request has to wait for long.
+Notify = Callable[[str], None]
 
 
 class Page(NamedTuple):
@@ -96,7 +96,7 @@ class _Caller:
         self._transport = transport
         self._clock = clock
         self._policy = RetryPolicy.of(connection.destination.retry, retries)
-        self._notify = notify or (lambda seconds, reason: None)
+        self._notify = notify or (lambda line: None)
         self._classify = compile_rules(call.responses)
 
     def pages(self, params: Mapping[str, Any]) -> Iterator[Page]:
@@ -170,7 +170,9 @@ class _Caller:
             if late or not self._policy.allows(0 if is_named else retry):
                 raise self._error("gave_up", outcome.reason, response)
 
-            self._notify(delay, outcome.reason)
+            line = waiting_line(delay, outcome.reason)
+            if line:
+                self._notify(line)
             if not self._clock.sleep(delay):
                 raise self._error("interrupted", "it was ended while it waited", response)
             if not is_named:

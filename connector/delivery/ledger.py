@@ -12,12 +12,10 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from connector.delivery.report import Counts, Failure, Report
+from connector.delivery.retry import waiting_line
 from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Filled
-
-# Seconds. Shorter waits are not worth a line.
-_LONG_WAIT = 5.0
 
 # A reason may hold a vendor's own code: what a vendor can invent must not fill the memory.
 MAX_REASONS = 1_000
@@ -137,8 +135,9 @@ class Ledger:
 
     def waiting(self, seconds: float, reason: str) -> None:
         """Note that a request waits before it is sent again."""
-        if seconds >= _LONG_WAIT:
-            self.notify(f"waiting {seconds:.0f} s before retrying a request: {reason}")
+        line = waiting_line(seconds, reason)
+        if line:
+            self.notify(line)
 
     def close(
         self,

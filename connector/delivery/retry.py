@@ -17,6 +17,9 @@ RandomUnit = Callable[[], float]
 #: How often a request is sent again when nothing else is known.
 RETRIES = 7
 
+# Seconds. Shorter waits are not worth a line.
+_LONG_WAIT = 5.0
+
 # Seconds. Vendors count windows of up to an hour.
 _DEADLINE = 7200.0
 
@@ -77,3 +80,10 @@ class RetryPolicy:
             return outcome.not_before - now + random_unit()
 
         return self.backoff(retry, random_unit)
+
+
+def waiting_line(seconds: float, reason: str) -> str:
+    """Return a line about a wait before a request is sent again, "" for a short one."""
+    if seconds < _LONG_WAIT:
+        return ""
+    return f"waiting {seconds:.0f} s before retrying a request: {reason}"

@@ -6,68 +6,16 @@ An endpoint says how its requests are read, limited and answered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from connector.definitions.model import Action, Destination, Limits, SandboxConfig
+from connector.definitions.model import Action, Destination, Limits
 from connector.definitions.uri_template import expand, placeholders
+from connector.sandbox.answers import Answers, ReadTemplate
 from connector.sandbox.contract import Contract, for_settings
 from connector.sandbox.reading import Group, Params, Reader, Reading
-from connector.templating.template import Template, read_template
-
-#: The templates of a definition's `sandbox`, and the names that each of them sees.
-TEMPLATE_NAMES: dict[str, tuple[str, ...]] = {
-    "success": ("groups", "sent", "accepted", "path", "body"),
-    "refusal": ("status", "code", "message", "errors", "path", "body"),
-}
-
-_DEFAULTS = {
-    "success": "{}",
-    "refusal": '{"code": {{ code }}, "message": {{ message }}}',
-}
-
-#: For when a definition's own template of refusals fails.
-PLAIN_REFUSAL = Template(_DEFAULTS["refusal"], TEMPLATE_NAMES["refusal"])
-
-#: Gives a template by what it is for (a key of TEMPLATE_NAMES) and its file, "" for the default.
-ReadTemplate = Callable[[str, str], Template]
-
-
-def templates_of(folder: Path) -> ReadTemplate:
-    """Return what reads the templates of a folder, each once. It raises RenderError and OSError."""
-
-    @cache
-    def read(purpose: str, file: str) -> Template:
-        return read_template(folder, file, _DEFAULTS[purpose], TEMPLATE_NAMES[purpose])
-
-    return read
-
-
-class Answers:
-    """How the vendor takes and answers requests: one `sandbox` object with its templates."""
-
-    def __init__(self, config: SandboxConfig, read: ReadTemplate) -> None:
-        self.success = read("success", config.success)
-        self.refusal = read("refusal", config.refusal)
-        self.headers = config.headers
-        self.refusal_status = config.refusal_status
-        self.requires = config.requires
-        self.members_in = config.members_in
-        self._rate_headers = config.rate_headers
-
-    def rate_headers(self, state: Mapping[str, int]) -> dict[str, str]:
-        """Return the headers for a limit's `limit`, `remaining` and `reset`.
-
-        Those without a name in the definition are left out.
-        """
-        headers = {}
-        for member, value in state.items():
-            if member in self._rate_headers:
-                headers[self._rate_headers[member].lower()] = str(value)
-        return headers
+from connector.sandbox.services import Service, services_of
 
 
 class Operation:
@@ -130,12 +78,13 @@ def _naming_wires(actions: Iterable[Action]) -> set[str]:
 
 
 class Endpoint:
-    """A path template and, for each method, the operations that it takes."""
+    """A path template and, for each method, the operations and the calls that it takes."""
 
     def __init__(self, template: str) -> None:
         self.template = template
         self.names = placeholders(template)
         self.methods: dict[str, list[Operation]] = {}
+        self.services: dict[str, list[Service]] = {}
         literals = map(re.escape, _literals(template))
         self._pattern = re.compile("([^/]+)".join(literals))
 
@@ -153,6 +102,14 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
+def holding_service(services: Sequence[Service], body: Any) -> Service:
+    """Return the first call whose contract a body satisfies, else the first of all."""
+    for service in services:
+        if service.contract.holds(body):
+            return service
+    return services[0]
+
+
 def holding_operation(operations: Sequence[Operation], body: Any) -> Operation | None:
     """Return the operation whose contract a body satisfies, None when there is none."""
     for operation in operations:
@@ -162,11 +119,16 @@ def holding_operation(operations: Sequence[Operation], body: Any) -> Operation |
 
 
 def endpoints_of(
-    destination: Destination, prefix: str, settings: Mapping[str, Any], read: ReadTemplate
+    destination: Destination,
+    prefix: str,
+    settings: Mapping[str, Any],
+    read: ReadTemplate,
+    own_query: Collection[str] = (),
 ) -> list[Endpoint]:
     """Return all endpoints, those with fewer placeholders first.
 
-    So a fixed path wins over one with a parameter.
+    So a fixed path wins over one with a parameter. `own_query`: the members of a query that
+    authentication adds.
     """
     endpoints: dict[tuple[str, ...], Endpoint] = {}
     for action in destination.actions.values():
@@ -178,6 +140,10 @@ def endpoints_of(
         method = expand(alike[0].method, settings, encode=False)
         operations = endpoint.methods.setdefault(method, [])
         operations.append(Operation(alike, settings, read))
+    for call, service in services_of(destination, settings, read, own_query):
+        path = prefix + call.path
+        endpoint = endpoints.setdefault(tuple(_literals(path)), Endpoint(path))
+        endpoint.services.setdefault(call.method, []).append(service)
     return sorted(endpoints.values(), key=lambda endpoint: len(endpoint.names))
 
 

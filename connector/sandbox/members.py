@@ -11,7 +11,7 @@ import orjson
 from connector.auth.oauth2 import FORM
 
 #: The field of a bearer token in a form or a query (RFC 6750, 2.2 and 2.3).
-_TOKEN = "access_token"  # noqa: S105 - a name
+TOKEN = "access_token"  # noqa: S105 - a name
 
 
 class Fields:
@@ -27,7 +27,7 @@ class Fields:
         if "form" in places and media_type == FORM:
             self.fields |= _parsed(body.decode("utf-8", "replace"))
             self.are_body = True
-        self.token = self.fields.pop(_TOKEN, None)
+        self.token = self.fields.pop(TOKEN, None)
 
     def headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return the headers of a request, with the token where only a field has it."""

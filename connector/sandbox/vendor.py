@@ -21,22 +21,24 @@ import orjson
 
 from connector.auth.base import Message
 from connector.definitions.model import AuthConfig, Destination
-from connector.definitions.uri_template import expand
+from connector.definitions.uri_template import expand, placeholders
+from connector.sandbox.answers import PLAIN_REFUSAL, Answers, templates_of
 from connector.sandbox.audiences import Audience
 from connector.sandbox.contract import Errors
 from connector.sandbox.endpoints import (
-    PLAIN_REFUSAL,
-    Answers,
+    Endpoint,
     Operation,
     endpoints_of,
     holding_operation,
-    templates_of,
+    holding_service,
 )
 from connector.sandbox.faults import Fault, one_by_one
-from connector.sandbox.members import Fields
+from connector.sandbox.members import TOKEN, Fields
+from connector.sandbox.objects import Objects
 from connector.sandbox.rate_windows import RateWindows
 from connector.sandbox.reading import Identifier, Reading
 from connector.sandbox.refusals import REFUSALS, RefusalError, refusal_with_status
+from connector.sandbox.services import Asked, Service
 from connector.sandbox.verify import Verifier
 from connector.templating.template import RenderError
 from connector.validation.patterns import compile_pattern
@@ -93,6 +95,7 @@ class _Call:
     now: float
     answers: Answers
     operations: Sequence[Operation] = ()
+    services: Sequence[Service] = ()
     allowed: Collection[str] = ()
     path: dict[str, str] = field(default_factory=dict)
     audience: str = ""
@@ -120,7 +123,9 @@ class _Call:
         """Whether there is a body, or should be."""
         if self.body:
             return True
-        return any(operation.contract.schema is not True for operation in self.operations)
+        contracts = [operation.contract for operation in self.operations]
+        contracts += [service.contract for service in self.services]
+        return any(contract.schema is not True for contract in contracts)
 
 
 class Vendor:
@@ -144,7 +149,12 @@ class Vendor:
         #: The path that all of the vendor's paths start with: that of the definition's base URL.
         self.prefix = urlsplit(destination.base_url(settings)).path.rstrip("/")
         read = templates_of(destination.templates)
-        self._endpoints = endpoints_of(destination, self.prefix, settings, read)
+        own_query = _own_query(destination)
+        self._endpoints = endpoints_of(destination, self.prefix, settings, read, own_query)
+        self._settings = settings
+        self._audience_names = _audience_names(destination, self.prefix)
+        self._collections = _collections(self._endpoints)
+        self._objects = Objects()
         self._answers = Answers(destination.sandbox, read)
         self._rate_windows = RateWindows(destination.rates)
         self._verifier = verifier or Verifier(AuthConfig("none"), {})
@@ -226,11 +236,15 @@ class Vendor:
             if values is None:
                 continue
             call.path = values
-            call.allowed = sorted({*call.allowed, *endpoint.methods})
+            call.allowed = sorted({*call.allowed, *endpoint.methods, *endpoint.services})
             if method in endpoint.methods:
                 call.operations = endpoint.methods[method]
                 call.answers = call.operations[0].answers
                 call.audience = expand(endpoint.template, values, encode=True)
+                break
+            if method in endpoint.services:
+                call.services = endpoint.services[method]
+                call.answers = call.services[0].answers
                 break
         return call
 
@@ -260,6 +274,11 @@ class Vendor:
         short = fault == "counts"
         self._check_before_body(call)
         self._parse(call)
+        if call.services:
+            service = holding_service(call.services, call.parsed)
+            call.answers = service.answers
+            asked = Asked(call.url, call.path, call.parsed, call.now)
+            return service.answer(asked, self._objects, self._people)
 
         holding = holding_operation(call.operations, call.parsed)
         operation = holding or call.operations[0]
@@ -273,6 +292,7 @@ class Vendor:
             raise RefusalError("invalid", *operation.contract.explain(call.parsed))
         _check_people(reading, operation.caps.records)
 
+        self._check_deleted(call, reading)
         changes = _changes(call, operation, reading)
         self._refuse_unwanted(changes, choose=fault == "person")
         body = _success(call, operation, reading, short=short)
@@ -282,6 +302,26 @@ class Vendor:
                 self.changes += 1
                 self._last_change[change.audience] = self.changes
         return body
+
+    def _people(self, values: Mapping[str, str]) -> int:
+        """Return how many people are in the audience that these parameters name."""
+        known = {**self._settings, **values}
+        audiences = set()
+        for text, is_path in self._audience_names:
+            if known.keys() >= set(placeholders(text)):
+                audiences.add(expand(text, known, encode=is_path))
+        return sum(self._audiences[name].people for name in audiences & self._audiences.keys())
+
+    def _check_deleted(self, call: _Call, reading: Reading) -> None:
+        """Raise RefusalError for people of an audience that was created here and deleted."""
+        named = list(call.path.items())
+        for group in reading.groups:
+            for params in group.changes:
+                named += [(name, str(value)) for name, value in params]
+        for name, value in named:
+            collection = self._collections.get(name)
+            if collection and self._objects.is_deleted(collection, value, call.path):
+                raise RefusalError("not_found", "the audience was deleted")
 
     def _refuse_unwanted(self, changes: Sequence[_Change], *, choose: bool) -> None:
         """Raise RefusalError for a request with somebody whom a fault refuses.
@@ -300,7 +340,7 @@ class Vendor:
         """Raise RefusalError for the first fault of a request that shows without its body."""
         if not call.allowed:
             raise RefusalError("not_found", "unknown path")
-        if not call.operations:
+        if not call.operations and not call.services:
             methods = ", ".join(call.allowed)
             raise RefusalError(
                 "method_not_allowed", f"method not allowed; allowed: {methods}", allow=methods
@@ -326,7 +366,7 @@ class Vendor:
 
         caps = [operation.caps.bytes for operation in call.operations]
         largest = max((cap for cap in caps if cap is not None), default=0)
-        if None not in caps and len(call.body) > largest:
+        if caps and None not in caps and len(call.body) > largest:
             raise RefusalError("too_large", f"the body has more than {largest} bytes")
 
     def _why_not_authentic(self, call: _Call) -> str | None:
@@ -383,6 +423,33 @@ class Vendor:
         if exhausted:
             values |= {"remaining": 0, "reset": math.ceil(call.now + 1)}
         return {"content-type": _JSON, **call.answers.rate_headers(values), **call.answers.headers}
+
+
+def _own_query(destination: Destination) -> list[str]:
+    """Return the members of a query that belong to authentication."""
+    own = [scheme.key_name for scheme in destination.schemes() if scheme.key_in == "query"]
+    if "query" in destination.sandbox.members_in:
+        own.append(TOKEN)
+    return own
+
+
+def _audience_names(destination: Destination, prefix: str) -> list[tuple[str, bool]]:
+    """Return what audiences are called, with placeholders, and whether that is a path."""
+    names = []
+    for action in destination.actions.values():
+        names.append((action.audience or prefix + action.path, not action.audience))
+    return names
+
+
+def _collections(endpoints: Sequence[Endpoint]) -> dict[str, str]:
+    """Return the collection of objects whose id a parameter is, by the parameter."""
+    collections = {}
+    for endpoint in endpoints:
+        for services in endpoint.services.values():
+            for service in services:
+                if service.id_name:
+                    collections[service.id_name] = service.collection
+    return collections
 
 
 def _altered(answer: Answer, fault: Fault | None) -> Answer:

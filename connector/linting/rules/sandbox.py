@@ -21,13 +21,12 @@ from connector.linting.rule import Problems, rule
 from connector.linting.rules.contracts import place_of_people
 from connector.linting.rules.items import losses
 from connector.model import Delivered, Response
+from connector.sandbox.answers import TEMPLATE_NAMES, templates_of
 from connector.sandbox.endpoints import (
-    TEMPLATE_NAMES,
     Endpoint,
     Operation,
     endpoints_of,
     holding_operation,
-    templates_of,
 )
 from connector.sandbox.refusals import REFUSALS
 from connector.templating.template import RenderError, Template

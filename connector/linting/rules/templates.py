@@ -16,7 +16,7 @@ from connector.errors import Problem, nearest
 from connector.linting import syntax
 from connector.linting.location import Location, of_action, of_destination, problem_in
 from connector.linting.rule import Problems, rule, split_hint, template_params
-from connector.sandbox.endpoints import TEMPLATE_NAMES
+from connector.sandbox.answers import TEMPLATE_NAMES
 from connector.templating.envelope import Envelope
 from connector.templating.items import ItemRenderer
 from connector.templating.template import RenderError, problems

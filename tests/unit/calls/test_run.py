@@ -358,16 +358,12 @@ def test_a_change_whose_outcome_is_unknown_is_not_repeated(
 def test_waits_are_those_of_the_vendor_and_are_announced(make: Make) -> None:
     connection = make(call(**LIST))
     clock = FakeClock()
-    said: list[tuple[float, str]] = []
+    said: list[str] = []
     vendor = Vendor(refused(429, retry_after="30"), ok({"lists": []}))
-    found = rows(
-        connection, "ask", {}, vendor, clock=clock, notify=lambda *about: said.append(about)
-    )
-    assert list(found) == []
-    [(seconds, reason)] = said
-    assert 30 <= seconds < 31
-    assert reason == "HTTP 429"
-    assert clock.slept == [seconds]
+    assert list(rows(connection, "ask", {}, vendor, clock=clock, notify=said.append)) == []
+    [waited] = clock.slept
+    assert 30 <= waited < 31
+    assert said == [f"waiting {waited:.0f} s before retrying a request: HTTP 429"]
 
 
 def test_no_more_retries_than_are_allowed(make: Make) -> None:

@@ -1,0 +1,229 @@
+"""The sandbox's collections: what calls create, find, change and delete, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import connector
+from connector.calls.run import rows
+from connector.connection.load import connection_from_document
+from connector.errors import CallError
+from connector.sandbox.local import Sandbox, connected_to
+from connector.sandbox.vendor import Answer
+from tests.kit.destination import action, call, email, parameter, write_destination
+
+X = {
+    "destination": "x_custom_audiences",
+    "settings": {"account_id": "18ce54d4x5t"},
+    "routes": [
+        {
+            "name": "in",
+            "action": "add_user_multi",
+            "map": {"custom_audience_id": {"from": "audience"}, "email": {"from": "email"}},
+        }
+    ],
+}
+#: Every character that a URL, a form or a signature gives another meaning, and some of other scripts.
+RESERVED = "a+&,%:;@/=?$ b'()*!~-._\"<>#[]{}|\\^`é漢🎈"
+
+
+class Account:
+    """An account in the sandbox."""
+
+    def __init__(self) -> None:
+        self.connection = connector.make_connection(X)
+        self.sandbox = Sandbox(self.connection)
+
+    def ask(self, call_: str, **given: Any) -> list[dict[str, Any]]:
+        return list(rows(self.connection, call_, given, self.sandbox, retries=0))
+
+    def code(self, call_: str, **given: Any) -> str:
+        with pytest.raises(CallError) as caught:
+            self.ask(call_, **given)
+        return caught.value.code
+
+    def create(self, name: str) -> str:
+        return str(self.ask("create_custom_audience", name=name)[0]["id"])
+
+    def send(self, audience: str, people: int = 1) -> connector.Report:
+        events = [{"audience": audience, "email": f"p{n}@example.com"} for n in range(people)]
+        return connector.send(self.connection, events, transport=self.sandbox)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+def test_an_audience_from_its_creation_to_its_end(account: Account) -> None:
+    own = account.create("Spring")
+    [created] = account.ask("get_custom_audience", custom_audience_id=own)
+    assert created["state"] == "PROCESSING, TOO_SMALL"
+    assert created["size"] is None
+
+    assert account.send(own, 100).complete
+    [filled] = account.ask("get_custom_audience", custom_audience_id=own)
+    assert (filled["size"], filled["targetable"], filled["state"]) == (100, True, "ready")
+
+    account.ask("update_custom_audience", custom_audience_id=own, name="Summer")
+    [renamed] = account.ask("list_custom_audiences")
+    assert (renamed["id"], renamed["name"]) == (own, "Summer")
+
+    [deleted] = account.ask("delete_custom_audience", custom_audience_id=own)
+    assert (deleted["deleted"], deleted["state"]) == (True, "deleted")
+    assert account.ask("list_custom_audiences") == []
+    assert [row["id"] for row in account.ask("list_custom_audiences", with_deleted=True)] == [own]
+
+
+def test_nobody_is_added_to_a_deleted_audience_and_unknown_ids_are_taken(account: Account) -> None:
+    own = account.create("Spring")
+    account.ask("delete_custom_audience", custom_audience_id=own)
+    assert [failure.code for failure in account.send(own).failures] == ["not_found"]
+    assert account.send("1nmth").complete
+
+    assert account.code("get_custom_audience", custom_audience_id=own) == "not_found"
+    assert account.code("delete_custom_audience", custom_audience_id=own) == "not_found"
+    assert account.code("get_custom_audience", custom_audience_id="1nmth") == "not_found"
+    [found] = account.ask("get_custom_audience", custom_audience_id=own, with_deleted=True)
+    assert found["id"] == own
+
+
+def test_a_name_stays_taken_when_its_audience_is_deleted(account: Account) -> None:
+    own = account.create("Spring")
+    assert account.code("create_custom_audience", name="Spring") == "name_taken"
+    account.ask("delete_custom_audience", custom_audience_id=own)
+    assert account.code("create_custom_audience", name="Spring") == "name_taken"
+
+    other = account.create("Summer")
+    changes = {"custom_audience_id": other, "name": "Spring"}
+    assert account.code("update_custom_audience", **changes) == "name_taken"
+    account.ask("update_custom_audience", custom_audience_id=other, name="Summer")
+
+
+def test_a_list_is_filtered_and_paged(account: Account) -> None:
+    ids = [account.create(f"Spring {number}") for number in range(5)]
+    account.create("Autumn")
+    found = account.ask("list_custom_audiences", q="sPRing", count=2)
+    assert [row["id"] for row in found] == ids
+    found = account.ask("list_custom_audiences", custom_audience_ids=f"{ids[3]},{ids[1]}")
+    assert [row["id"] for row in found] == [ids[1], ids[3]]
+
+
+def test_an_account_has_one_do_not_reach_list(account: Account) -> None:
+    assert account.ask("list_do_not_reach_lists") == []
+    [created] = account.ask("create_do_not_reach_list", description="Who objected")
+    assert account.code("create_do_not_reach_list") == "request_refused"
+    assert account.ask("list_do_not_reach_lists") == [created]
+
+    account.ask("delete_do_not_reach_list", do_not_reach_list_id=created["id"])
+    [second] = account.ask("create_do_not_reach_list")
+    assert second["id"] != created["id"]
+
+
+@pytest.fixture
+def over_http(account: Account) -> Iterator[Account]:
+    """Yield an account behind a server: what is signed is what arrives."""
+    sandbox = account.sandbox
+    with sandbox.serve() as server:
+        account.connection = connected_to(account.connection, server)
+        with connector.http_transport(account.connection, secrets=sandbox.secrets) as transport:
+            account.sandbox = transport  # type: ignore[assignment]
+            yield account
+
+
+def test_a_name_of_every_reserved_character_is_signed_and_arrives(over_http: Account) -> None:
+    own = over_http.create(RESERVED)
+    [found] = over_http.ask("list_custom_audiences", q=RESERVED)
+    assert (found["id"], found["name"]) == (own, RESERVED)
+
+
+def test_wrong_credentials_are_told(account: Account) -> None:
+    wrong = dict.fromkeys(account.sandbox.secrets, "wrong")
+    with account.sandbox.serve() as server:
+        connection = connected_to(account.connection, server)
+        with (
+            connector.http_transport(connection, secrets=wrong) as transport,
+            pytest.raises(CallError, match="X refused the credentials") as caught,
+        ):
+            list(connector.call(connection, "list_custom_audiences", transport=transport))
+    assert caught.value.code == "unauthorized"
+
+
+# --- other shapes ---
+
+
+def lists(does: str, **members: Any) -> dict[str, Any]:
+    sandbox = {"collection": "lists", "does": does, "success": "lists.json.j2"}
+    return {"sandbox": {**sandbox, **members.pop("more", {})}, **members}
+
+
+TEMPLATE = '{"lists": {{ objects }}, "total": {{ total }}, "last": {{ last }}, "next": {{ next }}}'
+
+
+class Tiny:
+    """A vendor of lists with numbers: what its pages and its ids look like is up to a test."""
+
+    def __init__(self, root: Path, pages: dict[str, Any], ids: str = "number") -> None:
+        fields = {"id": "row.id", "n": "row.n"}
+        found = {"path": "/lists", "result": "body.lists", "fields": fields}
+        n = {"n": parameter(type="integer", minimum=1)}
+        made = lists("create", method="POST", query={"n": "{n}"}, more={"ids": ids})
+        create = {**call(n, **made, **found), "required": ["n"]}
+        files = {"calls/all": call(**lists("list", pages=pages), **found), "calls/new": create}
+        add = action({"email": email()}, path="/people", examples=[{"email": "ann@example.com"}])
+        catalog = write_destination(root, {"add": add}, {"lists": TEMPLATE}, files)
+        route = {"name": "in", "action": "add", "map": {"email": {"from": "email"}}}
+        document = {"destination": "tiny", "settings": {}, "routes": [route]}
+        self.connection = connection_from_document(document, "c.yaml", catalog)
+        self.sandbox = Sandbox(self.connection)
+
+    def ask(self, name: str, **given: Any) -> list[dict[str, Any]]:
+        return list(rows(self.connection, name, given, self.sandbox, retries=0))
+
+    def status(self, method: str, query: str) -> int:
+        url = f"https://api.example.com/lists{query}"
+        answer = self.sandbox.vendor.answer(method, url, {}, b"")
+        assert isinstance(answer, Answer)
+        return answer.status
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        {"cursor": "body.next", "parameter": "c", "size": {"parameter": "s", "value": 2}},
+        {"next": "body.next", "size": {"parameter": "s", "value": 2}},
+        {"page": "p", "last": "body.last", "size": {"parameter": "s", "value": 2}},
+        {"page": "p", "first": 0, "last": "body.last", "size": {"parameter": "s", "value": 2}},
+        {"start": "o", "total": "body.total", "size": {"parameter": "s", "value": 2}},
+    ],
+)
+def test_the_sandbox_speaks_every_way_of_paging(tmp_path: Path, pages: dict[str, Any]) -> None:
+    tiny = Tiny(tmp_path, pages)
+    for n in range(1, 6):
+        tiny.ask("new", n=n)
+    assert [row["n"] for row in tiny.ask("all")] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("ids", ["letters", "digits", "number", "uuid"])
+def test_ids_have_the_form_that_the_definition_says(tmp_path: Path, ids: str) -> None:
+    tiny = Tiny(tmp_path, {"next": "body.next"}, ids)
+    first, second = tiny.ask("new", n=1)[0]["id"], tiny.ask("new", n=2)[0]["id"]
+    assert first != second
+    assert isinstance(first, str)
+    if ids in ("digits", "number"):
+        # As a number of JavaScript it would be another.
+        assert int(float(first)) != int(first)
+
+
+def test_what_a_call_does_not_know_is_refused_by_the_sandbox(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path, {"next": "body.next"})
+    tiny.ask("new", n=1)
+    for query in ("?n=0", "?n=x", "?n=1&n=2", "?n=1&other=2", ""):
+        assert tiny.status("POST", query) == 400
+    assert tiny.status("POST", "?n=1") == 200
+    assert tiny.status("DELETE", "") == 405
+    assert tiny.status("GET", "?after=nonsense") == 400
