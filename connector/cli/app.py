@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from connector import __version__
+from connector.cli.call import call
 from connector.cli.docs import docs
 from connector.cli.lint import lint
 from connector.cli.list import list_destinations
@@ -42,6 +43,7 @@ _COMMANDS = (
     ("lint", lint, "connector lint connection.yaml schemas/"),
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
+    ("call", call, "connector call connection.yaml CALL name=value --format json"),
     ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --holdings held.json"),
     ("test", run_tests, "connector test tests/cases --update"),
 )

@@ -108,6 +108,21 @@ TimeoutOption = Annotated[
         help="Seconds for one attempt of a request, up to the end of its answer; default 60.",
     ),
 ]
+RetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--retries",
+        min=0,
+        metavar="N",
+        help="How many times to retry a request, by default as the destination says, else 7.",
+    ),
+]
+ProgressOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress", help="Show progress on stderr; default: on a terminal."
+    ),
+]
 FailOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -70,8 +70,13 @@ def say_raw(text: str) -> None:
 
 def warn(problems: Iterable[Problem]) -> None:
     """Print warnings on standard error; ignore a failure to write them."""
+    for problem in problems:
+        say_error(str(problem))
+
+
+def say_error(text: str) -> None:
+    """Print a line on standard error; ignore a failure to write it."""
     if not sys.stderr:
         return  # it was closed by whoever started the command
     with contextlib.suppress(OSError):
-        for problem in problems:
-            print(visible(str(problem)), file=sys.stderr)
+        print(visible(text), file=sys.stderr)

@@ -80,6 +80,28 @@ def _bar(source: Source) -> Iterator[Watchers]:
         yield update, announce
 
 
+#: Takes the number of a page and how many rows there are so far; takes a line about a wait.
+PageWatchers = tuple[Callable[[int, int], None], Callable[[str], None] | None]
+
+
+@contextmanager
+def show_pages(*, wanted: bool) -> Iterator[PageWatchers]:
+    """Show how many pages of a call were read, if that is wanted: in place on a terminal."""
+    if not wanted:
+        yield lambda page, rows: None, None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status("page 1") as status:
+            yield lambda page, rows: status.update(_page_text(page, rows)), _print_line
+    else:
+        yield lambda page, rows: _print_line(_page_text(page, rows)), _print_line
+
+
+def _page_text(page: int, rows: int) -> str:
+    return f"page {page:,}, {rows:,} rows"
+
+
 def _counts_text(counts: Counts) -> str:
     failed = counts.rejected + counts.undelivered
     return f"{counts.events:,} events, {counts.delivered:,} delivered, {failed:,} failed"

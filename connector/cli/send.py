@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connector.cli.inputs import InputFlags, open_input
+from connector.cli.interrupt import interruptible
 from connector.cli.options import (
     ConnectionArgument,
     DefinitionsOption,
@@ -23,7 +22,9 @@ from connector.cli.options import (
     FormatOption,
     InputFormatOption,
     LimitOption,
+    ProgressOption,
     QuoteOption,
+    RetriesOption,
     SetOption,
     StrictOption,
     TimeoutOption,
@@ -35,7 +36,6 @@ from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.cli.progress import Watchers
-    from connector.delivery.clock import SystemClock
     from connector.sources.files import Source
 
 
@@ -64,23 +64,10 @@ def send(
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     quote: QuoteOption = None,
-    retries: Annotated[
-        int | None,
-        typer.Option(
-            "--retries",
-            min=0,
-            metavar="N",
-            help="How many times to retry a request, by default as the destination says, else 7.",
-        ),
-    ] = None,
+    retries: RetriesOption = None,
     timeout: TimeoutOption = None,
     fail: FailOption = None,
-    progress: Annotated[
-        bool | None,
-        typer.Option(
-            "--progress/--no-progress", help="Show progress on stderr; default: on a terminal."
-        ),
-    ] = None,
+    progress: ProgressOption = None,
     strict: StrictOption = False,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
@@ -121,7 +108,7 @@ def send(
 
         # What reads Parquet calls objects that are never collected leaks, and lists them at exit.
         quiet_collector(freeze="parquet" not in source.formats)
-        with _interruptible(clock):
+        with interruptible(clock):
             try:
                 result = library.send(
                     loaded,
@@ -159,29 +146,3 @@ def _watching(source: Source, progress: bool | None) -> AbstractContextManager[W
 
     wants_progress = sys.stderr.isatty() if progress is None else progress
     return show_progress(source) if wants_progress else no_progress()
-
-
-@contextmanager
-def _interruptible(clock: SystemClock) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight.
-
-    The second one ends it at once.
-    """
-
-    def end(number: int, frame: object) -> None:
-        restore()
-        clock.end()
-        print(
-            "stopping after the requests in flight; press Ctrl-C again to stop at once",
-            file=sys.stderr,
-        )
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        restore()

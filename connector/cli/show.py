@@ -1,4 +1,4 @@
-"""`connector show`: everything about a destination or an action."""
+"""`connector show`: everything about a destination, an action or a call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from connector.cli.output import print_result
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="DESTINATION[.ACTION]", help="What to show.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESTINATION[.NAME]", help="A destination; an action or a call of it."
+        ),
+    ],
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:

@@ -18,14 +18,19 @@ _INDENT = 11
 
 # Examples in the table are cut to the first of these lengths with which it fits.
 _EXAMPLE_LENGTHS = (18, 12)
+# What an answer means to a call, which has no records; anything else is an error.
+_OF_A_CALL = {"delivered": "success", "retry": "retry"}
 # Wide enough for the name of every step.
 _STEPS_WIDTH = 20
 
 
 def show_text(description: dict[str, Any]) -> str:
-    """Return the description of a destination or an action as text."""
-    lines = _action_lines if "action" in description else _destination_lines
-    return "\n".join(lines(description))
+    """Return the description of a destination, an action or a call as text."""
+    if "action" in description:
+        return "\n".join(_action_lines(description))
+    if "call" in description:
+        return "\n".join(_call_lines(description))
+    return "\n".join(_destination_lines(description))
 
 
 def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
@@ -61,6 +66,9 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
 
     yield from ("", "actions")
     yield from action_lines(destination["actions"])
+    if destination["calls"]:
+        yield from ("", "calls")
+        yield from action_lines(destination["calls"])
 
 
 def _auth_lines(auth: Mapping[str, Any]) -> Iterator[str]:
@@ -105,6 +113,30 @@ def _action_lines(action: dict[str, Any]) -> Iterator[str]:
         yield from ("", "checks")
     for check in action["checks"]:
         yield f"  {check['code']}: {on_one_line(check['message'])}"
+
+
+def _call_lines(call: dict[str, Any]) -> Iterator[str]:
+    yield f"{call['call']}  {on_one_line(call['title'])}"
+    yield from _wrapped(call["description"])
+    yield ""
+    yield f"request    {on_one_line(call['request'])}"
+    if call["query"]:
+        yield from _wrapped(f"query      {', '.join(call['query'])}")
+    if call["pages"]:
+        yield f"pages      {on_one_line(as_written(call['pages']))}"
+    if call["fields"]:
+        yield from _wrapped(f"returns    {', '.join(call['fields'])}")
+    yield from _source_lines(call)
+
+    if call["parameters"]:
+        yield from ("", "parameters")
+    for parameter in call["parameters"]:
+        yield from _parameter_lines(parameter)
+    if call["responses"]:
+        yield from ("", "answers")
+    for rule in call["responses"]:
+        meaning = _OF_A_CALL.get(rule["then"], "error")
+        yield f"  {meaning:<10} when {on_one_line(rule['when'])}"
 
 
 def _parameter_lines(parameter: dict[str, Any]) -> Iterator[str]:

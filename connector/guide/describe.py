@@ -14,6 +14,7 @@ from connector.errors import ConfigError, DefinitionError, Problem, nearest
 if TYPE_CHECKING:
     from connector.definitions.model import (
         Action,
+        Call,
         Destination,
         Field,
         Limits,
@@ -91,7 +92,9 @@ def _members(path: Path) -> dict[str, Any]:
 
 
 def describe(catalog: Catalog, name: str) -> dict[str, Any]:
-    """Return all that is known of `DESTINATION` or `DESTINATION.ACTION`, ready for JSON.
+    """Return all that is known of a destination, `DESTINATION.ACTION` or `DESTINATION.CALL`.
+
+    It is ready for JSON.
 
     Raise ConfigError (C201, C207) for an unknown name, and DefinitionError.
     """
@@ -99,9 +102,11 @@ def describe(catalog: Catalog, name: str) -> dict[str, Any]:
     destination = catalog.load(destination_id)
     if not action_id:
         return _destination(destination)
+    if action_id in destination.calls:
+        return _call(destination, destination.calls[action_id])
     if action_id not in destination.actions:
         message = f"unknown action '{action_id}' of {destination_id}"
-        hint = nearest(action_id, destination.actions)
+        hint = nearest(action_id, (*destination.actions, *destination.calls))
         raise ConfigError([Problem("C207", name, "", message, hint)])
     return _action(destination, destination.actions[action_id])
 
@@ -122,6 +127,23 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "settings": _parameters(destination, destination.settings),
         "responses": [_response(rule) for rule in destination.responses],
         "actions": {action.id: action.title for action in destination.actions.values()},
+        "calls": {call.id: call.title for call in destination.calls.values()},
+    }
+
+
+def _call(destination: Destination, call: Call) -> dict[str, Any]:
+    written = _with_sources(destination, call.document.content["action"])
+    return {
+        "call": f"{destination.id}.{call.id}",
+        "title": call.title,
+        "description": call.description,
+        "request": f"{call.method} {destination.base_url_template}{call.path}",
+        "query": dict(call.query),
+        "source": written["source"],
+        "parameters": _parameters(destination, call.parameters),
+        "fields": dict(call.fields),
+        "pages": written.get("pages", {}),
+        "responses": [_response(rule) for rule in call.own_responses],
     }
 
 

@@ -14,7 +14,6 @@ REFUSALS = {
     "method_not_allowed": 405,
     "unsupported_media_type": 415,
     "malformed": 400,
-    "exists": 400,
     "too_many_groups": 400,
     "too_large": 413,
     "rate_limited": 429,

@@ -131,7 +131,7 @@ class Service:
         existing = list(objects.within(self.collection, self._scope(asked)))
         if at_most and sum(not one.members["deleted"] for one in existing) >= at_most:
             message = f"already exists: there can be {at_most} and no more"
-            raise RefusalError("exists", message)
+            raise RefusalError("invalid", message)
         form = self._call.sandbox.ids
         return objects.create(self.collection, self._scope(asked), given, form, asked.now)
 
@@ -143,7 +143,7 @@ class Service:
             return
         for stored in objects.within(self.collection, self._scope(asked)):
             if stored is not own and stored.members.get(name) == given[name]:
-                raise RefusalError("exists", f"already exists: '{name}' has to be unique")
+                raise RefusalError("invalid", f"already exists: '{name}' has to be unique")
 
     def _members(self, scope: Mapping[str, Any]) -> Object:
         """Return the members that a request gives an object."""

@@ -75,6 +75,7 @@ class Clock(connector.SystemClock):
 def test_the_public_names() -> None:
     assert connector.__all__ == [
         *(
+            "CallError",
             "Clock",
             "ConfigError",
             "Connection",

@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM: the first one ends a run after the requests in flight."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connector.delivery.clock import SystemClock
+
+
+@contextmanager
+def interruptible(clock: SystemClock) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight.
+
+    The second one ends it at once.
+    """
+
+    def end(number: int, frame: object) -> None:
+        restore()
+        clock.end()
+        print(
+            "stopping after the requests in flight; press Ctrl-C again to stop at once",
+            file=sys.stderr,
+        )
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,129 @@
+"""Settings and parameters: the values that a person fills in, and how they name people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+JsonSchema = Mapping[str, Any]
+
+#: The normaliser step that reads phone numbers.
+PHONE_STEP = "e164"
+
+#: The normaliser steps that drop what has not a form of its own.
+_FORM_STEPS = frozenset({"email", PHONE_STEP, "matches"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a fact comes from: `read` is `vendor`, `peer` or `assumed`."""
+
+    read: str
+    note: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """How the values of one parameter become values of the vendor's key `wire`.
+
+    `normalize` holds each step with its argument, "" when it has none. `prehashed` is False (always
+    hash), True (must be a digest), "auto" (a whole value in the form of a digest is one), or
+    `flag` names the boolean parameter that decides. `alone` says whether it names a person without
+    any other identifier.
+    """
+
+    parameter: str
+    wire: str
+    normalize: tuple[tuple[str, Any], ...]
+    hash: str
+    prehashed: bool | str
+    flag: str | None
+    source: Source | None
+    alone: bool = True
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether its values are phone numbers, which may lack a country code."""
+        return any(step == PHONE_STEP for step, _ in self.normalize)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nearly any text names a person: no step asks for a form, and it is no digest."""
+        if not self.alone or self.prehashed is True:
+            return False
+        return _FORM_STEPS.isdisjoint(step for step, _ in self.normalize)
+
+    @property
+    def is_hashed_here(self) -> bool:
+        """Whether plain values are hashed here."""
+        return self.hash != "none" and self.prehashed is not True
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value that a person fills in: a setting of a connection, or a parameter of an action.
+
+    `schema` is its JSON Schema, of which the other members are read. `required` says whether it is
+    listed there; alternatives (`anyOf`, `oneOf`) are in the schema of all fields together.
+    `ignored`: a mapping may give it, but it is neither checked nor sent.
+    """
+
+    name: str
+    schema: JsonSchema
+    required: bool
+    source: Source | None
+    identifier: Identifier | None = None
+    ignored: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name that a form shows."""
+        return str(self.schema.get("title", ""))
+
+    @property
+    def description(self) -> str:
+        """What the value is, for the person who fills in a form."""
+        return str(self.schema.get("description", ""))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The JSON types that it takes."""
+        types = self.schema.get("type", ())
+        return (types,) if isinstance(types, str) else tuple(types)
+
+    @property
+    def allowed(self) -> tuple[Any, ...]:
+        """The allowed values; empty when any value is allowed."""
+        return tuple(self.schema.get("enum", ()))
+
+    @property
+    def examples(self) -> tuple[Any, ...]:
+        """Values as a person would give them."""
+        return tuple(self.schema.get("examples", ()))
+
+    @property
+    def default(self) -> Any:
+        """The value when none is given; None when there is no default."""
+        return self.schema.get("default")
+
+    @property
+    def has_default(self) -> bool:
+        """Whether there is a default."""
+        return "default" in self.schema
+
+    @property
+    def always_present(self) -> bool:
+        """Whether it has a value in every record or connection."""
+        return (self.required or self.has_default) and not self.ignored
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether it is a date with a time."""
+        return self.schema.get("format") == "date-time"
+
+    @property
+    def deprecated(self) -> bool:
+        """Whether new connections should not use it."""
+        return bool(self.schema.get("deprecated"))
