@@ -1,6 +1,7 @@
-"""A strict local X Ads API for the two users endpoints, written from the published facts alone.
+"""A strict local X Ads API: the two users endpoints, and the calls on audiences and Do Not Reach lists.
 
-It shares no code with the connector it judges: the OAuth 1.0a check, the rules and the membership model are by hand.
+It is written from the published facts alone, and shares no code with the connector it judges: the OAuth 1.0a check, the
+rules and the membership model are by hand.
 Operations are applied in array order. A refused request changes nothing. Run it by hand with
 `python -m tests.acceptance.strict_server --port 8080`; it prints what it holds when stopped.
 """
@@ -30,6 +31,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from .strict_calls import Audience, Audiences, CallRefusedError, body_of
 
 Identifier = tuple[str, str]
 Error = dict[str, str]
@@ -506,6 +509,10 @@ class StrictServer:
         found = [_custom_audience(account_id, own) for own in sorted(audiences)]
         found += [_do_not_reach_list(account_id, own) for own in sorted(lists)]
         self._endpoints = {endpoint.path: endpoint for endpoint in found}
+        self._calls = Audiences(account_id, self._people)
+        for endpoint in found:
+            kind = "do_not_reach_lists" if endpoint.dnr else "custom_audiences"
+            self._calls.of_kind[kind].append(Audience(endpoint.id, endpoint.id))
         self._authenticator = Authenticator(credentials)
         self._clock = clock
         self._minute = self._used = 0
@@ -588,7 +595,7 @@ class StrictServer:
             if received.fault and received.fault.kind == "slow":
                 time.sleep(received.fault.seconds or 0)
             with self._lock:
-                reply = self._serve(received, method, target, headers, parsed)
+                reply = self._serve(received, method, target, headers, body, parsed)
         except RefusedError as refused:
             reply, received.reason = refused.reply, refused.reason
         if reply is None:
@@ -649,13 +656,22 @@ class StrictServer:
         return fault if fault is None or isinstance(fault, Fault) else Fault(fault)
 
     def _serve(
-        self, received: Received, method: str, target: str, headers: Message, parsed: object
+        self,
+        received: Received,
+        method: str,
+        target: str,
+        headers: Message,
+        body: bytes,
+        parsed: object,
     ) -> Reply | None:
         kind = received.fault.kind if received.fault else ""
         if kind == "drop":
             return None
         if received.fault and (kind == "html" or isinstance(kind, int)):
             raise _faulty(received.fault, self._clock())
+        called = self._called(received, method, target, body)
+        if called is not None:
+            return None if kind == "applied_then_drop" else called
         endpoint = self._routed(method, target)
         operations = self._checked(endpoint, headers, received.size, parsed)
         received.users = sum(len(operation["params"]["users"]) for operation in operations)
@@ -664,6 +680,43 @@ class StrictServer:
         self._apply(endpoint, operations)
         received.applied = True
         return None if kind == "applied_then_drop" else _success(endpoint, operations)
+
+    def _called(self, received: Received, method: str, target: str, body: bytes) -> Reply | None:
+        """The answer to a call, None for what is no call; new audiences take people, deleted ones none."""
+        try:
+            answer = self._calls.answer(method, target, body)
+        except CallRefusedError as refused:
+            raise _refused(refused.status, refused.code, refused.message) from None
+        if answer is None:
+            return None
+        received.applied = method != "GET"
+        self._follow_calls()
+        if method != "GET":
+            return Reply(200, body_of(answer))
+        # Of a read, the account's own limit counts; that of the user is a large one of everybody.
+        minute = int(self._clock() // 60)
+        headers = {
+            "x-account-rate-limit-limit": "10000",
+            "x-account-rate-limit-remaining": "9999",
+            "x-account-rate-limit-reset": str((minute + 15) * 60),
+        }
+        return Reply(200, body_of(answer), headers)
+
+    def _follow_calls(self) -> None:
+        """Have a users endpoint for each audience that exists, and for no other."""
+        living = {}
+        for kind, audiences in self._calls.of_kind.items():
+            make = _do_not_reach_list if kind == "do_not_reach_lists" else _custom_audience
+            for audience in audiences:
+                if not audience.deleted:
+                    endpoint = make(self._account_id, audience.id)
+                    living[endpoint.path] = self._endpoints.get(endpoint.path, endpoint)
+        self._endpoints = living
+
+    def _people(self, kind: str, own: str) -> int:
+        make = _do_not_reach_list if kind == "do_not_reach_lists" else _custom_audience
+        found = self._endpoints.get(make(self._account_id, own).path)
+        return len(found.members.people()) if found else 0
 
     def _routed(self, method: str, target: str) -> Endpoint:
         parts = urlsplit(target)
@@ -788,7 +841,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         path = urlsplit(self.path).path
-        length = self.headers.get("content-length", "0" if self.command == "GET" else "")
+        may_be_bare = self.command in ("GET", "DELETE")
+        length = self.headers.get("content-length", "0" if may_be_bare else "")
         if (
             not length.isdecimal()
             or int(length) > 64 * MAX_BYTES
@@ -846,7 +900,7 @@ def report(server: StrictServer, ids: Iterable[str]) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C, then print the report. Credentials: X_CONSUMER_KEY and so on, or their names."""
-    parser = argparse.ArgumentParser(description="A strict local X Ads API (users endpoints only).")
+    parser = argparse.ArgumentParser(description="A strict local X Ads API.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--account", default="18ce54d4x5t")
     parser.add_argument("--audience", action="append", help="an audience id; may be repeated")

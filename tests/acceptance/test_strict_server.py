@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -24,6 +23,8 @@ import oauthlib.oauth1
 import phonenumbers
 import pytest
 import yaml
+
+from tests.kit import ROOT
 
 from . import mixed_events
 from .mixed_events import ACCOUNT_ID, CREDENTIALS, DNR, DNR_LIST_ID, generate
@@ -695,10 +696,10 @@ def test_keep_alive_requests_one_by_one_never_count_as_concurrent(server: Strict
 
 
 def test_by_hand() -> None:
-    script = Path(__file__).with_name("strict_server.py")
-    command = [sys.executable, str(script), "--audience", "1nmth", "--list", "4kzro"]
+    module = ["-m", "tests.acceptance.strict_server"]
+    command = [sys.executable, *module, "--audience", "1nmth", "--list", "4kzro"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stderr
         assert process.stderr.readline().startswith("http://127.0.0.1:")

@@ -86,6 +86,7 @@ def test_the_public_names() -> None:
         ),
         *("Failure", "Preview", "PreviewedRequest", "Problem", "Report", "Request", "Response"),
         *("Sandbox", "SendError", "SourceError", "SystemClock", "UnauthorizedError"),
+        *("UnreachableError", "call"),
         *("http_transport", "lint", "load_connection", "make_connection", "preview", "send"),
     ]
     assert connector.__all__ == sorted(connector.__all__)
