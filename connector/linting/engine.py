@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from connector.definitions.catalog import Catalog, action_names, folder_of, load
+from connector.definitions.catalog import Catalog, action_names, call_names, folder_of, load
 from connector.errors import Problem, ProblemsError
 from connector.linting.examples import ExampleRun
 from connector.linting.paths import expand, is_case, relative_name
@@ -19,6 +19,7 @@ from connector.linting.rules import (  # noqa: F401 - importing a module registe
     answers,
     auth,
     bodies,
+    calls,
     contracts,
     expressions,
     items,
@@ -84,7 +85,8 @@ def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Pro
     if not any(problem.code == "D108" for problem in problems):
         return
     folder = folder_of(schemas)
-    for name, operation in (*action_names(folder), ("destination.json", "")):
+    names = [*action_names(folder), *call_names(folder), ("destination.json", "")]
+    for name, operation in names:
         try:
             folder.document(name, operation)
         except ProblemsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Action, Call, Destination
 from connector.definitions.resolve import Document
 from connector.errors import Problem
 from connector.linting.paths import relative_name
@@ -47,6 +47,11 @@ class Location(NamedTuple):
 def of_action(action: Action) -> Location:
     """Return the location of the keyword `action`."""
     return Location(action.document, "/action")
+
+
+def of_call(call: Call) -> Location:
+    """Return the location of the keyword `action` of a call."""
+    return Location(call.document, "/action")
 
 
 def of_destination(destination: Destination) -> Location:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from connector.definitions.metaschema import CALLS
 from connector.errors import ConfigError, Problem
 
 _ALLOWED = (
@@ -99,6 +100,8 @@ def _in_folder(folder: Path) -> tuple[set[Path], set[Path]]:
 
 def _destination_of(folder: Path) -> set[Path]:
     """Return the schema folder of the destination whose schemas or templates are in this folder."""
+    if folder.name == CALLS:
+        folder = folder.parent
     if folder.parent.name not in ("schemas", "templates") or folder.name in _NO_DESTINATION:
         return set()
     schemas = folder.parents[1] / "schemas" / folder.name

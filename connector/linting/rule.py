@@ -6,11 +6,11 @@ that is bad and how to fix it; `docs/lint.md` has examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from connector.definitions.derive import twin_of
-from connector.definitions.model import Action, Destination, Identifier
+from connector.definitions.model import Action, Destination, Field, Identifier
 from connector.errors import Problem
 from connector.linting.location import Location
 
@@ -51,11 +51,23 @@ def rule(code: str, *, stage: Stage, blocks: bool = False) -> Callable[[Check], 
 
 
 def locations(destination: Destination) -> list[Location]:
-    """Return the top of every document: the destination's, then those of the actions."""
+    """Return the top of every document: the destination's, those of the actions and the calls."""
     tops = [Location(destination.document)]
     for action in destination.actions.values():
         tops.append(Location(action.document))
+    for call in destination.calls.values():
+        tops.append(Location(call.document))
     return tops
+
+
+def forms(destination: Destination) -> list[Mapping[str, Field]]:
+    """Return the fields of every document, in the order of `locations`."""
+    fields = [destination.settings]
+    for action in destination.actions.values():
+        fields.append(action.parameters)
+    for call in destination.calls.values():
+        fields.append(call.parameters)
+    return fields
 
 
 def each_identifier(

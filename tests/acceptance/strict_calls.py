@@ -123,7 +123,7 @@ class Audiences:
         start = self._start(query.get("cursor"))
         end = start + int(count)
         shown = [self._shown(kind, one) for one in found[start:end]]
-        following = f"c-{end:o}" if end < len(found) else None
+        following = f"c-{end}" if end < len(found) else None
         total = {"total_count": len(found)} if with_total else {}
         return {"data": shown, "next_cursor": following, **total}
 
@@ -133,7 +133,7 @@ class Audiences:
             return 0
         if not cursor.startswith("c-"):
             raise CallRefusedError(400, "INVALID_PARAMETER", "The cursor is not valid")
-        return int(cursor[2:], 8)
+        return int(cursor[2:])
 
     def _create(self, kind: str, query: Mapping[str, str]) -> Audience:
         name = query.get("name", "Do Not Reach List" if kind == "do_not_reach_lists" else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from connector.definitions.model import Destination, ResponseRule
 from connector.linting import syntax
-from connector.linting.location import Location, of_action, of_destination
+from connector.linting.location import Location, of_action, of_call, of_destination
 from connector.linting.rule import Problems, rule
 from connector.templating.data import ExpressionError
 from connector.templating.expressions import compile_expression
@@ -25,6 +25,10 @@ def detail_without_effect(destination: Destination) -> Problems:
         own_used = {response.detail for response in action.responses}
         used |= own_used
         yield from _unused_detail(of_action(action), own_used)
+    for call in destination.calls.values():
+        own_used = {response.detail for response in call.responses}
+        used |= own_used
+        yield from _unused_detail(of_call(call), own_used)
     # an action's hints have the destination's detail
     yield from _unused_detail(of_destination(destination), used)
     if not any(used) and "codes" in of_destination(destination).content:
@@ -57,6 +61,10 @@ def unreached_answer(destination: Destination) -> Problems:
             is_own = _is_hint(unreached) or unreached in action.own_responses
             if is_own:
                 yield from _never_reached(owner, unreached)
+
+    for call in destination.calls.values():
+        for unreached in _unreached(call.own_responses):
+            yield from _never_reached(of_call(call), unreached)
 
 
 def _is_hint(response: ResponseRule) -> bool:

@@ -12,9 +12,10 @@ from connector.definitions.model import (
     FromParameter,
     ResponseRule,
 )
+from connector.definitions.read_calls import NOT_CONFIRMED
 from connector.errors import nearest
 from connector.linting import syntax
-from connector.linting.location import Location, of_action, of_destination
+from connector.linting.location import Location, of_action, of_call, of_destination
 from connector.linting.rule import Problems, rule, split_hint
 from connector.pipeline import record_errors, targets
 from connector.templating.data import ExpressionError
@@ -133,6 +134,12 @@ def _response_rules(
     for action in destination.actions.values():
         for response in action.own_responses:
             yield of_action(action).below(response.pointer), response
+
+    for call in destination.calls.values():
+        for response in call.own_responses:
+            # That no other 2xx is a success is nowhere written.
+            if response.code != NOT_CONFIRMED:
+                yield of_call(call).below(response.pointer), response
 
 
 def _response_expressions(destination: Destination) -> Iterator[_Expression]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from connector.definitions.derive import twin_of
-from connector.definitions.model import Action, Destination, Field, Identifier
-from connector.errors import nearest
+from connector.definitions.model import Action, Destination, Identifier
+from connector.errors import Problem, nearest
 from connector.linting.location import Location, of_action
-from connector.linting.rule import Problems, each_identifier, locations, parameter_location, rule
+from connector.linting.rule import (
+    Problems,
+    each_identifier,
+    forms,
+    locations,
+    parameter_location,
+    rule,
+)
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import normaliser
 
@@ -125,11 +132,7 @@ def unclear_title(destination: Destination) -> Problems:
 
     Forms and guides show these texts, and nothing else tells fields apart. Write what the value is.
     """
-    forms = [destination.settings]
-    for action in destination.actions.values():
-        forms.append(action.parameters)
-
-    for top, fields in zip(locations(destination), forms, strict=True):
+    for top, fields in zip(locations(destination), forms(destination), strict=True):
         by_title: dict[str, str] = {}
         for name, field in fields.items():
             location = top / "properties" / name
@@ -152,11 +155,7 @@ def unknown_property(destination: Destination) -> Problems:
 
     No record could have it. Correct the name, or add the property.
     """
-    forms: list[Mapping[str, Field]] = [destination.settings]
-    for action in destination.actions.values():
-        forms.append(action.parameters)
-
-    for top, known in zip(locations(destination), forms, strict=True):
+    for top, known in zip(locations(destination), forms(destination), strict=True):
         for location, name in _required_names(top):
             if name not in known:
                 yield location.problem(
@@ -297,7 +296,15 @@ def ambiguous_name(destination: Destination) -> Problems:
     for action in destination.actions.values():
         for name in action.parameters:
             if name in destination.settings:
-                yield parameter_location(action, name).problem(
-                    f"'{name}' is also a setting",
-                    f"rename one of them: {{{name}}} in a path could mean either",
-                )
+                yield _ambiguous(parameter_location(action, name), name)
+    for call in destination.calls.values():
+        for name in call.parameters:
+            if name in destination.settings:
+                yield _ambiguous(Location(call.document) / "properties" / name, name)
+
+
+def _ambiguous(location: Location, name: str) -> Problem:
+    return location.problem(
+        f"'{name}' is also a setting",
+        f"rename one of them: {{{name}}} in a path could mean either",
+    )

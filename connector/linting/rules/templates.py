@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connector._util.json_file import read_json
-from connector.definitions.metaschema import kind_of
-from connector.definitions.model import Action, Destination
+from connector.calls.request import BODY_NAMES
+from connector.definitions.metaschema import definition_files, kind_of
+from connector.definitions.model import Action, Call, Destination
 from connector.definitions.resolve import references
 from connector.definitions.uri_template import placeholders
 from connector.errors import Problem, nearest
 from connector.linting import syntax
-from connector.linting.location import Location, of_action, of_destination, problem_in
+from connector.linting.location import Location, of_action, of_call, of_destination, problem_in
 from connector.linting.rule import Problems, rule, split_hint, template_params
 from connector.sandbox.answers import TEMPLATE_NAMES
 from connector.templating.envelope import Envelope
@@ -132,22 +133,22 @@ def unused_file(destination: Destination) -> Problems:
     used = {use.path.name for use in template_uses(destination)}
     for path in sorted(destination.templates.glob("*.j2")):
         if path.name not in used:
-            hint = "refer to it in an action, or delete it"
-            yield problem_in(path, "no action uses this template", hint)
+            hint = "refer to it in an action or a call, or delete it"
+            yield problem_in(path, "nothing uses this template", hint)
 
     schemas = Path(destination.document.origin("")[0]).parent
     reached = _reached_files(schemas)
     for path in sorted(schemas.glob("*.json")):
         if path.name not in reached:
             hint = "extend it or name it in 'accepts', or delete it"
-            yield problem_in(path, "no action refers to this file", hint)
+            yield problem_in(path, "nothing refers to this file", hint)
 
 
 def _reached_files(schemas: Path) -> set[str]:
     """Return the names of the actions, the destination and the files that they refer to."""
     todo = []
-    for path in schemas.glob("*.json"):
-        if kind_of(path) in ("action", "destination"):
+    for path in definition_files(schemas):
+        if kind_of(path) in ("action", "destination", "call"):
             todo.append(path)
 
     reached = {path.name for path in todo}
@@ -190,10 +191,29 @@ def template_uses(destination: Destination) -> Iterator[Use]:
             names = TEMPLATE_NAMES[name]
             yield Use(sandbox / name, folder / file, names, members)
 
+    for call in destination.calls.values():
+        yield from _call_uses(call, destination)
+
     sandbox = of_destination(destination) / "sandbox"
     for name, file in destination.sandbox.templates.items():
         names = TEMPLATE_NAMES[name]
         yield Use(sandbox / name, folder / file, names, _ANSWERED_GROUPS)
+
+
+def _call_uses(call: Call, destination: Destination) -> Iterator[Use]:
+    """Yield the templates of a call: that of its body, and those of its sandbox."""
+    own = of_call(call)
+    settings = list(destination.settings)
+    if call.body:
+        members = {"params": list(call.parameters), "settings": settings}
+        yield Use(own / "body", destination.templates / call.body, BODY_NAMES, members)
+
+    written = own.content.get("sandbox", {})
+    for name, purpose in (("success", "result"), ("refusal", "refusal")):
+        if name in written:
+            path = destination.templates / written[name]
+            members = {"path": placeholders(call.path)}
+            yield Use(own / "sandbox" / name, path, TEMPLATE_NAMES[purpose], members)
 
 
 def _item_use(action: Action, destination: Destination) -> Use:

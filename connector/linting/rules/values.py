@@ -31,6 +31,11 @@ def invalid_value(destination: Destination) -> Problems:
         for name in action.shared_parameters:
             yield from _invalid_values(location, action.parameters[name])
 
+    for call in destination.calls.values():
+        location = Location(call.document) / "properties"
+        for parameter in call.parameters.values():
+            yield from _invalid_values(location, parameter)
+
 
 def _invalid_values(properties: Location, field: Field) -> Problems:
     location = properties / field.name
