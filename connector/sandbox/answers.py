@@ -13,7 +13,18 @@ from connector.templating.template import Template, read_template
 TEMPLATE_NAMES: dict[str, tuple[str, ...]] = {
     "success": ("groups", "sent", "accepted", "path", "body"),
     "refusal": ("status", "code", "message", "errors", "path", "body"),
-    "result": ("objects", "object", "page", "last", "total", "next", "path", "query", "body"),
+    "result": (
+        "objects",
+        "object",
+        "page",
+        "last",
+        "total",
+        "next",
+        "path",
+        "query",
+        "body",
+        "settings",
+    ),
 }
 
 _DEFAULTS = {

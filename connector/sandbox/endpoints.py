@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connector.definitions.model import Action, Destination, Limits
 from connector.definitions.uri_template import expand, placeholders
@@ -102,12 +102,18 @@ def _literals(template: str) -> list[str]:
     return re.split(r"\{[^}]*\}", template)
 
 
-def holding_service(services: Sequence[Service], body: Any) -> Service:
-    """Return the first call whose contract a body satisfies, else the first of all."""
-    for service in services:
+def meant_service(services: Sequence[Service], url: str, body: Any) -> Service:
+    """Return the call that a request means, of those with one path and one method.
+
+    The query says it by the members that a call always has, and else the contract of the body.
+    """
+    query = set(parse_qsl(urlsplit(url).query))
+    asked = [service for service in services if service.fixed.items() <= query]
+    asked.sort(key=lambda service: len(service.fixed), reverse=True)
+    for service in asked:
         if service.contract.holds(body):
             return service
-    return services[0]
+    return asked[0] if asked else services[0]
 
 
 def holding_operation(operations: Sequence[Operation], body: Any) -> Operation | None:

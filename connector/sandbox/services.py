@@ -73,7 +73,13 @@ class Service:
             True if call.accepts is None else for_settings(call.accepts, settings)
         )
         self.answers = Answers(call.answers, read, "result")
+        #: The members of a query that say which of several calls of one path is meant.
+        self.fixed: dict[str, str] = {}
+        for member, template in call.query.items():
+            if not placeholders(template):
+                self.fixed[member] = template
         self._call = call
+        self._settings = settings
         self._does = call.sandbox.does
         self._where = compile_expression(call.sandbox.where or "not object.deleted", WHERE_NAMES)
         given = call.sandbox.given
@@ -217,6 +223,7 @@ class Service:
             "last": page.last,
             "total": page.total,
             "next": page.next,
+            "settings": self._settings,
             **scope,
         }
         try:
@@ -236,15 +243,21 @@ def services_of(
     calls = [call for call in destination.calls.values() if call.sandbox.does]
     id_names: dict[str, str] = {}
     for call in calls:
-        names = [name for name in placeholders(call.path) if name in call.parameters]
-        if call.sandbox.does in _OF_ONE and names:
-            id_names.setdefault(call.sandbox.collection, names[-1])
+        name = id_name(call)
+        if name:
+            id_names.setdefault(call.sandbox.collection, name)
 
     services = []
     for call in calls:
-        id_name = id_names.get(call.sandbox.collection, "")
-        services.append((call, Service(call, settings, read, own_query, id_name)))
+        own = id_names.get(call.sandbox.collection, "")
+        services.append((call, Service(call, settings, read, own_query, own)))
     return services
+
+
+def id_name(call: Call) -> str:
+    """Return the parameter of a path that names the object a call is about, "" without one."""
+    names = [name for name in placeholders(call.path) if name in call.parameters]
+    return names[-1] if call.sandbox.does in _OF_ONE and names else ""
 
 
 class _Query:

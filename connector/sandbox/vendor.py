@@ -30,7 +30,7 @@ from connector.sandbox.endpoints import (
     Operation,
     endpoints_of,
     holding_operation,
-    holding_service,
+    meant_service,
 )
 from connector.sandbox.faults import Fault, one_by_one
 from connector.sandbox.members import TOKEN, Fields
@@ -275,7 +275,7 @@ class Vendor:
         self._check_before_body(call)
         self._parse(call)
         if call.services:
-            service = holding_service(call.services, call.parsed)
+            service = meant_service(call.services, call.url, call.parsed)
             call.answers = service.answers
             asked = Asked(call.url, call.path, call.parsed, call.now)
             return service.answer(asked, self._objects, self._people)

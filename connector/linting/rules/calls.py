@@ -21,7 +21,7 @@ from connector.linting.examples import ExampleRun
 from connector.linting.location import Location, of_call
 from connector.linting.rule import Problems, make_present, rule, split_hint
 from connector.model import Request, Response
-from connector.sandbox.services import GIVEN_NAMES, WHERE_NAMES
+from connector.sandbox.services import GIVEN_NAMES, WHERE_NAMES, id_name
 from connector.sandbox.vendor import Answer, Vendor
 from connector.templating.data import ExpressionError
 from connector.templating.expressions import compile_expression
@@ -233,7 +233,7 @@ class _Trial:
             return
 
         if not found:
-            if call.sandbox.collection in self._ids:
+            if call.sandbox.does == "list" and call.sandbox.collection in self._ids:
                 message = "the sandbox lists nothing, and there is an object"
                 yield (of_call(call) / "sandbox").problem(message, "correct 'where' or 'result'")
         elif "id" in call.fields:
@@ -255,8 +255,7 @@ class _Trial:
             if not parameter.required or parameter.has_default:
                 continue
             examples = [*parameter.examples, *parameter.allowed]
-            in_path = parameter.name in placeholders(call.path)
-            if in_path and call.sandbox.collection in self._ids:
+            if parameter.name == id_name(call) and call.sandbox.collection in self._ids:
                 examples.insert(0, self._ids[call.sandbox.collection])
             if not examples:
                 return None

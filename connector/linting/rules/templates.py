@@ -212,7 +212,7 @@ def _call_uses(call: Call, destination: Destination) -> Iterator[Use]:
     for name, purpose in (("success", "result"), ("refusal", "refusal")):
         if name in written:
             path = destination.templates / written[name]
-            members = {"path": placeholders(call.path)}
+            members = {"path": placeholders(call.path), "settings": settings}
             yield Use(own / "sandbox" / name, path, TEMPLATE_NAMES[purpose], members)
 
 

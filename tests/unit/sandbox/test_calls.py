@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,60 @@ def test_an_account_has_one_do_not_reach_list(account: Account) -> None:
     account.ask("delete_do_not_reach_list", do_not_reach_list_id=created["id"])
     [second] = account.ask("create_do_not_reach_list")
     assert second["id"] != created["id"]
+
+
+def test_how_many_audiences_there_are_is_a_call_of_its_own(account: Account) -> None:
+    for name in ("Spring 1", "Spring 2", "Autumn"):
+        account.create(name)
+    assert account.ask("count_custom_audiences") == [{"total_count": 3}]
+    assert account.ask("count_custom_audiences", q="spring") == [{"total_count": 2}]
+
+
+def test_an_audience_is_shared_and_no_longer(account: Account) -> None:
+    own, other = account.create("Spring"), account.create("Autumn")
+    given = {"granted_account_id": "18ce54bgxky", "permission_level": "READ_ONLY"}
+    [granted] = account.ask("grant_permission", custom_audience_id=own, **given)
+    assert account.ask("list_permissions", custom_audience_id=own) == [granted]
+    assert account.ask("list_permissions", custom_audience_id=other) == []
+
+    ids = {"custom_audience_id": own, "custom_audience_permission_id": granted["id"]}
+    account.ask("revoke_permission", **ids)
+    assert account.ask("list_permissions", custom_audience_id=own) == []
+    assert account.code("revoke_permission", **ids) == "not_found"
+
+
+def test_who_asks_and_what_they_may_do(account: Account) -> None:
+    assert [row["id"] for row in account.ask("list_accounts")] == ["18ce54d4x5t"]
+    [access] = account.ask("authenticated_user_access")
+    assert "PARTNER_AUDIENCE_MANAGER" in access["permissions"]
+
+
+def test_line_items_of_an_audience(account: Account) -> None:
+    own = account.create("Spring")
+    found = account.ask("list_targeted_line_items", custom_audience_id=own, with_active=False)
+    assert found == []
+    assert account.code("list_targeted_line_items", custom_audience_id="1nmth") == "not_found"
+
+
+def test_keywords_are_given_as_a_list(account: Account) -> None:
+    times = {"start_time": "2026-01-15T01:00:00+01:00", "granularity": "DAY"}
+    [found] = account.ask("search_keyword_insights", keywords="coffee, tea", **times)
+    assert found["related_keywords"] == ["coffee", "tea"]
+
+
+def test_flexible_audiences_are_changed_ten_at_a_time_all_or_none(account: Account) -> None:
+    child = {"custom_audience_id": "1nmth", "negate": False}
+    segments = {"boolean_operator": "AND", "child_segments": [child]}
+    params = {"name": "Both", "audience_type": "FLEXIBLE", "segments": segments}
+    create = {"operation_type": "Create", "params": params}
+    [made] = account.ask("change_flexible_audiences", operations=json.dumps([create]))
+    assert made["name"] == "Both"
+
+    too_many = {"operations": [create] * 11}
+    assert account.code("change_flexible_audiences", **too_many) == "request_refused"
+    nameless = {"operation_type": "Create", "params": {"audience_type": "FLEXIBLE"}}
+    refused = {"operations": [create, nameless]}
+    assert account.code("change_flexible_audiences", **refused) == "operation_refused"
 
 
 @pytest.fixture
