@@ -92,6 +92,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "moment": MOMENT,
         "overview": _overview(destination),
         "actions": [_action(destination, action) for action in actions],
+        "calls": _calls(destination),
         "steps": list(_steps(actions)),
         "answers": list(_answers(destination.responses)),
         "otherwise": otherwise(),
@@ -132,6 +133,13 @@ def _overview(destination: Destination) -> list[Row]:
     rows: list[Row] = []
     for action in destination.actions.values():
         rows.append([code(action.id), action.title, action.operation, action.description])
+    return rows
+
+
+def _calls(destination: Destination) -> list[Row]:
+    rows: list[Row] = []
+    for call in destination.calls.values():
+        rows.append([code(call.id), call.title, call.description, codes(call.parameters)])
     return rows
 
 

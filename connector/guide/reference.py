@@ -33,6 +33,7 @@ FILES = {
     "schemas/<destination>/destination.json": "destination",
     "schemas/<destination>/<action>.json": "action",
     "schemas/<destination>/_<name>.json": "fragment",
+    "schemas/<destination>/calls/<call>.json": "call",
     "connection.yaml": "connection",
     "*.case.yaml": "case",
 }

@@ -45,6 +45,12 @@ def _facts(destination: Destination) -> Iterator[Fact]:
         yield f"setting {code(setting.name)}", setting.source
     for action in destination.actions.values():
         yield from _of_action(action)
+    for call in destination.calls.values():
+        yield f"call {code(call.id)}", call.source
+        for rule in call.own_responses:
+            yield f"answer {code(rule.code or rule.then)}", rule.source
+        for parameter in call.parameters.values():
+            yield f"parameter {code(parameter.name)}", parameter.source
     yield "sandbox", destination.sandbox.source
 
 

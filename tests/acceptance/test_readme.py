@@ -76,7 +76,7 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_the_table_of_destinations_is_right() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (\d+) \|$", README, re.MULTILINE)
     files = {
-        name: [*(ROOT / "schemas" / name).iterdir(), *(ROOT / "templates" / name).iterdir()]
+        name: [*(ROOT / "schemas" / name).rglob("*.*"), *(ROOT / "templates" / name).iterdir()]
         for name in Catalog(()).ids()
     }
     lines = {

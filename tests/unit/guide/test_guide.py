@@ -257,6 +257,7 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
         "## Actions",
         "## Action: Add Person",
         "## Action: Remove Person",
+        "## Calls",
         "## Normalisation",
         "## Responses",
         "## Where the facts come from",
