@@ -128,7 +128,7 @@ def test_a_vendor_that_is_down_is_given_up_after_the_retries(tmp_path: Path) -> 
 def test_show_tells_of_calls() -> None:
     shown = run("show", "x_custom_audiences", "--format", "json").json
     assert shown["calls"]["list_custom_audiences"] == "List Custom Audiences"
-    assert "\ncalls\n  create_custom_audience " in run("show", "x_custom_audiences").out
+    assert "\ncalls\n  authenticated_user_access " in run("show", "x_custom_audiences").out
 
     one = run("show", "x_custom_audiences.list_custom_audiences", "--format", "json").json
     assert one["call"] == "x_custom_audiences.list_custom_audiences"
