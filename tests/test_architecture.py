@@ -206,6 +206,7 @@ GENERIC = {
     "people": "a member of what the sandbox reads",
     "created_at": "a member of every object that the sandbox keeps",
     "updated_at": "a member of every object that the sandbox keeps",
+    "is_valid": "a method of whatever checks a value",
     "count": "our own word for how many",
     "data": "a word of Jinja for a token",
 }

@@ -390,8 +390,9 @@ class Action:
 class Call:
     """One request without people: its parameters, and how its answer is read.
 
-    `body` is the file of a template, `result` an expression, `fields` the expressions of a row's
-    members; "" and empty when they are not given. `responses`, `headers` and `answers` (how the
+    `reads`: it changes nothing, so that it may be repeated. `body` is the file of a template,
+    `result` an expression, `fields` the expressions of a row's members; "" and empty when they are
+    not given. `responses`, `headers` and `answers` (how the
     sandbox answers) have those of the destination laid under them, as with an action.
     """
 
@@ -400,6 +401,7 @@ class Call:
     schema: JsonSchema
     parameters: Mapping[str, Field]
     method: str
+    reads: bool
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -427,11 +429,6 @@ class Call:
     def description(self) -> str:
         """What the call does."""
         return str(self.schema.get("description", ""))
-
-    @property
-    def reads(self) -> bool:
-        """Whether it changes nothing, so that it may be repeated."""
-        return self.method == "GET"
 
 
 @dataclass(frozen=True, repr=False)

@@ -60,7 +60,8 @@ class CallSandbox:
     """What the sandbox does for a call; what it does not need is "".
 
     `does`: list, get, create, update, delete or answer; "" for a call that it does not know.
-    `where` and `given` are expressions, `at_most` is 0 for any number.
+    `where` and `given` are expressions, `at_most` is 0 for any number; `id` names the parameter of
+    actions that is an object's id, where no path does.
     """
 
     does: str = ""
@@ -70,3 +71,4 @@ class CallSandbox:
     unique: str = ""
     at_most: int = 0
     ids: str = "letters"
+    id: str = ""

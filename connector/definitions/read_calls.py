@@ -65,6 +65,7 @@ def _call(
         schema=schema,
         parameters=reader.fields(schema),
         method=members["method"],
+        reads=members["method"] == "GET" or "reads" in members,
         path=members["path"],
         query=members.get("query", {}),
         headers={name.lower(): text for name, text in headers.items()},
@@ -154,4 +155,5 @@ def _sandbox(written: Members) -> CallSandbox:
         unique=written.get("unique", ""),
         at_most=written.get("at_most", 0),
         ids=written.get("ids", "letters"),
+        id=written.get("id", ""),
     )

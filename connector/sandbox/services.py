@@ -243,7 +243,7 @@ def services_of(
     calls = [call for call in destination.calls.values() if call.sandbox.does]
     id_names: dict[str, str] = {}
     for call in calls:
-        name = id_name(call)
+        name = id_name(call) or call.sandbox.id
         if name:
             id_names.setdefault(call.sandbox.collection, name)
 

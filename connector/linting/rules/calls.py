@@ -255,7 +255,10 @@ class _Trial:
             if not parameter.required or parameter.has_default:
                 continue
             examples = [*parameter.examples, *parameter.allowed]
-            if parameter.name == id_name(call) and call.sandbox.collection in self._ids:
+            if (
+                parameter.name == (id_name(call) or call.sandbox.id)
+                and call.sandbox.collection in self._ids
+            ):
                 examples.insert(0, self._ids[call.sandbox.collection])
             if not examples:
                 return None
