@@ -48,9 +48,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Replace settings.NAME, limits.NAME, input.NAME, base_url or token_url of the "
-        "connection; "
-        "can be repeated.",
+        help="Replace settings.NAME, limits.NAME, input.NAME, base_url, token_url or login_url of "
+        "the connection; can be repeated.",
     ),
 ]
 ConnectionArgument = Annotated[

@@ -13,7 +13,7 @@ from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.input import input_options
 from connector.connection.model import Connection, Route, field_mappings
 from connector.connection.rules import Rules, event_id_findings, route_name, warnings
-from connector.connection.secrets import REFERENCE_HINT, SecretRef
+from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
 from connector.definitions.model import Destination
@@ -21,16 +21,21 @@ from connector.definitions.read import read_limits
 from connector.errors import ConfigError, Problem, nearest
 from connector.validation.explain import lookup
 
-_ADDRESSES = ("base_url", "token_url")
+_ADDRESSES = ("base_url", "token_url", "login_url")
 _CREDENTIAL = re.compile("[a-z][a-z0-9_]*")
 _SECTIONS = ("settings", "limits", "input")
 _SETTABLE = (
-    "allowed: settings.NAME=VALUE, limits.NAME=VALUE, input.NAME=VALUE, base_url=URL, token_url=URL"
+    "allowed: settings.NAME=VALUE, limits.NAME=VALUE, input.NAME=VALUE, base_url=URL, "
+    "token_url=URL, login_url=URL"
 )
 
 
-def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Connection:
+def load_connection(
+    path: Path, catalog: Catalog, overrides: Sequence[str] = (), *, signing_in: bool = False
+) -> Connection:
     """Load a connection file; `overrides` are `settings.name=value`.
+
+    `signing_in`: the setting that a sign-in finds the value of may be missing still.
 
     Raise ConfigError with every problem, and DefinitionError when the destination is wrong.
     """
@@ -38,10 +43,12 @@ def load_connection(path: Path, catalog: Catalog, overrides: Sequence[str] = ())
     for override in overrides:
         document = _override(document, override)
 
-    return connection_from_document(document, str(path), catalog)
+    return connection_from_document(document, str(path), catalog, signing_in=signing_in)
 
 
-def connection_from_document(document: Any, file: str, catalog: Catalog) -> Connection:
+def connection_from_document(
+    document: Any, file: str, catalog: Catalog, *, signing_in: bool = False
+) -> Connection:
     """Make a connection of what a connection file holds, whatever it is.
 
     Raise as `load_connection` does.
@@ -49,7 +56,7 @@ def connection_from_document(document: Any, file: str, catalog: Catalog) -> Conn
     problems = list(_form(document, file))
     if problems:
         raise ConfigError(problems)
-    return make_connection(document, file, catalog)
+    return make_connection(document, file, catalog, signing_in=signing_in)
 
 
 def _override(document: Any, override: str) -> Any:
@@ -102,11 +109,14 @@ def _credential_problem(problem: Problem, document: Any) -> Problem:
     # a secret in braces is a key: {s3cret} is {s3cret: null}
     if problem.code == "C102":
         reference, _, _ = problem.pointer.rpartition("/")
-        return problem._replace(pointer=reference, message="unknown key", hint="known: env, file")
+        known = f"known: {', '.join(KINDS)}"
+        return problem._replace(pointer=reference, message="unknown key", hint=known)
     return problem
 
 
-def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) -> Connection:
+def make_connection(
+    document: Mapping[str, Any], file: str, catalog: Catalog, *, signing_in: bool = False
+) -> Connection:
     """Return the connection of a document that satisfies the meta-schema.
 
     Raise ConfigError, DefinitionError.
@@ -119,7 +129,7 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
         raise ConfigError([Problem("C201", file, "/destination", message, hint)])
 
     destination = catalog.load(name)
-    rules = Rules(document, file, destination)
+    rules = Rules(document, file, destination, signing_in=signing_in)
     problems = list(rules.problems())
     if problems:
         raise ConfigError(problems)
@@ -147,6 +157,7 @@ def make_connection(document: Mapping[str, Any], file: str, catalog: Catalog) ->
         order=document.get("order", "strict"),
         routes=routes,
         token_url=document.get("token_url", ""),
+        login_url=document.get("login_url", ""),
         name=document.get("name", ""),
         description=document.get("description", ""),
         input=input_options(document.get("input", {})),

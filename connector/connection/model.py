@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
-from connector.connection.secrets import SecretRef, find_secrets
+from connector.connection.secrets import KeptSecret, SecretRef, find_secrets, sign_in_command
 from connector.connection.urls import is_local
+from connector.definitions.login import Login
 from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
 from connector.model import AS_WRITTEN, InputOptions
@@ -134,6 +136,7 @@ class Connection:
     routes: tuple[Route, ...]
     order: str = "strict"
     token_url: str = ""
+    login_url: str = ""
     name: str = ""
     description: str = ""
     #: How the input is written.
@@ -152,17 +155,34 @@ class Connection:
         auth = self.destination.auth_of(self.settings)
         if self.token_url:
             return replace(auth, token_url=self.token_url)
-        if auth.token_url and is_local(self.base_url) and not is_local(auth.token_url):
-            message = (
-                "is required: base_url is on this machine, "
-                f"but the secrets would be sent to {auth.token_url}"
-            )
-            hint = (
-                "add it, for example http://127.0.0.1:8080/token; "
-                "'connector sandbox' prints its own"
-            )
-            raise ConfigError([Problem("C217", self.file, "/token_url", message, hint)])
+        self._check_not_sent_away("token_url", "/token", auth.token_url)
         return auth
+
+    def login(self) -> Login | None:
+        """Return how a person signs in for this connection, None when there is no way.
+
+        Raise ConfigError (C217) when secrets would go to an unexpected host.
+        """
+        login = self.auth().login
+        if login is None:
+            return None
+        if self.login_url:
+            prefix = self.login_url.rstrip("/")
+            return login.with_addresses(lambda address: prefix + urlsplit(address).path)
+        self._check_not_sent_away("login_url", "", login.authorize_url)
+        return login
+
+    def _check_not_sent_away(self, member: str, path: str, url: str) -> None:
+        """Raise ConfigError when secrets would leave this machine, and requests would not."""
+        if not url or not is_local(self.base_url) or is_local(url):
+            return
+        message = (
+            f"is required: base_url is on this machine, but the secrets would be sent to {url}"
+        )
+        hint = (
+            f"add it, for example http://127.0.0.1:8080{path}; 'connector sandbox' prints its own"
+        )
+        raise ConfigError([Problem("C217", self.file, f"/{member}", message, hint)])
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets.
@@ -170,3 +190,18 @@ class Connection:
         Raise ConfigError (C204, C216), which says which are missing and where they were looked up.
         """
         return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)
+
+    def kept_secret(self, credential: str) -> KeptSecret | None:
+        """Return where a renewed secret is kept, None unless a login of the store has it."""
+        reference = self.credentials.get(credential)
+        if reference is None or reference.kind != "stored":
+            return None
+        return KeptSecret(reference.location, credential)
+
+    @property
+    def sign_in_advice(self) -> str:
+        """What to do when the vendor refuses the credentials, "" where no sign-in gave them."""
+        for reference in self.credentials.values():
+            if reference.kind == "stored":
+                return f"sign in again: {sign_in_command(self.file)}"
+        return ""

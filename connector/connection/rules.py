@@ -71,7 +71,11 @@ def route_name(index: int, route: Document) -> str:
 class Rules:
     """The rules, and the settings that come of them: defaults filled in, values coerced."""
 
-    def __init__(self, document: Document, file: str, destination: Destination) -> None:
+    def __init__(
+        self, document: Document, file: str, destination: Destination, *, signing_in: bool = False
+    ) -> None:
+        """`signing_in`: the setting that a sign-in finds the value of may be missing still."""
+        self._signing_in = signing_in
         self._document = document
         self._file = file
         self._destination = destination
@@ -93,6 +97,7 @@ class Rules:
         yield from self._check_credentials()
         yield from self._check_base_url()
         yield from self._check_token_url()
+        yield from self._check_login_url()
         yield from self._check_limits()
         yield from self._check_event_id()
         yield from self._check_input()
@@ -104,8 +109,9 @@ class Rules:
 
     def _check_settings(self) -> Findings:
         known = self._destination.settings
+        found_later = self._settings_found_later()
         for name in self._destination.schema.get("required", ()):
-            if name not in self.settings:
+            if name not in self.settings and name not in found_later:
                 description = known[name].description if name in known else ""
                 yield Finding("C202", "/settings", f"missing setting '{name}'", description)
 
@@ -116,6 +122,12 @@ class Rules:
                 pointer = as_pointer(("settings", name))
                 message = f"unknown setting '{name}'"
                 yield Finding("C202", pointer, message, nearest(name, known))
+
+    def _settings_found_later(self) -> set[str]:
+        auth = self._auth(self._destination.auth.chosen) if self._signing_in else None
+        if auth is None or auth.login is None or auth.login.accounts is None:
+            return set()
+        return {auth.login.accounts.setting}
 
     def _check_setting(self, field: Field, value: Any) -> Findings:
         try:
@@ -203,6 +215,18 @@ class Rules:
         if message:
             pointer = f"/settings/{names[0]}" if names and not own_url else "/token_url"
             yield Finding("C205", pointer, message, hint)
+
+    def _check_login_url(self) -> Findings:
+        url = self._document.get("login_url")
+        auth = self._auth(self._destination.auth.chosen)
+        if not url:
+            return
+        if auth and not auth.login:
+            message = "has no effect: the definition does not say how to sign in"
+            yield Finding("C217", "/login_url", message, "remove it")
+        message, hint = address_problem(url, Purpose.LOGIN)
+        if message:
+            yield Finding("C205", "/login_url", message, hint)
 
     # --- limits, event ids ---
 

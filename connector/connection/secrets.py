@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connector.connection.store import (
+    Login,
+    Store,
+    StoreError,
+    UnknownLoginError,
+    has_ended,
+)
 from connector.definitions.model import KEY_ROOM, AuthConfig
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, Problem, UnauthorizedError, nearest
+
+#: The kinds of references: keys in a connection.
+KINDS = ("env", "file", "stored")
 
 #: The hint that says what a reference looks like.
-REFERENCE_HINT = "write {env: NAME} or {file: PATH}"
+REFERENCE_HINT = "write {env: NAME}, {file: PATH} or {stored: NAME}"
 
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
     """A reference to a secret.
 
-    `kind` is `env` or `file`, `location` a variable's name or a path.
+    `kind` is `env`, `file` or `stored`; `location` a variable's name, a path or a login's name.
     """
 
     kind: str
@@ -47,9 +58,10 @@ def find_secrets(
         message = f"missing credential '{name}'"
         problems.append(Problem("C204", file, "/credentials", message, REFERENCE_HINT))
 
+    logins = _Logins(file)
     for name, reference in references.items():
         try:
-            secret = _read(reference)
+            secret = _read(reference, name, logins)
             _check_size(secret, auth)
         except ValueError as error:
             message, _, hint = str(error).partition("; ")
@@ -67,9 +79,72 @@ def _check_size(secret: str, auth: AuthConfig) -> None:
         raise ValueError("the secret is too long for a body; check that it is the right one")
 
 
-def _read(reference: SecretRef) -> str:
-    is_variable = reference.kind == "env"
-    secret = _variable(reference.location) if is_variable else _file(reference.location)
+def sign_in_command(file: str) -> str:
+    """Return the command that signs in for a connection."""
+    return f"connector login {shlex.quote(file)}"
+
+
+class _Logins:
+    """The logins that one connection refers to, each read once."""
+
+    def __init__(self, file: str) -> None:
+        self._sign_in = sign_in_command(file)
+        self._read: dict[str, Login] = {}
+
+    def secret(self, name: str, credential: str) -> str:
+        """Return a secret of a login. Raise ValueError."""
+        login = self._login(name)
+        if has_ended(login):
+            raise ValueError(f"the login has ended; sign in again: {self._sign_in}")
+        if credential not in login.credentials:
+            known = ", ".join(login.credentials)
+            message = f"the login has no '{credential}'"
+            raise ValueError(f"{message}; it has: {known}; sign in again: {self._sign_in}")
+        return login.credentials[credential]
+
+    def _login(self, name: str) -> Login:
+        if name not in self._read:
+            store = Store.of_user()
+            try:
+                self._read[name] = store.read(name)
+            except UnknownLoginError:
+                hint = f"{nearest(name, store.names())}; sign in: {self._sign_in}"
+                raise ValueError(f"there is no login of this name; {hint}") from None
+        return self._read[name]
+
+
+class KeptSecret:
+    """A secret of a login that a vendor may renew."""
+
+    def __init__(self, name: str, credential: str) -> None:
+        self._store = Store.of_user()
+        self._name = name
+        self._credential = credential
+
+    def latest(self) -> str | None:
+        """Return it as it is now, None when it is gone: another process may have renewed it."""
+        try:
+            return self._store.read(self._name).credentials.get(self._credential)
+        except StoreError:
+            return None
+
+    def keep(self, secret: str) -> None:
+        """Keep a new one. Raise UnauthorizedError when it would be lost."""
+        try:
+            self._store.renew(self._name, self._credential, secret)
+        except StoreError as error:
+            reason = str(error) or "the login was removed from the store meanwhile"
+            message = f"the vendor sent a new '{self._credential}', which cannot be kept"
+            raise UnauthorizedError(f"{message}: {reason}") from None
+
+
+def _read(reference: SecretRef, credential: str, logins: _Logins) -> str:
+    if reference.kind == "stored":
+        secret = logins.secret(reference.location, credential)
+    elif reference.kind == "env":
+        secret = _variable(reference.location)
+    else:
+        secret = _file(reference.location)
     if not secret.isprintable():
         raise ValueError(
             "the secret contains a line break or a control character; store the secret alone"

@@ -14,6 +14,7 @@ class Purpose(Enum):
 
     BASE = ("a base URL", "identifiers")
     TOKEN = ("a token endpoint URL", "secrets")
+    LOGIN = ("a sign-in address", "secrets")
 
 
 def is_local(url: str) -> bool:

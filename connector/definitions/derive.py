@@ -143,12 +143,27 @@ def credentials_of(auth: Mapping[str, Any]) -> list[str]:
     names = [*SCHEME_CREDENTIALS[auth["scheme"]]]
     if auth.get("grant") == "refresh_token":
         names.append("refresh_token")
+    if _signs_in_for_a_token(auth):
+        names.append("client_id")
     names.extend(auth.get("headers", {}).values())
 
     signatures = auth.get("body_signature", [])
     for signature in signatures if isinstance(signatures, list) else [signatures]:
         names.append(signature["credential"])
     return list(dict.fromkeys(names))
+
+
+def optional_credentials_of(auth: Mapping[str, Any]) -> list[str]:
+    """Return the credentials that a connection may leave out."""
+    optional = list(auth.get("optional", ()))
+    if _signs_in_for_a_token(auth) and "client_id" not in optional:
+        # nothing that is sent needs it, only signing in does
+        optional.append("client_id")
+    return optional
+
+
+def _signs_in_for_a_token(auth: Mapping[str, Any]) -> bool:
+    return auth["scheme"] == "bearer" and "login" in auth
 
 
 def twin_of(identifier: Mapping[str, Any]) -> str | None:

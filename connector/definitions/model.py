@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector.definitions.fields import PHONE_STEP, Field, Identifier, JsonSchema, Source
+from connector.definitions.login import Login
 from connector.definitions.pages import CallSandbox, Pages
 from connector.definitions.uri_template import expand
 
@@ -139,7 +140,8 @@ class AuthConfig:
     """One authentication scheme as a definition configures it; what a scheme does not use is "".
 
     `credentials` are the names under which a connection refers to its secrets, `optional` those
-    that it may leave out. `headers` maps a header to the credential that it holds.
+    that it may leave out. `headers` maps a header to the credential that it holds. `login` is how
+    a person signs in, None when there is no way but to paste what the vendor's own pages show.
     `pointer` is the place of the scheme below `/destination/auth`.
     """
 
@@ -156,6 +158,8 @@ class AuthConfig:
     grant: str = ""
     token_url: str = ""
     scope: str = ""
+    login: Login | None = None
+    login_source: Source | None = None
     source: Source | None = None
     pointer: str = ""
 
@@ -479,13 +483,14 @@ class Destination:
 
         Raise LookupError for a missing setting, ValueError for one that is not text.
         """
-        auth = self.auth.chosen(settings)
-        if not auth.token_url:
-            return auth
 
-        # a setting may be the whole address; any other is a part of it
-        is_part = not auth.token_url.startswith("{")
-        return replace(auth, token_url=expand(auth.token_url, settings, encode=is_part))
+        def fill(address: str) -> str:
+            # a setting may be the whole address; any other is a part of it
+            return expand(address, settings, encode=not address.startswith("{"))
+
+        auth = self.auth.chosen(settings)
+        login = auth.login.with_addresses(fill) if auth.login else None
+        return replace(auth, token_url=fill(auth.token_url), login=login)
 
     def base_url(self, settings: Mapping[str, Any]) -> str:
         """Return the address that all paths start at."""

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector._util import times
-from connector.definitions.derive import credentials_of, settings_schema, values_schema
+from connector.definitions.derive import (
+    credentials_of,
+    optional_credentials_of,
+    settings_schema,
+    values_schema,
+)
+from connector.definitions.login import read_login
 from connector.definitions.model import (
     Action,
     Api,
@@ -326,10 +332,11 @@ class Reader:
         )
 
     def _auth_config(self, members: Members, pointer: str) -> AuthConfig:
+        login = members.get("login")
         return AuthConfig(
             scheme=members["scheme"],
             credentials=tuple(credentials_of(members)),
-            optional=tuple(members.get("optional", ())),
+            optional=tuple(optional_credentials_of(members)),
             headers=members.get("headers", {}),
             body_signatures=_body_signatures(members.get("body_signature")),
             key_in=members.get("in", ""),
@@ -338,6 +345,8 @@ class Reader:
             grant=members.get("grant", ""),
             token_url=members.get("token_url", ""),
             scope=members.get("scope", ""),
+            login=read_login(login) if login else None,
+            login_source=self._source(login) if login else None,
             source=self._source(members),
             pointer=pointer,
         )

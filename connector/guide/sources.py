@@ -36,6 +36,7 @@ def _facts(destination: Destination) -> Iterator[Fact]:
     yield "API", destination.api.source
     for scheme in destination.schemes():
         yield "authentication scheme", scheme.source
+        yield "sign-in", scheme.login_source
     yield from _shared(destination.limits, destination.responses)
     for rate in destination.rates:
         yield "rate limit", rate.source

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connector.definitions.headers import NOT_FOR_CREDENTIALS
+from connector.definitions.login import ADDRESSES, SET_BY_CONNECTOR
 from connector.definitions.model import AuthConfig, Destination
 from connector.definitions.uri_template import placeholders
 from connector.errors import nearest
@@ -66,7 +67,7 @@ def scheme_setting(destination: Destination) -> Problems:
 
 @rule("D241", stage="documents")
 def token_url(destination: Destination) -> Problems:
-    """Find a `{name}` in a token_url that may be left without a text.
+    """Find a `{name}` in a token_url, or in an address of `login`, that may be without a text.
 
     No token could be fetched. Use a setting of text that is required or has a default.
     """
@@ -74,21 +75,52 @@ def token_url(destination: Destination) -> Problems:
     is_chosen = bool(destination.auth.setting)
 
     for location, scheme in _schemes(destination):
-        for name in placeholders(scheme.token_url):
-            setting = destination.settings.get(name)
-            if setting is None:
-                message = "is not a setting"
-                hint = nearest(name, destination.settings)
-            elif setting.types != ("string",):
-                message = "is not text"
-                hint = 'set its type to "string"'
-            elif not setting.always_present and not is_chosen:
-                message = "may be absent"
-                hint = make_present(name)
-            else:
-                continue
-            message = f"{{{name}}} {message}"
-            yield (location / "token_url").problem(message, hint)
+        for place, address in _addresses(location, scheme):
+            for name in placeholders(address):
+                setting = destination.settings.get(name)
+                if setting is None:
+                    message = "is not a setting"
+                    hint = nearest(name, destination.settings)
+                elif setting.types != ("string",):
+                    message = "is not text"
+                    hint = 'set its type to "string"'
+                elif not setting.always_present and not is_chosen:
+                    message = "may be absent"
+                    hint = make_present(name)
+                else:
+                    continue
+                yield place.problem(f"{{{name}}} {message}", hint)
+
+
+def _addresses(location: Location, scheme: AuthConfig) -> Iterator[tuple[Location, str]]:
+    """Yield the addresses of a scheme and of its sign-in, each with its location."""
+    yield location / "token_url", scheme.token_url
+    if scheme.login:
+        for name in ADDRESSES:
+            yield location / "login" / name, getattr(scheme.login, name)
+
+
+@rule("D261", stage="documents")
+def login(destination: Destination) -> Problems:
+    """Find a parameter of a sign-in that the connector sets, and accounts for no setting.
+
+    The page would be asked for something else, or the account could not be set. Remove the
+    parameter, or name a setting.
+    """
+    for location, scheme in _schemes(destination):
+        if scheme.login is None:
+            continue
+        place = location / "login"
+        for name in scheme.login.parameters:
+            if name in SET_BY_CONNECTOR:
+                message = f"the connector sets '{name}' itself"
+                yield (place / "parameters" / name).problem(message, "remove it")
+
+        accounts = scheme.login.accounts
+        if accounts and accounts.setting not in destination.settings:
+            message = f"'{accounts.setting}' is not a setting"
+            hint = nearest(accounts.setting, destination.settings)
+            yield (place / "accounts" / "setting").problem(message, hint)
 
 
 @rule("D232", stage="documents")
