@@ -196,6 +196,8 @@ GENERIC = {
     "person": "our own word for who is in an audience; a keyword of contracts",
     "request_refused": "our own word for a refusal",
     "unauthorized": "our own word for a refusal, and HTTP's",
+    "token_revoked": "our own word for a refusal",
+    "state": "a parameter of RFC 6749",
     "forbidden": "our own word for a refusal, and HTTP's",
     "not_found": "our own word for a refusal, and HTTP's",
     "rate_limited": "our own word for a refusal",

@@ -18,6 +18,9 @@ from connector.errors import SendError, UnauthorizedError
 
 FORM = "application/x-www-form-urlencoded"
 
+#: The grant of a sign-in (RFC 6749, 4.1).
+AUTHORIZATION_CODE = "authorization_code"
+
 # A token is renewed this long before it expires, but not before half of its lifetime.
 _EARLY_SECONDS = 60.0
 

@@ -175,7 +175,11 @@ def _listen(box: Sandbox, port: int) -> SandboxServer:
 
 def _members(destination: Destination, box: Sandbox, server: SandboxServer) -> dict[str, str]:
     """Return the members of a connection to the sandbox, by name."""
-    members = {"base_url": server.base_url, "token_url": server.token_url}
+    members = {
+        "base_url": server.base_url,
+        "token_url": server.token_url,
+        "login_url": server.login_url,
+    }
     setting = destination.auth.setting
     if setting:
         # The authentication that was chosen among several.

@@ -139,4 +139,5 @@ def connected_to(connection: Connection, server: SandboxServer) -> Connection:
         destination=replace(connection.destination, retry=None),
         base_url=server.base_url,
         token_url=server.token_url,
+        login_url=server.login_url,
     )

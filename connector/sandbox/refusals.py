@@ -9,6 +9,7 @@ from connector.sandbox.contract import Errors
 #: The code of each refusal, and the HTTP status that it comes with.
 REFUSALS = {
     "unauthorized": 401,
+    "token_revoked": 401,
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,

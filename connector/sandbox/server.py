@@ -217,6 +217,8 @@ class SandboxServer:
         self.token_url = (
             f"http://{self._server.authority}{vendor.token_path}" if vendor.token_path else ""
         )
+        #: Stands for the hosts of the definition's pages for signing in, "" when it has none.
+        self.login_url = f"http://{self._server.authority}" if vendor.has_sign_in else ""
 
     def before_answer(self, act: Callable[[], None]) -> None:
         """Have something done between applying each request and answering it.

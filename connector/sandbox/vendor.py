@@ -39,7 +39,7 @@ from connector.sandbox.rate_windows import RateWindows
 from connector.sandbox.reading import Identifier, Reading
 from connector.sandbox.refusals import REFUSALS, RefusalError, refusal_with_status
 from connector.sandbox.services import Asked, Service
-from connector.sandbox.verify import Verifier
+from connector.sandbox.verifier import REVOKED, Verifier
 from connector.templating.template import RenderError
 from connector.validation.patterns import compile_pattern
 
@@ -160,6 +160,8 @@ class Vendor:
         self._verifier = verifier or Verifier(AuthConfig("none"), {})
         #: The path of the token endpoint, "" when there is none.
         self.token_path = self._verifier.token_path
+        #: Whether somebody can sign in.
+        self.has_sign_in = self._verifier.has_sign_in
         self._clock = clock
         self._faults = one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
@@ -181,10 +183,9 @@ class Vendor:
         """
         lower_case = {name.lower(): text for name, text in headers.items()}
         with self._lock:
-            if self.token_path and _path(url) == self.token_path:
-                issued = self._verifier.issue_token(Message(method, url, lower_case, body))
-                self.log(f"{method} {self.token_path} {issued.status}{_error_of(issued.body)}")
-                return Answer(issued.status, dict(issued.headers), orjson.dumps(issued.body))
+            path = _path(url) or "/"
+            if path in self._verifier.pages:
+                return self._page(Message(method, url, lower_case, body), path)
 
             call = self._call(method, url, lower_case, body)
             fault = next(self._faults, None)
@@ -199,6 +200,13 @@ class Vendor:
 
             answer = self._respond(call, fault)
             return fault if fault.kind == "applied-drop" else answer
+
+    def _page(self, message: Message, path: str) -> Answer:
+        """Answer a request for a token, or of a sign-in."""
+        page = self._verifier.pages[path](message)
+        reason = f" {page.note}" if page.note else ""
+        self.log(f"{message.method} {path} {page.status}{reason}")
+        return Answer(page.status, dict(page.headers), page.body)
 
     def holdings(self) -> list[Holding]:
         """Return what each audience holds that was ever changed, in the order of their paths."""
@@ -348,7 +356,8 @@ class Vendor:
 
         reason = self._why_not_authentic(call)
         if reason:
-            refusal = RefusalError("unauthorized", reason)
+            code = "token_revoked" if reason == REVOKED else "unauthorized"
+            refusal = RefusalError(code, reason)
             refusal.headers.update(self._verifier.challenge)
             raise refusal
 
@@ -464,13 +473,6 @@ def _altered(answer: Answer, fault: Fault | None) -> Answer:
     if fault.status is not None:
         return answer._replace(status=fault.status)
     return answer
-
-
-def _error_of(body: Any) -> str:
-    """Return the error of a token endpoint's answer, for the log; it quotes no secret."""
-    if "error" not in body:
-        return ""
-    return f" {body['error']}: {body['error_description']}"
 
 
 def _path(url: str) -> str:

@@ -186,7 +186,9 @@ def test_why_a_request_is_refused(change: str | tuple[str, str], expected: str) 
 def test_the_time_may_be_off_a_little(
     seconds: int, fine: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.sandbox.verify.time.time", lambda: 1_318_622_958.0 + seconds)
+    monkeypatch.setattr(
+        "connector.sandbox.verify_oauth1.time.time", lambda: 1_318_622_958.0 + seconds
+    )
     one = OAuth1BothHalves(SECRETS)
     request = one.signed(Message("POST", USERS, {}), NONCE, TIMESTAMP)
     assert check(one, request) == (None if fine else "oauth_timestamp is too far from now")

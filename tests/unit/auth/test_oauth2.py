@@ -22,7 +22,7 @@ from connector.delivery.http import HttpSender
 from connector.delivery.rate_limit import Limiter
 from connector.errors import SendError, UnauthorizedError
 from connector.model import Response, Retry, Stop
-from connector.sandbox import verify
+from connector.sandbox import verify_oauth2
 from tests.kit.auth import auth as auth_with
 from tests.kit.auth import auth_config
 from tests.kit.http_vendor import Reply, TokenVendor, never, reply
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         monotonic = staticmethod(lambda: now[0])
 
     monkeypatch.setattr(auth_oauth2, "time", Time)
-    monkeypatch.setattr(verify, "time", Time)
+    monkeypatch.setattr(verify_oauth2, "time", Time)
     return now
 
 
