@@ -4,6 +4,7 @@
     ├─ DefinitionError   the definition's author must act; carries every Problem
     ├─ ConfigError       the customer must act: connection file, mapping, missing secret
     ├─ CallError         the vendor did not do what a call asked for
+    ├─ LoginError        nobody is signed in: declined, refused, or without an answer
     └─ SourceError       the input cannot be read
 
 What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an
@@ -60,6 +61,10 @@ class DefinitionError(ProblemsError):
 
 class ConfigError(ProblemsError):
     """A connection file, a case file or a secret it points to is wrong."""
+
+
+class LoginError(ConnectorError):
+    """Nobody is signed in, or out; the message says why, and quotes no token and no code."""
 
 
 class SourceError(ConnectorError):

@@ -280,7 +280,8 @@ def send(
 
         policy = RetryPolicy.of(connection.destination.retry, retries)
         rates = connection.destination.rates
-        run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress)
+        advice = connection.sign_in_advice
+        run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress, advice)
         result = run.deliver(_observed(opened, connection, ledger))
         show_progress()
     return result
@@ -332,11 +333,13 @@ def http_transport(
     It is a context manager and may serve several runs.
 
     `secrets`: by the names of the credentials, for a program that has them from elsewhere; by
-    default those that the connection refers to. `timeout`: seconds for one attempt of a request,
-    from connecting to the end of its answer and with a token that it needs first; by default 60.
+    default those that the connection refers to; of these, one in a login of the store is kept there
+    when the vendor renews it. `timeout`: seconds for one attempt of a request, from connecting to
+    the end of its answer and with a token that it needs first; by default 60.
 
     Raise ConfigError when a secret is missing, or would go where it should not.
     """
+    are_its_own = secrets is None
     if secrets is None:
         secrets = connection.secrets()
 
@@ -349,10 +352,13 @@ def http_transport(
         raise ConfigError(problems)
 
     # A preview does without what speaks HTTP and signs.
-    from connector.auth.schemes import Auth
+    from connector.auth.schemes import Auth, scheme_of
     from connector.delivery.http import HttpSender
 
-    return HttpSender(Auth(connection.auth(), secrets), LANES, timeout)
+    auth = connection.auth()
+    renewed = scheme_of(auth).RENEWED
+    kept = connection.kept_secret(renewed) if are_its_own else None
+    return HttpSender(Auth(auth, secrets, kept), LANES, timeout)
 
 
 def _check_connection(connection: object) -> None:

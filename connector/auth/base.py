@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 from connector.definitions.model import AuthConfig
 from connector.model import Response
@@ -33,6 +33,16 @@ class Message(NamedTuple):
 Exchange = Callable[[Message], Response]
 
 
+class Kept(Protocol):
+    """A secret in a store, which the vendor may renew."""
+
+    def latest(self) -> str | None:
+        """Return it as it is now, None when it is gone: another process may have renewed it."""
+
+    def keep(self, secret: str) -> None:
+        """Keep a new one. Raise UnauthorizedError when it would be lost."""
+
+
 class Scheme:
     """One authentication scheme; this base class sends no credentials.
 
@@ -47,6 +57,15 @@ class Scheme:
 
     #: Those that a definition may declare optional: without one, what needs it is left out.
     CAN_BE_OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    #: Those that a person gets by signing in.
+    SIGNED_IN: ClassVar[tuple[str, ...]] = ()
+
+    #: The one that the vendor may renew, "" when there is none.
+    RENEWED: ClassVar[str] = ""
+
+    #: Where a renewed one is kept, None when it is used until the run ends.
+    kept: Kept | None = None
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         """Take a definition's `auth` without placeholders, and secrets by credential name."""

@@ -19,6 +19,7 @@ class Bearer(Scheme):
     DESCRIPTION: ClassVar[str] = "A bearer token in the Authorization header of every request."
     CREDENTIALS: ClassVar[Mapping[str, str]] = {"access_token": "the access token"}
     CAN_BE_OPTIONAL: ClassVar[frozenset[str]] = frozenset({"access_token"})
+    SIGNED_IN: ClassVar[tuple[str, ...]] = ("access_token",)
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._token = secrets.get("access_token")

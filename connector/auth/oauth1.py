@@ -26,6 +26,7 @@ class OAuth1(Scheme):
         "access_token": "the access token of the user for whom the app acts",
         "access_token_secret": "the secret of that access token",
     }
+    SIGNED_IN: ClassVar[tuple[str, ...]] = ("access_token", "access_token_secret")
 
     def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
         self._secrets = dict(secrets)
@@ -48,4 +49,36 @@ class OAuth1(Scheme):
             timestamp=timestamp,
         )
         _, headers, _ = client.sign(message.url, cast(Any, message.method))
+        return message.with_header("authorization", headers["Authorization"])
+
+
+class OAuth1SignIn(Scheme):
+    """Signs the requests of a sign-in (RFC 5849, 2): by the app, later with the request token.
+
+    `token` is the request token and its secret. `callback` and `verifier` are signed and sent in
+    the header.
+    """
+
+    def __init__(
+        self,
+        secrets: Mapping[str, str],
+        *,
+        callback: str = "",
+        token: tuple[str, str] | None = None,
+        verifier: str = "",
+    ) -> None:
+        key, secret = token or (None, None)
+        self._client = Client(
+            secrets["consumer_key"],
+            client_secret=secrets["consumer_secret"],
+            resource_owner_key=key,
+            resource_owner_secret=secret,
+            callback_uri=callback or None,
+            verifier=verifier or None,
+            signature_method=SIGNATURE_HMAC_SHA1,
+        )
+
+    def sign(self, message: Message, exchange: Exchange) -> Message:
+        """Sign with a new nonce and the current time."""
+        _, headers, _ = self._client.sign(message.url, cast(Any, message.method))
         return message.with_header("authorization", headers["Authorization"])

@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[!-~]+")
 # The codes of RFC 6749, 5.2 and others of their kind; a token does not look like that.
 _ERROR_CODE = re.compile(r"[a-z][a-z_]{2,47}")
 # Those of RFC 6749, 5.2 and 4.1.2.1 are shown whatever the secrets are.
-_STANDARD_ERRORS = frozenset(
+STANDARD_ERRORS = frozenset(
     {
         "invalid_request",
         "invalid_client",
@@ -73,6 +73,7 @@ class OAuth2(Scheme):
         self._lock = threading.Lock()
         self._token: _Token | None = None
         self._attempts = 0
+        self._is_renewed = False
         # Not the error itself: its traceback would keep a request and its secrets alive.
         self._failure: tuple[type[Exception], str] | None = None
 
@@ -105,7 +106,8 @@ class OAuth2(Scheme):
                     raise error(message)
 
             try:
-                token = self._fetch(exchange)
+                token = self._fetch_with_latest(exchange)
+                self._keep_renewed()
             except (SendError, UnauthorizedError) as error:
                 self._failure = type(error), str(error)
                 raise
@@ -115,6 +117,17 @@ class OAuth2(Scheme):
             self._token = token
             self._failure = None
             return token
+
+    def _fetch_with_latest(self, exchange: Exchange) -> _Token:
+        """Fetch a token; again when another process has renewed what is exchanged for it."""
+        try:
+            return self._fetch(exchange)
+        except UnauthorizedError:
+            latest = self.kept.latest() if self.kept else None
+            if latest is None or latest == self._secrets[self.RENEWED]:
+                raise
+            self._secrets[self.RENEWED] = latest
+            return self._fetch(exchange)
 
     def _fetch(self, exchange: Exchange) -> _Token:
         """Fetch a token. Raises SendError (try again later) or UnauthorizedError."""
@@ -137,12 +150,19 @@ class OAuth2(Scheme):
             message = "the token endpoint's answer has no access_token; check token_url"
             raise UnauthorizedError(message)
 
-        rotated = body.get("refresh_token")
-        if "refresh_token" in self._secrets and isinstance(rotated, str) and rotated:
-            self._secrets["refresh_token"] = rotated
+        renewed = body.get(self.RENEWED)
+        if self.RENEWED and isinstance(renewed, str) and renewed:
+            self._is_renewed = renewed != self._secrets[self.RENEWED]
+            self._secrets[self.RENEWED] = renewed
 
         lifetime = _lifetime(body.get("expires_in"))
         return _Token(token, renew_at=started + lifetime)
+
+    def _keep_renewed(self) -> None:
+        """Keep a renewed credential where the next run finds it. Raise UnauthorizedError."""
+        if self.kept and self._is_renewed:
+            self.kept.keep(self._secrets[self.RENEWED])
+        self._is_renewed = False
 
     def _request(self) -> Message:
         """Return the request for a token."""
@@ -174,7 +194,7 @@ class OAuth2(Scheme):
         """Return whether an error is a code that quotes no secret, in whatever spelling."""
         if not isinstance(error, str):
             return False
-        if error in _STANDARD_ERRORS:
+        if error in STANDARD_ERRORS:
             return True
         if not _ERROR_CODE.fullmatch(error):
             return False
@@ -200,7 +220,8 @@ class ClientCredentials(OAuth2):
 class RefreshToken(OAuth2):
     """A refresh token is the grant (RFC 6749, 6).
 
-    A new one in an answer replaces it until the run ends; it is not stored.
+    A new one in an answer replaces it: in the store, where it comes from there, else until the run
+    ends.
     """
 
     GRANT: ClassVar[str] = "refresh_token"
@@ -209,6 +230,8 @@ class RefreshToken(OAuth2):
         **OAuth2.CREDENTIALS,
         "refresh_token": "the refresh token, exchanged for access tokens",
     }
+    SIGNED_IN: ClassVar[tuple[str, ...]] = ("refresh_token",)
+    RENEWED: ClassVar[str] = "refresh_token"
 
     def _grant(self) -> dict[str, str]:
         return {"refresh_token": self._secrets["refresh_token"]}

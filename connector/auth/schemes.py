@@ -12,7 +12,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping
 
-from connector.auth.base import Exchange, Message, Scheme
+from connector.auth.base import Exchange, Kept, Message, Scheme
 from connector.auth.keys import ApiKey, Basic, Bearer
 from connector.auth.oauth1 import OAuth1
 from connector.auth.oauth2 import ClientCredentials, RefreshToken
@@ -47,8 +47,12 @@ def can_be_optional(config: AuthConfig) -> list[str]:
 class Auth(Scheme):
     """All that a definition's `auth` asks for, with one customer's secrets."""
 
-    def __init__(self, config: AuthConfig, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: AuthConfig, secrets: Mapping[str, str], kept: Kept | None = None
+    ) -> None:
+        """`kept`: where a credential that the vendor renews is kept."""
         self._scheme = scheme_of(config)(config, secrets)
+        self._scheme.kept = kept
         self._headers = secret_headers(config, secrets)
         self._signatures = signatures(config, secrets)
 

@@ -17,6 +17,7 @@ from connector.cli.call import call
 from connector.cli.docs import docs
 from connector.cli.lint import lint
 from connector.cli.list import list_destinations
+from connector.cli.login import login, logout
 from connector.cli.new import EXAMPLE, new
 from connector.cli.output import visible
 from connector.cli.preview import preview
@@ -40,6 +41,8 @@ _COMMANDS = (
     ("show", show, "connector show DESTINATION.add_user"),
     ("docs", docs, "connector docs DESTINATION > setup.md"),
     ("new", new, EXAMPLE),
+    ("login", login, "connector login connection.yaml"),
+    ("logout", logout, "connector logout connection.yaml"),
     ("lint", lint, "connector lint connection.yaml schemas/"),
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),

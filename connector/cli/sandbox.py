@@ -153,6 +153,7 @@ def _for_connection(
 ) -> Sandbox:
     """Return a sandbox that expects a connection's settings and credentials."""
     from connector import library
+    from connector.auth.schemes import scheme_of
     from connector.sandbox.local import Sandbox
 
     connection = library.load_connection(path, definitions=definitions)
@@ -161,7 +162,9 @@ def _for_connection(
         message = f"is '{chosen}', and the sandbox is to stand in for '{destination.id}'"
         hint = "use a connection to that destination, or change the argument"
         raise ConfigError([Problem("C201", str(path), "/destination", message, hint)])
-    return Sandbox(connection, secrets=connection.secrets(), faults=faults)
+    signed_in = scheme_of(destination.auth_of(connection.settings)).SIGNED_IN
+    secrets = connection.secrets(given_later=signed_in)
+    return Sandbox(connection, secrets=secrets, faults=faults)
 
 
 def _listen(box: Sandbox, port: int) -> SandboxServer:

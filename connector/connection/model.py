@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -184,12 +184,13 @@ class Connection:
         )
         raise ConfigError([Problem("C217", self.file, f"/{member}", message, hint)])
 
-    def secrets(self) -> dict[str, str]:
-        """Return the secrets.
+    def secrets(self, *, given_later: Container[str] = ()) -> dict[str, str]:
+        """Return the secrets; `given_later` are those that a sign-in gives, if it was not yet done.
 
         Raise ConfigError (C204, C216), which says which are missing and where they were looked up.
         """
-        return find_secrets(self.destination.auth_of(self.settings), self.credentials, self.file)
+        auth = self.destination.auth_of(self.settings)
+        return find_secrets(auth, self.credentials, self.file, given_later=given_later)
 
     def kept_secret(self, credential: str) -> KeptSecret | None:
         """Return where a renewed secret is kept, None unless a login of the store has it."""

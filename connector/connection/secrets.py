@@ -49,21 +49,32 @@ def missing(auth: AuthConfig, given: Container[str]) -> Iterator[str]:
 
 
 def find_secrets(
-    auth: AuthConfig, references: Mapping[str, SecretRef], file: str
+    auth: AuthConfig,
+    references: Mapping[str, SecretRef],
+    file: str,
+    *,
+    even_ended: bool = False,
+    given_later: Container[str] = (),
 ) -> dict[str, str]:
-    """Return the secrets by name. Raise ConfigError (C204, C216) for all that cannot be used."""
+    """Return the secrets by name. Raise ConfigError (C204, C216) for all that cannot be used.
+
+    `even_ended`: take those of a login that has ended, too. `given_later`: leave these out where
+    they are in a login that there is not.
+    """
     secrets: dict[str, str] = {}
     problems = []
     for name in missing(auth, references):
         message = f"missing credential '{name}'"
         problems.append(Problem("C204", file, "/credentials", message, REFERENCE_HINT))
 
-    logins = _Logins(file)
+    logins = _Logins(file, even_ended=even_ended)
     for name, reference in references.items():
         try:
             secret = _read(reference, name, logins)
             _check_size(secret, auth)
         except ValueError as error:
+            if name in given_later and isinstance(error.__cause__, UnknownLoginError):
+                continue
             message, _, hint = str(error).partition("; ")
             problems.append(Problem("C216", file, f"/credentials/{name}", message, hint))
         else:
@@ -87,14 +98,15 @@ def sign_in_command(file: str) -> str:
 class _Logins:
     """The logins that one connection refers to, each read once."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, *, even_ended: bool) -> None:
         self._sign_in = sign_in_command(file)
+        self._even_ended = even_ended
         self._read: dict[str, Login] = {}
 
     def secret(self, name: str, credential: str) -> str:
         """Return a secret of a login. Raise ValueError."""
         login = self._login(name)
-        if has_ended(login):
+        if has_ended(login) and not self._even_ended:
             raise ValueError(f"the login has ended; sign in again: {self._sign_in}")
         if credential not in login.credentials:
             known = ", ".join(login.credentials)
@@ -107,9 +119,9 @@ class _Logins:
             store = Store.of_user()
             try:
                 self._read[name] = store.read(name)
-            except UnknownLoginError:
+            except UnknownLoginError as error:
                 hint = f"{nearest(name, store.names())}; sign in: {self._sign_in}"
-                raise ValueError(f"there is no login of this name; {hint}") from None
+                raise ValueError(f"there is no login of this name; {hint}") from error
         return self._read[name]
 
 

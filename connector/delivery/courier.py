@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -53,6 +54,9 @@ class _Unsendable(NamedTuple):
 
 
 _Settled = Delivered | Rejected | Bisect | Stop | _Unsendable
+
+# The code of reports for credentials that are refused, whoever noticed it.
+_UNAUTHORIZED = "unauthorized"
 
 _INTERRUPTED = Stop("interrupted", "the run ended before this was sent")
 
@@ -141,7 +145,11 @@ class Courier:
         limiter: Limiter,
         policy: RetryPolicy | None = None,
         random_unit: RandomUnit = random.random,
+        *,
+        advice: str = "",
     ) -> None:
+        """`advice`: what to do when the vendor refuses the credentials."""
+        self._advice = advice
         self._transport = transport
         self._ledger = ledger
         self._clock = clock
@@ -408,11 +416,14 @@ class Courier:
         except SendError as error:
             outcome = Retry(str(error))
         except UnauthorizedError as error:
-            outcome = Stop("unauthorized", str(error))
+            outcome = Stop(_UNAUTHORIZED, str(error))
         else:
             classify = batch.endpoint.classify
             records = batch.records
             outcome = classify(response, len(records), self._clock.now(), records)
+
+        if self._advice and isinstance(outcome, Stop) and outcome.code == _UNAUTHORIZED:
+            outcome = replace(outcome, reason=f"{outcome.reason}; {self._advice}")
 
         self._ledger.attempted(batch, request, response, outcome)
         return outcome

@@ -11,12 +11,13 @@ import os
 import ssl
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+from urllib.parse import urlencode
 
 import certifi
 import httpcore
@@ -24,6 +25,7 @@ import httpx
 
 from connector import __version__
 from connector.auth.base import Message, Scheme
+from connector.auth.oauth2 import FORM
 from connector.delivery.sockets import DeadlineBackend
 from connector.errors import ConfigError, Problem, SendError, UnreachableError
 from connector.model import Request, Response
@@ -81,6 +83,16 @@ def _quiet_logs() -> Iterator[None]:
         _SENDING.reset(token)
 
 
+class Fetched(NamedTuple):
+    """The status and the body of an answer; its `repr` does not show the body."""
+
+    status: int
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Fetched({self.status})"
+
+
 class HttpSender:
     """A transport over one pool of connections; a context manager."""
 
@@ -124,8 +136,29 @@ class HttpSender:
         with _quiet_logs():
             return self._auth.send_signed(_message(request), exchange)
 
+    def fetch(self, method: str, url: str, form: Mapping[str, str] | None = None) -> Fetched:
+        """Sign and send a request once, with a form for its body; return what comes back.
+
+        Raise SendError.
+        """
+        headers = {}
+        body = b""
+        if form is not None:
+            headers["content-type"] = FORM
+            body = urlencode(form).encode()
+
+        deadline = time.monotonic() + self._timeout
+        with _quiet_logs():
+            message = _message(Request(method, url, headers, body))
+            signed = self._auth.sign(message, partial(self._exchange, deadline=deadline))
+            status, _, content = self._answer(signed, deadline)
+        return Fetched(status, content)
+
     def _exchange(self, message: Message, deadline: float) -> Response:
         """Send a signed message and read its answer."""
+        return Response.parsed(*self._answer(message, deadline))
+
+    def _answer(self, message: Message, deadline: float) -> tuple[int, dict[str, str], bytes]:
         url = httpx.URL(message.url)
         target = httpcore.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
@@ -153,7 +186,7 @@ class HttpSender:
 
         fields = _fields(answer.headers)
         body = _unpacked(body, fields.get("content-encoding", ""))
-        return Response.parsed(answer.status, fields, body)
+        return answer.status, fields, body
 
 
 def tls_context() -> ssl.SSLContext:

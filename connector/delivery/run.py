@@ -106,7 +106,11 @@ def _count_prepared(prepared: list[Result | None], ledger: Ledger) -> list[Recor
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that a run needs. `progress` is called after each chunk of events."""
+    """Everything that a run needs.
+
+    `progress` is called after each chunk of events. `advice` is for when the vendor refuses the
+    credentials.
+    """
 
     pipeline: Pipeline
     rates: Sequence[Rate]
@@ -115,6 +119,7 @@ class Run:
     policy: RetryPolicy
     ledger: Ledger
     progress: Callable[[], None] = lambda: None
+    advice: str = ""
 
     def deliver(self, chunks: Iterable[Chunk]) -> Report:
         """Deliver all events and return the report.
@@ -123,7 +128,9 @@ class Run:
         """
         started = time.perf_counter()
         limiter = Limiter(self.rates, self.clock)
-        courier = Courier(self.transport, self.ledger, self.clock, limiter, self.policy)
+        courier = Courier(
+            self.transport, self.ledger, self.clock, limiter, self.policy, advice=self.advice
+        )
         lanes = Lanes(courier, self.ledger)
         source_failed = threading.Event()
         found: Exception | None = None

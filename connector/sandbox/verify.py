@@ -44,9 +44,9 @@ class _Bearer(Verifier):
         scheme, token = credentials_in(message)
         if self._issuer and self._issuer.verify(message) is None:
             return None
-        if self._token is None:
+        if self._token is None and not self._issuer:
             return None
-        if scheme == "bearer" and equal(token, self._token.strip()):
+        if self._token and scheme == "bearer" and equal(token, self._token.strip()):
             return None
         return "missing or wrong bearer token"
 

@@ -1,0 +1,1 @@
+"""Signing in with a vendor, and out again: the tokens go into the store."""
