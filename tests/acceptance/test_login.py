@@ -1,0 +1,489 @@
+"""`connector login` and `logout` against a sandbox with a browser: what is kept, what is refused, and no token anywhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from connector.auth.schemes import scheme_of
+from connector.connection.store import Store
+from connector.definitions.catalog import Catalog
+from connector.guide.example_connection import example_connection
+from connector.sandbox.local import Sandbox
+from tests.kit import browser
+from tests.kit.cli import COMMAND, Done, call, environment
+
+X = "x_custom_audiences"
+#: Destinations with a page that gives a code, and what a connection chooses to have it.
+CODES: dict[str, dict[str, str]] = {
+    "google_customer_match": {"authentication": "refresh_token"},
+    "microsoft_customer_lists": {},
+    "linkedin_audiences": {"authentication": "access_token"},
+}
+
+
+class Place:
+    """A folder with a connection and a store of logins, and a sandbox to sign in at."""
+
+    def __init__(self, folder: Path, destination: str, settings: dict[str, str]) -> None:
+        self.folder, self.store, self.path = folder, folder / "store", folder / "c.yaml"
+        described = Catalog().load(destination)
+        document = example_connection(described)
+        document["settings"] = {**document.get("settings", {}), **settings}
+        auth = described.auth_of({**described.example_settings, **document["settings"]})
+        self.given = scheme_of(auth).SIGNED_IN
+        names = [
+            name for name in auth.credentials if name != "client_secret" or "google" in destination
+        ]
+
+        self.secrets = {name: f"the-{name}-of-the-app" for name in names}
+        self.box = Sandbox(described, secrets=self.secrets)
+        self.server = self.box.serve()
+        self.log: list[str] = []
+        self.box.vendor.log = self.log.append
+
+        document["credentials"] = {
+            name: {"stored": "me"} if name in self.given else {"env": name.upper()}
+            for name in names
+        }
+        document["base_url"] = self.server.base_url
+        document["login_url"] = self.server.login_url
+        if self.server.token_url:
+            document["token_url"] = self.server.token_url
+        document["limits"] = {"records": 1}
+        document["routes"] = document["routes"][:1]
+        self.document = document
+        self.write()
+        lines = [
+            json.dumps({"type": "entered", "traits": {"email": f"p{n}@example.com"}})
+            for n in range(3)
+        ]
+        (folder / "events.ndjson").write_text("\n".join(lines), "utf-8")
+
+    def write(self, **changes: Any) -> None:
+        """Write the connection with some members changed."""
+        self.document |= changes
+        self.path.write_text(yaml.safe_dump(self.document), "utf-8")
+
+    def refer(self, **references: Any) -> None:
+        """Let some credentials be elsewhere."""
+        self.write(credentials={**self.document["credentials"], **references})
+
+    def run(
+        self, *arguments: str | Path, mode: str = "yes", stdin: str = "", **variables: str
+    ) -> Done:
+        """Run a command with a browser; neither a token nor a secret is in what it prints, or in the log."""
+        before = self.tokens()
+        done = call(
+            *arguments,
+            env=self.environment(mode, **variables),
+            folder=self.folder,
+            stdin=stdin.encode(),
+        )
+        for token in {*before, *self.tokens()}:
+            assert token not in done.text
+            assert not any(token in line for line in self.log)
+        return done
+
+    def environment(self, mode: str = "yes", **variables: str) -> dict[str, str]:
+        secrets = {
+            name.upper(): text for name, text in self.secrets.items() if name not in self.given
+        }
+        store = {"CONNECTOR_STORE": str(self.store), "BROWSER": browser.command(mode)}
+        return environment(**{**secrets, **store, **variables})
+
+    def login(self, *options: str, mode: str = "yes", stdin: str = "", **variables: str) -> Done:
+        return self.run("login", "c.yaml", *options, mode=mode, stdin=stdin, **variables)
+
+    def signed_in(self, *options: str) -> Any:
+        done = self.login(*options, "--format", "json")
+        assert done.status == 0, done.err
+        return done.json
+
+    def send(self) -> Any:
+        return self.run("send", "c.yaml", "events.ndjson", "--format", "json").json
+
+    def kept(self, name: str = "me") -> dict[str, str]:
+        return dict(Store(self.store).read(name).credentials) if self.store.exists() else {}
+
+    def tokens(self) -> list[str]:
+        """Everything secret: of the app, and in the store. An app's id stands in the address of its page."""
+        found = [text for name, text in self.secrets.items() if name != "client_id"]
+        for file in self.store.glob("*.json"):
+            found += json.loads(file.read_text("utf-8"))["credentials"].values()
+        return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Callable[..., Place]]:
+    made: list[Place] = []
+
+    def make(destination: str = X, **settings: str) -> Place:
+        made.append(Place(tmp_path, destination, settings))
+        made[-1].server.__enter__()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.server.close()
+
+
+Make = Callable[..., Place]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def callback() -> str:
+    return f"http://127.0.0.1:{free_port()}/back"
+
+
+# --- in, and out again ---
+
+
+def test_sign_in_send_and_sign_out(place: Make) -> None:
+    x = place()
+    done = x.login("--callback", callback())
+    assert (done.status, done.out) == (0, f"signed in as sandbox; kept in {x.store / 'me.json'}\n")
+    assert done.err.startswith(f"sign in here: {x.server.login_url}/oauth/authorize?oauth_token=")
+    assert sorted(x.kept()) == ["access_token", "access_token_secret"]
+    assert stat.S_IMODE(x.store.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(file.stat().st_mode) for file in x.store.iterdir()] == [0o600]
+    assert x.send()["delivered"] == 3
+
+    done = x.run("logout", "c.yaml")
+    assert (done.status, done.out) == (
+        0,
+        "removed the login 'me' of sandbox; the vendor took its token back\n",
+    )
+    assert not list(x.store.iterdir())
+    assert x.log[-1] == "POST /1.1/oauth/invalidate_token 200"
+    done = x.run("logout", "c.yaml")
+    assert (done.status, done.err) == (1, "c.yaml refers to no login that there is\n")
+    done = x.run("send", "c.yaml", "events.ndjson")
+    assert done.status == 2
+    line = "C216 c.yaml#/credentials/access_token: there is no login of this name; known: none; sign in: connector login c.yaml"
+    assert line in done.err.splitlines()
+
+
+def test_a_connection_finds_the_nearest_login(place: Make) -> None:
+    x = place()
+    x.signed_in("--callback", callback())
+    x.refer(access_token={"stored": "mee"}, access_token_secret={"stored": "mee"})
+    done = x.run("send", "c.yaml", "events.ndjson")
+    assert done.status == 2
+    assert "known: me; did you mean 'me'?; sign in: connector login c.yaml" in done.err
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_pin(place: Make, right: bool) -> None:
+    x = place()
+    command = [*COMMAND, "login", "c.yaml", "--pin", "--no-browser"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    env = x.environment()
+    with subprocess.Popen(command, env=env, cwd=x.folder, text=True, **pipes) as process:  # type: ignore[call-overload]
+        address = process.stderr.readline().split()[-1]
+        page, location = browser.decide(address, "yes")
+        pin = browser.pin_on(page)
+        assert location == ""
+        out, err = process.communicate(f"{pin if right else int(pin) ^ 1}\n")
+    assert pin not in out + err + "".join(x.log)
+    if right:
+        assert (process.returncode, bool(x.kept())) == (0, True)
+        return
+    assert (process.returncode, out) == (1, "")
+    assert (
+        err
+        == "the vendor refuses the PIN (HTTP 401); each one works once, and not for long: start again\n"
+    )
+    assert not x.store.exists()
+
+
+@pytest.mark.parametrize("destination", CODES)
+def test_a_code_with_pkce(place: Make, destination: str) -> None:
+    made = place(destination, **CODES[destination])
+    # a browser that first asks for other pages of the port, as browsers do
+    done = made.login("--label", "Ann", "--format", "json", mode="curious")
+    assert (done.status, done.json["label"], done.json["logins"]) == (0, "Ann", ["me"]), done.err
+    assert tuple(made.kept()) == made.given
+    assert made.kept()[made.given[0]] != made.secrets[made.given[0]]
+    assert made.send()["delivered"] == 3
+    assert made.run("logout", "c.yaml").status == 0
+    assert not list(made.store.iterdir())
+
+
+def test_a_refresh_token_that_rotates_is_kept(place: Make) -> None:
+    made = place("microsoft_customer_lists")
+    made.signed_in()
+    first = made.kept()
+    assert made.send()["delivered"] == 3
+    second = made.kept()
+    assert made.send()["delivered"] == 3
+    tokens = [first["refresh_token"], second["refresh_token"], made.kept()["refresh_token"]]
+    assert len(set(tokens)) == 3
+
+    # somebody else has used it up: only signing in helps
+    Store(made.store).renew("me", "refresh_token", tokens[0])
+    summary = made.send()
+    assert summary["undelivered"] == 3
+    assert "invalid_grant" in summary["reasons"][0]["reason"]
+    assert summary["reasons"][0]["reason"].endswith("; sign in again: connector login c.yaml")
+    made.signed_in()
+    assert made.send()["delivered"] == 3
+
+
+def test_a_renewed_token_that_cannot_be_kept_stops_the_run(place: Make) -> None:
+    made = place("microsoft_customer_lists")
+    made.signed_in()
+    file = made.store / "me.json"
+    text = file.read_text("utf-8")
+    made.box.vendor.log = lambda line: file.chmod(0o644)  # others could read it now
+    summary = made.send()
+    [stopped, first] = summary["reasons"]
+    assert (summary["undelivered"], first["code"], stopped["code"]) == (
+        3,
+        "unauthorized",
+        "unauthorized",
+    )
+    message = "the vendor sent a new 'refresh_token', which cannot be kept: the login in the store can be read by others"
+    assert first["reason"].startswith(message)
+    assert first["reason"].endswith("; sign in again: connector login c.yaml")
+    assert file.read_text("utf-8") == text
+
+
+def test_a_token_that_is_revoked_in_the_middle_of_a_run(place: Make) -> None:
+    x = place()
+    x.signed_in("--callback", callback())
+
+    def revoke(line: str) -> None:
+        if "/users 200" in line:
+            x.box.vendor._verifier._scheme.revoke(x.kept()["access_token"])  # type: ignore[attr-defined]
+
+    x.box.vendor.log = revoke
+    done = x.run("send", "c.yaml", "events.ndjson", "--format", "json")
+    assert (done.status, done.json["delivered"], done.json["undelivered"]) == (1, 1, 2)
+    for reason in done.json["reasons"]:
+        assert (reason["outcome"], reason["code"], reason["count"]) == (
+            "undelivered",
+            "unauthorized",
+            1,
+        )
+        assert "X takes this access token no more" in reason["reason"]
+        assert reason["reason"].endswith("; sign in again: connector login c.yaml")
+
+
+def test_logging_out_of_what_is_revoked_already(place: Make) -> None:
+    x = place()
+    x.signed_in("--callback", callback())
+    x.box.vendor._verifier._scheme.revoke(x.kept()["access_token"])  # type: ignore[attr-defined]
+    done = x.run("logout", "c.yaml")
+    assert (done.status, done.err.partition(":")[0]) == (
+        1,
+        "the vendor does not take the token back (HTTP 401)",
+    )
+    assert x.kept()
+    done = x.run("logout", "c.yaml", "--forget", "--format", "json")
+    assert done.json == {"removed": [{"login": "me", "label": "sandbox", "revoked": False}]}
+
+
+# --- what is refused: nothing is stored ---
+
+DECLINED = "the sign-in was declined; nothing is stored"
+NOT_OURS = "the browser brought an answer that does not belong to this sign-in; nothing is stored"
+GOOGLE = "google_customer_match"
+REFUSED: list[tuple[str, str, list[str], str, dict[str, str], int, str]] = [
+    (X, "no", [], "", {}, 1, DECLINED),
+    (X, "foreign", [], "", {}, 1, NOT_OURS),
+    (X, "nothing", ["--wait", "0.2"], "", {}, 1, "no answer came back from the browser within 0.2 seconds; start again"),
+    (X, "yes", ["--pin"], "1234567\n", {}, 1, "the vendor refuses the PIN (HTTP 401)"),
+    (X, "yes", ["--pin"], "", {}, 1, DECLINED),
+    (X, "nothing", [], "", {"CONSUMER_SECRET": "x"}, 1, "the vendor refuses the app (HTTP 401); check consumer_key"),
+    (X, "nothing", ["--callback", "http://localhost:8765/"], "", {}, 1, "and that the app has exactly this callback: http://localhost:8765/"),
+    (X, "nothing", ["--set", "login_url=http://127.0.0.1:1"], "", {}, 1, "no answer from the vendor: cannot connect"),
+    (X, "nothing", ["--callback", "https://127.0.0.1:8765/"], "", {}, 2, "C027 --callback: is not on this machine, or has no port; allowed: http://127.0.0.1:PORT/"),
+    (X, "nothing", ["--callback", "http://127.0.0.1/"], "", {}, 2, "C027 --callback: is not on this machine, or has no port"),
+    (X, "nothing", ["--callback", "http://127.0.0.1:65536/"], "", {}, 2, "C027 --callback: is no address"),
+    (X, "nothing", ["--callback", "http://127.0.0.1:8765/", "--pin"], "", {}, 2, "C027 --callback: no browser comes back to it; leave it out"),
+    (X, "nothing", ["--paste"], "", {}, 1, "'access_token' was not pasted as one line; nothing is stored"),
+    (X, "nothing", ["--set", "login_url="], "", {}, 2, "C106"),
+    (GOOGLE, "no", [], "", {}, 1, DECLINED),
+    (GOOGLE, "foreign", [], "", {}, 1, NOT_OURS),
+    (GOOGLE, "nothing", ["--pin"], "", {}, 2, "C027 --pin: this destination shows no PIN; leave it out"),
+    (GOOGLE, "yes", [], "", {"CLIENT_SECRET": "x"}, 1, "the vendor gives no token (invalid_client, HTTP 401); check client_id and client_secret"),
+    (GOOGLE, "nothing", [], "", {"CLIENT_SECRET": ""}, 2, "C216 c.yaml#/credentials/client_secret: the environment variable is not set or empty"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("destination", "mode", "options", "stdin", "variables", "status", "said"), REFUSED
+)
+def test_what_is_refused(
+    place: Make,
+    destination: str,
+    mode: str,
+    options: list[str],
+    stdin: str,
+    variables: dict[str, str],
+    status: int,
+    said: str,
+) -> None:
+    made = place(destination, **CODES.get(destination, {}))
+    if destination == X and not {"--callback", "--pin", "--paste"} & {*options}:
+        options = [*options, "--callback", callback()]
+    done = made.login(*options, mode=mode, stdin=stdin, **variables)
+    assert (done.status, done.out) == (status, ""), done.err
+    assert said in done.err
+    assert not made.store.exists()
+
+
+def test_a_port_that_is_taken(place: Make) -> None:
+    x = place()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = x.login("--callback", f"http://127.0.0.1:{port}/")
+    assert (done.status, x.log) == (2, [])
+    assert (
+        f"C027 --callback: port {port} cannot be used: Address already in use; end the program"
+        in done.err
+    )
+
+
+NOT_KEPT = [
+    ({"access_token": {"env": "A"}, "access_token_secret": {"env": "B"}}, "x_custom_audiences"),
+    ({"access_token": {"env": "A"}}, "me"),
+    ({"access_token": {"stored": "another"}}, "another"),
+]
+
+
+@pytest.mark.parametrize(("references", "login"), NOT_KEPT)
+def test_tokens_that_nothing_would_keep(
+    place: Make, references: dict[str, Any], login: str
+) -> None:
+    x = place()
+    x.refer(**references)
+    done = x.login()
+    hint = f"write access_token: {{stored: {login}}}, access_token_secret: {{stored: {login}}}"
+    message = "does not refer to a login for what a sign-in gives"
+    assert (done.status, done.err) == (2, f"C026 c.yaml#/credentials: {message}; {hint}\n")
+    assert x.log == []
+
+
+def test_a_sandbox_without_a_place_to_sign_in(place: Make) -> None:
+    x = place()
+    del x.document["login_url"]
+    x.write()
+    done = x.login()
+    assert done.status == 2
+    said = "C217 c.yaml#/login_url: is required: base_url is on this machine, but the secrets would be sent to https://api.x.com/oauth/authorize; add it"
+    assert said in done.err
+
+
+UNREADABLE = [
+    ("a file", lambda store: store.write_text("no folder"), "C028 CONNECTOR_STORE: the store {} cannot be used: Not a directory; make the folder yours, or name another one in CONNECTOR_STORE"),
+    ("damaged", lambda store: written(store, "{"), "the login in the store is damaged (JSONDecodeError); remove its file in {}"),
+    ("readable by others", lambda store: written(store, "{}").chmod(0o640), "the login in the store can be read by others; take the rights away: chmod -R go= {}"),
+]  # fmt: skip
+
+
+def written(store: Path, text: str) -> Path:
+    store.mkdir()
+    file = store / "me.json"
+    file.write_text(text, "utf-8")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [one[1:] for one in UNREADABLE], ids=[one[0] for one in UNREADABLE]
+)
+def test_a_store_that_cannot_be_read(place: Make, spoil: Callable[[Path], Any], said: str) -> None:
+    x = place()
+    spoil(x.store)
+    done = call("send", "c.yaml", "events.ndjson", env=x.environment(), folder=x.folder)
+    assert done.status == 2
+    assert said.removeprefix("C028 CONNECTOR_STORE: ").format(x.store).partition(";")[0] in done.err
+    done = call("logout", "c.yaml", env=x.environment(), folder=x.folder)
+    assert done.status == 2
+    assert said.format(x.store) in done.err
+
+
+# --- what is pasted ---
+
+
+def test_paste_where_there_is_no_page(place: Make) -> None:
+    made = place("meta_custom_audiences")
+    del made.document["login_url"]
+    made.write()
+    done = made.login(stdin=f"  {made.secrets['access_token']}\n")
+    assert (done.status, done.out) == (0, f"signed in; kept in {made.store / 'me.json'}\n")
+    assert made.kept() == {"access_token": made.secrets["access_token"]}
+    assert made.send()["delivered"] == 3
+    done = made.run("logout", "c.yaml")
+    assert done.out == "removed the login 'me'; its token stays valid\n"
+
+
+def test_the_secrets_of_the_app_may_be_in_the_store_too(place: Make) -> None:
+    x = place()
+    x.refer(consumer_key={"stored": "me"}, consumer_secret={"stored": "me"})
+    app = f"{x.secrets['consumer_key']}\n{x.secrets['consumer_secret']}\n"
+    assert x.login("--callback", callback(), stdin=app).status == 0
+    assert sorted(x.kept()) == [
+        "access_token",
+        "access_token_secret",
+        "consumer_key",
+        "consumer_secret",
+    ]
+    before = x.kept()
+    # they are there now, and nobody is asked for them again
+    assert x.login("--callback", callback()).status == 0
+    after = x.kept()
+    assert {name for name in before if before[name] != after[name]} == {*x.given}
+    assert x.send()["delivered"] == 3
+
+
+def test_a_login_that_has_ended(place: Make) -> None:
+    made = place("linkedin_audiences", authentication="access_token")
+    made.signed_in()
+    file = made.store / "me.json"
+    login = json.loads(file.read_text("utf-8"))
+    assert login["ends"] > 0
+    file.write_text(json.dumps({**login, "ends": 1.0}), "utf-8")
+    done = made.run("send", "c.yaml", "events.ndjson")
+    assert done.status == 2
+    assert "the login has ended; sign in again: connector login c.yaml" in done.err
+    made.signed_in()
+    assert made.send()["delivered"] == 3
+
+
+def test_a_sandbox_for_a_connection_that_nobody_has_signed_in_for(place: Make) -> None:
+    x = place()
+    command = [*COMMAND, "sandbox", X, "--connection", "c.yaml"]
+    with subprocess.Popen(
+        command,
+        env=x.environment(),
+        cwd=x.folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            told = dict(
+                line.strip().split(": ", 1)
+                for line in [process.stdout.readline() for _ in range(4)][2:]
+            )
+            x.write(**told)
+            x.signed_in("--callback", callback())
+            assert x.send()["delivered"] == 3
+        finally:
+            process.terminate()
