@@ -190,6 +190,65 @@ def test_a_rotated_refresh_token_is_used_from_then_on(
     ]
 
 
+class Drawer:
+    """Where a refresh token is kept, which another process may change."""
+
+    def __init__(self, held: str | None, *, full: bool = False) -> None:
+        self.held, self.full = held, full
+        self.kept: list[str] = []
+
+    def latest(self) -> str | None:
+        return self.held
+
+    def keep(self, secret: str) -> None:
+        if self.full:
+            raise UnauthorizedError("the drawer is full")
+        self.kept.append(secret)
+        self.held = secret
+
+
+def test_a_renewed_refresh_token_is_kept(vendor: TokenVendor, clock: list[float]) -> None:
+    answers = iter([{"refresh_token": "refresh-2"}, {"refresh_token": "refresh-2"}, {}])
+    vendor.token = lambda _: reply(200, {"access_token": "t", "expires_in": 100, **next(answers)})
+    drawer = Drawer("refresh-1")
+    with HttpSender(Auth(auth_config(config(vendor)), SECRETS, drawer), 1) as send:
+        for _ in range(3):
+            send(vendor.request())
+            clock[0] += 100
+    assert drawer.kept == ["refresh-2"]
+
+
+def test_a_refresh_token_that_another_process_has_renewed(vendor: TokenVendor) -> None:
+    vendor.token = lambda asked: (
+        reply(200, {"access_token": "t"})
+        if form(asked)["refresh_token"] == "refresh-2"
+        else reply(400, {"error": "invalid_grant"})
+    )
+    with HttpSender(Auth(auth_config(config(vendor)), SECRETS, Drawer("refresh-2")), 1) as send:
+        assert send(vendor.request()).status == 200
+    assert [form(asked)["refresh_token"] for asked in vendor.tokens] == ["refresh-1", "refresh-2"]
+
+    for held in ("refresh-1", None):
+        vendor.tokens.clear()
+        with (
+            HttpSender(Auth(auth_config(config(vendor)), SECRETS, Drawer(held)), 1) as send,
+            pytest.raises(UnauthorizedError, match="invalid_grant"),
+        ):
+            send(vendor.request())
+        assert len(vendor.tokens) == 1
+
+
+def test_a_renewed_refresh_token_that_would_be_lost(vendor: TokenVendor) -> None:
+    vendor.token = in_turn("a", "b", refresh_token="refresh-2")
+    drawer = Drawer("refresh-1", full=True)
+    with HttpSender(Auth(auth_config(config(vendor)), SECRETS, drawer), 1) as send:
+        for _ in range(2):
+            with pytest.raises(UnauthorizedError, match="the drawer is full"):
+                send(vendor.request())
+    # it is no use to ask again
+    assert (len(vendor.tokens), len(vendor.calls)) == (1, 0)
+
+
 def test_a_client_does_not_begin_to_refresh(vendor: TokenVendor, clock: list[float]) -> None:
     vendor.token = in_turn("a", "b", refresh_token="unasked")
     with sender(vendor, CLIENT, grant="client_credentials") as send:
