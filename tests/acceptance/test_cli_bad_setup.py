@@ -58,7 +58,7 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(made: Path) -> None:
     done = send(changed(made, **written, access_token_secret=f"{{env: {SECRET}}}"), "--sandbox")
     refused(
         done,
-        r"^C203 .*connection\.yaml#/credentials/consumer_key: literal secret in the file; write {env: NAME} or",
+        r"^C203 .*connection\.yaml#/credentials/consumer_key: literal secret in the file; write {env: NAME}, {file: PATH} or {stored: NAME} instead",
         r"^C203 .*connection\.yaml#/credentials/consumer_secret: literal secret in the file",
         r"^C102 .*connection\.yaml#/credentials/access_token: unknown key; known: env, file",
         r"^C106 .*connection\.yaml#/credentials/access_token_secret/env: .*the name of an environment variable",
