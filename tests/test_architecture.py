@@ -211,6 +211,8 @@ GENERIC = {
     "is_valid": "a method of whatever checks a value",
     "count": "our own word for how many",
     "data": "a word of Jinja for a token",
+    "account": "our own word for whose audiences they are, asked for after signing in",
+    "location": "a header of HTTP",
 }
 
 

@@ -15,7 +15,7 @@ _PERSON = "traits"
 def example_connection(destination: Destination) -> dict[str, Any]:
     """Return a connection with one action that adds and one that removes.
 
-    Both are of those with the most common path.
+    Both are of those with the most common path; of several such, those that hash what they get.
     """
     connection: dict[str, Any] = {"destination": destination.id}
     settings = example_settings(destination)
@@ -36,8 +36,12 @@ def _first_actions(destination: Destination) -> dict[str, Action]:
     """Return the action to show first for each operation."""
     actions = destination.actions.values()
     count_of_path = Counter(action.path for action in actions)
-    by_path = sorted(actions, key=lambda action: -count_of_path[action.path])
 
+    def rank(action: Action) -> tuple[int, bool]:
+        hashes = any(identifier.is_hashed_here for identifier in action.identifiers)
+        return -count_of_path[action.path], not hashes
+
+    by_path = sorted(actions, key=rank)
     first_actions: dict[str, Action] = {}
     for operation in _EVENT_TYPES:
         for action in by_path:

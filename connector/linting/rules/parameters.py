@@ -176,7 +176,7 @@ def _required_names(top: Location) -> Iterator[tuple[Location, str]]:
             yield location / index, name
 
 
-@rule("D249", stage="documents", blocks=True)
+@rule("D255", stage="documents", blocks=True)
 def unknown_preference(destination: Destination) -> Problems:
     """Find `prefer` that does not name a setting whose values are parameters of `oneOf`.
 
@@ -197,7 +197,7 @@ def unknown_preference(destination: Destination) -> Problems:
             )
 
 
-@rule("D250", stage="documents", blocks=True)
+@rule("D256", stage="documents", blocks=True)
 def together(destination: Destination) -> Problems:
     """Find `together` with a parameter that is no companion, or under a name that is taken.
 
