@@ -56,6 +56,11 @@ class Identifier:
         return _FORM_STEPS.isdisjoint(step for step, _ in self.normalize)
 
     @property
+    def takes_words(self) -> bool:
+        """Whether a word for no value may have the form: an email address or a number is none."""
+        return not any(step in ("email", PHONE_STEP) for step, _ in self.normalize)
+
+    @property
     def is_hashed_here(self) -> bool:
         """Whether plain values are hashed here."""
         return self.hash != "none" and self.prehashed is not True

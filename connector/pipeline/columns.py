@@ -13,6 +13,7 @@ from itertools import compress
 from typing import Any, NamedTuple
 
 from connector._util.countries import UNKNOWN, region
+from connector._util.words import stand_for_values
 from connector.connection.mapping import GetAll, Row, compile_column
 from connector.connection.model import Constant, Route
 from connector.definitions.model import Action, Identifier
@@ -84,8 +85,11 @@ def _text_hasher(
     hashing = HASHES[identifier.hash]
     digest_of = hashing.function
     suspects = hashing.suspects(normaliser(identifier))
+    takes_words = identifier.takes_words
 
     def hash_texts(texts: list[str]) -> Sequence[Cell]:
+        if takes_words and not stand_for_values(texts):
+            return [_cell(identify_one, text) for text in texts]
         encoded = _encode_all(normalise(texts))
         digests: list[str] = [digest_of(value).hexdigest() for value in encoded]
         if suspects.isdisjoint(digests):

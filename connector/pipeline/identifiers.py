@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from connector._util.words import EXACT_PLACEHOLDERS, PLACEHOLDERS, is_placeholder
+from connector._util.words import SPELLINGS, why_no_value
 from connector.definitions.model import Identifier
 from connector.pipeline.dropped import DroppedError
 from connector.pipeline.normalise import Normalise, normaliser
@@ -23,11 +23,6 @@ from connector.pipeline.texts import encode
 Identify = Callable[[Any], str]
 
 HashFunction = Callable[[bytes], Any]
-
-# The placeholders in their usual spellings.
-_PLACEHOLDERS = {"NaN", "[object Object]", *EXACT_PLACEHOLDERS}
-for _word in PLACEHOLDERS:
-    _PLACEHOLDERS |= {_word, _word.upper(), _word.title()}
 
 _is_hexadecimal = re.compile(r"[0-9a-fA-F]+").fullmatch
 
@@ -42,7 +37,7 @@ class Hash:
     @cached_property
     def of_placeholders(self) -> frozenset[str]:
         """The digests of the empty text and of the placeholders."""
-        return frozenset(self.function(word.encode()).hexdigest() for word in _PLACEHOLDERS)
+        return frozenset(self.function(word.encode()).hexdigest() for word in SPELLINGS)
 
     def suspects(self, normalise: Normalise) -> frozenset[str]:
         """Return the digests that a placeholder may have become, once it was normalised.
@@ -50,7 +45,7 @@ class Hash:
         Somebody's value may have become one as well: both `n/a` and `Na` can be `na` then.
         """
         digests = set(self.of_placeholders)
-        for word in _PLACEHOLDERS:
+        for word in SPELLINGS:
             with suppress(DroppedError):
                 digests.add(self.function(normalise(word).encode()).hexdigest())
         return frozenset(digests)
@@ -104,36 +99,41 @@ def identify(identifier: Identifier, *, prehashed: bool | str) -> Identify:
 
 def _plain(normalise: Normalise) -> Identify:
     def plain(value: Any) -> str:
-        given = as_text(value)
-        text = normalise(given)
-        if not text:
-            raise DroppedError("empty")
-        if is_placeholder(text) or (text != given and is_placeholder(given)):
-            raise DroppedError("placeholder")
-        encode(text)
+        text = _normalised(normalise, as_text(value))
+        if not text.isascii():
+            encode(text)  # half of a surrogate pair is none
         return text
 
     return plain
 
 
 def _hashed(hashing: Hash, normalise: Normalise) -> Identify:
-    suspects = hashing.suspects(normalise)
-
     def hashed(value: Any) -> str:
         given = as_text(value)
         if hashing.is_digest(given):
             raise DroppedError("already_hashed")
 
-        text = normalise(given)
-        if not text:
-            raise DroppedError("empty")
-
+        text = _normalised(normalise, given)
         digest: str = hashing.function(encode(text)).hexdigest()
-        if digest in suspects and (digest in hashing.of_placeholders or is_placeholder(given)):
-            raise DroppedError("placeholder")
         return digest
 
     return hashed
+
+
+def _normalised(normalise: Normalise, given: str) -> str:
+    """Return the normal form. Raise DroppedError; also for a text that stands for no value.
+
+    That is asked of what was given, too: `n/a` without its sign is Namibia.
+    """
+    text = normalise(given)
+    if not text:
+        raise DroppedError("empty")
+    reason = why_no_value(text)
+    if not reason and text != given:
+        reason = why_no_value(given)
+    if reason:
+        raise DroppedError(reason)
+    return text
 
 
 def _digest(hashing: Hash) -> Identify:
