@@ -17,7 +17,8 @@ REASONS = {
     "not_exact": "a number with a fraction or an exponent is not an exact id; send ids as text",
     "not_unicode": "invalid Unicode: unpaired surrogate",
     "not_e164": (
-        "invalid phone number; write it with + and the country code, or map its 'country'"
+        "not a possible phone number: a letter, too few or too many digits, no area code, or a "
+        "date; or, where no 'country' is mapped, no + and country code"
     ),
     "no_country": (
         "phone number without a country code, and its country is missing or there is none of it; "

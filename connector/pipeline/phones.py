@@ -1,6 +1,7 @@
 """Phone numbers in E.164 form: `+`, country code and number, at most 15 digits.
 
-One rule holds for every spelling: what `phonenumbers` reads, if it is possible and holds no letter.
+One rule holds for every spelling: what `phonenumbers` reads, if it is possible with its country
+code (not only within its town) and holds no letter. A date is no number, whatever can be read.
 Numbers with `+` that its parser would leave as they are, nearly all, are told by one expression; to
 parse takes fifty times as long.
 """
@@ -15,7 +16,7 @@ from typing import Any
 from unicodedata import category, decimal
 
 from connector._util.countries import UNKNOWN
-from connector._util.words import is_placeholder
+from connector._util.words import why_no_value
 from connector.pipeline.dropped import DroppedError
 
 _SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
@@ -27,6 +28,21 @@ HAS_COUNTRY_CODE = "+"
 _PLUS = "+\uff0b"
 _starts_at = re.compile(f"[{_PLUS}0-9]").search
 _begins_with_two_zeros = re.compile("0[^0-9]*0").match
+
+# What digits and separators are, too: a date, with or without a time, and a number with decimals.
+# A date whose year has two digits may be a number of six, as they are written in New Caledonia.
+_DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
+_MONTH = "(?:0?[1-9]|1[0-2])"
+_YEAR = "(?:19|20)[0-9]{2}"
+_TIME = r"(?:[ ]+[0-9]{1,2}[:.][0-9]{2}(?:[:.][0-9]{2})?)?"
+_is_date = re.compile(
+    rf"(?:{_DAY}([./-]){_MONTH}\1{_YEAR}|{_MONTH}([./-]){_DAY}\2{_YEAR}"
+    rf"|{_YEAR}([./-]){_MONTH}\3{_DAY}){_TIME}"
+).fullmatch
+_may_be_date = re.compile(
+    rf"(?:{_DAY}([./-]){_MONTH}\1[0-9]{{2}}|{_MONTH}([./-]){_DAY}\2[0-9]{{2}}){_TIME}"
+).fullmatch
+_is_decimal = re.compile(r"[0-9]+[.,]0+").fullmatch
 
 _MOST_DIGITS = 15
 
@@ -48,9 +64,7 @@ def e164(value: str, country: str = "") -> str:
     _FORMS.learn([compact])
     if _FORMS.is_settled(compact):
         return compact
-    if value.strip() and is_placeholder(value):
-        raise DroppedError("placeholder")
-    return _parse(compact, country)
+    return _parse(value, country)
 
 
 def e164_many(values: list[str], country: str = "") -> list[str]:
@@ -72,9 +86,9 @@ def e164_many(values: list[str], country: str = "") -> list[str]:
         return compact
 
     numbers = []
-    for number in compact:
+    for value, number in zip(values, compact, strict=True):
         is_settled = _FORMS.is_settled(number)
-        numbers.append(number if is_settled else _parse_or_empty(number, country))
+        numbers.append(number if is_settled else _parse_or_empty(value, country))
     return numbers
 
 
@@ -128,8 +142,8 @@ def _form(code: str) -> str:
     region = region_code_for_country_code(int(code))
     metadata: Any = PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
     general = metadata.general_desc
-    lengths = {*general.possible_length, *general.possible_length_local_only}
-    fitting = sorted(length for length in lengths if len(code) + length <= _MOST_DIGITS)
+    lengths = sorted(general.possible_length)
+    fitting = [length for length in lengths if len(code) + length <= _MOST_DIGITS]
 
     digits = "|".join(f"[0-9]{{{first},{last}}}" for first, last in _spans(fitting))
     stripped = metadata.national_prefix_for_parsing
@@ -156,38 +170,84 @@ def _parse_or_empty(value: str, country: str) -> str:
 
 
 def _parse(value: str, country: str) -> str:
-    plain = "".join(map(_plain, value))
-    start = _starts_at(plain)
-    if start is None or any(map(str.isalpha, plain)):
-        raise DroppedError("not_e164")
-
-    number = plain[start.start() :]
-    if number[0] not in _PLUS:
-        zeros = _begins_with_two_zeros(number)
-        if zeros:
-            number = "+" + number[zeros.end() :]
-        elif country == HAS_COUNTRY_CODE:
-            number = "+" + number
-            _check_is_valid(number)
-        elif country in ("", UNKNOWN):
-            raise DroppedError("no_country" if country else "not_e164")
-
+    _check_is_number(value.strip())
+    number = _with_plus(value, country)
     for _ in range(_MOST_PARSES):
         is_international = number[0] in _PLUS
         parsed = _parse_once(number, None if is_international else country)
+        if not is_international and _has_lost_its_plus(number, parsed):
+            parsed = "+" + number
         _FORMS.learn([parsed])
         if parsed == number or _FORMS.is_settled(parsed):
             if len(parsed) > 1 + _MOST_DIGITS:
                 break
+            if not value.isdigit() and _may_be_date(value.strip()):
+                _check_is_valid(parsed)
             return parsed
         number = parsed
     raise DroppedError("not_e164")
 
 
+def _with_plus(value: str, country: str) -> str:
+    """Return a number from its first digit on, with a + where it has its country code."""
+    plain = "".join(map(_plain, value.translate(_SEPARATORS)))
+    start = _starts_at(plain)
+    if start is None or any(map(str.isalpha, plain)):
+        raise DroppedError("not_e164")
+
+    number = plain[start.start() :]
+    if number[0] in _PLUS:
+        return number
+    zeros = _begins_with_two_zeros(number)
+    if zeros:
+        return "+" + number[zeros.end() :]
+    if country == HAS_COUNTRY_CODE:
+        _check_is_valid("+" + number)
+        return "+" + number
+    if country in ("", UNKNOWN):
+        raise DroppedError("no_country" if country else "not_e164")
+    return number
+
+
+def _check_is_number(text: str) -> None:
+    """Raise DroppedError for a text that looks like a number, and is something else."""
+    if text.isdigit():
+        return
+    reason = why_no_value(text) if text else ""
+    if _is_decimal(text):
+        reason = "not_exact"
+    if reason:
+        raise DroppedError(reason)
+    if _is_date(text):
+        raise DroppedError("not_e164")
+
+
+def _has_lost_its_plus(number: str, national: str) -> bool:
+    """Return whether a number is that of a mobile with a + alone. `national`: as it was read.
+
+    Spreadsheets take the + away. Of other numbers nobody can tell: what begins with 4922 may begin
+    with the code of the country or with that of a town.
+    """
+    code = national[1 : -len(number)] if national.endswith(number) else ""
+    if not code or not number.startswith(code):
+        return False
+    return _is_mobile("+" + number) and not _is_mobile(national)
+
+
+def _is_mobile(number: str) -> bool:
+    import phonenumbers
+
+    try:
+        kind = phonenumbers.number_type(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        return False
+    return bool(kind == phonenumbers.PhoneNumberType.MOBILE)
+
+
 def _check_is_valid(number: str) -> None:
     """Raise DroppedError (not_e164) for a number that is possible, but valid nowhere.
 
-    Without a +, a national number may look like one of another country.
+    What has no +, a national number or a date, may look like one of another country.
     """
     import phonenumbers
 
@@ -214,7 +274,8 @@ def _parse_once(value: str, region: str | None) -> str:
     except phonenumbers.NumberParseException:
         raise DroppedError("not_e164") from None
 
-    if number.extension or not phonenumbers.is_possible_number(number):
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if number.extension or possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise DroppedError("not_e164")
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 

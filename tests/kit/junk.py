@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from connector.connection.model import Connection, FromPaths, Route
+from connector.connection.model import Connection, Constant, FromPaths, Route
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, Identifier, Limits
 from connector.model import Event, Record, Rejection
@@ -26,12 +26,14 @@ def wide(text: str) -> str:
 class Kind(NamedTuple):
     """A kind of identifier: the standard one that it is made of, and values of it.
 
-    junk: nobody. spelled: somebody, whose usual spelling is the first.
+    junk: nobody. spelled: somebody, whose usual spelling is the first. country: the one that is
+    mapped.
     """
 
     title: str
     junk: list[Any]
     spelled: list[Any]
+    country: str = ""
 
 
 KINDS = {
@@ -53,8 +55,21 @@ KINDS = {
         [
             "+1 202 555 XXXX", "+1 2O2 555 0123", "+1 202 555 0123 home", "+1 202 555 0123 ext. 5", "+1 202 555 0123x5", "030 901820", "07700 900106",
             "+49 30 901820 901820 9018", "+1202555", "+999 12345678", "+0000000000", "+", "-", "NULL", r"\N", "0",
+            "+1 555 0123", "4,91512E+12",
         ],
         ["+49 30 901820", "+4930901820", "0049 30 901820", "+49 (0)30 901820", "+49030901820", wide("+49 30 901820"), "+49\u00a030\u2011901820"],
+    ),
+    "national_phone": Kind(
+        "Phone numbers with the country DE",
+        [
+            "10", "030", "49", "112", "030 XXXX", "01.02.2027", "1.2.27", "2027-02-01", "2027-02-01 00:00:00", "15123456789.0", "4,91512E+12", "0",
+            "k.A.", "#WERT!",
+        ],
+        [
+            "+49 1512 3456789", "01512 3456789", "01512/3456789", "(01512) 345 67 89", "1512 3456789", "15123456789", "4915123456789", 4915123456789,
+            "0049 1512 3456789", "+49 (0)1512 3456789",
+        ],
+        country="DE",
     ),
     "advertising_id": Kind(
         "Advertising ids",
@@ -63,7 +78,7 @@ KINDS = {
     ),
     "external_id": Kind(
         "Ids of your own",
-        [r"\N", "#N/A", "#REF!", "<NA>", "NaT", "(not set)", ZEROS, "-", "null", "NULL", " ", "(none)", "customer\x00", 1.5],
+        [r"\N", "#N/A", "#REF!", "<NA>", "NaT", "(not set)", ZEROS, "-", "null", "NULL", " ", "(none)", "customer\x00", 1.5, "#NV", "#WERT!", "k.A.", "1,23E+15"],
         ["customer-0042", " customer-0042 ", "\ufeffcustomer-0042", "customer-\u200b0042"],
     ),
 }  # fmt: skip
@@ -71,6 +86,7 @@ KINDS = {
 #: The parameters of the standard identifiers, where they are called differently.
 _PARAMETERS = {
     "phone": ("phone", "phone_number"),
+    "national_phone": ("phone", "phone_number"),
     "advertising_id": ("device_id", "ios_ad_id", "mobile_id", "google_advertising_id"),
     "external_id": ("external_id", "user_id", "crm_id", "partner_user_id"),
 }
@@ -89,13 +105,16 @@ def identifiers_of(destination: Destination, kind: str) -> Iterator[tuple[Action
 class Sender:
     """One parameter of an action, which is sent value by value."""
 
-    def __init__(self, destination: Destination, action: Action, parameter: str) -> None:
+    def __init__(
+        self, destination: Destination, action: Action, parameter: str, country: str = ""
+    ) -> None:
         people = {identifier.parameter for identifier in action.identifiers}
         others = [name for name in action.parameters if name not in people]
         example = next(iter(action.schema["examples"]))
         self._event = {name: example.get(name) for name in others}
 
-        mapped = {name: FromPaths((name,)) for name in [*others, parameter]}
+        mapped = {name: FromPaths((name,)) for name in others}
+        mapped[parameter] = FromPaths((parameter,), country=Constant(country) if country else None)
         route = Route(action.id, action, None, mapped)
         shown = destination.example_settings
         base_url = destination.base_url(shown)
@@ -122,7 +141,7 @@ def table(kind: str) -> dict[str, dict[str, str]]:
     for name in Catalog(()).ids():
         destination = Catalog(()).load(name)
         for action, identifier in identifiers_of(destination, kind):
-            sender = Sender(destination, action, identifier.parameter)
+            sender = Sender(destination, action, identifier.parameter, KINDS[kind].country)
             for value in values:
                 found[ascii(value)][name] = sender.becomes(value)
     return found
@@ -142,7 +161,7 @@ def page() -> str:
 
 
 def _section(kind: str) -> Iterator[str]:
-    title, junk, spelled = KINDS[kind]
+    title, junk, spelled, _ = KINDS[kind]
     found = table(kind)
     names = list(next(iter(found.values())))
     yield f"## {title}"

@@ -17,6 +17,7 @@ ANOTHER_VALUE = {
 }
 TAKE_NONE = {
     "phone": {"iterable_lists", "linkedin_audiences", "microsoft_customer_lists"},
+    "national_phone": {"iterable_lists", "linkedin_audiences", "microsoft_customer_lists"},
     "advertising_id": {"braze_audiences", "iterable_lists", "microsoft_customer_lists"},
     "external_id": {"linkedin_audiences", "snapchat_audiences", "tiktok_audiences"},
 }

@@ -45,6 +45,18 @@ NUMBERS: list[tuple[str, str, str]] = [
     ("1 202 555 0123", "CA", "+12025550123"),
     ("8 (912) 345-67-89", "RU", "+79123456789"),
     ("49 30 901820", "DE", "+4930901820"),
+    # the + that a spreadsheet has taken; what may as well be national is
+    ("4915123456789", "DE", "+4915123456789"),
+    ("447700900106", "GB", "+447700900106"),
+    ("436641234567", "AT", "+436641234567"),
+    ("4922112345", "DE", "+494922112345"),
+    ("3931234567", "IT", "+393931234567"),
+    ("9181234567", "IN", "+919181234567"),
+    # the 0 that it has taken
+    ("15123456789", "DE", "+4915123456789"),
+    # not a date
+    ("20.12.34", "NC", "+687201234"),
+    ("01.02.20.27.11", "FR", "+33102202711"),
     # a country is ignored where the number has its own
     ("+1 202 555 0123", "DE", "+12025550123"),
     ("+1 202 555 0123", UNKNOWN, "+12025550123"),
@@ -91,6 +103,27 @@ DROPPED: list[tuple[str, str, str]] = [
     ("+49 30 901820; +49 30 901821", "", "not_e164"),
     ("+49 30 901820 +49 30 901821", "", "not_e164"),
     ("9" * 300, "US", "not_e164"),
+    # possible within a town only
+    ("10", "DE", "not_e164"),
+    ("030", "DE", "not_e164"),
+    ("49", "DE", "not_e164"),
+    ("555 0123", "US", "not_e164"),
+    ("+1 555 0123", "", "not_e164"),
+    ("+49 49", "", "not_e164"),
+    # dates, and what a spreadsheet has made of a number
+    ("01.02.2027", "DE", "not_e164"),
+    ("1.2.2027", "DE", "not_e164"),
+    ("01.02.27", "DE", "not_e164"),
+    ("1/31/2027", "US", "not_e164"),
+    ("20.12.1999", "DK", "not_e164"),
+    ("2027-02-01", "DE", "not_e164"),
+    ("2027-02-01 00:00:00", "DE", "not_e164"),
+    (" 01.02.2027 10:15 ", "DE", "not_e164"),
+    ("01.02.2027", "", "not_e164"),
+    ("4915123456789.0", "DE", "not_exact"),
+    ("4,91512E+12", "DE", "not_exact"),
+    ("#WERT!", "DE", "placeholder"),
+    ("k.A.", "DE", "placeholder"),
     # no country
     ("030 901820", "", "not_e164"),
     ("030 901820", UNKNOWN, "no_country"),
@@ -131,7 +164,8 @@ def by_the_parser(written: str) -> str:
             number = phonenumbers.parse(written, None)
         except phonenumbers.NumberParseException:
             return ""
-        if not phonenumbers.is_possible_number(number):
+        reason = phonenumbers.is_possible_number_with_reason(number)
+        if reason != phonenumbers.ValidationResult.IS_POSSIBLE:
             return ""
         found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         if found == written:
