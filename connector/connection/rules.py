@@ -450,7 +450,10 @@ def event_id_findings(event_id: str | None, routes: Sequence[Route]) -> Findings
             source = route.map.get(parameter)
             if source is not None and _reads(source, parts):
                 message = f"is the field that '{parameter}' of route '{route.name}' is mapped from"
-                hint = "reports hold the ids of events; name a field that identifies the event"
+                hint = (
+                    "reports hold the ids of events; name a field that identifies the event, "
+                    "or leave event_id out: reports then name file and line"
+                )
                 yield Finding("C219", "/event_id", message, hint)
                 return
 
@@ -467,14 +470,34 @@ def _reads(source: FieldMapping, parts: list[Any]) -> bool:
 
 
 def warnings(routes: Sequence[Route]) -> Findings:
-    """Find what makes one person of many: two parameters that read below the same `[*]`."""
+    """Find what makes one person of many.
+
+    That is two parameters that read below the same `[*]`, and an identifier that is constant.
+    """
     for index, route in enumerate(routes):
+        yield from _constant_identifiers(f"/routes/{index}/map", route)
         below: dict[tuple[str, ...], str] = {}
         for parameter, source in route.map.items():
             if isinstance(source, Constant) or not isinstance(source, FromPaths | AllPaths):
                 continue
             for path in source.paths:
                 yield from _below_one_list(f"/routes/{index}/map", parameter, path, below)
+
+
+def _constant_identifiers(pointer: str, route: Route) -> Findings:
+    for identifier in route.action.identifiers:
+        source = route.map.get(identifier.parameter)
+        if identifier.alone and source is not None and _is_constant(source):
+            message = "is the same for every event: all of them become one person"
+            hint = "map it from a field, as in {from: email}"
+            yield Finding("C222", f"{pointer}/{identifier.parameter}", message, hint)
+
+
+def _is_constant(source: FieldMapping) -> bool:
+    if isinstance(source, FromExpression):
+        reads_event = members_read(source.expression, "event")
+        return not reads_event and not members_read(source.expression, "item")
+    return isinstance(source, Constant)
 
 
 def _below_one_list(

@@ -5,7 +5,7 @@ It is counted on whole columns. Of a parameter that no row has, the nearest fiel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from connector.connection.fields import Field, fields_of_source
@@ -39,9 +39,15 @@ class Filled(NamedTuple):
 class Fill:
     """Counts the values of one route's mapped parameters, except those that are constant."""
 
-    def __init__(self, route: str | None, sources: Mapping[str, FieldMapping]) -> None:
+    def __init__(
+        self,
+        route: str | None,
+        sources: Mapping[str, FieldMapping],
+        not_meant: Collection[Field] = (),
+    ) -> None:
         """`route` and its `map`; for the ids of events None and what stands for a mapping.
 
+        `not_meant`: fields that are never named as the nearest.
         Raise ExpressionError or ValueError (a path).
         """
         self._route = route
@@ -56,6 +62,7 @@ class Fill:
         self._of = 0
         self._found = dict.fromkeys(self._sources, 0)
         self._names = FieldNames()
+        self._not_meant = not_meant
 
     def _add(self, parameter: str, source: FieldMapping) -> None:
         if isinstance(source, FromPaths | AllPaths | FromExpression):
@@ -91,7 +98,7 @@ class Fill:
 
         for field in self._reads[parameter]:
             near = self._names.nearest(field, taken)
-            if near:
+            if near and near not in self._not_meant:
                 return as_path(near)
         return ""
 

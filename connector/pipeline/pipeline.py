@@ -24,6 +24,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
 
+from connector.connection.fields import Field, fields_of_source
 from connector.connection.mapping import compile_event_id, is_absent
 from connector.connection.model import Connection, FromPaths
 from connector.definitions.model import Action
@@ -65,7 +66,8 @@ class Pipeline:
         self._event_id = compile_event_id(connection.event_id) if connection.event_id else None
         self._ids: Fill | None = None
         if connection.event_id:
-            self._ids = Fill(None, {"event_id": FromPaths((connection.event_id,))})
+            source = FromPaths((connection.event_id,))
+            self._ids = Fill(None, {"event_id": source}, _identifying_fields(connection))
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
@@ -185,6 +187,17 @@ class Pipeline:
         self._ids.found("event_id", found)
         self._ids.took([event.data for event in events])
         return event_ids
+
+
+def _identifying_fields(connection: Connection) -> set[Field]:
+    """Return what identifiers are mapped from, which no id of an event may be."""
+    fields: set[Field] = set()
+    for route in connection.routes:
+        for identifier in route.action.identifiers:
+            source = route.map.get(identifier.parameter)
+            if source is not None:
+                fields.update(fields_of_source(source))
+    return fields
 
 
 def _compile_routes(connection: Connection) -> list[Preparer | EachPreparer]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from connector._util import times
 from connector._util.words import is_placeholder
-from connector.connection.mapping import Row, compile_column, is_absent
-from connector.connection.model import AfterNow, Constant, Route
+from connector.connection.mapping import Row, compile_column, is_absent, parse_path, starts_in_item
+from connector.connection.model import AfterNow, Constant, FromPaths, Route
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
@@ -65,6 +65,8 @@ class Targets:
         self._getters = {}
         # Those that differ from event to event; a constant is resolved once for a chunk.
         self._varying: list[str] = []
+        # Where moments are read, as an expression.
+        self._moments: dict[str, str] = {}
         for name in self._names:
             field = action.parameters[name]
             self._coerce[name] = compile_parameter(name, field.schema)
@@ -73,6 +75,8 @@ class Targets:
                 continue
             get = compile_column(source, settings, each=each, words=field.allowed)
             self._getters[name] = get
+            if field.is_moment and isinstance(source, FromPaths):
+                self._moments[name] = _as_expression(source.paths[0])
             if not isinstance(source, Constant | AfterNow):
                 self._varying.append(name)
 
@@ -173,8 +177,15 @@ class Targets:
                 field = self._action.parameters[name]
                 params[name] = None if field.ignored else field.default
             else:
-                params[name] = self._coerce[name](value)
+                params[name] = self._coerced(name, value)
         return params
+
+    def _coerced(self, name: str, value: Any) -> Any:
+        try:
+            return self._coerce[name](value)
+        except ParameterError as error:
+            hint = _how_to_read(value, self._moments.get(name))
+            raise ParameterError(f"{error}{hint}") from None
 
     def _is_placeholder(self, name: str, value: Any) -> bool:
         """Return whether a text stands for no value, unless the parameter has it as a word."""
@@ -272,3 +283,26 @@ class _Check:
             return True
         except ExpressionError:
             return False
+
+
+def _as_expression(path: str) -> str:
+    """Return how an expression reads what is at a path."""
+    first, *rest = parse_path(path)
+    parts = rest if starts_in_item(path) else [first, *rest]
+    text = "item" if starts_in_item(path) else "event"
+    for part in parts:
+        text += f"[{part!r}]" if isinstance(part, str | int) else "[…]"
+    return text
+
+
+def _how_to_read(value: Any, field: str | None) -> str:
+    """Return how a date or a number is mapped to a moment, as the end of a message, or ""."""
+    if field is None or isinstance(value, bool):
+        return ""
+    seconds = f'"{field} | from_epoch"'
+    if isinstance(value, int | float):
+        return f"; map it with expr: {seconds}"
+    if isinstance(value, str) and ":" not in value:
+        date = f"\"{field} | date('%d.%m.%Y')\""
+        return f"; or map it with expr: {date} or {seconds}"
+    return ""

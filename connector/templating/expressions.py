@@ -44,7 +44,7 @@ Evaluate = Callable[[Scope], Any]
 
 _NOT_BOOLEAN = (
     f"text is tested that says neither true ({', '.join(TRUE_WORDS)}) "
-    f"nor false ({', '.join(FALSE_WORDS)}); compare it, as in event.a == 'x', "
+    f"nor false ({', '.join(FALSE_WORDS)}); compare it, as in event.a | trim | lower == 'x', "
     "or test that it is there: event.a is defined"
 )
 
@@ -240,6 +240,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _compare(node: Any, names: Names) -> Evaluate:
+    for operand in node.ops:
+        _check_is_no_bare_text(operand.expr, names)
     first = _compile(node.expr, names)
     rest = [(_COMPARE[operand.op], _compile(operand.expr, names)) for operand in node.ops]
     if len(rest) == 1:
@@ -256,6 +258,14 @@ def _compare(node: Any, names: Names) -> Evaluate:
         return True
 
     return chain
+
+
+def _check_is_no_bare_text(node: Any, names: Names) -> None:
+    """Raise ExpressionError for a word without quotes behind a comparison: event.a == yes."""
+    if isinstance(node, nodes.Name) and node.name not in names.known:
+        known = nearest(node.name, names.known)
+        quoted = f"text stands in quotes: '{node.name}'"
+        raise ExpressionError(f"unknown name '{node.name}'; {known}; {quoted}")
 
 
 def _and(node: Any, names: Names) -> Evaluate:
@@ -313,10 +323,36 @@ def _add(node: Any, names: Names) -> Evaluate:
 
 
 def _sub(node: Any, names: Names) -> Evaluate:
+    _check_is_no_name(node, names)
     left = _compile(node.left, names)
     right = _compile(node.right, names)
     subtract = _between("-", operator.sub)
     return lambda scope: subtract(left(scope), right(scope))
+
+
+def _check_is_no_name(node: Any, names: Names) -> None:
+    """Raise ExpressionError for a name with a dash, such as event.E-Mail, which reads as minus."""
+    parts: list[str] = []
+    while isinstance(node, nodes.Sub) and isinstance(node.right, nodes.Name):
+        if node.right.name in names.known:
+            return
+        parts.insert(0, node.right.name)
+        node = node.left
+    if parts and isinstance(node, nodes.Getattr):
+        name = "-".join((node.attr, *parts))
+        raise ExpressionError(
+            f"'-{parts[0]}' is read as minus {parts[0]}; a name with a dash stands in quotes: "
+            f"{_written(node.node)}['{name}']"
+        )
+
+
+def _written(node: Any) -> str:
+    """Return an object's path as it is written, or what stands for it."""
+    if isinstance(node, nodes.Name):
+        return str(node.name)
+    if isinstance(node, nodes.Getattr):
+        return f"{_written(node.node)}.{node.attr}"
+    return "…"
 
 
 def _neg(node: Any, names: Names) -> Evaluate:

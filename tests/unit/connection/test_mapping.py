@@ -30,6 +30,7 @@ EVENT: dict[str, Any] = {
             {"type": "n", "value": ["a", "b"]}, {"type": 5, "value": "five"}, {"type": True, "value": "yes"}, {"type": 1.5, "value": "half"},
             {"type": "GAID", "value": "g2"}, {"type": "a]b", "value": "odd"}, {"type": "", "value": "nothing"}, {"type": "x y", "value": "xy"}],
     "*": "star", "item": {"a": "of the event"}, "none": [], "null": None, "zero": 0, "false": False, "b.c": "flat", "é": "accent", "items": "I", "0": "zero",
+    "E-Mail": "dash", "Gültig bis": "blank",
 }  # fmt: skip
 
 PATHS: list[tuple[str, Any]] = [
@@ -57,6 +58,9 @@ PATHS: list[tuple[str, Any]] = [
     ('["[0]"]', 6),
     ("sp ace", 7),
     ("é", "accent"),
+    ("E-Mail", "dash"),
+    ("Gültig bis", "blank"),
+    ('["Gültig bis"]', "blank"),
     ('["b.c"]', "flat"),
     ('b["c"].d', "deep"),
     ('b["c"]["d"]', "deep"),

@@ -172,3 +172,24 @@ def test_the_nearest_field_of_a_country_may_be_mapped_elsewhere() -> None:
     fill.took([{"country": "DE", "phone": "1"}])
     near = {one.parameter: one.nearest for one in fill.results()}
     assert near["phone.country"] == "country"
+
+
+@pytest.mark.parametrize(
+    ("fields", "near"),
+    [
+        ({"Kundennummer": "K1", "email": "ann@example.com"}, ""),
+        ({"Kundennumer ": "K1", "Kundennumer_2": "x"}, "Kundennumer_2"),
+    ],
+)
+def test_the_id_of_events_is_no_field_of_an_identifier(fields: dict[str, Any], near: str) -> None:
+    mapped = {"custom_audience_id": {"value": "1nmth"}, "email": {"from": "email"}}
+    mapped["partner_user_id"] = {"from": "Kundennummer"}
+    document = {
+        "destination": "x_custom_audiences",
+        "settings": {"account_id": "a"},
+        "event_id": "Kundennumer",
+        "routes": [{"action": "add_user_multi", "map": mapped}],
+    }
+    preview = connector.preview(connector.make_connection(document), [fields])
+    list(preview)
+    assert preview.fill[0].nearest == near

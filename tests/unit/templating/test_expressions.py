@@ -128,6 +128,8 @@ VALUES: list[tuple[str, Any]] = [
     ("event.missing in ['x']", False),
     ("none in ['x']", False),
     ("event.missing | length", 0),
+    ("event.yes | string | trim | lower == 'true'", True),
+    ("event.n - event.n", 0),
     ("event.missing | list", []),
     ("event.missing | join('-')", ""),
     ("'x' in event.missing", False),
@@ -212,6 +214,7 @@ def test_a_condition_reads_words(source: str, data: Any, expected: bool | None) 
         with pytest.raises(NotBooleanError) as caught:
             condition(scope)
         assert "says neither true" in str(caught.value)
+        assert "as in event.a | trim | lower == 'x'" in str(caught.value)
         assert str(data) not in str(caught.value).partition(";")[0]
     else:
         assert condition(scope) is expected
@@ -271,6 +274,16 @@ COMPILE: list[tuple[str, str]] = [
     ("event.type }} x", "unexpected"),
     ("evnt.type", "unknown name 'evnt'; known: event, settings; did you mean 'event'?"),
     ("params.x", "unknown name 'params'"),
+    ("event.ok == ja", "unknown name 'ja'; known: event, settings; text stands in quotes: 'ja'"),
+    ("event.ok in ja", "text stands in quotes: 'ja'"),
+    (
+        "event.E-Mail == 'x'",
+        "'-Mail' is read as minus Mail; a name with a dash stands in quotes: event['E-Mail']",
+    ),
+    ("event.a.opt-in-ads", "stands in quotes: event.a['opt-in-ads']"),
+    ("event.items[0].E-Mail", "stands in quotes: \u2026['E-Mail']"),
+    ("event.a - Mail - 1", "event['a-Mail']"),
+    ("1 - Mail", "unknown name 'Mail'; known: event, settings"),
     ("range(9)", "'Call' is not allowed"),
     ("event.type.upper()", "'Call' is not allowed"),
     ("event.tags[0:1:1]", "a slice takes a start and an end, and no step"),
