@@ -55,14 +55,24 @@ def warning_lines(warnings: Iterable[str]) -> list[str]:
 
 
 def fill_lines(fill: Iterable[Filled]) -> list[str]:
-    """Return a line for each route: how many of the rows it took had a value, by parameter."""
+    """Return a line for each route: how many of the rows it took had a value, by parameter.
+
+    Routes that took nothing, beside others, share one.
+    """
     by_place: dict[str, list[str]] = {}
+    idle: dict[str, None] = {}
     for filled in fill:
         if filled.of:
             rows = "events" if filled.route is None else f"taken by {filled.route}"
             counts = by_place.setdefault(f"values found, of {filled.of:,} {rows}", [])
             counts.append(f"{filled.parameter} {filled.found:,}")
-    return [on_one_line(f"{place}: {', '.join(counts)}") for place, counts in by_place.items()]
+        elif filled.route is not None:
+            idle[filled.route] = None
+
+    lines = [f"{place}: {', '.join(counts)}" for place, counts in by_place.items()]
+    if lines and idle:
+        lines.append(f"nothing taken by {', '.join(idle)}")
+    return list(map(on_one_line, lines))
 
 
 def fill_json(fill: Iterable[Filled]) -> list[dict[str, Any]]:

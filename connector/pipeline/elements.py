@@ -16,6 +16,7 @@ from connector.connection.model import Route
 from connector.model import EventId, ItemId, Rejection
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
+from connector.pipeline.in_vain import InVain
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared
@@ -52,6 +53,11 @@ class EachPreparer:
     def lost(self) -> list[DroppedValue]:
         """Each identifier value that was dropped since the caller cleared the list."""
         return self._preparer.lost
+
+    @property
+    def in_vain(self) -> InVain:
+        """What the route does in vain."""
+        return self._preparer.in_vain
 
     @property
     def fill(self) -> Fill:

@@ -33,6 +33,7 @@ from connector.model import Chunk, Event, Rejection, Result, Unreadable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.elements import SLICE, EachPreparer
 from connector.pipeline.fill import Fill, Filled
+from connector.pipeline.in_vain import unused_routes
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared, in_parts
@@ -97,7 +98,10 @@ class Pipeline:
     def doubts(self) -> list[str]:
         """What the events make look like a mistake, though nothing failed, a line for each."""
         lines = []
+        unused = list(unused_routes([preparer.in_vain for preparer in self._preparers]))
         for route, preparer in zip(self._routes, self._preparers, strict=True):
+            if preparer.in_vain in unused:
+                lines.append(f"route {route}: {preparer.in_vain.nothing_taken()}")
             lines += [f"route {route}: {doubt}" for doubt in preparer.doubts]
         return lines
 

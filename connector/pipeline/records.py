@@ -24,6 +24,7 @@ from connector.pipeline.assembly import Assembler, Cells, Rows
 from connector.pipeline.columns import identifier_columns, is_usable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill, count_present, country_of, where
+from connector.pipeline.in_vain import InVain
 from connector.pipeline.preference import preference
 from connector.pipeline.presence import CheckPresence, compile_presence, names_with_value
 from connector.pipeline.request_builder import RequestBuilder
@@ -73,6 +74,9 @@ class Preparer:
         self._shared_ids = SharedIds([one for one in action.identifiers if one.parameter in mapped])
 
         self._preference = preference(action, settings)
+        #: What the route does in vain.
+        self.in_vain = InVain([column.parameter for column in self._columns])
+
         self._split = action.split
         # Without named parts, all identifiers stand together.
         self._parts = [action.wires]
@@ -104,7 +108,11 @@ class Preparer:
     @property
     def doubts(self) -> list[str]:
         """What is probably a mistake, though nothing failed: in words, without values."""
-        return [*self._unfound.doubts(), *self._shared_ids.doubts()]
+        return [
+            *self._unfound.doubts(),
+            *self.in_vain.all_dropped(self.dropped),
+            *self._shared_ids.doubts(),
+        ]
 
     def prepare(
         self, data: Sequence[Row], event_ids: Sequence[EventId], now: float
@@ -117,6 +125,7 @@ class Preparer:
 
         self._unfound.saw(data)
         positions, failures = self._apply_when(data)
+        self.in_vain.took(len(data), len(positions) + len(failures))
         taken = _pick(data, positions)
         resolved = self._targets.resolve(taken, now)
         positions, targets, without_target = _with_target(positions, resolved)
@@ -198,6 +207,7 @@ class Preparer:
             absent = cells.count(None) if _ABSENT in types else 0
             self.fill.found(column.parameter, len(cells) - absent)
             columns.append(Cells(column, cells, types))
+        self.in_vain.saw(columns)
         if self._preference is not None:
             columns = self._preference.apply(columns)
         self._shared_ids.saw(columns)

@@ -185,7 +185,7 @@ class Targets:
             return self._coerce[name](value)
         except ParameterError as error:
             hint = _how_to_read(value, self._moments.get(name))
-            raise ParameterError(f"{error}{hint}") from None
+            raise ParameterError(f"{error}; {hint}" if hint else str(error)) from None
 
     def _is_placeholder(self, name: str, value: Any) -> bool:
         """Return whether a text stands for no value, unless the parameter has it as a word."""
@@ -296,13 +296,13 @@ def _as_expression(path: str) -> str:
 
 
 def _how_to_read(value: Any, field: str | None) -> str:
-    """Return how a date or a number is mapped to a moment, as the end of a message, or ""."""
+    """Return how a date or a number is mapped to a moment, "" for anything else."""
     if field is None or isinstance(value, bool):
         return ""
     seconds = f'"{field} | from_epoch"'
     if isinstance(value, int | float):
-        return f"; map it with expr: {seconds}"
+        return f"map it with expr: {seconds}"
     if isinstance(value, str) and ":" not in value:
         date = f"\"{field} | date('%d.%m.%Y')\""
-        return f"; or map it with expr: {date} or {seconds}"
+        return f"or map it with expr: {date} or {seconds}"
     return ""

@@ -240,3 +240,51 @@ def test_a_template_that_cannot_be_rendered_ends_a_preview(tmp_path: Path) -> No
             f"D200 {tmp_path}/templates/tiny/people.json.j2: unknown member 'email'; "
             "'connector lint' finds every problem\n"
         )
+
+
+def test_work_in_vain_is_said_everywhere(tmp_path: Path) -> None:
+    text = """
+routes:
+  - action: add_user_multi
+    name: in
+    when: event.ok == 'Ja'
+    map:
+      custom_audience_id: {value: 1nmth}
+      email: {from: name}
+      phone_number: {from: phone}
+  - action: remove_user_multi
+    name: out
+    when: event.ok == 'Nein'
+    map:
+      custom_audience_id: {value: 1nmth}
+      email: {from: email}
+"""
+    events = []
+    for n in range(10):
+        event = {"email": f"p{n}@example.com", "phone": f"+120255501{n:02}", "name": f"Ann {n}"}
+        events.append({**event, "ok": "nein" if n % 2 else "Ja"})
+    made, file = write(tmp_path, text), ndjson(tmp_path, events)
+    warnings = [
+        "route in: all 5 values of email were dropped: not_of_the_form",
+        (
+            "route out: took none of 10; check its 'when'; text is compared as it stands, so 'yes' is not "
+            "'Yes': event.a | trim | lower == 'yes' takes both"
+        ),
+    ]
+    for command in (("preview", made, file), ("send", "--sandbox", made, file)):
+        relaxed, strict, as_json = at_once(
+            [partial(run, *command, *more) for more in ((), ("--strict",), ("--format", "json"))]
+        )
+        assert [relaxed.status, strict.status, as_json.status] == [0, 1, 0]
+        said = [line for line in relaxed.out.splitlines() if line.startswith("warning: ")]
+        assert said == [f"warning: {one}" for one in warnings]
+        assert "values found, of 5 taken by in: email 5, phone_number 5\n" in relaxed.out
+        assert "nothing taken by out\n" in relaxed.out
+        assert json.loads(as_json.out.splitlines()[-1])["warnings"] == warnings
+
+    mended = text.replace("event.ok == 'Nein'", "event.ok | trim | lower == 'nein'")
+    done = run(
+        "send", "--sandbox", write(tmp_path, mended.replace("from: name", "from: email")), file
+    )
+    assert "warning: " not in done.out
+    assert done.status == 0
