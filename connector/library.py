@@ -171,7 +171,7 @@ class Preview:
     @property
     def doubts(self) -> list[str]:
         """What the events so far make look like a mistake, though nothing failed."""
-        return self._pipeline.doubts
+        return [*self._ledger.doubts_of_input(), *self._pipeline.doubts]
 
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with _opened(self._events, self._connection, self._limit) as opened:
@@ -424,6 +424,7 @@ def _observed(
         return
 
     ledger.locate = opened.locate
+    ledger.doubts_of_input = lambda: opened.doubts
     for chunk in opened:
         ledger.counts.blank = opened.blank
         yield chunk

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connector.cli.output import on_one_line
+from connector.sources.opening import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from connector.delivery.report import Counts, Failure, Report
@@ -100,12 +101,8 @@ def blank_words(counts: Counts) -> str:
 def place_of(failure: Failure) -> str:
     """Return which event, or which element of it, a failure is about: by its id, or by its line."""
     item = "" if failure.item is None else f", item {failure.item}"
-    place = f"line {failure.line}"
-    if failure.file is not None:
-        place = f"{failure.file} {place}"
-    if failure.event is None:
-        return place + item
-    # The position in the whole input is the line of the first file.
-    if failure.line is None or failure.event == str(failure.line):
+    if failure.line is None:
         return f"event {failure.event}{item}"
-    return f"event {failure.event}{item} ({place})"
+    # Without an id of its own; what is called its event is no more than a number.
+    file = "standard input" if failure.file == STANDARD_INPUT else failure.file
+    return f"{file} line {failure.line}{item}"

@@ -38,6 +38,8 @@ class Ledger:
         self.report_error = ""
         #: Return the file and the line of a position in the input.
         self.locate: Callable[[int], tuple[str | None, int]] = lambda position: (None, position)
+        #: Return what looks like a mistake in the input.
+        self.doubts_of_input: Callable[[], Sequence[str]] = tuple
         #: Whether events are known by their positions, and not by ids of their own.
         self.positions_are_ids = True
         #: Called with a line for whoever watches the run.
@@ -163,7 +165,7 @@ class Ledger:
             interrupted,
             self.report_error,
             tuple(fill),
-            tuple(doubts),
+            (*self.doubts_of_input(), *doubts),
         )
 
     @property

@@ -21,6 +21,9 @@ _DEPTH = 3
 _PLAIN = re.compile(r"[^\W\d](?:[ -]?\w){0,39}")
 _MOST_DIGITS = 4
 
+# In which UTF-8 is read by mistake.
+_ENCODINGS = ("cp1252", "latin-1", "cp1250", "cp850", "mac-roman")
+
 
 class FieldNames:
     """The names of the fields of a few rows."""
@@ -88,7 +91,20 @@ def _fields_in(data: Mapping[str, Any], above: Field) -> Iterator[tuple[Field, b
 def _is_plain(name: object) -> bool:
     if not isinstance(name, str):
         return False  # a program's own dictionary
-    return bool(_PLAIN.fullmatch(name)) and sum(map(str.isdigit, name)) <= _MOST_DIGITS
+    if not _PLAIN.fullmatch(name) or sum(map(str.isdigit, name)) > _MOST_DIGITS:
+        return False
+    return name.isascii() or not _is_misread(name)
+
+
+def _is_misread(name: str) -> bool:
+    """Return whether a name is UTF-8 that was read in another encoding, as `GÃ¼ltig` is."""
+    for encoding in _ENCODINGS:
+        try:
+            name.encode(encoding).decode()
+        except UnicodeError:
+            continue
+        return True
+    return False
 
 
 def _near(wanted: Field, candidates: Mapping[str, Field]) -> Field | None:

@@ -66,7 +66,7 @@ def _without_repeated(columns: list[Column], reads: Collection[FieldPath] | None
         by_path.setdefault(path, []).append(number)
 
     for path, numbers in by_path.items():
-        if len(numbers) > 1 and _is_read(path, reads):
+        if len(numbers) > 1 and is_read(path, reads):
             first, second, *_ = numbers
             raise SourceError(
                 f"columns {first + 1} and {second + 1} have the same name; rename one of them"
@@ -97,7 +97,7 @@ def _without_members_of_text(
     return [(number, path) for number, path in columns if path not in left_out]
 
 
-def _is_read(path: FieldPath, reads: Collection[FieldPath] | None) -> bool:
+def is_read(path: FieldPath, reads: Collection[FieldPath] | None) -> bool:
     """Return whether a path, something in it or something around it is read."""
     if reads is None:
         return True
@@ -107,7 +107,7 @@ def _is_read(path: FieldPath, reads: Collection[FieldPath] | None) -> bool:
 def _reads_below(parent: FieldPath, path: FieldPath, reads: Collection[FieldPath]) -> bool:
     """Return whether a member of `parent` is read that is, holds or is in `path`."""
     below = [read for read in reads if len(read) > len(parent)]
-    return _is_read(path, below)
+    return is_read(path, below)
 
 
 def builder(columns: Sequence[Column], width: int) -> Build:

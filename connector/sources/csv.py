@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.errors import SourceError
 from connector.model import Event, FieldPath, InputOptions, Unreadable
-from connector.sources.columns import builder, columns_of
+from connector.sources.columns import Build, Column, builder, columns_of, is_read
 from connector.sources.reading import (
     CHUNK_ENTRIES,
     MAX_EVENT_BYTES,
@@ -58,7 +58,11 @@ def csv_rows(
         header = _read_header(lines, form)
     except DamagedError as damage:
         raise SourceError(_unreadable_header(damage.reason)) from None
-    return _Rows(lines, form, header, reads).chunks()
+    columns = columns_of(header, reads)
+    doubt = _doubt_about(header, columns, reads)
+    if doubt:
+        read.doubts.append(doubt)
+    return _Rows(lines, form, len(header), builder(columns, len(header))).chunks()
 
 
 def _format(options: InputOptions, lines: _Lines) -> dict[str, Any]:
@@ -102,9 +106,9 @@ class _Lines:
             self._lines = block
         return self._lines[0]
 
-    def count_blank(self, rows: int = 1) -> None:
-        """Count rows that are no events."""
-        self._read.blank += rows
+    def count_blank(self, position: int) -> None:
+        """Count a row that is no event."""
+        self._read.count_blank(position)
 
     # --- rows by the block ---
 
@@ -216,7 +220,7 @@ def _read_header(lines: _Lines, form: dict[str, Any]) -> list[str]:
         for header in reader:
             if lines.fault or not _is_blank(header):
                 break
-            lines.count_blank()
+            lines.count_blank(lines.position)
         fault = lines.fault
     except csv.Error as error:
         fault = lines.fault or _explain(error)
@@ -246,6 +250,26 @@ def _check_delimiter(name: str, delimiter: str) -> None:
             )
 
 
+def _doubt_about(
+    header: list[str], columns: list[Column], reads: Collection[FieldPath] | None
+) -> str:
+    """Return what is said of a header without a column that is read, "" for any other."""
+    if not header or not reads or any(is_read(path, reads) for _, path in columns):
+        return ""
+
+    names = sorted(".".join(path) for path in reads)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    shown = ", ".join(names[:_MOST_NAMES]) + more
+    looks = _LOOKS.get(header[0].strip()[:1], "")
+    return f"the header has none of the columns that the connection reads ({shown}){looks}"
+
+
+_MOST_NAMES = 10
+_LOOKS = {
+    "<": "; it begins with <, as HTML and XML do",
+    "{": "; it begins with {, as JSON does",
+    "[": "; it begins with [, as JSON does",
+}
 _SHOWN = {",": "comma", "\t": "tab", ";": "semicolon"}
 
 
@@ -256,14 +280,15 @@ class _Rows:
         self,
         lines: _Lines,
         form: dict[str, Any],
-        header: list[str],
-        reads: Collection[FieldPath] | None,
+        width: int,
+        build: Build,
     ) -> None:
+        """`width`: the number of the header's cells."""
         self._lines = lines
         self._form = form
         self._reader = csv.reader(lines, **form)
-        self._width = len(header)
-        self._build = builder(columns_of(header, reads), self._width)
+        self._width = width
+        self._build = build
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield what the rows are, block by block."""
@@ -319,7 +344,7 @@ class _Rows:
     def _add(self, row: list[str], position: int, entries: list[Entry]) -> None:
         """Add what a row is, unless it is blank."""
         if _is_blank(row):
-            self._lines.count_blank()
+            self._lines.count_blank(position)
         elif len(row) < self._width or not _is_blank(row[self._width :]):
             reason = f"expected {self._width} cells, got {len(row)}"
             entries.append(Unreadable(position, reason))

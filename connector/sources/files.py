@@ -23,6 +23,7 @@ from connector.sources.opening import (
     RawStandardInput,
     WholeFile,
 )
+from connector.sources.packed import NAMES
 from connector.sources.parquet import parquet_rows
 from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError
 from connector.sources.text import Text
@@ -66,10 +67,11 @@ class Source:
         self._last_position = 0
         self._bytes_before = 0
         self._blank_before = 0
+        self._doubts_before: list[str] = []
         for index in range(1, len(paths)):
             self._check(index)
         with _naming(paths[0]):
-            self._part = self._open(0)
+            self._part: _Part | None = self._open(0)
         self._chunks = self._all_chunks()
 
     @property
@@ -80,12 +82,17 @@ class Source:
     @property
     def bytes_read(self) -> int:
         """How far the input was read, counted as `size` is."""
-        return self._bytes_before + self._part.position
+        return self._bytes_before + (self._part.position if self._part else 0)
 
     @property
     def blank(self) -> int:
         """How many blank rows and lines were passed over so far. They are no events."""
-        return self._blank_before + self._part.blank
+        return self._blank_before + (self._part.blank if self._part else 0)
+
+    @property
+    def doubts(self) -> list[str]:
+        """What looks like a mistake in the files read so far, though they can be read."""
+        return self._doubts_before + (self._part.doubts if self._part else [])
 
     def locate(self, position: int) -> tuple[str, int]:
         """Return the file of a position, and its line in it (the element, or the row)."""
@@ -99,13 +106,16 @@ class Source:
                 return
             del chunk[self._left :]
             self._left -= len(chunk)
+            if chunk and self._part:
+                self._part.gave(chunk[-1].position, is_last=not self._left)
             yield chunk
 
     def close(self) -> None:
         """Close the file. Standard input stays open."""
         if isinstance(self._chunks, Generator):
             self._chunks.close()
-        self._part.close()
+        if self._part:
+            self._part.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +124,8 @@ class Source:
         self.close()
 
     def _all_chunks(self) -> Iterator[Chunk]:
-        yield from self._chunks_of(0)
+        if self._part:
+            yield from self._chunks_of(self._part, 0)
         for index in range(1, len(self.paths)):
             self._end_part()
             try:
@@ -124,19 +135,22 @@ class Source:
                 self._last_position += 1
                 yield [DamagedError(str(error)).at(self._last_position)]
             else:
-                yield from self._chunks_of(index)
+                yield from self._chunks_of(self._part, index)
 
-    def _chunks_of(self, index: int) -> Iterator[Chunk]:
+    def _chunks_of(self, part: _Part, index: int) -> Iterator[Chunk]:
         with _naming(self.paths[index]):
-            for chunk in self._part.chunks:
+            for chunk in part.chunks:
                 if chunk:
                     self._last_position = chunk[-1].position
                 yield chunk
 
     def _end_part(self) -> None:
-        self._bytes_before += self._part.position
-        self._blank_before += self._part.blank
-        self._part.close()
+        if self._part:
+            self._bytes_before += self._part.position
+            self._blank_before += self._part.blank
+            self._doubts_before += self._part.doubts
+            self._part.close()
+            self._part = None
         self._starts.append(self._last_position)
 
     def _open(self, index: int) -> _Part:
@@ -170,6 +184,7 @@ class _Part:
         before: int,
     ) -> None:
         """Raise `SourceError`."""
+        self._name = "standard input" if path == STANDARD_INPUT else path
         self._text: Text | None = None
         self._input: Raw | WholeFile
         self.chunks: Iterator[Chunk] = iter(())
@@ -183,6 +198,7 @@ class _Part:
 
         try:
             if self._input.size == 0:
+                _check_may_be_empty(form)
                 return
             if isinstance(self._input, WholeFile):
                 self.chunks = parquet_rows(self._input)
@@ -201,6 +217,16 @@ class _Part:
     def blank(self) -> int:
         """How many of its rows and lines were blank."""
         return self._text.blank if self._text else 0
+
+    @property
+    def doubts(self) -> list[str]:
+        """What looks like a mistake in it, with its name."""
+        return [f"{self._name}: {doubt}" for doubt in self._text.doubts] if self._text else []
+
+    def gave(self, position: int, *, is_last: bool) -> None:
+        """Note the position of an event that was given: whether the input is ended behind it."""
+        if self._text:
+            self._text.gave(position, is_last=is_last)
 
     def close(self) -> None:
         """Close the file."""
@@ -226,6 +252,13 @@ def open_source(
     """
     named = [paths] if isinstance(paths, str) else paths
     return Source(expand(named, options), options, reads, limit, block_bytes)
+
+
+def _check_may_be_empty(form: Form) -> None:
+    """Raise SourceError for an empty file that is none of its format."""
+    kind = NAMES.get(form.packed) or ("Parquet" if form.format == PARQUET else "")
+    if kind:
+        raise SourceError(f"is empty, which no {kind} file is; was it written to its end?")
 
 
 @contextmanager

@@ -39,12 +39,21 @@ def ndjson(read: Input) -> Iterator[Chunk]:
             for start in range(0, len(lines), CHUNK_ENTRIES):
                 part = lines[start : start + CHUNK_ENTRIES]
                 entries = _parse_lines(part, position, long_numbers)
-                read.blank += len(part) - len(entries)
+                if len(entries) < len(part):
+                    _count_blank(read, entries, position, len(part))
                 if entries:
                     yield entries
                 position += len(part)
     except DamagedError as damage:
         yield [damage.at(position)]
+
+
+def _count_blank(read: Input, entries: Chunk, first: int, lines: int) -> None:
+    """Count the lines of a part, whose first line is `first`, that are no entries."""
+    positions = {entry.position for entry in entries}
+    for position in range(first, first + lines):
+        if position not in positions:
+            read.count_blank(position)
 
 
 def _parse_lines(lines: list[bytes], first: int, long_numbers: bool) -> Chunk:

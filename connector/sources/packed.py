@@ -15,7 +15,8 @@ from connector.sources.reading import DamagedError
 #: The endings of packed files, and the bytes they start with.
 MAGIC = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 
-_NAMES = {".gz": "gzip", ".zst": "zstd"}
+#: The endings of packed files, in words.
+NAMES = {".gz": "gzip", ".zst": "zstd"}
 # A few bytes of zstd may stand for 32,768 times as many: 16 MiB at most, so that memory stays flat.
 _ZSTD_PIECE = 512
 
@@ -45,7 +46,7 @@ class Unpacked:
 
     def __init__(self, stream: IO[bytes], kind: str) -> None:
         """Raise SourceError when a library is missing."""
-        self._kind = _NAMES[kind]
+        self._kind = NAMES[kind]
         self._damaged = False
         self._unpacker: _Unpacker
         if kind == ".gz":

@@ -63,14 +63,17 @@ class Input(Protocol):
     taken: int
     #: The last position of the inputs before it: its own positions go on from there.
     before: int
-    #: How many blank rows or lines its reader has passed over. They are no events.
-    blank: int
+    #: What looks like a mistake in it, though it can be read, in words.
+    doubts: list[str]
 
     def __call__(self) -> bytes | None:
         """Return the next bytes: b"" at the end, None when a live input was quiet for a second.
 
         Raise `DamagedError` where the input breaks off.
         """
+
+    def count_blank(self, position: int) -> None:
+        """Count a blank row or line, which is no event."""
 
 
 class InputFile(Protocol):

@@ -7,6 +7,7 @@ text become bytes that are no UTF-8, so that only the row or the line that holds
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_left
 
 from connector.sources.opening import Raw
 
@@ -29,11 +30,40 @@ class Text:
         self._head: bytes | None = b""  # what has come before the first block was given
         self.taken = 0
         self.before = 0
-        self.blank = 0
+        self.doubts: list[str] = []
+        self._looks_for_utf8 = False
+        self._blank = 0
+        # The positions of the blank rows behind the last event that was given.
+        self._blank_ahead: list[int] = []
+
+    @property
+    def blank(self) -> int:
+        """How many blank rows and lines there were so far."""
+        return self._blank + len(self._blank_ahead)
+
+    def count_blank(self, position: int) -> None:
+        """Count a blank row or line, as `Input` says."""
+        self._blank_ahead.append(position)
+
+    def gave(self, position: int, *, is_last: bool) -> None:
+        """Note the position of an event that was given: whether the input is ended behind it.
+
+        Blank rows come with the block that holds them. Those behind the last event do not count.
+        """
+        before = bisect_left(self._blank_ahead, position)
+        self._blank += before
+        del self._blank_ahead[: None if is_last else before]
 
     def __call__(self) -> bytes | None:
         """Return the next bytes, as `Input` says."""
         block = self._raw.read() if self._head is None else self._first_block(self._head)
+        if block and self._looks_for_utf8 and not block.isascii():
+            self._looks_for_utf8 = False
+            if _is_utf8(block):
+                self.doubts.append(
+                    f"looks like UTF-8, but was read as {self._encoding}; leave out --encoding,"
+                    " or 'encoding' under the connection's 'input'"
+                )
         if block is not None and self._decoder is not None:
             block = self._recode(block, self._decoder)
         self.taken += len(block or b"")
@@ -56,6 +86,7 @@ class Text:
                 text = text.removeprefix(mark)
         if codecs.lookup(self._encoding).name not in ("utf-8", "utf-8-sig"):
             self._decoder = codecs.getincrementaldecoder(self._encoding)(_ERRORS)
+            self._looks_for_utf8 = _has_one_byte(self._encoding)
         self._head = None
         # A mark alone is not the end of the input.
         return text or self._raw.read()
@@ -75,3 +106,18 @@ class Text:
 def _may_become_mark(text: bytes) -> bool:
     """Return whether more bytes could make a mark of a text."""
     return any(len(text) < len(mark) and mark.startswith(text) for mark in _MARKS)
+
+
+def _has_one_byte(encoding: str) -> bool:
+    """Return whether an encoding has one byte for each character."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    return all(len(decoder.decode(bytes([byte]))) == 1 for byte in range(0x20, 0x100))
+
+
+def _is_utf8(block: bytes) -> bool:
+    """Return whether a block, which may end inside a character, is UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(block)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -234,8 +234,8 @@ def test_events_without_ids_are_known_by_their_position_in_the_whole(tmp_path: P
     assert lines == [("2", str(first), 2), ("3", str(second), 1), (None, str(second), 2)]
 
     out = run("preview", made, first, second).out
-    assert "# event 2 (route add_user_multi): rejected" in out
-    assert f"# event 3 ({second} line 1) (route add_user_multi): rejected" in out
+    assert f"# {first} line 2 (route add_user_multi): rejected" in out
+    assert f"# {second} line 1 (route add_user_multi): rejected" in out
     assert f"# {second} line 2: rejected, unreadable: " in out
 
 

@@ -239,15 +239,25 @@ def test_memory_stays_flat_for_a_line_of_100_megabytes(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(
-    "end", [".ndjson", ".jsonl", ".json", ".csv", ".parquet", ".ndjson.gz", ".json.gz", ".csv.gz"]
+    "end", [".ndjson", ".jsonl", ".json", ".csv", ".ndjson.gz", ".json.gz", ".csv.gz"]
 )
-def test_an_empty_file_has_no_events(tmp_path: Path, write, end: str) -> None:
-    (tmp_path / f"empty{end}").touch()
-    assert read(tmp_path / f"empty{end}") == []
-    if end != ".parquet":
-        for content in ("", "\n", "\ufeff", "\ufeff\r\n\n"):
-            assert read(write(f"blank{end}", content)) == []
-            assert read(write(f"blank{end}", content), block_bytes=1) == []
+def test_an_empty_file_has_no_events(write, end: str) -> None:
+    for content in ("", "\n", "\ufeff", "\ufeff\r\n\n"):
+        assert read(write(f"blank{end}", content)) == []
+        assert read(write(f"blank{end}", content), block_bytes=1) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [(".parquet", "Parquet"), (".ndjson.gz", "gzip"), (".json.gz", "gzip"), (".csv.zst", "zstd")],
+)
+def test_a_file_of_no_bytes_may_be_none_of_its_kind(tmp_path: Path, end: str, kind: str) -> None:
+    path = tmp_path / f"empty{end}"
+    path.touch()
+    with pytest.raises(
+        SourceError, match=f"{re.escape(str(path))}: is empty, which no {kind} file"
+    ):
+        read(path)
 
 
 def test_what_cannot_be_opened_is_an_error_that_says_what_to_do(
