@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from connector.audiences.check import Check
     from connector.connection.model import Connection
     from connector.delivery.clock import Clock, SystemClock
     from connector.delivery.report import Counts, Failure, Report
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
         Preview,
         PreviewedRequest,
         call,
+        check,
         http_transport,
         lint,
         load_connection,
         make_connection,
+        open_audiences,
         preview,
         send,
     )
@@ -48,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CallError",
+    "Check",
     "Clock",
     "ConfigError",
     "Connection",
@@ -69,15 +73,18 @@ __all__ = [
     "UnauthorizedError",
     "UnreachableError",
     "call",
+    "check",
     "http_transport",
     "lint",
     "load_connection",
     "make_connection",
+    "open_audiences",
     "preview",
     "send",
 ]
 
 _MODULES = {
+    "connector.audiences.check": ("Check",),
     "connector.connection.model": ("Connection",),
     "connector.delivery.clock": ("Clock", "SystemClock"),
     "connector.delivery.report": ("Counts", "DefectError", "Failure", "Report"),
@@ -96,10 +103,12 @@ _MODULES = {
         "Preview",
         "PreviewedRequest",
         "call",
+        "check",
         "http_transport",
         "lint",
         "load_connection",
         "make_connection",
+        "open_audiences",
         "preview",
         "send",
     ),

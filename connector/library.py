@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
 import orjson
 
 from connector.calls.run import rows
-from connector.calls.values import find_call, values_of
+from connector.calls.values import check_settings, find_call, values_of
 from connector.connection.fields import fields_read
 from connector.connection.load import connection_from_document
 from connector.connection.load import load_connection as load_connection_file
@@ -40,6 +40,8 @@ from connector.sources.reading import Chunk
 from connector.templating.template import RenderError
 
 if TYPE_CHECKING:
+    from connector.audiences.check import Check
+    from connector.audiences.manager import Manager
     from connector.delivery.http import HttpSender
 
 #: The path of a file, a folder or a pattern (`-` is standard input), or a list of paths; or the
@@ -308,7 +310,9 @@ def call(
     """
     _check_connection(connection)
     given = dict(values or {})
-    values_of(find_call(connection.destination, name), given)
+    found_call = find_call(connection.destination, name)
+    check_settings(found_call, connection)
+    values_of(found_call, given)
 
     def found() -> Iterator[dict[str, Any]]:
         with ExitStack() as stack:
@@ -320,6 +324,62 @@ def call(
             )
 
     return found()
+
+
+@contextmanager
+def open_audiences(
+    connection: Connection,
+    kind: str | None = None,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    notify: Callable[[str], None] | None = None,
+    retries: int | None = None,
+    timeout: float | None = None,
+) -> Iterator[Manager]:
+    """Yield the audiences of an account: `list`, `get`, `find`, `create`, `rename`, `delete`.
+
+    `kind`: the parameter of actions that takes their ids, by default the first kind with names. The
+    other arguments are as in `call`.
+
+    Raise ConfigError for an unknown kind, and for a missing secret.
+    """
+    # Only who asks for audiences needs this.
+    from connector.audiences.manager import Manager, find_kind
+
+    _check_connection(connection)
+    chosen = find_kind(connection.destination, kind)
+    with ExitStack() as stack:
+        sender = transport
+        if sender is None:
+            sender = stack.enter_context(http_transport(connection, timeout=timeout))
+        yield Manager(connection, chosen, sender, clock=clock, retries=retries, notify=notify)
+
+
+def check(
+    connection: Connection,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    timeout: float | None = None,
+) -> Iterator[Check]:
+    """Yield what is found of a connection, its credentials and its audiences, one by one.
+
+    Nothing is changed. `transport`, `clock` and `timeout` are as in `send`.
+    """
+    from connector.audiences.check import check as check_connection
+    from connector.audiences.check import without_secrets
+
+    _check_connection(connection)
+    with ExitStack() as stack:
+        sender = transport
+        if sender is None:
+            try:
+                sender = stack.enter_context(http_transport(connection, timeout=timeout))
+            except ConfigError as error:
+                yield from without_secrets(connection, error)
+                return
+        yield from check_connection(connection, sender, clock)
 
 
 def http_transport(

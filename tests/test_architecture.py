@@ -28,7 +28,7 @@ each_module = pytest.mark.parametrize("module", MODULES)
 #: The rooms from the ground up: each may import from those that stand before it, and from itself.
 ROOMS = (
     "errors", "model", "_util", "validation", "templating", "definitions", "connection", "pipeline", "auth", "sources",
-    "delivery", "sandbox", "calls", "testing", "linting", "guide", "scaffold", "login", "library", "cli",
+    "delivery", "sandbox", "calls", "audiences", "testing", "linting", "guide", "scaffold", "login", "library", "cli",
 )  # fmt: skip
 #: Rooms that know less than their place allows.
 KNOWS_ONLY = {
@@ -194,6 +194,7 @@ GENERIC = {
     "already_hashed": "our own word for why a value is dropped",
     "add_user": "an example of an action's name in the help of a command",
     "person": "our own word for who is in an audience; a keyword of contracts",
+    "name_taken": "our own word for a refusal, which definitions say",
     "request_refused": "our own word for a refusal",
     "unauthorized": "our own word for a refusal, and HTTP's",
     "token_revoked": "our own word for a refusal",
@@ -210,6 +211,7 @@ GENERIC = {
     "updated_at": "a member of every object that the sandbox keeps",
     "is_valid": "a method of whatever checks a value",
     "count": "our own word for how many",
+    "state": "a member of every audience that is shown",
     "data": "a word of Jinja for a token",
     "account": "our own word for whose audiences they are, asked for after signing in",
     "location": "a header of HTTP",

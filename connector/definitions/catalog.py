@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from connector.definitions.resolve import Document, Folder, Location
 
 # What holds keys of an author's own: one may be called 'source'.
-_FREE_KEYS = ("examples", "share", "query", "headers")
+_FREE_KEYS = ("examples", "share", "query", "headers", "with", "deleted")
 
 
 class Catalog:
@@ -157,6 +157,7 @@ def load(root: Path, destination: str) -> Destination:
 
     # To list destinations takes none of this.
     from connector.definitions.read import UnknownSourceError, read_destination
+    from connector.definitions.read_audiences import read_audiences, read_verifications
     from connector.definitions.read_calls import read_calls
     from connector.definitions.resolve import BrokenContractError, references
 
@@ -181,7 +182,12 @@ def load(root: Path, destination: str) -> Destination:
     calls = dict(sorted(calls.items()))
     try:
         loaded = read_destination(destination, document, actions, templates)
-        return replace(loaded, calls=read_calls(document, calls, templates))
+        return replace(
+            loaded,
+            calls=read_calls(document, calls, templates),
+            audiences=read_audiences(document),
+            verifications=read_verifications(document),
+        )
     except (UnknownSourceError, BrokenContractError):
         problems = [
             *_unknown_sources(folder, document),

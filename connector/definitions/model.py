@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from connector.definitions.audiences import AudienceKind, Verification
 from connector.definitions.fields import PHONE_STEP, Field, Identifier, JsonSchema, Source
 from connector.definitions.login import Login
 from connector.definitions.pages import CallSandbox, Pages
@@ -464,6 +465,10 @@ class Destination:
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig
     calls: Mapping[str, Call] = field(default_factory=dict)
+    #: By the parameter that takes an audience's id.
+    audiences: Mapping[str, AudienceKind] = field(default_factory=dict)
+    #: What `check` looks at.
+    verifications: tuple[Verification, ...] = ()
 
     def __repr__(self) -> str:
         return f"Destination({self.id!r})"

@@ -43,6 +43,7 @@ class Audience:
     name: str
     description: str | None = None
     deleted: bool = False
+    writable: bool = True
 
 
 @dataclass
@@ -55,11 +56,15 @@ class Audiences:
         default_factory=lambda: {"custom_audiences": [], "do_not_reach_lists": []}
     )
     created: int = 0
+    #: What the user of the token may do in the account.
+    permissions: list[str] = field(default_factory=lambda: ["PARTNER_AUDIENCE_MANAGER"])
 
     def answer(self, method: str, target: str, body: bytes) -> dict[str, Any] | None:
         """Do what is asked; None when the path is that of no call. Raise CallRefusedError."""
         parts = urlsplit(target)
         steps = parts.path.strip("/").split("/")
+        if steps[:2] == ["12", "accounts"] and steps[3:] == ["authenticated_user_access"]:
+            return self._access(method, steps[2], parts.query)
         if (
             len(steps) not in (4, 5)
             or steps[:2] != ["12", "accounts"]
@@ -87,6 +92,15 @@ class Audiences:
         else:
             found = self._change(method, self._one(kind, own, query), query)
         return {"request": {"params": echo}, "data": self._shown(kind, found)}
+
+    def _access(self, method: str, account_id: str, query: str) -> dict[str, Any]:
+        if method != "GET":
+            raise CallRefusedError(405, "METHOD_NOT_ALLOWED", "The method is not allowed here")
+        if account_id != self.account_id:
+            raise CallRefusedError(403, "ACCOUNT_NOT_FOUND", "Account was not found")
+        self._query(query, set())
+        access = {"user_id": "756201191646691328", "permissions": self.permissions}
+        return {"request": {"params": {"account_id": self.account_id}}, "data": access}
 
     def _query(self, written: str, allowed: set[str]) -> dict[str, str]:
         pairs = parse_qsl(written, keep_blank_values=True)
@@ -188,7 +202,7 @@ class Audiences:
             "audience_size": people or None,
             "audience_type": "CRM",
             "targetable_types": ["CRM", "EXCLUDED_CRM"],
-            "permission_level": "READ_WRITE",
+            "permission_level": "READ_WRITE" if one.writable else "READ_ONLY",
             "owner_account_id": self.account_id,
             "partner_source": "OTHER",
         }

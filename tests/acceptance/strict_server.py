@@ -510,6 +510,7 @@ class StrictServer:
         found += [_do_not_reach_list(account_id, own) for own in sorted(lists)]
         self._endpoints = {endpoint.path: endpoint for endpoint in found}
         self._calls = Audiences(account_id, self._people)
+        self.permissions = self._calls.permissions
         for endpoint in found:
             kind = "do_not_reach_lists" if endpoint.dnr else "custom_audiences"
             self._calls.of_kind[kind].append(Audience(endpoint.id, endpoint.id))
@@ -541,6 +542,10 @@ class StrictServer:
         """The people of an audience or list, given its id, its users path or its URL; KeyError when there is none."""
         with self._lock:
             return self._find(url_or_id).members.people()
+
+    def audience(self, own: str) -> Audience:
+        """The custom audience of an id; KeyError when there is none."""
+        return {one.id: one for one in self._calls.of_kind["custom_audiences"]}[own]
 
     def traffic(self) -> dict[str, Traffic]:
         """Totals for each URL path."""

@@ -1,0 +1,1 @@
+"""Audiences: listed, found by name, created, renamed and deleted."""

@@ -1,0 +1,258 @@
+"""Whether a connection would work: what `connector check` looks at, and the way out of each fault.
+
+Nothing is changed: every request only reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+from connector.audiences.manager import Manager, find_kind
+from connector.calls.answer import Row
+from connector.calls.run import Page, run
+from connector.connection.model import Connection, Constant
+from connector.definitions.audiences import NAME, Verification
+from connector.delivery.clock import Clock, SystemClock
+from connector.delivery.courier import Transport
+from connector.errors import CallError, ConfigError
+from connector.model import Request, Response
+from connector.templating.data import ExpressionError
+from connector.templating.expressions import compile_condition
+
+#: The names that `require` sees.
+REQUIRE_NAMES = ("rows", "settings")
+
+#: What became of one thing that was looked at; `skipped`: it cannot be told.
+Status = Literal["ok", "warning", "error", "skipped"]
+
+# Seconds by which clocks may differ before anybody is told, and before requests are refused.
+_DIFFERS = 60
+_TOO_FAR = 300
+
+# Whoever runs a check wants to know, not to wait.
+_RETRIES = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what was found, and for a fault the way out."""
+
+    name: str
+    status: Status
+    message: str
+    fix: str = ""
+
+
+_NOT_ASKED = Check("audiences", "skipped", "not asked for: the credentials come first")
+
+
+def check(
+    connection: Connection, transport: Transport, clock: Clock | None = None
+) -> Iterator[Check]:
+    """Yield what is found, each as soon as it is known."""
+    yield from _Checks(connection, transport, clock or SystemClock()).run()
+
+
+def without_secrets(connection: Connection, error: ConfigError) -> Iterator[Check]:
+    """Yield what is found when there is nothing to sign requests with."""
+    yield Check("settings", "ok", _settings(connection))
+    for problem in error.problems:
+        place = problem.pointer.removeprefix("/").replace("/", ".")
+        yield Check("credentials", "error", f"{place}: {problem.message}", problem.hint)
+    yield _NOT_ASKED
+
+
+class _Checks:
+    """The checks of one connection."""
+
+    def __init__(self, connection: Connection, transport: Transport, clock: Clock) -> None:
+        self._connection = connection
+        self._wire = _Wire(transport, clock)
+        self._clock = clock
+        self._answers: dict[str, Page | CallError] = {}
+
+    def run(self) -> Iterator[Check]:
+        """Yield what is found."""
+        yield Check("settings", "ok", _settings(self._connection))
+        answer = self._first_answer()
+        credentials = _credentials(answer)
+        yield credentials
+        yield self._clock_check()
+        if credentials.status == "error":
+            yield _NOT_ASKED
+            return
+
+        for verification in self._connection.destination.verifications:
+            if verification.require:
+                yield self._verified(verification)
+        yield from self._audiences()
+
+    def _first_answer(self) -> Page | CallError | None:
+        """Return the answer to one harmless call, None when the definition has none."""
+        destination = self._connection.destination
+        for verification in destination.verifications:
+            return self._asked(verification.call, verification.given)
+        try:
+            return self._asked(find_kind(destination).calls["list"], {})
+        except ConfigError:
+            # There are no kinds, or the list needs a setting that deliveries do without.
+            return None
+
+    def _asked(self, call: str, given: Mapping[str, Any]) -> Page | CallError:
+        """Return the first page of a call, or why there is none; asked for once."""
+        key = f"{call} {sorted(given.items())}"
+        if key not in self._answers:
+            pages = run(
+                self._connection, call, given, self._wire, clock=self._clock, retries=_RETRIES
+            )
+            try:
+                self._answers[key] = next(pages)
+            except CallError as error:
+                self._answers[key] = error
+        return self._answers[key]
+
+    def _clock_check(self) -> Check:
+        ahead = self._wire.ahead
+        if ahead is None:
+            return Check("clock", "skipped", "no answer said what time it is")
+        seconds = abs(round(ahead))
+        side = "ahead of" if ahead > 0 else "behind"
+        if seconds < _DIFFERS:
+            return Check("clock", "ok", "as the vendor's")
+        return Check(
+            "clock",
+            "warning" if seconds < _TOO_FAR else "error",
+            f"this machine is {seconds:,} s {side} the vendor",
+            "set the time, or switch on synchronisation (NTP); signatures and dates depend on it",
+        )
+
+    def _verified(self, verification: Verification) -> Check:
+        answer = self._asked(verification.call, verification.given)
+        if isinstance(answer, CallError):
+            return Check(verification.title, "error", *_said(answer))
+        scope = {"rows": answer.rows, "settings": self._connection.settings}
+        try:
+            holds = compile_condition(verification.require, REQUIRE_NAMES)(scope)
+        except ExpressionError:
+            holds = False
+        if holds:
+            return Check(verification.title, "ok", "as needed")
+        message, _, fix = verification.reason.partition("; ")
+        status: Status = "warning" if verification.level == "warning" else "error"
+        return Check(verification.title, status, message, fix)
+
+    def _audiences(self) -> Iterator[Check]:
+        """Yield what is found of each audience that routes name."""
+        connection = self._connection
+        for (parameter, own), routes in _named(connection).items():
+            kind = connection.destination.audiences[parameter]
+            name = f"{kind.title} {own}"
+            manager = Manager(connection, kind, self._wire, clock=self._clock, retries=_RETRIES)
+            try:
+                row = manager.get(own)
+            except CallError as error:
+                yield Check(name, "error", *_said(error))
+            except ConfigError as error:
+                yield Check(name, "skipped", error.problems[0].message, error.problems[0].hint)
+            else:
+                yield _audience(name, row, routes)
+        yield from _of_events(self._connection)
+
+
+class _Wire:
+    """A transport that also compares the clocks."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        #: How many seconds this machine is ahead of the vendor, None when that is not known.
+        self.ahead: float | None = None
+
+    def __call__(self, request: Request) -> Response:
+        """Send a request."""
+        response = self._transport(request)
+        date = response.headers.get("date", "")
+        try:
+            theirs = parsedate_to_datetime(date)
+        except ValueError:
+            return response
+        if theirs.tzinfo is None:
+            theirs = theirs.replace(tzinfo=UTC)
+        self.ahead = self._clock.now() - theirs.timestamp()
+        return response
+
+
+def _settings(connection: Connection) -> str:
+    routes = len(connection.routes)
+    plural = "" if routes == 1 else "s"
+    return f"{connection.destination.title} at {connection.base_url}, {routes} route{plural}"
+
+
+def _credentials(answer: Page | CallError | None) -> Check:
+    if answer is None:
+        message = "there, but not tried: there is nothing harmless to ask for"
+        return Check("credentials", "skipped", message)
+    if isinstance(answer, CallError):
+        return Check("credentials", "error", *_said(answer))
+    return Check("credentials", "ok", "accepted")
+
+
+def _said(error: CallError) -> tuple[str, str]:
+    """Return what is wrong, and the way out."""
+    message, _, fix = error.reason.partition("; ")
+    return message, fix
+
+
+def _named(connection: Connection) -> dict[tuple[str, str], list[str]]:
+    """Return the audiences that routes name by their ids, by parameter and id, and the routes."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for route in connection.routes:
+        for parameter in connection.destination.audiences:
+            source = route.map.get(parameter)
+            if isinstance(source, Constant):
+                named.setdefault((parameter, str(source.value)), []).append(route.name)
+    return named
+
+
+def _of_events(connection: Connection) -> Iterator[Check]:
+    """Yield the routes whose audience nobody knows before there are events."""
+    for route in connection.routes:
+        for parameter, kind in connection.destination.audiences.items():
+            source = route.map.get(parameter)
+            if source is not None and not isinstance(source, Constant):
+                message = f"route '{route.name}' takes it from each event"
+                yield Check(kind.title, "skipped", message)
+
+
+def _audience(name: str, row: Row | None, routes: list[str]) -> Check:
+    to = ", ".join(routes)
+    if row is None:
+        message = f"does not exist in this account, or was deleted (routes: {to})"
+        fix = "see 'connector audiences list', or create one with 'connector audiences create'"
+        return Check(name, "error", message, fix)
+    if row.get("writable") is False:
+        message = f"cannot be changed by this account (routes: {to})"
+        return Check(name, "error", message, "have its owner share it for writing, or use another")
+
+    message = f"'{row.get(NAME)}', {_size(row)}"
+    state = row.get("state")
+    if state:
+        message += f", {state}"
+    if row.get("targetable") is False:
+        fix = (
+            "people can be sent all the same; "
+            "it can be targeted once the vendor has processed enough of them"
+        )
+        return Check(name, "warning", message, fix)
+    return Check(name, "ok", message)
+
+
+def _size(row: Row) -> str:
+    size = row.get("size")
+    if size is None:
+        return "size not known yet"
+    return f"{size:,} people" if isinstance(size, int) else f"{size} people"
