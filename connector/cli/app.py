@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from connector import __version__
+from connector.cli.audiences import audiences
 from connector.cli.call import call
+from connector.cli.check import check
 from connector.cli.docs import docs
 from connector.cli.lint import lint
 from connector.cli.list import list_destinations
@@ -47,11 +49,13 @@ _COMMANDS = (
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
     ("call", call, "connector call connection.yaml CALL name=value --format json"),
+    ("check", check, "connector check connection.yaml"),
     ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --holdings held.json"),
     ("test", run_tests, "connector test tests/cases --update"),
 )
 for _name, _command, _example in _COMMANDS:
     app.command(_name, epilog=f"Example: {_example}")(_command)
+app.add_typer(audiences, name="audiences")
 
 
 def main() -> None:

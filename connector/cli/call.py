@@ -60,7 +60,7 @@ def call(
     loaded = library.load_connection(
         connection, overrides=settings or (), definitions=definitions or ()
     )
-    given = _given(values or ())
+    given = given_values(values or ())
     clock = SystemClock()
     rows: list[Row] = []
     is_list = True
@@ -87,7 +87,7 @@ def call(
     print_result(rows if is_list else rows[0], lambda _: rows_text(rows, is_list=is_list), form)
 
 
-def _given(values: Iterable[str]) -> dict[str, str]:
+def given_values(values: Iterable[str]) -> dict[str, str]:
     """Return the parameters of the command line. Raise ConfigError (C232)."""
     given: dict[str, str] = {}
     for written in values:

@@ -39,7 +39,20 @@ ACTIONS = {
     *("add_user", "add_user_multi", "add_to_do_not_reach_list"),
     *("remove_user", "remove_user_multi", "remove_from_do_not_reach_list"),
 }
-COMMANDS = ("list", "show", "docs", "new", "lint", "preview", "send", "sandbox", "test")
+COMMANDS = (
+    "list",
+    "show",
+    "docs",
+    "new",
+    "lint",
+    "preview",
+    "send",
+    "call",
+    "check",
+    "sandbox",
+    "test",
+    "audiences",
+)
 USERS = f"/12/accounts/18ce54d4x5t/custom_audiences/{AUDIENCE}/users"
 
 
@@ -72,8 +85,11 @@ def test_help_names_every_command_and_option() -> None:
             ),
             *("--set", "--format", "--definitions"),
         ],
+        "call": ["--retries", "--timeout", "--progress", "--set", "--format", "--definitions"],
+        "check": ["--timeout", "--set", "--format", "--definitions"],
         "sandbox": ["--port", "--connection", "--fail", "--holdings", "--definitions"],
         "test": ["--update", "--format", "--definitions"],
+        "audiences": ["list", "show", "create", "rename", "delete"],
     }
     assert tuple(options) == COMMANDS
     first, *others = at_once(
@@ -90,6 +106,22 @@ def test_help_names_every_command_and_option() -> None:
     # how long a slow input may wait
     send_help = " ".join(others[COMMANDS.index("send")].out.split())
     assert "until the oldest has the 'age' of the connection's 'limits'" in send_help
+
+
+def test_help_names_the_options_for_audiences() -> None:
+    options = {
+        "list": ["--deleted"],
+        "show": ["ID"],
+        "create": ["--name", "NAME=VALUE"],
+        "rename": ["ID", "--name"],
+        "delete": ["ID", "--yes"],
+    }
+    shared = ["--kind", "--retries", "--timeout", "--set", "--definitions", "--format", "Example"]
+    dones = at_once([partial(run, "audiences", command, "--help") for command in options])
+    for command, done in zip(options, dones, strict=True):
+        assert done.status == 0
+        for option in [*options[command], *shared]:
+            assert option in done.out, done.out
 
 
 def test_usage_errors_are_one_message_and_status_2(tmp_path: Path) -> None:
