@@ -17,6 +17,7 @@ from connector.linting.paths import expand, is_case, relative_name
 from connector.linting.rule import RULES, Stage
 from connector.linting.rules import (  # noqa: F401 - importing a module registers its rules
     answers,
+    audiences,
     auth,
     bodies,
     calls,
