@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from connector._util import times
 from connector.calls.answer import AnswerError, NextPage, Reader, Row
 from connector.calls.request import ForeignLinkError, Requests
-from connector.calls.values import find_call, values_of
+from connector.calls.values import check_settings, find_call, values_of
 from connector.connection.model import Connection
 from connector.definitions.model import Call
 from connector.delivery.clock import Clock, SystemClock
@@ -55,10 +55,12 @@ def run(
 ) -> Iterator[Page]:
     """Yield the pages of a call's result; each is asked for when it is wanted.
 
-    Raise ConfigError, at once, for an unknown call (C230) or parameters that do not fit (C231).
+    Raise ConfigError, at once, for an unknown call (C230), parameters that do not fit (C231), or a
+    setting that is missing (C202).
     Iterating raises CallError.
     """
     call = find_call(connection.destination, name)
+    check_settings(call, connection)
     params = values_of(call, given)
     caller = _Caller(call, connection, transport, clock or SystemClock(), retries, notify)
     return caller.pages(params)

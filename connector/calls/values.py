@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 
+from connector.connection.model import Connection
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Call, Destination, Field
+from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem, nearest
 
 
@@ -21,6 +23,19 @@ def find_call(destination: Destination, name: str) -> Call:
     if name in destination.actions:
         hint = f"'{name}' is an action: a route names it, and 'send' delivers people; {hint}"
     raise ConfigError([Problem("C230", name, "", message, hint)])
+
+
+def check_settings(call: Call, connection: Connection) -> None:
+    """Raise ConfigError (C202) when the path of a call needs a setting that is not there."""
+    problems = []
+    for name in placeholders(call.path):
+        setting = connection.destination.settings.get(name)
+        if setting is not None and name not in connection.settings:
+            message = f"missing setting '{name}', which {call.id} needs"
+            hint = setting.description
+            problems.append(Problem("C202", connection.file, "/settings", message, hint))
+    if problems:
+        raise ConfigError(problems)
 
 
 def values_of(call: Call, given: Mapping[str, Any]) -> dict[str, Any]:

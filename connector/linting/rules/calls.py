@@ -35,12 +35,16 @@ def placeholder_of_call(destination: Destination) -> Problems:
     """Find a `{name}` in a call's path, query or header that nothing can fill.
 
     The call could not be sent, or that member never would. Name a setting or a parameter; in a path
-    or a header it has to have a value always, and be no list.
+    or a header it has to have a value always, and be no list. A path may need a setting that other
+    requests do without.
     """
     for call in destination.calls.values():
         for location, text, may_be_absent in _texts(call):
             for name in placeholders(text):
-                message, hint = _unfilled(name, call, destination, may_be_absent=may_be_absent)
+                in_path = location.pointer.endswith("/path")
+                message, hint = _unfilled(
+                    name, call, destination, may_be_absent=may_be_absent, in_path=in_path
+                )
                 if message:
                     yield location.problem(f"{{{name}}} {message}", hint)
 
@@ -56,7 +60,7 @@ def _texts(call: Call) -> Iterator[tuple[Location, str, bool]]:
 
 
 def _unfilled(
-    name: str, call: Call, destination: Destination, *, may_be_absent: bool
+    name: str, call: Call, destination: Destination, *, may_be_absent: bool, in_path: bool
 ) -> tuple[str, str]:
     field = destination.settings.get(name) or call.parameters.get(name)
     if field is None:
@@ -64,7 +68,9 @@ def _unfilled(
         return "is neither a setting nor a parameter", nearest(name, known)
     if may_be_absent:
         return "", ""
-    if not field.always_present:
+    # Of a setting in a path, who calls without it is told; nobody else needs it.
+    is_told = name in destination.settings and in_path
+    if not field.always_present and not is_told:
         return "may be absent: it has no default and is not required", make_present(name)
     if "array" in field.types or "object" in field.types:
         return "may be more than text, and only text is allowed here", "give it another type"
