@@ -21,6 +21,7 @@ from connector.errors import CallError, ConfigError, Problem, nearest
 # After these, the audience may be there all the same: somebody else was faster, or nobody knows.
 _MAY_BE_THERE = ("name_taken", "outcome_unknown")
 _REFUSED = (400, 409, 422)
+_GONE = (404, 410)
 
 # Characters of the end of a name, such as " 12".
 _ROOM = 5
@@ -100,7 +101,7 @@ class Manager:
         try:
             row = next(self._rows("get", {self.kind.parameter: own}), None)
         except CallError as error:
-            if error.code == "not_found":
+            if error.code == "not_found" or error.status in _GONE:
                 return None
             raise
         return None if row is None or row.get("deleted") else row

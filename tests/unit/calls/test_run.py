@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,20 @@ def test_an_unknown_call_is_refused_with_the_nearest_one(make: Make) -> None:
         run(connection, "aks", {}, Vendor())
     with pytest.raises(ConfigError, match="'add' is an action"):
         run(connection, "add", {}, Vendor())
+
+
+def test_a_setting_that_only_the_call_needs_is_asked_for_before_anything_is_sent(
+    make: Make,
+) -> None:
+    account = parameter(description="The account's id.")
+    connection = make(call(path="/{account}/lists"), settings={"account": account})
+    without = replace(connection, settings={})
+    vendor = Vendor()
+    message = "C202 c.yaml#/settings: missing setting 'account', which ask needs; The account's id."
+    with pytest.raises(ConfigError, match=message):
+        run(without, "ask", {}, vendor)
+    with pytest.raises(ConfigError, match=message):
+        library.call(without, "ask", transport=vendor)
 
 
 def test_a_parameter_cannot_lead_to_another_path(make: Make) -> None:
