@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from connector.cli.options import Format, FormatOption
+from connector.cli.options import DefinitionsOption, Format, FormatOption
 from connector.cli.output import print_result
 from connector.errors import ConfigError, Problem
 
@@ -68,15 +68,37 @@ def new(
             "its last {name} is the audience, others are settings.",
         ),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PRESET",
+            help="Instead of a new destination: a connection to one that is there, for the events "
+            "of this system, with events and cases. 'connector show DESTINATION' lists them.",
+        ),
+    ] = None,
     into: Annotated[
         Path, typer.Option("--into", metavar="FOLDER", help="The folder to write the files to.")
     ] = Path(),
+    definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Write the files of a new destination, with a case that passes.
+    """Write the files of a new destination, with a case that passes; or a connection to start from.
 
     On a terminal, what no option says is asked for. Files that exist are never overwritten.
     """
+    if preset is not None:
+        from connector.cli.new_preset import check_alone, new_preset, text
+
+        check_alone(
+            {"--base-url": base_url, "--auth": auth, "--identifier": identifiers, "--path": path}
+        )
+        print_result(new_preset(destination, preset, into, definitions or ()), text, form)
+        return
+    if definitions:
+        message = "has no effect without --from"
+        raise ConfigError([Problem("C020", "--definitions", "", message, "leave it out")])
+
     from connector.scaffold.answers import check
     from connector.scaffold.scaffold import meta_schemas, scaffold, write
 

@@ -70,6 +70,11 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
         yield from ("", "calls")
         yield from action_lines(destination["calls"])
 
+    if destination["presets"]:
+        command = f"connector new {destination['destination']} --from NAME"
+        yield from ("", f"presets ({command})")
+        yield from action_lines(destination["presets"])
+
 
 def _auth_lines(auth: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each scheme that a connection can choose."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from connector._util.json_file import read_json
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import action_files
+from connector.definitions.presets import presets
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def describe(catalog: Catalog, name: str) -> dict[str, Any]:
 
 def _destination(destination: Destination) -> dict[str, Any]:
     written = _with_sources(destination, destination.document.content["destination"])
+    found = presets(destination.document.folder.path)
     return {
         "destination": destination.id,
         "title": destination.title,
@@ -128,6 +130,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "responses": [_response(rule) for rule in destination.responses],
         "actions": {action.id: action.title for action in destination.actions.values()},
         "calls": {call.id: call.title for call in destination.calls.values()},
+        "presets": {preset.name: preset.description for preset in found},
     }
 
 

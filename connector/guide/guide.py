@@ -24,6 +24,7 @@ from connector.definitions.model import (
     Limits,
     ResponseRule,
 )
+from connector.definitions.presets import presets
 from connector.guide.answer_words import otherwise, then_words
 from connector.guide.auth_words import auth_words, credential_rows
 from connector.guide.example_connection import (
@@ -87,6 +88,8 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "connection": _yaml(connection),
         "unused": _optional_credentials(destination),
         "events": block("\n".join(map(_json, events)), "json"),
+        "presets": _presets(destination),
+        "from_preset": code(f"connector new {destination.id} --from NAME"),
         "splits": any(action.split for action in actions),
         "apart": cannot_share_requests(destination, connection["routes"], events),
         "moment": MOMENT,
@@ -99,6 +102,13 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "tally": tally(source_rows),
         "sources": source_rows,
     }
+
+
+def _presets(destination: Destination) -> list[Row]:
+    rows: list[Row] = []
+    for preset in presets(destination.document.folder.path):
+        rows.append([code(preset.name), preset.description])
+    return rows
 
 
 def _limits(destination: Destination) -> Markdown:

@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector.definitions.uri_template import placeholders
 from connector.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from connector.definitions.catalog import Catalog
 
 #: The folder with the templates of the files, and with what an author can choose from.
 FOLDER = Path(str(resources.files(__package__))) / "files"
@@ -87,11 +90,22 @@ def check_destination(name: str) -> str:
         hint = f"use {_NAME_RULE}, such as acme_audiences"
         return f"invalid name '{name}'; {hint}"
 
-    known = Catalog().ids()
+    catalog = Catalog()
+    known = catalog.ids()
     if name in known:
         hint = f"choose another name (known: {', '.join(known)})"
-        return f"destination '{name}' already exists; {hint}"
+        return f"destination '{name}' already exists; {hint}{_preset_hint(catalog, name)}"
     return ""
+
+
+def _preset_hint(catalog: Catalog, destination: str) -> str:
+    """Return how to get a connection to a destination that exists, "" if it has no presets."""
+    from connector.definitions.presets import presets
+
+    names = []
+    for preset in presets(catalog.folder(destination) / "schemas" / destination):
+        names.append(preset.name)
+    return f"; for a connection to it, add --from {'|'.join(names)}" if names else ""
 
 
 def check_base_url(url: str) -> str:

@@ -160,7 +160,7 @@ def _snapshots(folder: Path, paths: list[Path]) -> dict[Path, str]:
     return snapshots
 
 
-def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
+def write(folder: Path, files: Mapping[Path, str | bytes]) -> list[Path]:
     """Write files below a folder and return their paths: all of them or none.
 
     Raise ConfigError (C021) when one exists, or cannot be written.
@@ -170,11 +170,11 @@ def write(folder: Path, files: Mapping[Path, str]) -> list[Path]:
 
     written: list[Path] = []
     try:
-        for path, text in zip(paths, files.values(), strict=True):
+        for path, content in zip(paths, files.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8", newline="\n") as file:
+            with path.open("xb") as file:
                 written.append(path)
-                file.write(text)
+                file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         for path in written:
             with suppress(OSError):

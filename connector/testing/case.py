@@ -13,7 +13,7 @@ from typing import Any
 
 from connector._util import times
 from connector._util.yaml_file import read_yaml
-from connector.connection.load import make_connection
+from connector.connection.load import load_connection, make_connection
 from connector.connection.model import Connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
@@ -63,9 +63,8 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
         raise ConfigError(problems)
 
     problems = [*_name_problems(document, file), *_time_problems(document, file)]
-    connection_keys = {key: document[key] for key in _CONNECTION_KEYS if key in document}
     try:
-        connection = make_connection(connection_keys, file, catalog)
+        connection = _connection(document, path, catalog)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
@@ -84,6 +83,14 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
         )
         cases.append(case)
     return cases
+
+
+def _connection(document: Mapping[str, Any], path: Path, catalog: Catalog) -> Connection:
+    """Return the connection under test: that of a file of its own, or what the case file says."""
+    if "connection" in document:
+        return load_connection(path.parent / document["connection"], catalog)
+    connection_keys = {key: document[key] for key in _CONNECTION_KEYS if key in document}
+    return make_connection(connection_keys, str(path), catalog)
 
 
 def _name_problems(document: Mapping[str, Any], file: str) -> Iterator[Problem]:
