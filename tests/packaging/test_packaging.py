@@ -107,6 +107,8 @@ def test_an_installed_connector_fills_a_sandbox(built: Path, tmp_path: Path, kin
     assert "2 passed" in run(
         python, "-m", "connector", "test", "acme", "--definitions", "acme", cwd=tmp_path
     )
+    run(python, "-m", "connector", "new", "x_custom_audiences", "--from", "adobe", cwd=tmp_path)
+    assert "4 passed" in run(python, "-m", "connector", "test", "adobe.case.yaml", cwd=tmp_path)
     assert "_data" in run(
         python,
         "-c",

@@ -89,6 +89,25 @@ def problems(tmp_path: Path, cases: str = ONE, head: str = HEAD) -> list[tuple[s
     return [(problem.code, problem.pointer) for problem in caught.value.problems]
 
 
+def test_a_case_can_test_a_connection_file(tmp_path: Path) -> None:
+    connection = (
+        HEAD.replace("    cases:\n", "")
+        + """
+    credentials:
+      consumer_key: {env: NOWHERE}
+      consumer_secret: {env: NOWHERE}
+      access_token: {env: NOWHERE}
+      access_token_secret: {env: NOWHERE}
+    """
+    )
+    (tmp_path / "connections").mkdir()
+    (tmp_path / "connections" / "x.yaml").write_text(dedent(connection), "utf-8")
+    head = "connection: ../connections/x.yaml\ncases:\n"
+    made = case(tmp_path / "cases", head=head)
+    assert run_case(made) == run(tmp_path)
+    assert made.connection.file == str(tmp_path / "cases" / ".." / "connections" / "x.yaml")
+
+
 # --- the text ---
 
 

@@ -1,0 +1,195 @@
+"""Each front end as a newcomer meets it: copied, linted, previewed, sent to the sandbox; then exactly who is in."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+import pytest
+import yaml
+
+import connector
+from connector.definitions.catalog import Catalog
+from connector.definitions.presets import Preset, presets
+from tests.kit import ROOT
+from tests.kit.cli import call, environment, succeed
+
+X = "x_custom_audiences"
+PRESETS = {preset.name: preset for preset in presets(ROOT / "schemas" / X)}
+AUDIENCE = "/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
+DO_NOT_REACH = "/12/batch/accounts/18ce54d4x5t/do_not_reach_lists/4kzrq/users"
+PAGE = (ROOT / "docs" / "front-ends.md").read_text("utf-8")
+each_preset = pytest.mark.parametrize("name", PRESETS)
+
+ANN = ("email", "ann@example.com")
+BOB = ("email", "bob@example.com")
+CLEO = ("email", "cleo@example.com")
+GAID = ("device_id", "4b61639e-47cc-4056-a16a-c8217e029462")
+IDFA = ("device_id", "aebe52e7-03ee-455a-b3c4-e57283966239")
+HANDLE = ("handle", "annexample")
+PHONE = ("phone_number", "+12025550123")
+X_ID = ("twitter_id", "123346")
+PARTNER = ("partner_user_id", "customer-0042")
+
+#: Who is in each audience at the end of the sample events, by identifiers in the clear.
+MEMBERS: dict[str, dict[str, list[set[tuple[str, str]]]]] = {
+    "tealium": {
+        AUDIENCE: [
+            {ANN, PHONE, HANDLE},
+            {CLEO, X_ID, PARTNER},
+            {("email", "dan@example.com"), ("phone_number", "+442079460123")},
+        ],
+        DO_NOT_REACH: [{("email", "fay@example.com")}],
+    },
+    "lytics": {AUDIENCE: [{ANN, HANDLE}, {BOB, GAID}]},
+    "adobe": {AUDIENCE: [{ANN, GAID, IDFA}, {BOB}]},
+    "segment": {AUDIENCE: [{ANN, PHONE}, {BOB, IDFA}]},
+    "rudderstack": {AUDIENCE: [{ANN, PHONE}, {BOB, GAID}, {("handle", "cleoexample"), X_ID, PARTNER}]},
+}  # fmt: skip
+
+
+def test_the_five_front_ends_ship() -> None:
+    assert PRESETS.keys() == MEMBERS.keys()
+
+
+@each_preset
+def test_every_command_that_new_names_succeeds(name: str, tmp_path: Path) -> None:
+    variables = environment(X_ACCESS_TOKEN=None, X_CONSUMER_KEY=None)
+    made = json.loads(
+        succeed(
+            *("new", X, "--from", name, "--into", name, "--format", "json"),
+            env=variables,
+            folder=tmp_path,
+        )
+    )
+    commands = [shlex.split(command) for command in made["next"]]
+    assert [command[1] for command in commands] == ["lint", "preview", "send", "test"]
+    before = contents(tmp_path)
+    said = {
+        command[1]: succeed(*command[1:], env=variables, folder=tmp_path) for command in commands
+    }
+    assert said["lint"] == "no problems\n"
+    assert f"POST https://ads-api.x.com{AUDIENCE}" in said["preview"]
+    people = {path: len(members) for path, members in MEMBERS[name].items()}
+    held = re.findall(r"^  (/\S+)  (\d+) people", said["send"], re.MULTILINE)
+    assert {path: int(count) for path, count in held} == people
+    assert re.search(r"^\d passed", said["test"], re.MULTILINE)
+    assert contents(tmp_path) == before, "the snapshots are those that the cases come to"
+
+
+@each_preset
+def test_a_run_of_the_sample_has_no_warning_and_loses_nobody(name: str) -> None:
+    folder = PRESETS[name].folder
+    files = (folder / "connection.yaml", folder / "events.ndjson")
+    done = call("send", "--sandbox", "--strict", *files, "--format", "json", env=environment())
+    summary = done.json
+    assert (done.status, summary["warnings"], summary["dropped"]) == (0, [], [])
+    assert (summary["rejected"], summary["undelivered"]) == (0, 0)
+    assert summary["skipped"] == 1, "an event that is none of the audience's business"
+    assert summary["superseded"] == 1, "somebody enters and leaves"
+
+
+@each_preset
+def test_exactly_these_people_are_in(name: str) -> None:
+    folder = PRESETS[name].folder
+    loaded = connector.load_connection(folder / "connection.yaml")
+    sandbox = connector.Sandbox(loaded)
+    connector.send(loaded, events(PRESETS[name]), transport=sandbox)
+    assert {holding.path for holding in sandbox.holdings()} == MEMBERS[name].keys()
+    for path, people in MEMBERS[name].items():
+        held = {frozenset(person) for person in sandbox.vendor.members(path)}
+        assert held == {frozenset(map(sent, person)) for person in people}
+
+
+def test_the_limits_are_those_of_the_front_ends() -> None:
+    tealium = connector.load_connection(PRESETS["tealium"].folder / "connection.yaml").limits
+    assert (tealium.records, tealium.age, tealium.bytes) == (1000, 3600, 2_000_000)
+    lytics = connector.load_connection(PRESETS["lytics"].folder / "connection.yaml").limits
+    assert (lytics.records, lytics.age) == (1000, 300)
+
+
+# What ships of them ---------------------------------------------------------------------------------------------------
+
+
+@each_preset
+def test_a_preset_is_complete(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.title == f"{preset.title.removesuffix(' to X')} to X"
+    assert preset.description
+    text = (preset.folder / "connection.yaml").read_text("utf-8")
+    assert re.search(r"^# Source: ", text, re.MULTILINE)
+    assert re.search(r"^# How to get the events: ", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 105
+    [case] = preset.folder.glob("*.case.yaml")
+    assert yaml.safe_load(case.read_text("utf-8"))["connection"] == "connection.yaml"
+
+
+@each_preset
+def test_sample_data_is_nobodys(name: str) -> None:
+    addresses = 0
+    for text in sample_texts(PRESETS[name]):
+        if "@" in text and not text.startswith("@"):
+            addresses += 1
+            assert text.strip().lower().endswith("@example.com"), text
+        if re.search(r"\d{3} ?\d{4}$", text) and re.fullmatch(r"\+?[\d ]{9,16}", text):
+            number = phonenumbers.parse(text, "GB")
+            reserved = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            is_id = text.isdigit()
+            assert is_id or re.fullmatch(r"\+1\d{3}55501\d\d|\+442079460\d{3}", reserved), text
+    assert addresses > 5
+
+
+@each_preset
+def test_the_page_has_every_route(name: str) -> None:
+    rows = re.findall(rf"^\| `{name}` \| .+ \| `(\S+)` \| (add|remove)", PAGE, re.MULTILINE)
+    routes = connector.load_connection(PRESETS[name].folder / "connection.yaml").routes
+    assert rows == [(route.name, route.action.operation) for route in routes]
+
+
+def test_the_page_names_no_other_preset() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == PRESETS.keys()
+
+
+def test_other_destinations_have_none_yet() -> None:
+    for name in Catalog().ids():
+        assert bool(presets(ROOT / "schemas" / name)) == (name == X)
+
+
+# Helpers --------------------------------------------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def events(preset: Preset) -> list[dict[str, Any]]:
+    lines = (preset.folder / "events.ndjson").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def sent(identifier: tuple[str, str]) -> tuple[str, str]:
+    kind, value = identifier
+    hashed = kind != "partner_user_id"
+    return kind, sha256(value.encode()).hexdigest() if hashed else value
+
+
+def sample_texts(preset: Preset) -> Iterator[str]:
+    [case] = preset.folder.glob("*.case.yaml")
+    yield from texts(events(preset))
+    for one in yaml.safe_load(case.read_text("utf-8"))["cases"]:
+        yield from texts(one["events"])
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for part in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from texts(part)
