@@ -22,6 +22,17 @@ _LONGEST_TEXT = 10_000_000
 _is_number = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 _DIRECTIVE = re.compile("%.?")
 _DATE_PARTS = (["%Y", "%d", "%m"], ["%d", "%m", "%y"])
+# Where the parts of a time stand in its canonical text, 2026-01-15T00:00:00Z.
+_TIME_PARTS: dict[str, slice | str] = {
+    "%Y": slice(0, 4),
+    "%y": slice(2, 4),
+    "%m": slice(5, 7),
+    "%d": slice(8, 10),
+    "%H": slice(11, 13),
+    "%M": slice(14, 16),
+    "%S": slice(17, 19),
+    "%%": "%",
+}
 
 
 class Filter(NamedTuple):
@@ -136,6 +147,35 @@ def _date(value: Any, form: Any) -> str:
     return times.canonical(moment.date().isoformat() + "T00:00:00Z")
 
 
+def _format(value: Any, form: Any) -> str:
+    """Return a time, in UTC, in a form."""
+    try:
+        moment = times.canonical(text(value))
+    except ValueError as error:
+        if isinstance(error, ExpressionError):
+            raise
+        raise ExpressionError(f"the filter 'format': the value {error}") from None
+    form = text(form)
+    try:
+        _check_format(form)
+    except ValueError:
+        # the error quotes the form, which may be data
+        message = "the filter 'format': the argument is no form such as %Y%m%d_%H%M%S"
+        raise ExpressionError(message) from None
+
+    def part(match: re.Match[str]) -> str:
+        place = _TIME_PARTS[match[0]]
+        return moment[place] if isinstance(place, slice) else place
+
+    return _DIRECTIVE.sub(part, form)
+
+
+def _check_format(form: str) -> None:
+    unknown = sorted(set(_DIRECTIVE.findall(form)) - _TIME_PARTS.keys())
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is unknown; known: {', '.join(_TIME_PARTS)}")
+
+
 def _check_date_form(form: str) -> None:
     directives = sorted(_DIRECTIVE.findall(form))
     if directives not in _DATE_PARTS:
@@ -173,6 +213,7 @@ _FILTERS: dict[str, Filter] = {
     "date": Filter(_date, ("form",), required=1, check=_check_date_form),
     "default": Filter(_default, ("fallback",), any_kind=True),
     "first": Filter(_first),
+    "format": Filter(_format, ("form",), required=1, check=_check_format),
     "from_epoch": Filter(_from_epoch),
     "int": Filter(_int),
     "join": Filter(_join, ("separator",)),
