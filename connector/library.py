@@ -32,6 +32,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
 from connector.errors import ConfigError, DefinitionError, Problem
 from connector.model import Batch, ItemId, Record, Request
+from connector.pipeline.audiences import KnownAudiences, asks_for_audiences, notes_of, readable
 from connector.pipeline.fill import Filled
 from connector.pipeline.pipeline import Pipeline, template_problem
 from connector.sources.files import Source, open_source
@@ -42,6 +43,7 @@ from connector.templating.template import RenderError
 if TYPE_CHECKING:
     from connector.audiences.check import Check
     from connector.audiences.manager import Manager
+    from connector.audiences.remembered import Remembered
     from connector.delivery.http import HttpSender
 
 #: The path of a file, a folder or a pattern (`-` is standard input), or a list of paths; or the
@@ -141,10 +143,17 @@ class Preview:
     """
 
     def __init__(
-        self, connection: Connection, events: Events, *, limit: int | None, clock: Clock
+        self,
+        connection: Connection,
+        events: Events,
+        *,
+        limit: int | None,
+        clock: Clock,
+        remembered: Remembered | None = None,
     ) -> None:
         self._connection = connection
-        self._pipeline = Pipeline(connection)
+        known = KnownAudiences(connection, remembered.find if remembered else None)
+        self._pipeline = Pipeline(connection, known)
         self._events = events
         self._limit = limit
         self._clock = clock
@@ -175,6 +184,11 @@ class Preview:
         """What the events so far make look like a mistake, though nothing failed."""
         return [*self._ledger.doubts_of_input(), *self._pipeline.doubts]
 
+    @property
+    def notes(self) -> list[str]:
+        """What a run does that a preview cannot show."""
+        return notes_of(self._connection)
+
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with _opened(self._events, self._connection, self._limit) as opened:
             chunks = _observed(opened, self._connection, self._ledger)
@@ -194,25 +208,33 @@ def preview(
     *,
     limit: int | None = None,
     clock: Clock | None = None,
+    state: str | os.PathLike[str] | None = None,
 ) -> Preview:
     """Return the requests that `send` would send, one by one.
 
     The events that it would not send are the result's `failures`.
 
-    `limit`: read only so many events. `clock`: the time that requests are built at.
+    `limit`: read only so many events. `clock`: the time that requests are built at. `state`: the
+    folder of `send`. An audience by its name has the id that is remembered there, else
+    `<audience:NAME>`.
 
-    Raise DefinitionError for a definition that cannot be used. Iterating raises SourceError, and
-    DefinitionError for a template that cannot be rendered.
+    Raise DefinitionError for a definition that cannot be used, and ConfigError for a state that
+    cannot be read. Iterating raises SourceError, and DefinitionError for a template that cannot be
+    rendered.
     """
     _check_connection(connection)
-    return Preview(connection, events, limit=limit, clock=clock or SystemClock())
+    clock = clock or SystemClock()
+    remembered = _remembered(state, connection)
+    if remembered is not None:
+        remembered.check()
+    return Preview(connection, events, limit=limit, clock=clock, remembered=remembered)
 
 
 def _previewed(batch: Batch, request: Request) -> PreviewedRequest:
     routes = dict.fromkeys(record.target.route for record in batch.records)
     return PreviewedRequest(
         method=request.method,
-        url=request.url,
+        url=readable(request.url),
         headers=request.headers,
         body=request.body,
         records=len(batch.records),
@@ -243,6 +265,7 @@ def send(
     retries: int | None = None,
     timeout: float | None = None,
     keep_failures: bool = True,
+    state: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Deliver events and return what became of them; blocks until every record has its outcome.
 
@@ -253,24 +276,39 @@ def send(
     so far, last when all is done; `notify` with a line when a request has to wait for long, from a
     thread of the run. `limit`: read only so many events. `retries`: send a request again so many
     times, by default as often as the destination says, else 7. `keep_failures`: keep every failure
-    in the returned report. Without it memory stays flat whatever fails.
+    in the returned report. Without it memory stays flat whatever fails. `state`: a folder for
+    what has to be known at the next run, the ids of audiences by name.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
-    Raise ConfigError for a missing secret or a report that cannot be written, DefinitionError, and
-    SourceError. Raise DefectError, with the report, when the connector itself fails.
+    Raise ConfigError for a missing secret, an audience that is not there or a report that cannot be
+    written, CallError when audiences cannot be looked up, DefinitionError, and SourceError. Raise
+    DefectError, with the report, when the connector itself fails.
     """
     _check_connection(connection)
     if retries is not None and retries < 0:
         raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
+    remembered = _remembered(state, connection)
 
     with ExitStack() as stack:
         opened = stack.enter_context(_opened(events, connection, limit))
         if transport is None:
             transport = stack.enter_context(http_transport(connection, timeout=timeout))
         file = stack.enter_context(_report_file(report, connection, opened))
+
+        if remembered is not None:
+            remembered.prepare()
+        if asks_for_audiences(connection):
+            # A run that names none does without what asks the vendor.
+            from connector.audiences.names import RunAudiences
+
+            audiences = RunAudiences(
+                connection, transport, remembered, clock=clock, retries=retries, notify=notify
+            )
+            audiences.prepare()
+            pipeline = Pipeline(connection, audiences)
 
         ledger = Ledger(file, keep_failures=keep_failures)
         if notify is not None:
@@ -287,6 +325,14 @@ def send(
         result = run.deliver(_observed(opened, connection, ledger))
         show_progress()
     return result
+
+
+def _remembered(state: str | os.PathLike[str] | None, connection: Connection) -> Remembered | None:
+    if state is None:
+        return None
+    from connector.audiences.remembered import Remembered
+
+    return Remembered(Path(state), connection)
 
 
 def call(

@@ -179,12 +179,16 @@ class Record(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Why an event cannot be sent on a route: a stable code, and a reason without identifiers."""
+    """Why an event cannot be sent on a route: a stable code, and a reason without identifiers.
+
+    `outcome` is "undelivered" where nothing is wrong with the event, and it can be sent later.
+    """
 
     route: str
     event_id: EventId
     code: str
     reason: str
+    outcome: str = "rejected"
 
 
 #: The result of preparing an event: a record, or the reason for its rejection.

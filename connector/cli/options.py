@@ -131,6 +131,15 @@ FailOption = Annotated[
         "applied-drop, html, counts, slow=SECONDS, 202, 204, person; can be repeated.",
     ),
 ]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="A folder for what has to be known at the next run: the ids of audiences by name. "
+        "--sandbox leaves it alone.",
+    ),
+]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")
 ]

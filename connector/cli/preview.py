@@ -20,6 +20,7 @@ from connector.cli.options import (
     LimitOption,
     QuoteOption,
     SetOption,
+    StateOption,
     StrictOption,
 )
 from connector.cli.output import on_one_line, say, say_raw
@@ -47,6 +48,7 @@ def preview(
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
     quote: QuoteOption = None,
+    state: StateOption = None,
     strict: StrictOption = False,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
@@ -60,7 +62,7 @@ def preview(
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
     with open_input(loaded, events, flags, limit) as source:
-        requests = library.preview(loaded, source)
+        requests = library.preview(loaded, source, state=state)
         about = connection_warnings(loaded)
         if form is Format.JSON:
             warnings = _print_json(requests, about)
@@ -85,6 +87,8 @@ def _print_json(requests: Preview, about: Sequence[Problem]) -> list[str]:
     _print_failures_as_json(requests.failures)
     warnings = warnings_of(requests, about)
     last = {"fill": fill_json(requests.fill), "warnings": warnings}
+    if requests.notes:
+        last["notes"] = requests.notes
     say_raw(orjson.dumps(last).decode())
     return warnings
 
@@ -127,8 +131,9 @@ def _print_text(requests: Preview, about: Sequence[Problem]) -> list[str]:
         f"{counts.superseded:,} superseded, {counts.rejected:,} rejected, "
         f"{counts.skipped:,} skipped{blank_words(counts)}"
     )
-    for line in [*dropped_lines(requests.dropped), *fill_lines(requests.fill)]:
-        say(line)
+    notes = [f"note: {note}" for note in requests.notes]
+    for line in [*dropped_lines(requests.dropped), *fill_lines(requests.fill), *notes]:
+        say(on_one_line(line))
     warnings = warnings_of(requests, about)
     for line in warning_lines(warnings):
         say(line)

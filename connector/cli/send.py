@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +28,7 @@ from connector.cli.options import (
     QuoteOption,
     RetriesOption,
     SetOption,
+    StateOption,
     StrictOption,
     TimeoutOption,
     parse_faults,
@@ -36,6 +39,10 @@ from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.cli.progress import Watchers
+    from connector.connection.model import Connection
+    from connector.delivery.report import Report
+    from connector.sandbox.local import Sandbox
+    from connector.sandbox.vendor import Holding
     from connector.sources.files import Source
 
 
@@ -59,6 +66,7 @@ def send(
             "for each value that was dropped.",
         ),
     ] = None,
+    state: StateOption = None,
     limit: LimitOption = None,
     input_format: InputFormatOption = None,
     delimiter: DelimiterOption = None,
@@ -82,12 +90,11 @@ def send(
     also: there are warnings), 2 usage or configuration error.
     """
     from connector import library
-    from connector.cli.summary import summary_json, summary_text
     from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
     from connector.delivery.report import DefectError
     from connector.delivery.run import quiet_collector
-    from connector.sandbox.local import Sandbox, connected_to
+    from connector.sandbox.local import connected_to
 
     _check_fail(fail, sandbox)
     flags = InputFlags(input_format, delimiter, encoding, quote)
@@ -99,10 +106,12 @@ def send(
     with ExitStack() as stack:
         source = stack.enter_context(open_input(loaded, events, flags, limit))
         if sandbox:
-            box = Sandbox(loaded, faults=parse_faults(fail))
+            box = _sandbox(loaded, fail)
             loaded = connected_to(loaded, stack.enter_context(box.serve()))
             sender = library.http_transport(loaded, secrets=box.secrets, timeout=timeout)
             transport = stack.enter_context(sender)
+            # Its audiences are gone afterwards, and so is what is remembered of them.
+            state = Path(stack.enter_context(TemporaryDirectory(prefix="connector-")))
 
         on_progress, notify = stack.enter_context(_watching(source, progress))
 
@@ -121,18 +130,45 @@ def send(
                     retries=retries,
                     timeout=timeout,
                     keep_failures=False,
+                    state=state,
                 )
             except DefectError as error:
                 result, defect = error.report, error
 
     holdings = box.holdings() if box else None
-    name = loaded.name
     warnings = warnings_of(result, connection_warnings(loaded))
-    as_json = summary_json(result, warnings, holdings, name)
-    print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
+    _print(result, warnings, holdings, loaded.name, form)
     if defect is not None:
         raise defect
     raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
+
+
+def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:
+    """Return a sandbox that has the audiences which routes name."""
+    from connector.pipeline.audiences import asks_for_audiences
+    from connector.sandbox.local import Sandbox
+
+    faults = parse_faults(fail)
+    box = Sandbox(connection)
+    if asks_for_audiences(connection):
+        from connector.audiences.names import create_named
+
+        create_named(connection, box)
+    box.vendor.inject(faults)
+    return box
+
+
+def _print(
+    result: Report,
+    warnings: Sequence[str],
+    holdings: Sequence[Holding] | None,
+    name: str,
+    form: Format,
+) -> None:
+    from connector.cli.summary import summary_json, summary_text
+
+    as_json = summary_json(result, warnings, holdings, name)
+    print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
 
 
 def _check_fail(fail: list[str] | None, sandbox: bool) -> None:

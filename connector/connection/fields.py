@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from connector.connection.audience_names import Hole, parts_of
 from connector.connection.mapping import parse_path, starts_in_item
 from connector.connection.model import (
     AfterNow,
@@ -14,6 +15,7 @@ from connector.connection.model import (
     FieldMapping,
     FromExpression,
     FromPaths,
+    NamedAudience,
     Route,
 )
 from connector.model import FieldPath
@@ -93,6 +95,10 @@ def _of_source(source: FieldMapping, element: _Parts) -> Iterator[_Parts]:
                 yield _of_path(path, element)
         case FromExpression(expression):
             yield from _of_expression(expression, element)
+        case NamedAudience():
+            for part in parts_of(source):
+                if isinstance(part, Hole):
+                    yield from _of_expression(part.expression, element)
         case Constant() | AfterNow():
             pass
         case _:

@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.input import input_options
-from connector.connection.model import Connection, Route, field_mappings
+from connector.connection.model import Connection, Route, field_mappings, opt_out
 from connector.connection.rules import Rules, event_id_findings, route_name, warnings
 from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
 from connector.definitions.catalog import Catalog
@@ -183,6 +183,7 @@ def _routes(documents: Sequence[Mapping[str, Any]], destination: Destination) ->
             map=field_mappings(document.get("map", {})),
             each=document.get("each"),
             description=document.get("description", ""),
+            opt_out=opt_out(document.get("opt_out", False)),
         )
         routes.append(route)
     return tuple(routes)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from connector._util.words import any_placeholder, is_placeholder
+from connector.connection.audience_names import AudienceName
 from connector.connection.model import (
     AfterNow,
     AllPaths,
@@ -18,6 +19,8 @@ from connector.connection.model import (
     FieldMapping,
     FromExpression,
     FromPaths,
+    NamedAudience,
+    OfOptOut,
 )
 from connector.definitions.model import FromNow
 from connector.templating.data import ABSENT, AbsentError, ExpressionError, text
@@ -337,7 +340,23 @@ def compile_source(
             return _all_present([compile_path(path, each=each) for path in paths])
         case FromExpression(expression):
             return _compile_event_expression(expression, settings, each=each)
+        case NamedAudience():
+            return compile_audience_name("", source, settings, each=each).key
+        case OfOptOut():
+            return lambda row: row.item
     raise TypeError(f"{type(source).__name__} cannot be compiled")
+
+
+def compile_audience_name(
+    parameter: str, source: NamedAudience, settings: Mapping[str, Any], *, each: bool = False
+) -> AudienceName:
+    """Compile the name of the audience whose id a parameter takes. Raise ExpressionError."""
+    return AudienceName(
+        parameter,
+        source,
+        settings,
+        lambda expression: _compile_event_expression(expression, settings, each=each),
+    )
 
 
 def _compile_event_expression(expression: str, settings: Mapping[str, Any], *, each: bool) -> Get:
@@ -398,7 +417,7 @@ def compile_column(
     match source:
         case Constant() | AfterNow():
             return lambda rows: [get(None)] * len(rows)
-        case FromExpression():
+        case FromExpression() | NamedAudience():
             return lambda rows: [_value_or_error(get, row) for row in rows]
         case FromPaths((path,)):
             match parse_path(path):

@@ -63,8 +63,26 @@ class AfterNow(FieldMapping):
     duration: str
 
 
+@dataclass(frozen=True)
+class NamedAudience(FieldMapping):
+    """`{audience: …}`: the id of the audience that has this name.
+
+    With `create` the name is a template, and the audience is created when there is none. With
+    `only` it is the account's only one, which has no name, and is created when there is none.
+    """
+
+    name: str = ""
+    create: bool = False
+    only: bool = False
+
+
+@dataclass(frozen=True)
+class OfOptOut(FieldMapping):
+    """No entry of a file: on a route that opts people out, the id of each audience in turn."""
+
+
 #: The keys of an entry of `map` of which there is exactly one.
-SOURCES = ("from", "all", "value", "expr", "now")
+SOURCES = ("from", "all", "value", "expr", "now", "audience")
 
 
 def field_mapping(document: Mapping[str, Any]) -> FieldMapping:
@@ -93,9 +111,19 @@ def _source(document: Mapping[str, Any]) -> FieldMapping:
         return FromExpression(document["expr"])
     if "now" in document:
         return AfterNow(document["now"])
+    if "audience" in document:
+        return _named_audience(document["audience"])
     if "all" in document:
         return AllPaths(_paths(document["all"]))
     return FromPaths(_paths(document["from"]))
+
+
+def _named_audience(written: str | Mapping[str, Any]) -> NamedAudience:
+    if isinstance(written, str):
+        return NamedAudience(written)
+    if "create" in written:
+        return NamedAudience(written["create"], create=True)
+    return NamedAudience(only=True)
 
 
 def _paths(written: str | Sequence[str]) -> tuple[str, ...]:
@@ -108,10 +136,28 @@ def field_mappings(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Field
 
 
 @dataclass(frozen=True)
+class OptOut:
+    """What an opt-out does besides removing a person from every audience.
+
+    `do_not_reach`: it also puts them on the account's list of people whom nothing may reach.
+    """
+
+    do_not_reach: bool = False
+
+
+def opt_out(document: bool | Mapping[str, bool]) -> OptOut | None:
+    """Return what a route's `opt_out` says, None when the route is none."""
+    if isinstance(document, bool):
+        return OptOut() if document else None
+    return OptOut(document.get("do_not_reach", False))
+
+
+@dataclass(frozen=True)
 class Route:
     """One route of a connection: which events it takes, for which action, and how it maps them.
 
     `each` is the path to a list, each element of which becomes a record; None when the event does.
+    With `opt_out` the action removes a person from every audience of the connection.
     """
 
     name: str
@@ -120,6 +166,7 @@ class Route:
     map: Mapping[str, FieldMapping]
     each: str | None = None
     description: str = ""
+    opt_out: OptOut | None = None
 
 
 @dataclass(frozen=True, repr=False)

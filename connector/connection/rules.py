@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from connector._util import times
 from connector._util.countries import UNKNOWN, region
+from connector.connection.audience_rules import (
+    identifier_findings,
+    name_findings,
+    opt_out_findings,
+)
+from connector.connection.finding import Finding, Findings
 from connector.connection.input import input_options
 from connector.connection.mapping import (
     compile_event_id,
@@ -23,8 +29,10 @@ from connector.connection.model import (
     FieldMapping,
     FromExpression,
     FromPaths,
+    NamedAudience,
     Route,
     field_mapping,
+    opt_out,
 )
 from connector.connection.secrets import REFERENCE_HINT, missing
 from connector.connection.urls import Purpose, address_problem
@@ -45,22 +53,6 @@ from connector.templating.reads import members_read
 from connector.validation.explain import pointer as as_pointer
 
 Document = Mapping[str, Any]
-
-
-class Finding(NamedTuple):
-    """A problem of the file that is checked."""
-
-    code: str
-    pointer: str
-    message: str
-    hint: str = ""
-
-    def in_file(self, file: str) -> Problem:
-        """Return the finding with its file."""
-        return Problem(self.code, file, self.pointer, self.message, self.hint)
-
-
-Findings = Iterator[Finding]
 
 
 def route_name(index: int, route: Document) -> str:
@@ -311,12 +303,41 @@ class Rules:
                 message = f"unknown parameter '{parameter}'"
                 hint = nearest(parameter, action.parameters)
                 yield Finding("C208", entry_pointer, message, hint)
-        yield from self._check_mapped(f"{pointer}/map", action, mapped)
+        yield from self._check_audiences(pointer, route, action)
+        yield from self._check_mapped(f"{pointer}/map", action, route)
+
+    def _check_audiences(self, pointer: str, route: Document, action: Action) -> Findings:
+        """Check the audiences that a route names, and what it says of opting out."""
+        destination = self._destination
+        each = "each" in route
+        is_sound = True
+        for parameter, entry in route.get("map", {}).items():
+            source = field_mapping(entry)
+            if parameter in action.parameters and isinstance(source, NamedAudience):
+                place = pointer + as_pointer(("map", parameter, "audience"))
+                for finding in name_findings(
+                    place, parameter, source, destination, self.settings, each=each
+                ):
+                    is_sound = False
+                    yield finding
+        if is_sound:
+            yield from self._compiled(identifier_findings(pointer, route, action))
+        if opt_out(route.get("opt_out", False)):
+            yield from opt_out_findings(pointer, route, action, destination)
+
+    def _compiled(self, findings: Findings) -> Findings:
+        """Yield what is found, nothing where a path or an expression is wrong, as reported."""
+        try:
+            yield from findings
+        except (ExpressionError, ValueError):
+            return
 
     def _check_source(self, pointer: str, entry: Document, *, each: bool) -> Findings:
         """Check the paths and the expression of an entry of a route's `map`."""
         kind = next(key for key in SOURCES if key in entry)
         source = field_mapping(entry)
+        if isinstance(source, NamedAudience):
+            return  # which has rules of its own
         code = "C212" if kind == "expr" else "C211"
         yield from self._compile(
             code,
@@ -347,12 +368,16 @@ class Rules:
         if "country" in entry:
             yield from _country_findings(f"{pointer}/country", field, entry["country"])
 
-    def _check_mapped(self, pointer: str, action: Action, mapped: Document) -> Findings:
+    def _check_mapped(self, pointer: str, action: Action, route: Document) -> Findings:
         """Check that everything every record needs is mapped."""
+        mapped = route.get("map", {})
+        opts_out = opt_out(route.get("opt_out", False))
         for name in action.schema.get("required", ()):
             field = action.parameters.get(name)
             if name in mapped or (field and field.has_default):
                 continue
+            if opts_out and name in self._destination.audiences:
+                continue  # it is every one of them
             message = f"required parameter '{name}' is not mapped"
             yield Finding("C209", pointer, message, field.description if field else "")
 

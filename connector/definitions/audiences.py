@@ -54,7 +54,7 @@ class AudienceKind:
     """One kind of audience: the calls that list, get, create, rename and delete it, by these words.
 
     `parameter` is the parameter of actions and calls that takes its id. With `only`, an account has
-    at most one, and nobody names it.
+    at most one, and nobody names it. `do_not_reach`: nothing reaches the people that it has.
     """
 
     parameter: str
@@ -63,6 +63,7 @@ class AudienceKind:
     names: Names
     only: bool
     source: Source
+    do_not_reach: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ def read_audiences(destination: Document) -> dict[str, AudienceKind]:
             names=_names(members.get("names", {})),
             only=members.get("only", False),
             source=reader.required_source(members),
+            do_not_reach=members.get("do_not_reach", False),
         )
     return kinds
 

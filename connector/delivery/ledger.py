@@ -63,15 +63,19 @@ class Ledger:
         self.counts.skipped += 1
 
     def refused(self, rejection: Rejection) -> None:
-        """Report an event that cannot become a record. It counts as a rejected record."""
+        """Report an event that cannot become a record. It counts as a record all the same."""
         code = rejection.code
         reason = rejection.reason
+        outcome = rejection.outcome
         with self._lock:
             self.counts.records += 1
-            self.counts.rejected += 1
-            self._count_reason("rejected", code, reason)
+            if outcome == "rejected":
+                self.counts.rejected += 1
+            else:
+                self.counts.undelivered += 1
+            self._count_reason(outcome, code, reason)
             event_id, route = rejection.event_id, rejection.route
-            self._report_event(event_id, route, "rejected", code, reason)
+            self._report_event(event_id, route, outcome, code, reason)
 
     def dropped(self, values: Iterable[DroppedValue]) -> None:
         """Report values that were dropped. Their records go on without them."""

@@ -14,6 +14,7 @@ from connector.connection.fields import field_of_path
 from connector.connection.mapping import Element, compile_path, compile_when, is_absent
 from connector.connection.model import Route
 from connector.model import EventId, ItemId, Rejection
+from connector.pipeline.audiences import Audiences
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
@@ -34,13 +35,18 @@ class EachPreparer:
     """Prepares the records of one route with `each`, many events at a time."""
 
     def __init__(
-        self, route: Route, builder: RequestBuilder, templates: Path, settings: Mapping[str, Any]
+        self,
+        route: Route,
+        builder: RequestBuilder,
+        templates: Path,
+        settings: Mapping[str, Any],
+        audiences: Audiences,
     ) -> None:
         """Compile a route that has `each`. Raise as `Preparer` does."""
         self._route = route.name
         self._path = route.each or ""
         self._find = compile_path(self._path)
-        self._preparer = Preparer(route, builder, templates, settings)
+        self._preparer = Preparer(route, builder, templates, settings, audiences)
         self._unfound = Unfound("each", [field_of_path(self._path)], (), each=False)
         self._takes_event = _condition_on_event(route, settings)
 

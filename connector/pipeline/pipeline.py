@@ -30,10 +30,12 @@ from connector.connection.model import Connection, FromPaths
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
 from connector.model import Chunk, Event, Rejection, Result, Unreadable
+from connector.pipeline.audiences import Audiences, KnownAudiences
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.elements import SLICE, EachPreparer
 from connector.pipeline.fill import Fill, Filled
 from connector.pipeline.in_vain import unused_routes
+from connector.pipeline.opt_out import OptOutPreparer, actions_of
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared, in_parts
@@ -46,14 +48,15 @@ _position_of: Callable[[Event], int] = itemgetter(Event._fields.index("position"
 class Pipeline:
     """Everything of a connection that can be known before the first event, compiled once."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Compile a connection.
+    def __init__(self, connection: Connection, audiences: Audiences | None = None) -> None:
+        """Compile a connection. `audiences`: by default what is known of them without the vendor.
 
         Raise DefinitionError (D200) for the first template that cannot be used. `connector lint`
         finds every problem at once.
         """
         try:
-            self._preparers = _compile_routes(connection)
+            known = audiences or KnownAudiences(connection)
+            self._preparers = _compile_routes(connection, known)
         except RenderError as error:
             raise DefinitionError([template_problem(error)]) from None
 
@@ -63,7 +66,16 @@ class Pipeline:
 
         self._routes = [route.name for route in connection.routes]
         self._each = [one for one in self._preparers if isinstance(one, EachPreparer)]
-        self._splits = any(route.action.split for route in connection.routes)
+        self._opt_outs = [one for one in self._preparers if isinstance(one, OptOutPreparer)]
+        # An opt-out knows the audiences that the events before it named.
+        self._prepared_in_turn = sorted(
+            range(len(self._preparers)),
+            key=lambda index: isinstance(self._preparers[index], OptOutPreparer),
+        )
+        self._splits = False
+        for route in connection.routes:
+            if any(action.split for action in actions_of(route, connection)):
+                self._splits = True
         self._event_id = compile_event_id(connection.event_id) if connection.event_id else None
         self._ids: Fill | None = None
         if connection.event_id:
@@ -110,20 +122,21 @@ class Pipeline:
 
         None for an event that no route takes. `now`: seconds since the epoch.
         """
-        if not self._each:
+        if not self._each and not self._opt_outs:
             return self._prepare(chunk, now)
-        # Events may hold very many people: their records are made while they are read.
-        parts = (self._prepare(part, now) for part in self._parts_of(chunk))
+        # Events may have very many records: these are made while they are read.
+        parts = (self._prepare(part, now) for part in self._parts_of(chunk, now))
         return chain.from_iterable(parts)
 
-    def _parts_of(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Divide events so that each part has at most so many elements, unless it is one event."""
+    def _parts_of(self, chunk: Chunk, now: float) -> Iterator[Chunk]:
+        """Divide events so that each part has at most so many records, unless it is one event."""
         part: list[Event | Unreadable] = []
         size = 0
         for entry in chunk:
             count = 1
             if isinstance(entry, Event):
                 count += sum(preparer.count(entry.data) for preparer in self._each)
+                count += sum(preparer.count(entry.data, now) for preparer in self._opt_outs)
             if part and size + count > SLICE:
                 yield part
                 part, size = [], 0
@@ -139,12 +152,13 @@ class Pipeline:
 
         # Each route prepares all events at once, because a column of values is prepared faster
         # than one value after the other.
-        by_route: list[list[Any]] = []
-        for preparer in self._preparers:
-            by_route.append(preparer.prepare(data, event_ids, now))
+        prepared: dict[int, list[Any]] = {}
+        for index in self._prepared_in_turn:
+            prepared[index] = self._preparers[index].prepare(data, event_ids, now)
+        by_route = [prepared[index] for index in range(len(self._preparers))]
 
         rows: Iterable[Prepared] = by_route[0]
-        if len(by_route) > 1 or len(events) < len(chunk) or self._each:
+        if len(by_route) > 1 or len(events) < len(chunk) or self._each or self._opt_outs:
             rows = self._event_by_event(chunk, by_route)
 
         if self._splits:
@@ -154,7 +168,8 @@ class Pipeline:
 
     def _event_by_event(self, chunk: Chunk, by_route: list[list[Any]]) -> Iterator[Prepared]:
         """Yield what all routes made of the first event, then of the second one, and so on."""
-        has_each = [isinstance(preparer, EachPreparer) for preparer in self._preparers]
+        lists = (EachPreparer, OptOutPreparer)
+        has_list = [isinstance(preparer, lists) for preparer in self._preparers]
         rows = zip(*by_route, strict=True)
 
         for entry in chunk:
@@ -163,7 +178,7 @@ class Pipeline:
                 continue
 
             taken = False
-            for prepared, is_list in zip(next(rows), has_each, strict=True):
+            for prepared, is_list in zip(next(rows), has_list, strict=True):
                 for one in prepared if is_list else (prepared,):
                     if one is not None:
                         taken = True
@@ -204,19 +219,26 @@ def _identifying_fields(connection: Connection) -> set[Field]:
     return fields
 
 
-def _compile_routes(connection: Connection) -> list[Preparer | EachPreparer]:
+def _compile_routes(
+    connection: Connection, audiences: Audiences
+) -> list[Preparer | EachPreparer | OptOutPreparer]:
     """Return what prepares the records of each route. Routes to one action share its builder."""
     templates = connection.destination.templates
     builders: dict[str, RequestBuilder] = {}
-    preparers: list[Preparer | EachPreparer] = []
+    preparers: list[Preparer | EachPreparer | OptOutPreparer] = []
 
-    for route in connection.routes:
-        action = route.action
+    def builder_of(action: Action) -> RequestBuilder:
         if action.id not in builders:
             builders[action.id] = _compile_action(connection, action)
-        builder = builders[action.id]
+        return builders[action.id]
+
+    for route in connection.routes:
+        builder = builder_of(route.action)
+        if route.opt_out is not None:
+            preparers.append(OptOutPreparer(route, connection, builder_of, audiences))
+            continue
         make = Preparer if route.each is None else EachPreparer
-        preparers.append(make(route, builder, templates, connection.settings))
+        preparers.append(make(route, builder, templates, connection.settings, audiences))
     return preparers
 
 

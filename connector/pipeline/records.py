@@ -21,6 +21,7 @@ from connector.connection.mapping import Row, compile_column, compile_when
 from connector.connection.model import Route
 from connector.model import EventId, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
+from connector.pipeline.audiences import Audiences
 from connector.pipeline.columns import identifier_columns, is_usable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill, count_present, country_of, where
@@ -37,8 +38,8 @@ from connector.templating.data import ExpressionError
 
 _Positions = Sequence[int]
 
-#: Rows that have no record: their positions, each with the code and the reason.
-_Failures = list[tuple[int, str, str]]
+#: Rows that have no record: their positions, each with the reason.
+_Failures = list[tuple[int, NoTarget]]
 
 _Value = TypeVar("_Value")
 
@@ -49,7 +50,12 @@ class Preparer:
     """Prepares the records of one route, many rows at a time."""
 
     def __init__(
-        self, route: Route, builder: RequestBuilder, templates: Path, settings: Mapping[str, Any]
+        self,
+        route: Route,
+        builder: RequestBuilder,
+        templates: Path,
+        settings: Mapping[str, Any],
+        audiences: Audiences,
     ) -> None:
         """Compile a route.
 
@@ -63,7 +69,7 @@ class Preparer:
         self._unfound = Unfound("when", reads, fields_of_map(route), each=each)
         #: Counts the rows that have a value of each parameter.
         self.fill = Fill(route.name, route.map)
-        self._targets = Targets(route, builder, settings, self.fill)
+        self._targets = Targets(route, builder, settings, self.fill, audiences)
 
         self._columns = identifier_columns(route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
@@ -131,9 +137,8 @@ class Preparer:
         positions, targets, without_target = _with_target(positions, resolved)
         self._count_refused(data, without_target)
 
-        for position, code, reason in (*failures, *without_target):
-            event_id = event_ids[position]
-            prepared[position] = Rejection(self._route, event_id, code, reason)
+        for position, why in (*failures, *without_target):
+            prepared[position] = Rejection(self._route, event_ids[position], *why)
 
         # Almost always there is one group, and it is the whole chunk.
         for alike, targets_alike in self._by_flags(positions, targets):
@@ -155,7 +160,7 @@ class Preparer:
         """Count the identifiers of rows without a target, which are not identified."""
         if not refused:
             return
-        rows = [data[position] for position, _code, _reason in refused]
+        rows = [data[position] for position, _why in refused]
         for column, values in zip(self._columns, self._values(rows), strict=True):
             self.fill.found(column.parameter, count_present(values))
             countries = column.countries(rows)
@@ -174,7 +179,7 @@ class Preparer:
                 if when(row):
                     taken.append(position)
             except ExpressionError as error:
-                failures.append((position, error.code, str(error)))
+                failures.append((position, NoTarget(error.code, str(error))))
         return taken, failures
 
     def _by_flags(
@@ -281,7 +286,7 @@ def _with_target(
     failures: _Failures = []
     for position, target in zip(positions, resolved, strict=True):
         if isinstance(target, NoTarget):
-            failures.append((position, target.code, target.reason))
+            failures.append((position, target))
         else:
             kept.append(position)
             targets.append(target)

@@ -11,11 +11,27 @@ from typing import Any, NamedTuple
 
 from connector._util import times
 from connector._util.words import is_placeholder
-from connector.connection.mapping import Row, compile_column, is_absent, parse_path, starts_in_item
-from connector.connection.model import AfterNow, Constant, FromPaths, Route
+from connector.connection.audience_names import AudienceName
+from connector.connection.mapping import (
+    Row,
+    compile_audience_name,
+    compile_column,
+    is_absent,
+    parse_path,
+    starts_in_item,
+)
+from connector.connection.model import (
+    AfterNow,
+    Constant,
+    FromPaths,
+    NamedAudience,
+    OfOptOut,
+    Route,
+)
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
+from connector.pipeline.audiences import Audiences, Shown, Unresolved
 from connector.pipeline.fill import Fill, count_present
 from connector.pipeline.request_builder import RequestBuilder
 from connector.templating.data import AbsentError, ExpressionError
@@ -34,10 +50,19 @@ _LONGEST_REFUSED = 1_000
 
 
 class NoTarget(NamedTuple):
-    """Why no record with these parameters can be sent."""
+    """Why no record with these parameters can be sent. `outcome` is that of a Rejection."""
 
     code: str
     reason: str
+    outcome: str = "rejected"
+
+
+class _NoAudienceError(Exception):
+    """An audience cannot be found by its name."""
+
+    def __init__(self, reason: Unresolved) -> None:
+        super().__init__(reason.code)
+        self.reason = reason
 
 
 Resolved = Target | NoTarget
@@ -47,7 +72,12 @@ class Targets:
     """Turns the raw values of a route's parameters into a Target, or a NoTarget with the reason."""
 
     def __init__(
-        self, route: Route, builder: RequestBuilder, settings: Mapping[str, Any], fill: Fill
+        self,
+        route: Route,
+        builder: RequestBuilder,
+        settings: Mapping[str, Any],
+        fill: Fill,
+        audiences: Audiences,
     ) -> None:
         """`fill` counts the values. Raise ExpressionError or ValueError (a path)."""
         action = route.action
@@ -57,6 +87,8 @@ class Targets:
         self._builder = builder
         self._settings = settings
         self._fill = fill
+        self._audiences = audiences
+        self._audience_names: dict[str, AudienceName] = {}
 
         people = {identifier.parameter for identifier in action.identifiers}
         self._names = [name for name in action.parameters if name not in people]
@@ -77,11 +109,17 @@ class Targets:
             self._getters[name] = get
             if field.is_moment and isinstance(source, FromPaths):
                 self._moments[name] = _as_expression(source.paths[0])
-            if not isinstance(source, Constant | AfterNow):
+            varies = not isinstance(source, Constant | AfterNow)
+            if isinstance(source, NamedAudience):
+                audience = compile_audience_name(name, source, settings, each=each)
+                self._audience_names[name] = audience
+                varies = audience.varies
+            if varies:
                 self._varying.append(name)
 
-        # What events say for no value; a constant means what it says.
-        self._may_be_placeholder = frozenset(self._varying)
+        # What events say for no value; a constant means what it says, and an id is one.
+        ids = [name for name in self._varying if isinstance(route.map[name], OfOptOut)]
+        self._may_be_placeholder = frozenset(self._varying).difference(ids, self._audience_names)
 
         split = action.split
         self._part_name = split.name if split else ""
@@ -149,7 +187,14 @@ class Targets:
                 return NoTarget(check.code, check.message)
 
         try:
+            # Last: for what cannot be sent, no audience is created.
+            for name in self._audience_names:
+                params[name] = self._audience(name, row, now)
             return self._parted(params, moments)
+        except _NoAudienceError as error:
+            return NoTarget(*error.reason)
+        except ParameterError as error:
+            return NoTarget("invalid_parameter", str(error))
         except RenderError as error:
             return NoTarget("envelope_failed", str(error))
         except ExpressionError as error:
@@ -160,7 +205,8 @@ class Targets:
         """Return the values of all parameters that name no person. Raise ParameterError.
 
         What is mapped to `now` is also put into `moments`: it is known when a request is built.
-        Checks, and templates of items, see what it would be at this moment.
+        Checks, and templates of items, see what it would be at this moment. An audience by its name
+        has that name yet.
         """
         params: dict[str, Any] = {}
         for name in self._names:
@@ -173,7 +219,9 @@ class Targets:
             if isinstance(value, FromNow):
                 moments[name] = value
                 value = times.plus(now, value.duration)
-            if is_absent(value) or self._is_placeholder(name, value):
+            if name in self._audience_names or isinstance(value, Shown):
+                params[name] = str(value)
+            elif is_absent(value) or self._is_placeholder(name, value):
                 field = self._action.parameters[name]
                 params[name] = None if field.ignored else field.default
             else:
@@ -186,6 +234,18 @@ class Targets:
         except ParameterError as error:
             hint = _how_to_read(value, self._moments.get(name))
             raise ParameterError(f"{error}; {hint}" if hint else str(error)) from None
+
+    def _audience(self, name: str, row: Row, now: str) -> Any:
+        """Return the id of the audience that a row goes to by its name.
+
+        Raise _NoAudienceError, and ParameterError for an id of another form.
+        """
+        found = self._audiences.find(self._audience_names[name].wanted(row, now))
+        if isinstance(found, Unresolved):
+            raise _NoAudienceError(found)
+        if isinstance(found, Shown):
+            return str(found)
+        return self._coerce[name](found)
 
     def _is_placeholder(self, name: str, value: Any) -> bool:
         """Return whether a text stands for no value, unless the parameter has it as a word."""

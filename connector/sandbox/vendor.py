@@ -10,10 +10,11 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -163,7 +164,7 @@ class Vendor:
         #: Whether somebody can sign in.
         self.has_sign_in = self._verifier.has_sign_in
         self._clock = clock
-        self._faults = one_by_one(faults)
+        self._faults: Iterator[Fault] = one_by_one(faults)
         self._audiences: defaultdict[str, Audience] = defaultdict(Audience)
         self._lock = threading.Lock()
         #: How many changes of audiences were applied, and for each audience the number of its last.
@@ -207,6 +208,11 @@ class Vendor:
         reason = f" {page.note}" if page.note else ""
         self.log(f"{message.method} {path} {page.status}{reason}")
         return Answer(page.status, dict(page.headers), page.body)
+
+    def inject(self, faults: Sequence[Fault]) -> None:
+        """Let the next requests fail, after those that are to fail already."""
+        with self._lock:
+            self._faults = chain(self._faults, one_by_one(faults))
 
     def holdings(self) -> list[Holding]:
         """Return what each audience holds that was ever changed, in the order of their paths."""

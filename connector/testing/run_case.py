@@ -19,6 +19,7 @@ from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import batches
 from connector.errors import ConnectorError, DefinitionError, SendError
 from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
+from connector.pipeline.audiences import notes_of
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.faults import Fault
 from connector.sandbox.vendor import Vendor
@@ -85,7 +86,8 @@ def _run(case: Case) -> Transcript:
     report = ledger.close(pipeline.dropped, 0.0)
 
     counts = {name: getattr(report.counts, name) for name in _COUNTS}
-    return Transcript(ledger.attempts, _results(case, ledger), report.dropped, counts)
+    notes = notes_of(case.connection)
+    return Transcript(ledger.attempts, _results(case, ledger), report.dropped, counts, notes)
 
 
 def _results(case: Case, ledger: _CaseLedger) -> list[EventResult]:
@@ -229,7 +231,7 @@ class _CaseLedger(Ledger):
 
     def refused(self, rejection: Rejection) -> None:
         super().refused(rejection)
-        outcome = f"rejected {rejection.code}: {rejection.reason}"
+        outcome = f"{rejection.outcome} {rejection.code}: {rejection.reason}"
         self._keep(rejection.event_id, rejection.route, outcome)
 
     def superseded(self, older: Record, newer: Record) -> None:

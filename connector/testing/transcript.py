@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from connector._util import times
 from connector._util.pretty_json import pretty, texts
 from connector.model import Bisect, Delivered, NamedRecords, Outcome, Rejected, Request, Retry
+from connector.pipeline.audiences import readable
 
 #: A longer body, in bytes, is shown by its digest, with lists cut to their first and last entry.
 LONG_BODY = 16 * 1024
@@ -55,6 +56,8 @@ class Transcript:
     #: How many identifier values were dropped, by (parameter, reason).
     dropped: Mapping[tuple[str, str], int]
     counts: Mapping[str, int]
+    #: What a run does that a case cannot show.
+    notes: Sequence[str] = ()
 
     def text(self) -> str:
         """Return the snapshot."""
@@ -84,6 +87,9 @@ class Transcript:
                 lines.append(f"{parameter} {reason}: {count}")
             parts.append("\n".join(lines))
 
+        if self.notes:
+            parts.append("\n".join(["notes:", *self.notes]))
+
         counts = [f"{name} {count}" for name, count in self.counts.items()]
         parts.append("counts: " + ", ".join(counts))
         return "\n\n".join(parts)
@@ -94,7 +100,7 @@ def _attempt_text(attempt: Attempt) -> str:
     lines = []
     if attempt.waited:
         lines.append(f"({attempt.waited:g} s later)")
-    lines.append(f"{request.method} {request.url}")
+    lines.append(f"{request.method} {readable(request.url)}")
 
     if attempt.again:
         lines.append("(the same headers and body again)")

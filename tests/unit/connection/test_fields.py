@@ -9,7 +9,7 @@ import pytest
 
 import connector
 from connector.connection.fields import fields_read
-from connector.connection.model import Connection, FieldMapping, field_mapping
+from connector.connection.model import Connection, FieldMapping, OfOptOut, field_mapping
 from connector.templating.reads import members_read
 from tests.kit import ROOT
 
@@ -79,6 +79,10 @@ ENTRIES: list[tuple[dict[str, object], set[tuple[str, ...]]]] = [
      {("a", "b"), ("basket", "people", "odd.name"), ("basket", "people", "ids")}),
     ({"value": "a.b"}, set()),
     ({"now": "P30D"}, set()),
+    ({"audience": "Loyal {customers}"}, set()),
+    ({"audience": {"only": True}}, set()),
+    ({"audience": {"create": "A {{ event.a.b }} {{ item.c | upper }} {{ now | format('%Y') }} {{ settings.f }}"}},
+     {("a", "b"), ("basket", "people", "c")}),
     ({"expr": "event.a.b ~ item.c['d.e'] ~ settings.f"}, {("a", "b"), ("basket", "people", "c", "d.e")}),
     ({"expr": "event.l[0].name or item[0].name"}, {("l",)}),
     ({"expr": "item | length"}, set()),
@@ -110,7 +114,7 @@ def test_every_kind_of_entry_is_known() -> None:
     for entry, _ in ENTRIES:
         kinds.add(type(field_mapping(entry)))
         keys.update(entry)
-    assert kinds == set(FieldMapping.__subclasses__())
+    assert kinds | {OfOptOut} == set(FieldMapping.__subclasses__())
     # what a file may hold
     meta = json.loads((ROOT / "schemas/meta/connection.schema.json").read_text("utf-8"))
     assert keys == set(meta["$defs"]["mapped"]["properties"])

@@ -1,0 +1,227 @@
+"""The audiences of a run at the vendor: found by name, created when missing, listed for opt-outs.
+
+A name is looked up once for each run. So is one that cannot be found or created: what comes later
+with that name must not overtake what came before it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+from connector._util import times
+from connector.audiences.manager import Manager, find_kind
+from connector.audiences.remembered import Remembered
+from connector.calls.run import Notify
+from connector.connection.audience_names import AudienceName, Wanted
+from connector.connection.audience_rules import audience_of
+from connector.connection.mapping import compile_audience_name
+from connector.connection.model import Connection, Constant, NamedAudience
+from connector.definitions.audiences import NAME
+from connector.delivery.clock import Clock
+from connector.delivery.courier import Transport
+from connector.errors import CallError, ConfigError, Problem, nearest
+from connector.pipeline.audiences import Unresolved, refused_name
+
+# Nothing is wrong with the events.
+_LATER = "undelivered"
+
+# So many names of an account are shown for one that is not there.
+_MOST_NAMES = 20
+
+
+class _Place(NamedTuple):
+    """Where a route says the name of an audience."""
+
+    pointer: str
+    parameter: str
+    source: NamedAudience
+    name: AudienceName
+
+
+def create_named(connection: Connection, transport: Transport) -> None:
+    """Create what routes name, for a sandbox, whose account has nothing. Raise CallError."""
+    for place in _places(connection):
+        if not place.source.create and not place.source.only:
+            kind = find_kind(connection.destination, place.parameter)
+            Manager(connection, kind, transport).find_or_create(place.source.name)
+
+
+class RunAudiences:
+    """The audiences of one run."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        transport: Transport,
+        remembered: Remembered | None,
+        *,
+        clock: Clock,
+        retries: int | None = None,
+        notify: Notify | None = None,
+    ) -> None:
+        """`remembered` is what earlier runs found and created."""
+        self._connection = connection
+        self._remembered = remembered
+        self._clock = clock
+        self._managers: dict[str, Manager] = {}
+        for parameter, kind in connection.destination.audiences.items():
+            self._managers[parameter] = Manager(
+                connection, kind, transport, clock=clock, retries=retries, notify=notify
+            )
+        self._known: dict[tuple[str, str], str | Unresolved] = {}
+        # By parameter; for opt-outs, in the order in which they became known.
+        self._every: dict[str, dict[str, None]] = {}
+
+    def prepare(self) -> None:
+        """Look up what does not depend on events, before anything is sent.
+
+        Raise ConfigError (C243, C244) and CallError.
+        """
+        places = list(_places(self._connection))
+        problems = [self._no_state(place) for place in places if place.name.has_moment]
+        if problems and self._remembered is None:
+            raise ConfigError(problems)
+
+        missing = []
+        now = times.from_epoch(self._clock.now())
+        for place in places:
+            if place.name.varies:
+                continue
+            wanted = place.name.wanted(None, now)
+            if self._look_up(wanted, dated=place.name.has_moment) is None and not wanted.create:
+                missing.append(self._missing(place, wanted))
+        if missing:
+            raise ConfigError(missing)
+        self._list_for_opt_outs()
+
+    def find(self, wanted: Wanted) -> str | Unresolved:
+        """Return the id of an audience, created when it is missing, or why there is none."""
+        place = (wanted.parameter, wanted.key)
+        if place not in self._known:
+            self._known[place] = self._resolve(wanted)
+        return self._known[place]
+
+    def every(self, parameter: str, now: str) -> Sequence[str]:
+        """Return the audiences that the account had at first, and those that were named since."""
+        return list(self._every.get(parameter, ()))
+
+    def _look_up(self, wanted: Wanted, *, dated: bool) -> str | None:
+        """Return the id of an audience that is there. Raise CallError."""
+        place = (wanted.parameter, wanted.key)
+        known = self._known.get(place)
+        if isinstance(known, str):
+            return known
+        manager = self._managers[wanted.parameter]
+        with self._turn():
+            own = self._remembered_id(wanted)
+            if own is None and not dated:
+                listed = manager.list() if wanted.only else None
+                row = manager.find(wanted.name) if listed is None else next(listed, None)
+                own = None if row is None else self._keep(wanted, str(row["id"]))
+        if own is not None:
+            self._known[place] = own
+            self._add(wanted.parameter, own)
+        return own
+
+    def _resolve(self, wanted: Wanted) -> str | Unresolved:
+        manager = self._managers[wanted.parameter]
+        refused = refused_name(wanted, manager.kind)
+        if refused is not None:
+            return refused
+        try:
+            with self._turn():
+                own = self._remembered_id(wanted)
+                if own is None:
+                    row = manager.only() if wanted.only else manager.find_or_create(wanted.name)
+                    own = self._keep(wanted, str(row["id"]))
+        except CallError as error:
+            # What comes after the semicolon may suggest a name, which events have a part in.
+            reason = _without_hint(error.reason) if wanted.varies else error.reason
+            return Unresolved(error.code, f"its audience is not known: {reason}", _LATER)
+        except ConfigError as error:
+            reason = "; ".join(problem.message for problem in error.problems)
+            return Unresolved("audience_not_kept", reason, _LATER)
+        self._add(wanted.parameter, own)
+        return own
+
+    def _remembered_id(self, wanted: Wanted) -> str | None:
+        """Return the id of an earlier run, unless the audience was deleted. Raise CallError."""
+        own = self._remembered.find(wanted) if self._remembered else None
+        if own is None or self._managers[wanted.parameter].get(own) is None:
+            return None
+        return own
+
+    def _keep(self, wanted: Wanted, own: str) -> str:
+        if self._remembered is not None:
+            self._remembered.keep(wanted, own)
+        return own
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._remembered.locked() if self._remembered else nullcontext()
+
+    def _add(self, parameter: str, own: str) -> None:
+        self._every.setdefault(parameter, {})[own] = None
+
+    def _list_for_opt_outs(self) -> None:
+        """List the audiences that opt-outs are about. Raise CallError."""
+        destination = self._connection.destination
+        parameters = set()
+        for route in self._connection.routes:
+            kind = audience_of(route.action, destination)
+            if kind is not None and route.opt_out is not None:
+                parameters.add(kind.parameter)
+        for route in self._connection.routes:
+            for parameter in parameters:
+                source = route.map.get(parameter)
+                if isinstance(source, Constant):
+                    self._add(parameter, str(source.value))
+        for parameter in parameters:
+            for row in self._managers[parameter].list():
+                if row.get("writable") is not False:
+                    self._add(parameter, str(row["id"]))
+
+    def _no_state(self, place: _Place) -> Problem:
+        message = "a name with the time would be another audience at every run"
+        hint = "give 'send' a folder that remembers it: --state DIR"
+        return Problem("C243", self._connection.file, place.pointer, message, hint)
+
+    def _missing(self, place: _Place, wanted: Wanted) -> Problem:
+        """Return that there is no audience of a name. Raise CallError."""
+        manager = self._managers[place.parameter]
+        names = []
+        for row in manager.list():
+            names.append(str(row.get(NAME) or ""))
+        title = manager.kind.title
+        message = f"there is no {title} '{wanted.name}' in this account"
+        file = self._connection.file
+        hint = (
+            f"{nearest(wanted.name, _nearest_names(wanted.name, names))}; create it with "
+            f"'connector audiences create {file} --name \"{wanted.name}\"', or write "
+            "{create: NAME}, which creates what is missing"
+        )
+        return Problem("C244", file, place.pointer, message, hint)
+
+
+def _nearest_names(name: str, names: Sequence[str]) -> list[str]:
+    """Return all names of a small account, of another one those that are most like a name."""
+    if len(names) <= _MOST_NAMES:
+        return list(names)
+    return difflib.get_close_matches(name, names, _MOST_NAMES, 0)
+
+
+def _places(connection: Connection) -> Iterator[_Place]:
+    """Yield where routes say names of audiences."""
+    for index, route in enumerate(connection.routes):
+        for parameter, source in route.map.items():
+            if isinstance(source, NamedAudience):
+                each = route.each is not None
+                name = compile_audience_name(parameter, source, connection.settings, each=each)
+                pointer = f"/routes/{index}/map/{parameter}/audience"
+                yield _Place(pointer, parameter, source, name)
+
+
+def _without_hint(text: str) -> str:
+    return text.partition("; ")[0]
