@@ -76,7 +76,7 @@ def _form_problem(kind: AudienceKind, source: NamedAudience) -> str:
     if kind.only and not source.only:
         return f"a {kind.title} has no name; write {{only: true}} for the account's only one"
     if source.only and not kind.only:
-        return f"an account may have several of this kind of {kind.title}; write a name"
+        return f"an account may have more than one {kind.title}; write a name"
     if "{{" in source.name and not source.create:
         return "a name with {{ }} may be a new one; write {create: NAME}, which creates it"
     return ""

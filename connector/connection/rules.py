@@ -372,11 +372,12 @@ class Rules:
         """Check that everything every record needs is mapped."""
         mapped = route.get("map", {})
         opts_out = opt_out(route.get("opt_out", False))
+        audiences = self._destination.audiences
         for name in action.schema.get("required", ()):
             field = action.parameters.get(name)
             if name in mapped or (field and field.has_default):
                 continue
-            if opts_out and name in self._destination.audiences:
+            if opts_out and (name in audiences or not audiences):
                 continue  # it is every one of them
             message = f"required parameter '{name}' is not mapped"
             yield Finding("C209", pointer, message, field.description if field else "")
