@@ -1,0 +1,414 @@
+"""Audiences by name in routes: found or created once for a run, remembered, and what becomes of records without one."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+import connector
+from connector.errors import CallError, ConfigError
+from connector.model import Request, Response
+from tests.kit.accounts import LISTS, Account, document, event, refusal, to
+from tests.kit.clock import NOW, FakeClock
+
+LOYAL = {"audience": "Loyal customers"}
+CREATED = {"audience": {"create": "Loyal customers"}}
+BY_SLUG = {"audience": {"create": "Lytics {{ event.slug }}"}}
+DATED = {"audience": {"create": "Lytics {{ event.slug }} {{ now | format('%Y%m%d_%H%M%S') }}"}}
+DAY = 86_400
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+def refused(do: Callable[[], Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        do()
+    return str(caught.value)
+
+
+def outcomes(report: connector.Report) -> list[tuple[str | None, str, str]]:
+    return [(one.event, one.outcome, one.code) for one in report.failures]
+
+
+# --- a name that is there ---
+
+
+def test_an_audience_that_is_there_is_looked_up_once(account: Account) -> None:
+    own = account.create("Loyal customers")
+    account.create("Loyal customers 2")
+    events = [event("ann"), event("bob"), event("ann", other=True)]
+    routes = [to(LOYAL, "not event.other"), to(LOYAL, "event.other", "other")]
+    report = account.send(routes, events)
+    assert (report.counts.records, report.counts.rejected, report.counts.undelivered) == (3, 0, 0)
+    assert account.people(own) == {"ann", "bob"}
+    assert account.calls() == ["GET /custom_audiences?q=Loyal customers&count=1000"]
+
+
+def test_an_audience_that_is_not_there_is_an_error_before_anything_is_sent(
+    account: Account,
+) -> None:
+    for name in ("Loyal customer", "Former customers"):
+        account.create(name)
+    routes = [to({"value": "1nmth"}), to(LOYAL, name="other"), to({"audience": "x"}, name="third")]
+    error = refused(lambda: account.send(routes, [event("ann")]))
+    first, second = error.splitlines()
+    assert first == (
+        "C244 connection#/routes/1/map/custom_audience_id/audience: there is no custom audience "
+        "'Loyal customers' in this account; known: Former customers, Loyal customer; did you mean "
+        "'Loyal customer'?; create it with 'connector audiences create connection --name "
+        '"Loyal customers"\', or write {create: NAME}, which creates what is missing'
+    )
+    assert "/routes/2/" in second
+    assert {request.method for request in account.sent} == {"GET"}
+
+
+def test_of_many_names_the_nearest_are_shown(account: Account) -> None:
+    for number in range(30):
+        account.create(f"Audience {number}")
+    account.create("Loyal customer")
+    error = refused(lambda: account.send([to(LOYAL)], [event("ann")]))
+    assert "did you mean 'Loyal customer'?" in error
+    assert error.count("Audience ") == 19
+
+
+def test_credentials_that_are_refused_are_an_error_before_anything_is_sent(
+    account: Account,
+) -> None:
+    account.answer = lambda request: refusal(401, "UNAUTHORIZED_ACCESS")
+    with pytest.raises(CallError, match="credentials"):
+        account.send([to(LOYAL)], [event("ann")])
+    assert len(account.sent) == 1
+
+
+# --- a name that is created ---
+
+
+def test_an_audience_is_created_once_and_found_at_the_next_run(account: Account) -> None:
+    for who in ("ann", "bob"):
+        report = account.send([to(CREATED)], [event(who), event("cy")])
+        assert report.counts.delivered == 2
+    assert account.people(account.names()["Loyal customers"]) == {"ann", "bob", "cy"}
+    assert account.calls("POST") == ["POST /custom_audiences?name=Loyal customers"]
+
+
+def test_nothing_is_created_before_somebody_is_to_be_in_it(account: Account) -> None:
+    routes = [to(CREATED, "event.x"), to(BY_SLUG, "event.slug is defined", "slug")]
+    early = event("ann", slug="vip")
+    early["expires"] = "yesterday"
+    routes[1]["map"]["expires_at"] = {"from": "expires"}
+    report = account.send(routes, [event("ann"), early])
+    assert (report.counts.skipped, report.counts.rejected) == (1, 1)
+    assert not account.names()
+
+
+def test_events_give_names_each_created_once(account: Account) -> None:
+    account.create("Lytics old")
+    slugs = ["vip", "old", "vip", "new", "old", "vip"]
+    events = [
+        event(who, slug=slug) for who, slug in zip(["ann", "bob", "cy"] * 2, slugs, strict=True)
+    ]
+    report = account.send([to(BY_SLUG)], events)
+    assert report.counts.delivered + report.counts.superseded == 6
+    created = [call.rpartition(" ")[2] for call in account.calls("POST")]
+    assert created == ["vip", "new"]
+    names = account.names()
+    assert account.people(names["Lytics vip"]) == {"ann", "cy"}
+    assert account.people(names["Lytics old"]) == {"bob"}
+    assert account.people(names["Lytics new"]) == {"ann"}
+
+
+def test_a_name_that_cannot_be_rejects_its_own_records(account: Account) -> None:
+    slugs: list[Any] = ["a/b", "vip", "x" * 300, "", None, ["vip"], " ", "a\nb"]
+    events = [event("ann", slug=slug) for slug in slugs]
+    report = account.send([to(BY_SLUG)], events)
+    invalid = ("rejected", "invalid_audience_name")
+    absent = ("rejected", "invalid_parameter")
+    expected = {
+        "0": invalid,
+        "2": invalid,
+        "3": absent,
+        "4": absent,
+        "5": absent,
+        "6": invalid,
+        "7": invalid,
+    }
+    assert {one: (outcome, code) for one, outcome, code in outcomes(report)} == expected
+    assert report.counts.delivered == 1
+    assert list(account.names()) == ["Lytics vip"]
+    for one in report.failures:
+        assert "a/b" not in one.reason
+        assert "xxx" not in one.reason
+
+
+def test_what_is_not_created_keeps_its_own_records(account: Account) -> None:
+    def answer(request: Request) -> Response | None:
+        wanted = request.method == "POST" and "Lytics%20vip" in request.url
+        return refusal(403, "UNAUTHORIZED_CLIENT_APPLICATION") if wanted else None
+
+    account.answer = answer
+    events = [event("ann", slug="vip"), event("bob", slug="new"), event("cy", slug="vip")]
+    clock = FakeClock()
+    report = account.send([to(BY_SLUG)], events, clock=clock)
+    assert outcomes(report) == [
+        ("0", "undelivered", "forbidden"),
+        ("2", "undelivered", "forbidden"),
+    ]
+    counts = report.counts
+    assert (counts.records, counts.delivered, counts.undelivered, counts.rejected) == (3, 1, 2, 0)
+    assert len([call for call in account.calls("POST") if call.endswith("vip")]) == 1
+    assert "vip" not in report.failures[0].reason
+
+
+def test_a_deleted_audience_keeps_its_name_and_its_records_wait(account: Account) -> None:
+    account.manager().delete(account.create("Lytics vip"))
+    report = account.send([to(BY_SLUG)], [event("ann", slug="vip")])
+    assert outcomes(report) == [("0", "undelivered", "name_kept")]
+    assert "vip" not in report.failures[0].reason
+
+    constant = {"audience": {"create": "Lytics vip"}}
+    report = account.send([to(constant)], [event("ann")])
+    # nothing of an event is in this name
+    assert "'Lytics vip 2' is free" in report.failures[0].reason
+
+
+def test_an_id_of_another_form_is_refused(account: Account) -> None:
+    def change(request: Request, response: Response) -> Response:
+        if "/users" in request.url or not response.body.get("data"):
+            return response
+        text = json.dumps(response.body).replace(account.names()["Lytics vip"], "NO/ID")
+        return Response.parsed(response.status, response.headers, text.encode())
+
+    account.create("Lytics vip")
+    account.change = change
+    report = account.send([to(BY_SLUG)], [event("ann", slug="vip")])
+    assert outcomes(report) == [("0", "rejected", "invalid_parameter")]
+
+
+def test_the_only_list_is_found_or_created(account: Account) -> None:
+    route = {
+        "name": "dnr",
+        "action": "add_to_do_not_reach_list",
+        "map": {"do_not_reach_list_id": {"audience": {"only": True}}, "email": {"from": "email"}},
+    }
+    for who in ("ann", "bob"):
+        report = account.send([route], [event(who)])
+        assert report.counts.delivered == 1
+    assert account.unreached() == {"ann", "bob"}
+    assert len(account.calls("POST")) == 1
+
+
+# --- a name with the time, and what is remembered ---
+
+
+def test_a_name_with_the_time_needs_a_folder(account: Account, tmp_path: Path) -> None:
+    error = refused(lambda: account.send([to(DATED)], [event("ann", slug="vip")]))
+    assert error == (
+        "C243 connection#/routes/0/map/custom_audience_id/audience: a name with the time would be "
+        "another audience at every run; give 'send' a folder that remembers it: --state DIR"
+    )
+    assert not account.sent
+
+
+def test_a_name_with_the_time_is_remembered_without_it(account: Account, tmp_path: Path) -> None:
+    state = tmp_path / "a" / "state"
+    for day, who in enumerate(("ann", "bob")):
+        events = [event(who, slug="vip"), event("cy", slug=f"day{day}"), event("dee", slug="vip")]
+        clock = FakeClock(now=NOW + day * DAY)
+        report = account.send([to(DATED)], events, clock=clock, state=state)
+        assert report.counts.delivered == 3
+    names = account.names()
+    assert list(names) == [
+        "Lytics vip 20260115_000000", "Lytics day0 20260115_000000", "Lytics day1 20260116_000000",
+    ]  # fmt: skip
+    assert account.people(names["Lytics vip 20260115_000000"]) == {"ann", "bob", "dee"}
+
+    assert [path.name for path in state.iterdir()] == ["audiences.json"]
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "audiences.json").stat().st_mode) == 0o600
+    held = json.loads((state / "audiences.json").read_text("utf-8"))
+    assert held["audiences"][0] == {
+        "destination": "x_custom_audiences",
+        "base_url": "https://ads-api.x.com",
+        "settings": {"account_id": "18ce54d4x5t"},
+        "parameter": "custom_audience_id",
+        "key": "Lytics vip {{ now }}",
+        "name": "Lytics vip 20260115_000000",
+        "id": names["Lytics vip 20260115_000000"],
+    }
+
+
+def test_the_time_passes_within_a_run(account: Account, tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    def answer(request: Request) -> None:
+        clock.set(clock.now() + DAY)
+
+    account.answer = answer
+    # more than a chunk of events
+    events = [event("ann", slug="vip")] * 25_000
+    account.send([to(DATED)], events, clock=clock, state=tmp_path / "state")
+    assert len(account.names()) == 1
+
+
+def test_another_account_has_other_audiences(account: Account, tmp_path: Path) -> None:
+    account.send([to(DATED)], [event("ann", slug="vip")], state=tmp_path)
+    other = Account()
+    clock = FakeClock(now=NOW + DAY)
+    proxy = "https://proxy.example.com"
+    made = other.sandbox
+    other.sandbox = lambda request: made(  # type: ignore[assignment]
+        Request(
+            request.method,
+            request.url.replace(proxy, "https://ads-api.x.com"),
+            request.headers,
+            request.body,
+        )
+    )
+    report = other.send(
+        [to(DATED)], [event("ann", slug="vip")], clock=clock, state=tmp_path, base_url=proxy
+    )
+    assert report.counts.delivered == 1
+    other.sandbox = made
+    assert list(other.names()) == ["Lytics vip 20260116_000000"]
+    held = json.loads((tmp_path / "audiences.json").read_text("utf-8"))["audiences"]
+    assert [one["base_url"] for one in held] == ["https://ads-api.x.com", proxy]
+
+
+def test_a_remembered_audience_that_was_deleted_is_created_again(
+    account: Account, tmp_path: Path
+) -> None:
+    for day in (0, 1):
+        clock = FakeClock(now=NOW + day * DAY)
+        account.send([to(DATED)], [event("ann", slug="vip")], clock=clock, state=tmp_path)
+        account.manager().delete(next(iter(account.names().values())))
+    assert list(account.names(deleted=True)) == [
+        "Lytics vip 20260115_000000",
+        "Lytics vip 20260116_000000",
+    ]
+    held = json.loads((tmp_path / "audiences.json").read_text("utf-8"))["audiences"]
+    assert [one["name"] for one in held] == ["Lytics vip 20260116_000000"]
+
+
+def test_a_remembered_audience_may_be_renamed(account: Account, tmp_path: Path) -> None:
+    own = account.create("Loyal customers")
+    account.send([to(LOYAL)], [event("ann")], state=tmp_path)
+    account.manager().rename(own, "Loyal people")
+    account.send([to(LOYAL)], [event("bob")], state=tmp_path)
+    assert account.people(own) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 2, "audiences": []}', '{"version": 1}',
+                                     '{"version": 1, "audiences": [{"id": "1"}]}', "{"])  # fmt: skip
+def test_a_file_that_is_another_one_is_left_alone(
+    account: Account, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "audiences.json"
+    path.write_text(content, "utf-8")
+    error = refused(lambda: account.send([to(DATED)], [event("ann", slug="vip")], state=tmp_path))
+    assert error.startswith(f"C247 {path}: is not what 'connector send --state' writes")
+    made = connector.make_connection(document(to(DATED)))
+    assert refused(lambda: connector.preview(made, [], state=tmp_path)) == error
+    assert path.read_text("utf-8") == content
+    assert not account.sent
+
+
+def test_a_folder_that_is_a_file_is_an_error(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_text("", "utf-8")
+    error = refused(lambda: account.send([to(CREATED)], [event("ann")], state=path))
+    assert error.startswith(f"C247 {path}: cannot be used: ")
+    assert not account.sent
+
+
+def test_what_cannot_be_remembered_keeps_its_records(account: Account, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+
+    def answer(request: Request) -> None:
+        if request.method == "POST" and request.url.startswith(f"https://ads-api.x.com{LISTS}?"):
+            state.rename(tmp_path / "moved")
+
+    account.answer = answer
+    report = account.send([to(DATED)], [event("ann", slug="vip")], state=state)
+    assert outcomes(report) == [("0", "undelivered", "audience_not_kept")]
+
+
+# --- two runs at once ---
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_runs_that_race_make_one_audience(account: Account, tmp_path: Path, kept: bool) -> None:
+    """Without a folder the vendor decides; with one the folder does, also where the names differ."""
+    runs = 6
+    together = Barrier(runs)
+    entry = DATED if kept else BY_SLUG
+    options = {"state": tmp_path / "state"} if kept else {}
+
+    def one(number: int) -> int:
+        together.wait()
+        clock = FakeClock(now=NOW + number)
+        who = ("ann", "bob", "cy")[number % 3]
+        report = account.send([to(entry)], [event(who, slug="vip")], clock=clock, **options)
+        return report.counts.delivered
+
+    with ThreadPoolExecutor(runs) as pool:
+        assert list(pool.map(one, range(runs))) == [1] * runs
+    [own] = account.names().values()
+    assert account.people(own) == {"ann", "bob", "cy"}
+
+
+# --- offline ---
+
+
+def urls(*routes: dict[str, Any], events: list[dict[str, Any]], **options: Any) -> list[str]:
+    made = connector.make_connection(document(*routes))
+    previewed = connector.preview(made, events, clock=FakeClock(), **options)
+    return [
+        one.url.removeprefix("https://ads-api.x.com" + LISTS.rpartition("/")[0])
+        for one in previewed
+    ]
+
+
+def test_a_preview_shows_names_in_the_place_of_ids(account: Account, tmp_path: Path) -> None:
+    routes = [
+        to(LOYAL, "event.slug is undefined"),
+        to({"audience": {"create": "50 percent {{ event.slug }}!"}}, "event.slug is defined", "b"),
+        to(DATED, "event.slug is defined", "c"),
+    ]
+    events = [event("ann"), event("ann", slug="vip")]
+    assert urls(*routes, events=events) == [
+        "/custom_audiences/<audience:Loyal customers>/users",
+        "/custom_audiences/<audience:50 percent vip!>/users",
+        "/custom_audiences/<audience:Lytics vip 20260115_000000>/users",
+    ]
+
+    account.create("Loyal customers")
+    account.send([to(LOYAL), to(DATED, name="c")], [event("ann", slug="vip")], state=tmp_path)
+    names = account.names()
+    assert urls(*routes, events=events, state=tmp_path) == [
+        f"/custom_audiences/{names['Loyal customers']}/users",
+        "/custom_audiences/<audience:50 percent vip!>/users",
+        f"/custom_audiences/{names['Lytics vip 20260115_000000']}/users",
+    ]
+    assert urls(*routes, events=events, state=tmp_path / "none")[0].startswith(
+        "/custom_audiences/<"
+    )
+
+
+def test_a_preview_rejects_names_that_cannot_be(account: Account) -> None:
+    made = connector.make_connection(document(to(BY_SLUG)))
+    previewed = connector.preview(made, [event("ann", slug="a/b"), event("ann")])
+    assert not list(previewed)
+    assert [one.code for one in previewed.failures] == [
+        "invalid_audience_name",
+        "invalid_parameter",
+    ]
