@@ -26,6 +26,7 @@ from connector.templating.data import ExpressionError
 from connector.templating.template import RenderError
 
 _RATE_LIMITED = 429
+_UNAUTHORIZED = "unauthorized"
 _UNAVAILABLE = 503
 
 #: Is given a line when a request has to wait for long.
@@ -185,7 +186,7 @@ class _Caller:
         try:
             response = self._transport(request)
         except UnauthorizedError as error:
-            raise self._error("unauthorized", str(error), None) from None
+            raise self._error(_UNAUTHORIZED, str(error), None) from None
         except UnreachableError as error:
             return None, Retry(str(error))
         except SendError as error:
@@ -211,6 +212,9 @@ class _Caller:
         raise self._error("outcome_unknown", message, response)
 
     def _error(self, code: str, reason: str, response: Response | None) -> CallError:
+        advice = self._connection.sign_in_advice
+        if advice and code == _UNAUTHORIZED:
+            reason = f"{reason}; {advice}"
         return CallError(self._call.id, code, reason, response.status if response else None)
 
 

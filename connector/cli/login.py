@@ -17,7 +17,7 @@ from connector.cli.options import (
     SetOption,
 )
 from connector.cli.output import on_one_line, print_result, visible
-from connector.errors import ConfigError, LoginError, Problem
+from connector.errors import CallError, ConfigError, LoginError, Problem
 
 if TYPE_CHECKING:
     from connector.login.accounts import Account
@@ -200,7 +200,19 @@ def _read_line(question: str, *, is_secret: bool) -> str:
 
 def _accounts(planned: Plan) -> list[Account]:
     """Return the accounts of who signed in, none where nothing lists them."""
-    return []
+    from connector import library
+    from connector.login.accounts import accounts_from
+
+    login = planned.login
+    if login is None or login.accounts is None:
+        return []
+    try:
+        with library.http_transport(planned.connection) as transport:
+            return accounts_from(planned.connection, login.accounts, transport)
+    except CallError as error:
+        line = f"signed in, but the accounts cannot be listed: {error}"
+        print(visible(line), file=sys.stderr)
+        return []
 
 
 def _choose(accounts: Sequence[Account]) -> Account | None:

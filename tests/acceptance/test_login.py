@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import select
 import socket
 import stat
 import subprocess
+import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from connector.connection.store import Store
 from connector.definitions.catalog import Catalog
 from connector.guide.example_connection import example_connection
 from connector.sandbox.local import Sandbox
+from connector.sandbox.vendor import Answer
 from tests.kit import browser
 from tests.kit.cli import COMMAND, Done, call, environment
 
@@ -154,7 +160,8 @@ def callback() -> str:
 def test_sign_in_send_and_sign_out(place: Make) -> None:
     x = place()
     done = x.login("--callback", callback())
-    assert (done.status, done.out) == (0, f"signed in as sandbox; kept in {x.store / 'me.json'}\n")
+    said = f"signed in as sandbox; kept in {x.store / 'me.json'}\nsettings:\n  account_id: 18ce54d4x5t\n"
+    assert (done.status, done.out) == (0, said)
     assert done.err.startswith(f"sign in here: {x.server.login_url}/oauth/authorize?oauth_token=")
     assert sorted(x.kept()) == ["access_token", "access_token_secret"]
     assert stat.S_IMODE(x.store.stat().st_mode) == 0o700
@@ -294,6 +301,112 @@ def test_logging_out_of_what_is_revoked_already(place: Make) -> None:
     assert x.kept()
     done = x.run("logout", "c.yaml", "--forget", "--format", "json")
     assert done.json == {"removed": [{"login": "me", "label": "sandbox", "revoked": False}]}
+
+
+# --- which account ---
+
+
+def test_the_first_time_nobody_knows_the_account(place: Make) -> None:
+    x = place()
+    del x.document["settings"]
+    x.write()
+    done = x.run("send", "c.yaml", "events.ndjson")
+    assert (done.status, "C202 c.yaml#/settings: missing setting 'account_id'" in done.err) == (
+        2,
+        True,
+    )
+    told = x.signed_in("--callback", callback())
+    assert told["accounts"] == [{"id": "18ce54d4x5t", "name": "Sandbox"}]
+    x.write(settings=told["settings"])
+    assert x.send()["delivered"] == 3
+
+
+def test_several_accounts_without_anybody_to_ask(place: Make) -> None:
+    x = place()
+    several = {
+        "data": [{"id": "a1", "name": "One\x1b[31m"}, {"id": "a2"}, {"id": "a3", "deleted": True}]
+    }
+    x.box.vendor.answer = answering(x, json.dumps(several))  # type: ignore[method-assign]
+    done = x.login("--callback", callback())
+    shown = "accounts, of which one is to be set:\n  a1  One\\u001b[31m\n  a2\n"
+    assert (done.status, done.out.partition("\n")[2]) == (0, shown)
+    told = x.signed_in("--callback", callback())
+    assert ([account["id"] for account in told["accounts"]], told["settings"]) == (["a1", "a2"], {})
+
+
+def test_somebody_chooses_the_account(place: Make) -> None:
+    x = place()
+    several = {"data": [{"id": "a1", "name": "One"}, {"id": "a2", "name": "Two"}]}
+    x.box.vendor.answer = answering(x, json.dumps(several))  # type: ignore[method-assign]
+    status, out, typed = at_a_terminal(
+        x, {"account:": "9", "2\r\naccount:": "2"}, "--callback", callback()
+    )
+    assert (status, out.splitlines()[1:]) == (0, ["settings:", "  account_id: a2"])
+    assert "   1  a1  One" in typed
+    assert "a number from 1 to 2" in typed
+
+
+def test_what_is_pasted_is_not_shown(place: Make) -> None:
+    x = place()
+    keys = {"access_token:": "pasted-token", "access_token_secret:": "pasted-secret"}
+    status, _, typed = at_a_terminal(x, keys, "--paste", hidden=True)
+    assert (status, x.kept()) == (
+        0,
+        {"access_token": "pasted-token", "access_token_secret": "pasted-secret"},
+    )
+    assert "access_token_secret:" in typed
+    assert "pasted" not in typed
+
+
+def at_a_terminal(
+    x: Place, keys: dict[str, str], *options: str, hidden: bool = False
+) -> tuple[int, str, str]:
+    """Run `login` at a terminal, and answer each question; return status, output and what the terminal shows."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "login", "c.yaml", *options],
+        env=x.environment(), cwd=x.folder, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        for question, answer in keys.items():
+            while not shown.rstrip(b" ").endswith(question.encode()):
+                if not select.select([ours], [], [], 10)[0]:
+                    process.kill()
+                    pytest.fail(f"not asked: {shown!r}")
+                shown += os.read(ours, 4096)
+            while hidden and termios.tcgetattr(ours)[3] & termios.ECHO:
+                time.sleep(0.01)  # what is typed before would be shown
+            os.write(ours, f"{answer}\n".encode())
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    with contextlib.suppress(OSError):
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    return process.returncode, out, shown.decode()
+
+
+def test_accounts_that_cannot_be_listed(place: Make) -> None:
+    x = place()
+    x.box.vendor.answer = answering(x, "", 503)  # type: ignore[method-assign]
+    done = x.login("--callback", callback())
+    assert (done.status, done.out.count("\n")) == (0, 1)
+    assert (
+        "signed in, but the accounts cannot be listed: list_accounts failed (gave_up)" in done.err
+    )
+    assert x.kept()
+
+
+def answering(x: Place, accounts: str, status: int = 200) -> Callable[..., Any]:
+    """Let the sandbox answer the question for accounts in another way."""
+    original = x.box.vendor.answer
+
+    def answer(method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
+        if "/12/accounts" in url and method == "GET":
+            return Answer(status, {"content-type": "application/json"}, accounts.encode())
+        return original(method, url, headers, body)
+
+    return answer
 
 
 # --- what is refused: nothing is stored ---

@@ -102,10 +102,10 @@ def _addresses(location: Location, scheme: AuthConfig) -> Iterator[tuple[Locatio
 
 @rule("D261", stage="documents")
 def login(destination: Destination) -> Problems:
-    """Find a parameter of a sign-in that the connector sets, and accounts for no setting.
+    """Find a parameter of a sign-in that the connector sets, and accounts that cannot be chosen.
 
     The page would be asked for something else, or the account could not be set. Remove the
-    parameter, or name a setting.
+    parameter, or name a call and a setting.
     """
     for location, scheme in _schemes(destination):
         if scheme.login is None:
@@ -121,6 +121,10 @@ def login(destination: Destination) -> Problems:
             message = f"'{accounts.setting}' is not a setting"
             hint = nearest(accounts.setting, destination.settings)
             yield (place / "accounts" / "setting").problem(message, hint)
+        if accounts and accounts.call not in destination.calls:
+            message = f"'{accounts.call}' is not a call"
+            hint = nearest(accounts.call, destination.calls)
+            yield (place / "accounts" / "call").problem(message, hint)
 
 
 @rule("D232", stage="documents")
