@@ -15,10 +15,12 @@ from connector.connection.audience_names import AudienceName, Wanted
 from connector.connection.mapping import compile_audience_name
 from connector.connection.model import Connection, Constant, NamedAudience
 from connector.definitions.audiences import AudienceKind
+from connector.templating.data import Shown
 
 _OPEN, _CLOSE = "<audience:", ">"
 _IN_URL_AT_ALL = quote(_OPEN)
 _IN_URL = re.compile(f"{quote(_OPEN)}.*?{quote(_CLOSE)}")
+_IN_BODY = re.compile(f'"{_OPEN}[^"]*{_CLOSE}"'.encode())
 _ONLY = "only"
 
 
@@ -31,12 +33,6 @@ class Unresolved(NamedTuple):
     code: str
     reason: str
     outcome: str
-
-
-class Shown(str):
-    """What is shown in the place of an id that is not known."""
-
-    __slots__ = ()
 
 
 class Audiences(Protocol):
@@ -131,6 +127,11 @@ def refused_name(wanted: Wanted, kind: AudienceKind) -> Unresolved | None:
 def shown(wanted: Wanted) -> Shown:
     """Return what is shown in the place of an id that is not known."""
     return Shown(_OPEN + (_ONLY if wanted.only else wanted.name) + _CLOSE)
+
+
+def numbered(body: bytes) -> bytes:
+    """Return a body with a number for each name that stands in the place of an id."""
+    return _IN_BODY.sub(b"1", body)
 
 
 def readable(url: str) -> str:

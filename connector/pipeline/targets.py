@@ -31,10 +31,10 @@ from connector.connection.model import (
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
-from connector.pipeline.audiences import Audiences, Shown, Unresolved
+from connector.pipeline.audiences import Audiences, Unresolved
 from connector.pipeline.fill import Fill, count_present
 from connector.pipeline.request_builder import RequestBuilder
-from connector.templating.data import AbsentError, ExpressionError
+from connector.templating.data import AbsentError, ExpressionError, Shown
 from connector.templating.expressions import Evaluate, compile_expression
 from connector.templating.template import RenderError
 
@@ -220,7 +220,7 @@ class Targets:
                 moments[name] = value
                 value = times.plus(now, value.duration)
             if name in self._audience_names or isinstance(value, Shown):
-                params[name] = str(value)
+                params[name] = value
             elif is_absent(value) or self._is_placeholder(name, value):
                 field = self._action.parameters[name]
                 params[name] = None if field.ignored else field.default
@@ -243,9 +243,7 @@ class Targets:
         found = self._audiences.find(self._audience_names[name].wanted(row, now))
         if isinstance(found, Unresolved):
             raise _NoAudienceError(found)
-        if isinstance(found, Shown):
-            return str(found)
-        return self._coerce[name](found)
+        return found if isinstance(found, Shown) else self._coerce[name](found)
 
     def _is_placeholder(self, name: str, value: Any) -> bool:
         """Return whether a text stands for no value, unless the parameter has it as a word."""

@@ -67,6 +67,12 @@ class Absent:
 ABSENT: Any = Absent()
 
 
+class Shown(str):
+    """What is shown in the place of a value that is not known yet; it has not that value's form."""
+
+    __slots__ = ()
+
+
 def member(value: Any, key: Any) -> Any:
     """Return a member of an object, list or text, `ABSENT` when there is none."""
     result = None

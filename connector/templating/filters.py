@@ -11,7 +11,15 @@ from jinja2 import Undefined, nodes
 
 from connector._util import times
 from connector.errors import nearest
-from connector.templating.data import ABSENT, FAILURES, ExpressionError, kind, member, text
+from connector.templating.data import (
+    ABSENT,
+    FAILURES,
+    ExpressionError,
+    Shown,
+    kind,
+    member,
+    text,
+)
 
 # From here on a number of the epoch counts milliseconds; as seconds it is the year 5138.
 _MILLISECONDS = 10**11
@@ -87,7 +95,9 @@ def _split(value: Any, separator: str) -> list[str]:
     return list(filter(None, stripped))
 
 
-def _int(value: Any) -> int:
+def _int(value: Any) -> int | Shown:
+    if isinstance(value, Shown):
+        return value
     try:
         return int(text(value))
     except ValueError as error:

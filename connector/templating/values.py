@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from connector.templating.data import Shown
+
 #: A mark that no JSON text can hold: symbol number n in a hole.
 MARK = re.compile("\x02(\\d+)\x03")
 
@@ -61,6 +63,8 @@ def _fragment(value: Any) -> Any:
         return orjson.Fragment(value)
     if isinstance(value, dict):
         return dict(value)
+    if isinstance(value, Shown):
+        return str(value)
     if isinstance(value, Symbol):
         return orjson.Fragment(f"\x02{value.index}\x03")
     raise TypeError

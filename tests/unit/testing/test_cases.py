@@ -868,3 +868,37 @@ def test_a_case_can_be_run_again_with_other_events(tmp_path: Path) -> None:
     one = case(tmp_path)
     other = replace(one, events=(Event(1, {"email": "ben@example.com"}),))
     assert run_case(other) != run_case(one) == run_case(one)
+
+
+def test_a_case_shows_the_names_of_audiences_and_what_it_cannot_show(tmp_path: Path) -> None:
+    text = """
+        destination: iterable_lists
+        routes:
+          - name: in
+            action: add_person
+            when: event.out is undefined
+            map: {list_id: {audience: {create: "Lytics {{ event.slug }} {{ now | format('%d.%m.%y') }}"}}, email: {from: email}}
+          - name: loyal
+            action: add_person
+            when: event.out is undefined
+            map: {list_id: {audience: Loyal customers}, email: {from: email}}
+          - name: gone
+            action: remove_person
+            when: event.out is defined
+            opt_out: true
+            map: {email: {from: email}}
+        cases:
+          - name: one
+            events: [{email: ann@example.com, slug: vip}, {email: bob@example.com, out: 1}]
+    """
+    path = tmp_path / "one.case.yaml"
+    path.write_text(dedent(text), "utf-8")
+    [case] = load_cases(path, shipped_catalog())
+    shown = run_case(case)
+    assert re.findall('"listId": "(.*?)"', shown) == [
+        "<audience:Loyal customers>",
+        "<audience:Lytics vip 15.01.26>",
+        "<audience:Loyal customers>",
+    ]
+    assert "event 2, gone: delivered\n" in shown
+    assert "notes:\nroute 'gone': the audiences that the connection names" in shown
