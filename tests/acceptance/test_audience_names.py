@@ -1,0 +1,169 @@
+"""Audiences by name and opt-outs through the command line, to a sandbox over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.library import load_connection
+from connector.sandbox.local import Sandbox
+from connector.sandbox.server import SandboxServer
+from tests.kit.accounts import LISTS, event
+from tests.kit.cli import SECRETS, Done, at_once, connection, ndjson, run
+
+CREDENTIALS = {name.removeprefix("X_").lower(): secret for name, secret in SECRETS.items()}
+ROUTES = """
+  - name: slug
+    action: add_user_multi
+    when: event.slug is defined
+    map:
+      custom_audience_id: {audience: {create: "Lytics {{ event.slug }} {{ now | format('%Y%m%d_%H%M%S') }}"}}
+      email: {from: email}
+  - name: loyal
+    action: add_user_multi
+    when: event.loyal is defined
+    map: {custom_audience_id: {audience: Loyal customers}, email: {from: email}}
+  - name: gone
+    action: remove_user_multi
+    when: event.out is defined
+    opt_out: {do_not_reach: true}
+    map: {email: {from: email}}
+"""
+
+
+class Place:
+    """A folder with a connection to a sandbox, and events."""
+
+    def __init__(self, folder: Path, server: SandboxServer) -> None:
+        self.folder = folder
+        path = connection(folder, base_url=server.base_url)
+        head = path.read_text("utf-8").partition("routes:")[0]
+        path.write_text(f"{head}routes:{ROUTES}", "utf-8")
+        self.connection = path
+        self.state = folder / "state"
+
+    def call(self, command: str, *options: str | Path, events: list[dict[str, object]]) -> Done:
+        numbered = [{"id": f"e{number}", **one} for number, one in enumerate(events)]
+        path = ndjson(self.folder, numbered, f"{len(list(self.folder.iterdir()))}.ndjson")
+        return run(command, self.connection, path, *options)
+
+    def audiences(self) -> dict[str, str]:
+        done = run("audiences", "list", self.connection, "--format", "json")
+        assert done.status == 0, done.text
+        return {row["name"]: row["id"] for row in done.json}
+
+    def create(self, name: str) -> str:
+        done = run("audiences", "create", self.connection, "--name", name, "--format", "json")
+        return str(done.json["id"])
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(load_connection(connection(tmp_path)), secrets=CREDENTIALS)
+
+
+@pytest.fixture
+def place(tmp_path: Path, sandbox: Sandbox) -> Iterator[Place]:
+    with sandbox.serve() as server:
+        yield Place(tmp_path, server)
+
+
+def people(sandbox: Sandbox, own: str) -> int:
+    return len(sandbox.vendor.members(f"{LISTS}/{own}/users"))
+
+
+def test_from_names_to_opt_out(place: Place, sandbox: Sandbox) -> None:
+    events = [event("ann", slug="vip"), event("bob", slug="vip", loyal=1), event("cy", slug="new")]
+
+    done = place.call("send", events=events)
+    assert done.status == 2
+    assert done.err.startswith("C243 ")
+    assert "--state DIR" in done.err
+
+    done = place.call("send", "--state", place.state, events=events)
+    assert done.status == 2
+    assert "there is no custom audience 'Loyal customers' in this account; known: none" in done.err
+    assert f'connector audiences create {place.connection} --name "Loyal customers"' in done.err
+    assert not sandbox.holdings()
+
+    loyal = place.create("Loyal customers")
+    done = place.call("send", "--state", place.state, "--format", "json", events=events)
+    assert (done.status, done.json["delivered"]) == (0, 4)
+    names = place.audiences()
+    [vip] = [own for name, own in names.items() if name.startswith("Lytics vip 20")]
+    assert (people(sandbox, loyal), people(sandbox, vip), len(names)) == (1, 2, 3)
+
+    shown = place.call("preview", "--state", place.state, events=events)
+    assert f"/custom_audiences/{vip}/users" in shown.out
+    shown = place.call(
+        "preview", "--format", "json", events=[event("ann", loyal=1), event("ann", out=1)]
+    )
+    lines = [json.loads(line) for line in shown.out.splitlines()]
+    assert lines[0]["url"].endswith("/custom_audiences/<audience:Loyal customers>/users")
+    assert lines[-1]["notes"][0].startswith("route 'gone': the audiences that the connection names")
+
+    done = place.call(
+        "send", "--state", place.state, "--format", "json", events=[event("bob", out=1)]
+    )
+    assert (done.status, done.json["delivered"]) == (0, 4)
+    assert (people(sandbox, loyal), people(sandbox, vip)) == (0, 1)
+    assert place.audiences() == names
+    [path] = [one.path for one in sandbox.holdings() if "do_not_reach" in one.path]
+    assert len(sandbox.vendor.members(path)) == 1
+
+
+def test_what_cannot_be_named_is_in_the_report(place: Place) -> None:
+    place.create("Loyal customers")
+    report = place.folder / "report.ndjson"
+    events = [event("ann", slug="a/b"), event("ann", slug="vip"), event("ann", slug=None)]
+    done = place.call("send", "--state", place.state, "--report", report, events=events)
+    assert done.status == 1
+    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    assert [(line["event"], line["outcome"], line["code"]) for line in lines] == [
+        ("e0", "rejected", "invalid_audience_name"),
+    ]
+
+
+def test_processes_that_race_make_one_audience(place: Place, sandbox: Sandbox) -> None:
+    place.create("Loyal customers")
+
+    def send(who: str) -> Done:
+        folder = place.folder / who
+        folder.mkdir()
+        path = ndjson(folder, [{"id": who, **event(who, slug="vip")}])
+        return run("send", place.connection, path, "--state", place.state)
+
+    done = at_once([lambda who=who: send(who) for who in ("ann", "bob", "cy", "dee")])  # type: ignore[misc]
+    assert [one.status for one in done] == [0] * 4, [one.text for one in done]
+    names = place.audiences()
+    [vip] = [own for name, own in names.items() if name.startswith("Lytics vip 20")]
+    assert people(sandbox, vip) == 4
+    held = json.loads((place.state / "audiences.json").read_text("utf-8"))["audiences"]
+    assert sorted(one["id"] for one in held) == sorted(names.values())
+
+
+def test_the_sandbox_needs_no_folder_and_touches_none(place: Place, sandbox: Sandbox) -> None:
+    events = [event("ann", slug="vip"), event("bob", loyal=1), event("ann", out=1)]
+    for options in ([], ["--state", place.state]):
+        done = place.call("send", "--sandbox", "--format", "json", *options, events=events)
+        assert done.status == 0, done.text
+        holds = {one["path"].split("/")[-3]: one["people"] for one in done.json["sandbox"]}
+        assert sorted(holds) == ["custom_audiences", "do_not_reach_lists"]
+    assert not place.state.exists()
+    assert not sandbox.holdings()
+
+    done = place.call("send", "--sandbox", "--fail", "429:2", events=events)
+    assert done.status == 0
+    assert run("lint", place.connection).status == 0
+
+
+def test_a_folder_of_another_kind_is_an_error(place: Place) -> None:
+    place.state.mkdir()
+    (place.state / "audiences.json").write_text("[]", "utf-8")
+    for command in ("send", "preview"):
+        done = place.call(command, "--state", place.state, events=[event("ann", slug="vip")])
+        assert done.status == 2
+        assert done.err.startswith(f"C247 {place.state / 'audiences.json'}: is not what ")
