@@ -11,10 +11,13 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from connector._util import times
 from connector.audiences.manager import Manager, find_kind
 from connector.calls.answer import Row
 from connector.calls.run import Page, run
-from connector.connection.model import Connection, Constant
+from connector.connection.audience_names import AudienceName, Wanted
+from connector.connection.mapping import compile_audience_name
+from connector.connection.model import Connection, Constant, NamedAudience, Route
 from connector.definitions.audiences import NAME, Verification
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
@@ -160,7 +163,28 @@ class _Checks:
                 yield Check(name, "skipped", error.problems[0].message, error.problems[0].hint)
             else:
                 yield _audience(name, row, routes)
+        yield from self._by_name()
         yield from _of_events(self._connection)
+
+    def _by_name(self) -> Iterator[Check]:
+        """Yield what is found of each audience that routes call by a name."""
+        connection = self._connection
+        for wanted, routes in _wanted(connection, times.from_epoch(self._clock.now())).items():
+            kind = connection.destination.audiences[wanted.parameter]
+            manager = Manager(connection, kind, self._wire, clock=self._clock, retries=_RETRIES)
+            name = kind.title if wanted.only else f"{kind.title} '{wanted.name}'"
+            try:
+                row = next(manager.list(), None) if wanted.only else manager.find(wanted.name)
+            except CallError as error:
+                yield Check(name, "error", *_said(error))
+            except ConfigError as error:
+                yield Check(name, "error", error.problems[0].message, error.problems[0].hint)
+            else:
+                if row is None and wanted.create:
+                    message = f"is not there yet (routes: {', '.join(routes)})"
+                    yield Check(name, "warning", message, "the first person creates it")
+                else:
+                    yield _audience(name, row, routes)
 
 
 class _Wire:
@@ -218,14 +242,38 @@ def _named(connection: Connection) -> dict[tuple[str, str], list[str]]:
     return named
 
 
+def _wanted(connection: Connection, now: str) -> dict[Wanted, list[str]]:
+    """Return the audiences that routes call by names which neither events nor the time are in."""
+    found: dict[Wanted, list[str]] = {}
+    for route, name in _names(connection):
+        if not name.varies and not name.has_moment:
+            found.setdefault(name.wanted(None, now), []).append(route.name)
+    return found
+
+
+def _names(connection: Connection) -> Iterator[tuple[Route, AudienceName]]:
+    for route in connection.routes:
+        for parameter in connection.destination.audiences:
+            source = route.map.get(parameter)
+            if isinstance(source, NamedAudience):
+                each = route.each is not None
+                settings = connection.settings
+                yield route, compile_audience_name(parameter, source, settings, each=each)
+
+
 def _of_events(connection: Connection) -> Iterator[Check]:
     """Yield the routes whose audience nobody knows before there are events."""
     for route in connection.routes:
         for parameter, kind in connection.destination.audiences.items():
             source = route.map.get(parameter)
-            if source is not None and not isinstance(source, Constant):
+            if source is not None and not isinstance(source, Constant | NamedAudience):
                 message = f"route '{route.name}' takes it from each event"
                 yield Check(kind.title, "skipped", message)
+    for route, name in _names(connection):
+        if name.varies or name.has_moment:
+            kind = connection.destination.audiences[name.parameter]
+            of = "each event" if name.varies else "the time"
+            yield Check(kind.title, "skipped", f"route '{route.name}' names it by {of}")
 
 
 def _audience(name: str, row: Row | None, routes: list[str]) -> Check:

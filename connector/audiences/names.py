@@ -15,6 +15,7 @@ from connector._util import times
 from connector.audiences.manager import Manager, find_kind
 from connector.audiences.remembered import Remembered
 from connector.calls.run import Notify
+from connector.calls.values import check_settings
 from connector.connection.audience_names import AudienceName, Wanted
 from connector.connection.audience_rules import audience_of
 from connector.connection.mapping import compile_audience_name
@@ -85,6 +86,8 @@ class RunAudiences:
         if problems and self._remembered is None:
             raise ConfigError(problems)
 
+        for place in places:
+            self._check_settings(place.parameter)
         missing = []
         now = times.from_epoch(self._clock.now())
         for place in places:
@@ -96,6 +99,14 @@ class RunAudiences:
         if missing:
             raise ConfigError(missing)
         self._list_for_opt_outs()
+
+    def _check_settings(self, parameter: str) -> None:
+        """Raise ConfigError when a call needs a setting that the connection does not have."""
+        destination = self._connection.destination
+        for does in ("list", "get", "create"):
+            call = destination.audiences[parameter].calls.get(does)
+            if call is not None:
+                check_settings(destination.calls[call], self._connection)
 
     def find(self, wanted: Wanted) -> str | Unresolved:
         """Return the id of an audience, created when it is missing, or why there is none."""

@@ -95,7 +95,7 @@ class AudienceName:
         compile_hole: Callable[[str], Get],
     ) -> None:
         """`compile_hole` compiles an expression that reads the event. Raise ExpressionError."""
-        self._parameter = parameter
+        self.parameter = parameter
         self._source = source
         self._settings = settings
         self._parts: list[tuple[str | Hole, Evaluate | Get]] = []
@@ -121,7 +121,7 @@ class AudienceName:
         """Return the audience of a row. `now`: canonical UTC text. Raise ExpressionError."""
         source = self._source
         return Wanted(
-            self._parameter,
+            self.parameter,
             self._text(row, now),
             self._text(row, None),
             source.create or source.only,

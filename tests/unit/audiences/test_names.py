@@ -412,3 +412,53 @@ def test_a_preview_rejects_names_that_cannot_be(account: Account) -> None:
         "invalid_audience_name",
         "invalid_parameter",
     ]
+
+
+# --- check ---
+
+
+def test_check_looks_for_names(account: Account) -> None:
+    account.create("Loyal customers")
+    only = {
+        "name": "only",
+        "action": "add_to_do_not_reach_list",
+        "map": {"do_not_reach_list_id": {"audience": {"only": True}}, "email": {"from": "email"}},
+    }
+    routes = [
+        to(LOYAL, name="a"),
+        to(LOYAL, name="b"),
+        to({"audience": "Former customers"}, name="c"),
+        to({"audience": {"create": "Spring list"}}, name="d"),
+        to(DATED, name="e"),
+        to({"audience": {"create": "{{ now | format('%Y') }}"}}, name="f"),
+        only,
+    ]
+    made = connector.make_connection(document(*routes))
+    found = list(connector.check(made, transport=account))
+    shown = {one.name: f"{one.status}: {one.message}" for one in found if one.status != "skipped"}
+    assert shown["custom audience 'Loyal customers'"].startswith("warning: 'Loyal customers', size")
+    assert shown["custom audience 'Former customers'"] == (
+        "error: does not exist in this account, or was deleted (routes: c)"
+    )
+    assert shown["custom audience 'Spring list'"] == "warning: is not there yet (routes: d)"
+    assert shown["Do Not Reach list"] == "warning: is not there yet (routes: only)"
+    skipped = [one.message for one in found if one.status == "skipped" and "route" in one.message]
+    assert skipped == ["route 'e' names it by each event", "route 'f' names it by the time"]
+    assert {request.method for request in account.sent} == {"GET"}
+
+
+def test_a_setting_that_calls_need_is_missed_before_anything_is_sent() -> None:
+    route = {
+        "action": "add_user",
+        "map": {"custom_audience_id": BY_SLUG, "email": {"from": "email"}},
+    }
+    made = connector.make_connection({"destination": "meta_custom_audiences", "routes": [route]})
+    sent: list[Request] = []
+
+    def send(request: Request) -> Response:
+        sent.append(request)
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match=r"C202 .* missing setting 'ad_account_id'"):
+        connector.send(made, [event("ann", slug="vip")], transport=send)
+    assert not sent
