@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from connector.library import load_connection
 from connector.sandbox.local import Sandbox
 from connector.sandbox.server import SandboxServer
+from tests.kit import ROOT
 from tests.kit.accounts import LISTS, event
 from tests.kit.cli import SECRETS, Done, at_once, connection, ndjson, run
 
@@ -158,6 +160,19 @@ def test_the_sandbox_needs_no_folder_and_touches_none(place: Place, sandbox: San
     done = place.call("send", "--sandbox", "--fail", "429:2", events=events)
     assert done.status == 0
     assert run("lint", place.connection).status == 0
+
+
+def test_the_routes_of_the_page_work(place: Place, sandbox: Sandbox) -> None:
+    page = (ROOT / "docs" / "audiences.md").read_text("utf-8")
+    [routes] = re.findall(r"^```yaml\n(routes:\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    head = place.connection.read_text("utf-8").partition("routes:")[0]
+    place.connection.write_text(head + routes, "utf-8")
+    place.create("Loyal customers")
+    events = [event("ann", slug="vip", loyal="yes"), event("ann", objects="yes")]
+    done = place.call("send", "--state", place.state, "--format", "json", events=events)
+    assert done.status == 0, done.text
+    assert len(place.audiences()) == 2
+    assert {people(sandbox, own) for own in place.audiences().values()} == {0}
 
 
 def test_a_folder_of_another_kind_is_an_error(place: Place) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from connector.connection.load import load_connection
-from connector.connection.model import AfterNow, AllPaths, Constant, FromPaths
+from yaml import safe_load
+
+from connector.connection.load import load_connection, make_connection
+from connector.connection.model import AfterNow, AllPaths, Constant, FromPaths, OptOut, Route
 from connector.templating.filters import FILTERS
 from tests.kit import ROOT
 from tests.kit.records import catalog
@@ -31,6 +34,24 @@ def test_the_connection_of_the_page_loads(tmp_path: Path) -> None:
         "device_id": AllPaths(("item.ids[type=IDFA].value", "item.ids[type=GAID].value")),
         "expires_at": AfterNow("P30D"),
     }
+
+
+def test_the_audiences_and_the_opt_out_of_the_page_load() -> None:
+    entries = re.findall(r"(?m)^((?:custom|do_not)\w+): (\{audience: .*?\})(?: +#.*)?$", PAGE)
+    assert len(entries) == 3
+    for parameter, source in entries:
+        action = "add_user_multi" if parameter.startswith("custom") else "add_to_do_not_reach_list"
+        mapped = {parameter: safe_load(source), "email": {"from": "email"}}
+        load({"action": action, "map": mapped})
+    [text] = re.findall(r"```yaml\n(- name: objections\n.*?)```", PAGE, re.DOTALL)
+    [route] = safe_load(text)
+    assert load(route).opt_out == OptOut(do_not_reach=True)
+
+
+def load(route: dict[str, Any]) -> Route:
+    settings = {"account_id": "18ce54d4x5t"}
+    document = {"destination": "x_custom_audiences", "settings": settings, "routes": [route]}
+    return make_connection(document, "connection.yaml", catalog()).routes[0]
 
 
 def test_every_filter_is_in_the_table() -> None:
