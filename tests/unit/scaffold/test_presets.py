@@ -66,9 +66,8 @@ def test_the_files_are_those_of_the_preset_and_the_rest_is_said(tmp_path: Path) 
     wrote, filling = shown.split("fill in (what is there now is an example)\n")
     filling, following = filling.split("next\n")
     assert wrote.split() == ["wrote", *sorted(files(SHIPPED))]
-    assert filling.splitlines()[:3] == [
+    assert filling.splitlines()[:2] == [
         "  settings.account_id: Ad Account ID, now 18ce54d4x5t",
-        "  custom_audience_id: Custom Audience, now 1nmth",
         "  credentials.consumer_key: environment variable, now X_CONSUMER_KEY",
     ]
     assert following.splitlines() == [
@@ -77,6 +76,11 @@ def test_the_files_are_those_of_the_preset_and_the_rest_is_said(tmp_path: Path) 
         "  connector send --sandbox connection.yaml events.ndjson",
         "  connector test --update lytics.case.yaml",
     ]
+
+
+def test_an_id_of_the_example_is_to_be_filled_in(tmp_path: Path) -> None:
+    shown = new(tmp_path, X, "--from", "adobe")
+    assert "  custom_audience_id: Custom Audience, now 1nmth" in shown.splitlines()
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
