@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from connector.auth.schemes import scheme_of
 from connector.connection.model import Connection
@@ -34,7 +34,8 @@ class Plan:
     login: Login | None
     given: tuple[str, ...]
     pasted: tuple[str, ...]
-    kept_in: Mapping[str, str]
+    # somebody may have written the secret itself in the place of a name
+    kept_in: Mapping[str, str] = field(repr=False)
 
     @property
     def can_use_pin(self) -> bool:
@@ -147,7 +148,8 @@ def _check_kept(
     if is_whole or (kept_in and not is_given):
         return
 
-    login = min(stored) if stored else connection.destination.id
+    # not the name that is there: it may be the secret itself
+    login = connection.destination.id
     lines = ", ".join(f"{name}: {{stored: {login}}}" for name in names)
     message = "does not refer to a login for what a sign-in gives"
     if not is_given:

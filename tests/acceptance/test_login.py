@@ -472,19 +472,19 @@ def test_a_port_that_is_taken(place: Make) -> None:
 
 
 NOT_KEPT = [
-    ({"access_token": {"env": "A"}, "access_token_secret": {"env": "B"}}, "x_custom_audiences"),
-    ({"access_token": {"env": "A"}}, "me"),
-    ({"access_token": {"stored": "another"}}, "another"),
+    {"access_token": {"env": "A"}, "access_token_secret": {"env": "B"}},
+    {"access_token": {"env": "A"}},
+    {"access_token": {"stored": "another"}},
 ]
 
 
-@pytest.mark.parametrize(("references", "login"), NOT_KEPT)
-def test_tokens_that_nothing_would_keep(
-    place: Make, references: dict[str, Any], login: str
-) -> None:
+@pytest.mark.parametrize("references", NOT_KEPT)
+def test_tokens_that_nothing_would_keep(place: Make, references: dict[str, Any]) -> None:
+    # what stands in the place of a name is not shown: it may be the secret itself
     x = place()
     x.refer(**references)
     done = x.login()
+    login = "x_custom_audiences"
     hint = f"write access_token: {{stored: {login}}}, access_token_secret: {{stored: {login}}}"
     message = "does not refer to a login for what a sign-in gives"
     assert (done.status, done.err) == (2, f"C026 c.yaml#/credentials: {message}; {hint}\n")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
+import yaml
 
+from connector import make_connection
 from connector.definitions.login import Login
 from connector.definitions.model import AuthConfig
 from connector.errors import LoginError
 from connector.login import code, oauth1
 from connector.login.accounts import Account, accounts_of
 from connector.login.flow import Flow, SignedIn
+from connector.login.plan import plan
 from tests.kit.browser import get
 from tests.kit.http_vendor import Reply, Vendor, reply
 
@@ -255,3 +259,15 @@ def test_the_accounts_of_rows() -> None:
         {"name": "without an id"},
     ]
     assert accounts_of(rows) == [Account("18ce54d4x5t", "Loyalty"), Account("9007199254740993", "")]
+
+
+# --- plans ---
+
+
+def test_a_plan_does_not_show_what_stands_in_the_place_of_a_name() -> None:
+    document = yaml.safe_load(Path("examples/connection.yaml").read_text("utf-8"))
+    names = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+    document["credentials"] = {name: {"stored": TOKEN} for name in names}
+    planned = plan(make_connection(document))
+    assert planned.kept_in == dict.fromkeys(names, TOKEN)
+    assert TOKEN not in repr(planned)
