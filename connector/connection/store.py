@@ -125,14 +125,16 @@ class Store:
 
     def forget(self, name: str) -> None:
         """Remove a login. Raise UnknownLoginError, StoreError."""
+        path = self._path(name)
+        if self._uses_keyring and not _forget_in_keyring(name):
+            message = "the keyring of this system keeps the login's secrets"
+            raise StoreError(f"{message}; unlock it, and sign out again")
         try:
-            self._path(name).unlink()
+            path.unlink()
         except FileNotFoundError:
             raise UnknownLoginError from None
         except OSError as error:
             raise self._unusable(error) from None
-        if self._uses_keyring:
-            _forget_in_keyring(name)
 
     def _path(self, name: str) -> Path:
         if not NAME.fullmatch(name):
@@ -226,8 +228,13 @@ def _keyring_secrets(name: str) -> str:
     return str(text)
 
 
-def _forget_in_keyring(name: str) -> None:
+def _forget_in_keyring(name: str) -> bool:
+    """Return whether the secrets are gone, as far as the keyring says."""
     keyring = _keyring()
-    if keyring is not None:
-        with suppress(Exception):  # it may have nothing of this name
-            keyring.delete_password(_SERVICE, name)
+    if keyring is None:
+        return True
+    with suppress(Exception):  # it may have nothing of this name
+        keyring.delete_password(_SERVICE, name)
+    with suppress(Exception):  # one that cannot be read kept nothing of a login that could be
+        return keyring.get_password(_SERVICE, name) is None
+    return True

@@ -115,6 +115,7 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     class Vault(backend.KeyringBackend):  # type: ignore[misc, name-defined]
         priority = 5
         locked = False
+        keeps = False
 
         def __init__(self) -> None:
             super().__init__()
@@ -131,7 +132,7 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             return self.held.get((service, username))
 
         def delete_password(self, service: str, username: str) -> None:
-            if (service, username) not in self.held:
+            if self.keeps or (service, username) not in self.held:
                 raise errors.PasswordDeleteError(username)
             del self.held[service, username]
 
@@ -182,6 +183,18 @@ def test_a_keyring_that_has_lost_the_secrets(tmp_path: Path, vault: Any) -> None
     vault.held.clear()
     with pytest.raises(StoreError, match="has lost the login's secrets; unlock the keyring"):
         store.read("a")
+
+
+def test_a_keyring_that_does_not_forget(tmp_path: Path, vault: Any) -> None:
+    store = Store(tmp_path, keyring=True)
+    store.write("a", LOGIN)
+    vault.keeps = True
+    with pytest.raises(StoreError, match="keyring of this system keeps the login's secrets"):
+        store.forget("a")
+    assert store.read("a") == LOGIN
+    vault.keeps = False
+    store.forget("a")
+    assert (vault.held, store.names()) == ({}, [])
 
 
 # --- what a connection refers to ---
