@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from connector._util.replace_file import replace_file
 from connector.connection.audience_names import Wanted
 from connector.connection.model import Connection
 from connector.errors import ConfigError, Problem
@@ -73,8 +73,9 @@ class Remembered:
             "name": wanted.name,
             "id": own,
         }
+        document = {"version": _VERSION, "audiences": [*entries, entry]}
         try:
-            self._write([*entries, entry])
+            replace_file(self._path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
         except OSError as error:
             raise self._error(self._path, f"cannot be written: {error.strerror}") from None
 
@@ -112,20 +113,6 @@ class Remembered:
             message = f"is not what 'connector send --state' writes in version {_VERSION}"
             hint = "restore it from a copy; without it, names with the time get new audiences"
             raise self._error(self._path, message, hint) from None
-
-    def _write(self, entries: list[_Entry]) -> None:
-        document = {"version": _VERSION, "audiences": entries}
-        # only its owner can read it
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=f".{_FILE}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
 
     def _error(self, path: Path, message: str, hint: str = "") -> ConfigError:
         return ConfigError([Problem("C247", str(path), "", message, hint)])

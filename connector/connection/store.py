@@ -12,13 +12,14 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from connector._util.replace_file import replace_file
 
 #: The environment variable with the folder to use instead of the user's own; no keyring then.
 FOLDER_VARIABLE = "CONNECTOR_STORE"
@@ -158,19 +159,10 @@ class Store:
             raise self._unusable(error) from None
 
     def _replace(self, name: str, text: str) -> None:
-        """Replace a file as a whole. Only its owner can read it, and list the folder."""
         path = self._path(name)
+        # only its owner can list the folder
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".new-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(path, text.encode())
 
     def _damaged(self, error: Exception) -> StoreError:
         message = f"the login in the store is damaged ({type(error).__name__})"
