@@ -129,8 +129,7 @@ class RunAudiences:
         with self._turn():
             own = self._remembered_id(wanted)
             if own is None and not dated:
-                listed = manager.list() if wanted.only else None
-                row = manager.find(wanted.name) if listed is None else next(listed, None)
+                row = next(manager.list(), None) if wanted.only else manager.find(wanted.name)
                 own = None if row is None else self._keep(wanted, str(row["id"]))
         if own is not None:
             self._known[place] = own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connector.definitions.uri_template import placeholders
@@ -46,14 +46,16 @@ def values_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     for name, field in content.get("properties", {}).items():
         properties.update(_fields(name, field))
 
+    action = content.get("action", {})
+    texts = [action.get("path", ""), action.get("audience", ""), *action.get("query", {}).values()]
     schema = {
         **content,
         "type": "object",
         "properties": properties,
-        "required": _required(content, properties),
+        "required": _required(content, properties, texts),
         "additionalProperties": False,
     }
-    together = content.get("action", {}).get("together", {})
+    together = action.get("together", {})
     sufficient = [[name] for name in _sufficient(properties)] + list(together.values())
     if sufficient and "oneOf" not in content:
         schema["anyOf"] = [{"required": names} for names in sufficient]
@@ -73,25 +75,20 @@ def call_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     for name, field in content.get("properties", {}).items():
         properties[name] = {"type": "string", **field}
 
-    required = list(content.get("required", ()))
-    for name in placeholders(content["action"]["path"]):
-        field = properties.get(name)
-        if field is not None and "default" not in field and name not in required:
-            required.append(name)
     return {
         **content,
         "type": "object",
         "properties": properties,
-        "required": required,
+        "required": _required(content, properties, [content["action"]["path"]]),
         "additionalProperties": False,
     }
 
 
-def _required(content: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
-    """Return the required fields: those that are listed, and those that the URL is made of."""
+def _required(
+    content: Mapping[str, Any], properties: Mapping[str, Any], texts: Iterable[str]
+) -> list[str]:
+    """Return the required fields: those that are listed, and those that these texts need."""
     required = list(content.get("required", ()))
-    action = content.get("action", {})
-    texts = [action.get("path", ""), action.get("audience", ""), *action.get("query", {}).values()]
     for text in texts:
         for name in placeholders(text):
             field = properties.get(name)

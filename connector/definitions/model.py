@@ -286,8 +286,28 @@ class Split(NamedTuple):
     identifiers: int | None
 
 
+class _Named:
+    """What has an id, and a JSON Schema that says what it is."""
+
+    id: str
+    schema: JsonSchema
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    @property
+    def title(self) -> str:
+        """The title a person sees."""
+        return str(self.schema.get("title", self.id))
+
+    @property
+    def description(self) -> str:
+        """What it does, and what to know before using it."""
+        return str(self.schema.get("description", ""))
+
+
 @dataclass(frozen=True, repr=False)
-class Action:
+class Action(_Named):
     """One action: its parameters and how they become a request.
 
     `schema` is the JSON Schema of all parameters together. `operation` is `add` or `remove`. `item`
@@ -330,19 +350,6 @@ class Action:
     more_headers: str
     key_in_body: bool
     source: Source | None
-
-    def __repr__(self) -> str:
-        return f"Action({self.id!r})"
-
-    @property
-    def title(self) -> str:
-        """The title a person sees."""
-        return str(self.schema.get("title", self.id))
-
-    @property
-    def description(self) -> str:
-        """What the action does."""
-        return str(self.schema.get("description", ""))
 
     @cached_property
     def identifiers(self) -> tuple[Identifier, ...]:
@@ -392,7 +399,7 @@ class Action:
 
 
 @dataclass(frozen=True, repr=False)
-class Call:
+class Call(_Named):
     """One request without people: its parameters, and how its answer is read.
 
     `reads`: it changes nothing, so that it may be repeated. `body` is the file of a template,
@@ -422,22 +429,9 @@ class Call:
     sandbox: CallSandbox
     source: Source | None
 
-    def __repr__(self) -> str:
-        return f"Call({self.id!r})"
-
-    @property
-    def title(self) -> str:
-        """The title a person sees."""
-        return str(self.schema.get("title", self.id))
-
-    @property
-    def description(self) -> str:
-        """What the call does."""
-        return str(self.schema.get("description", ""))
-
 
 @dataclass(frozen=True, repr=False)
-class Destination:
+class Destination(_Named):
     """A vendor's API: settings, authentication, limits, rates, actions and calls.
 
     `retry` is None when nothing is known about it.
@@ -469,19 +463,6 @@ class Destination:
     audiences: Mapping[str, AudienceKind] = field(default_factory=dict)
     #: What `check` looks at.
     verifications: tuple[Verification, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Destination({self.id!r})"
-
-    @property
-    def title(self) -> str:
-        """The title a person sees."""
-        return str(self.schema.get("title", self.id))
-
-    @property
-    def description(self) -> str:
-        """What the destination does, needs, and what to know before using it."""
-        return str(self.schema.get("description", ""))
 
     def auth_of(self, settings: Mapping[str, Any]) -> AuthConfig:
         """Return the authentication of a connection with these settings, placeholders filled.
