@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
@@ -294,8 +294,7 @@ def send(
 
     with ExitStack() as stack:
         opened = stack.enter_context(_opened(events, connection, limit))
-        if transport is None:
-            transport = stack.enter_context(http_transport(connection, timeout=timeout))
+        transport = stack.enter_context(_sender(connection, transport, timeout))
         file = stack.enter_context(_report_file(report, connection, opened))
 
         if remembered is not None:
@@ -361,10 +360,7 @@ def call(
     values_of(found_call, given)
 
     def found() -> Iterator[dict[str, Any]]:
-        with ExitStack() as stack:
-            sender = transport
-            if sender is None:
-                sender = stack.enter_context(http_transport(connection, timeout=timeout))
+        with _sender(connection, transport, timeout) as sender:
             yield from rows(
                 connection, name, given, sender, clock=clock, retries=retries, notify=notify
             )
@@ -395,10 +391,7 @@ def open_audiences(
 
     _check_connection(connection)
     chosen = find_kind(connection.destination, kind)
-    with ExitStack() as stack:
-        sender = transport
-        if sender is None:
-            sender = stack.enter_context(http_transport(connection, timeout=timeout))
+    with _sender(connection, transport, timeout) as sender:
         yield Manager(connection, chosen, sender, clock=clock, retries=retries, notify=notify)
 
 
@@ -417,14 +410,12 @@ def check(
     from connector.audiences.check import without_secrets
 
     _check_connection(connection)
-    with ExitStack() as stack:
-        sender = transport
-        if sender is None:
-            try:
-                sender = stack.enter_context(http_transport(connection, timeout=timeout))
-            except ConfigError as error:
-                yield from without_secrets(connection, error)
-                return
+    try:
+        opened = _sender(connection, transport, timeout)
+    except ConfigError as error:
+        yield from without_secrets(connection, error)
+        return
+    with opened as sender:
         yield from check_connection(connection, sender, clock)
 
 
@@ -465,6 +456,15 @@ def http_transport(
     renewed = scheme_of(auth).RENEWED
     kept = connection.kept_secret(renewed) if are_its_own else None
     return HttpSender(Auth(auth, secrets, kept), LANES, timeout)
+
+
+def _sender(
+    connection: Connection, transport: Transport | None, timeout: float | None
+) -> AbstractContextManager[Transport]:
+    """Return the transport of whoever calls, left open, else one of its own. Raise ConfigError."""
+    if transport is not None:
+        return nullcontext(transport)
+    return http_transport(connection, timeout=timeout)
 
 
 def _check_connection(connection: object) -> None:
