@@ -24,7 +24,8 @@ AUTHORIZATION_CODE = "authorization_code"
 # A token is renewed this long before it expires, but not before half of its lifetime.
 _EARLY_SECONDS = 60.0
 
-_TOKEN = re.compile(r"[!-~]+")
+#: What may stand in a header as a token.
+TOKEN = re.compile(r"[!-~]+")
 # The codes of RFC 6749, 5.2 and others of their kind; a token does not look like that.
 _ERROR_CODE = re.compile(r"[a-z][a-z_]{2,47}")
 # Those of RFC 6749, 5.2 and 4.1.2.1 are shown whatever the secrets are.
@@ -146,7 +147,7 @@ class OAuth2(Scheme):
             raise UnauthorizedError(self._refusal(status, body.get("error")))
 
         token = body.get("access_token")
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        if not isinstance(token, str) or not TOKEN.fullmatch(token):
             message = "the token endpoint's answer has no access_token; check token_url"
             raise UnauthorizedError(message)
 

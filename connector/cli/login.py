@@ -16,7 +16,7 @@ from connector.cli.options import (
     FormatOption,
     SetOption,
 )
-from connector.cli.output import on_one_line, print_result, visible
+from connector.cli.output import on_one_line, print_result, say_error
 from connector.errors import CallError, ConfigError, LoginError, Problem
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except LoginError as error:
-        print(visible(str(error)), file=sys.stderr)
+        say_error(str(error))
         raise typer.Exit(1) from None
     except StoreError as error:
         message, _, hint = str(error).partition("; ")
@@ -210,8 +210,7 @@ def _accounts(planned: Plan) -> list[Account]:
         with library.http_transport(planned.connection) as transport:
             return accounts_from(planned.connection, login.accounts, transport)
     except CallError as error:
-        line = f"signed in, but the accounts cannot be listed: {error}"
-        print(visible(line), file=sys.stderr)
+        say_error(f"signed in, but the accounts cannot be listed: {error}")
         return []
 
 
@@ -223,8 +222,7 @@ def _choose(accounts: Sequence[Account]) -> Account | None:
         return None
 
     for number, account in enumerate(accounts, 1):
-        line = f"{number:>4}  {account.id}  {account.name}"
-        print(visible(line.rstrip()), file=sys.stderr)
+        say_error(f"{number:>4}  {account.id}  {account.name}".rstrip())
 
     def pick(text: str) -> Account:
         number = int(text) if text.strip().isdecimal() else 0

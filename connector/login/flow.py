@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from connector.auth.base import Scheme
+from connector.auth.oauth2 import TOKEN
 from connector.definitions.login import Login
 from connector.definitions.model import AuthConfig
 from connector.delivery.http import Fetched, HttpSender
 from connector.errors import LoginError, SendError
 
-_TOKEN = re.compile(r"[!-~]+")
 _LONGEST_LABEL = 100
 
 
@@ -33,7 +32,7 @@ class Flow:
     """A sign-in that is to be done.
 
     `secrets` are those of the app. `callback` is where the browser comes back to, "" for a PIN.
-    `wait` is for how many seconds somebody may take, `timeout` for how many the vendor may.
+    `wait` is for how many seconds somebody may take.
     """
 
     auth: AuthConfig
@@ -41,14 +40,13 @@ class Flow:
     secrets: Mapping[str, str] = field(repr=False)
     callback: str
     wait: float
-    timeout: float | None = None
 
     def fetch(
         self, scheme: Scheme, method: str, url: str, form: Mapping[str, str] | None = None
     ) -> Fetched:
         """Ask the vendor for something. Raise LoginError when it cannot be asked now."""
         try:
-            with HttpSender(scheme, 1, self.timeout) as sender:
+            with HttpSender(scheme, 1) as sender:
                 fetched = sender.fetch(method, url, form)
         except SendError as error:
             raise LoginError(f"no answer from the vendor: {error}; try again") from None
@@ -69,7 +67,7 @@ class SignedIn:
 def token(answer: Mapping[str, Any], name: str) -> str:
     """Return a token of an answer. Raise LoginError when it has none."""
     text = answer.get(name)
-    if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+    if not isinstance(text, str) or not TOKEN.fullmatch(text):
         message = f"the vendor's answer has no '{name}'"
         raise LoginError(f"{message}; check the addresses of the sign-in")
     return text
