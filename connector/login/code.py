@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets as random_secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from connector.auth.base import Scheme
 from connector.auth.oauth2 import AUTHORIZATION_CODE, STANDARD_ERRORS
@@ -97,7 +98,7 @@ def _exchange(flow: Flow, callback: str, code: str, verifier: str) -> SignedIn:
 
 def _json(fetched: Fetched) -> Mapping[str, Any]:
     try:
-        answer = json.loads(fetched.body)
+        answer = orjson.loads(fetched.body)
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -232,6 +232,8 @@ CODES: list[tuple[Reply, Callable[[str], str], str]] = [
     (reply(200, {"refresh_token": 5}), good, "the vendor's answer has no 'refresh_token'"),
     (reply(200, [TOKEN]), good, "the vendor's answer has no 'refresh_token'"),
     (reply(200, b"<html>"), good, "the vendor's answer has no 'refresh_token'"),
+    (reply(200, b"[" * 100_000), good, "the vendor's answer has no 'refresh_token'"),
+    (reply(200, {**TOKENS, "expires_in": 10**400}), good, "the vendor's answer has no 'refresh_token'"),
     (reply(400, {"error": "invalid_grant"}), good, r"gives no token \(invalid_grant, HTTP 400\); check client_id, and start again"),
     (reply(400, {"error": [TOKEN]}), good, r"gives no token \(HTTP 400\)"),
     (reply(400, {"error": TOKEN}), good, r"gives no token \(HTTP 400\)"),
