@@ -16,6 +16,8 @@ Group = Sequence[tuple[str, Any]]
 
 _OPERATIONS = ("add", "remove", "mixed")
 _KEEP_SIZES = 10_000
+# What is longer is measured anew: what an event shares may be of any length.
+_LONGEST_SHARED = 1_000
 
 
 class EnvelopeSizes:
@@ -24,10 +26,10 @@ class EnvelopeSizes:
     def __init__(self, envelope: Envelope, uses: Collection[str]) -> None:
         """`uses`: the names that the envelope's template uses."""
         self._envelope = envelope
-        self._shared_names = [name for name in ("params", "request") if name in uses]
+        self._shared_names = [name for name in ("params", "share") if name in uses]
         # A request's operation is known when it is complete. Until then the longest one counts.
         self._operations = _OPERATIONS if "operation" in uses else _OPERATIONS[:1]
-        self._known: dict[tuple[Any, ...], list[int]] = {}
+        self._known: dict[tuple[str, Any], list[int]] = {}
 
     def measure(self, shared: Mapping[str, Any], group: Group) -> tuple[int, int]:
         """Return the bytes of a body without groups, and what this group adds without its items.
@@ -47,7 +49,7 @@ class EnvelopeSizes:
         return max(empty), max(added)
 
     def _sizes(
-        self, key: tuple[Any, ...], shared: Mapping[str, Any], groups: list[Group]
+        self, key: tuple[str, Any], shared: Mapping[str, Any], groups: list[Group]
     ) -> list[int]:
         """Return the bytes of a body without items for each operation that it may have."""
         sizes = self._known.get(key)
@@ -66,7 +68,8 @@ class EnvelopeSizes:
 
         if len(self._known) > _KEEP_SIZES:
             self._known.clear()
-        self._known[key] = sizes
+        if len(key[0]) <= _LONGEST_SHARED:
+            self._known[key] = sizes
         return sizes
 
 

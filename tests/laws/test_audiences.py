@@ -248,3 +248,20 @@ def test_a_body_is_never_longer_than_what_was_added_up_whatever_the_operations()
             assert (
                 len(batch.endpoint.build(batch, NOW).body) <= records[0].target.base_bytes + parts
             )
+
+
+def test_a_body_is_never_longer_than_what_was_added_up_whatever_is_shared() -> None:
+    made = catalog({"path": "/v1/people", "share": {"list": {"param": "list_id"}}})
+    folder = made.folder("made") / "templates" / "made"
+    (folder / "groups.json.j2").write_text(
+        '{"list": {{ share.list }}, "people": {{ items }}}', "utf-8"
+    )
+    (folder / "item.json.j2").write_text("{{ ids }}", "utf-8")
+    using = pipeline(made)
+    for name in ("1", "2" * 40):
+        [batch] = batches(using, [{"add": True, "list": name, "email": "e"}])
+        target, [record] = batch.target, batch.records
+        parts = target.base_bytes + target.group_bytes + len(record.item) + 1
+        body = batch.endpoint.build(batch, NOW).body
+        assert name.encode() in body
+        assert len(body) <= parts

@@ -49,6 +49,13 @@ def test_long_values_are_kept_in_a_bounded_number(tmp_path: Path) -> None:
     assert kept(pipeline, events) < 30_000_000
 
 
+def test_no_long_value_in_a_body_is_kept_with_the_size_of_that_body(tmp_path: Path) -> None:
+    share = {"share": {"audience": {"param": "audience"}}, "envelope": "people.json.j2"}
+    made = tiny(tmp_path, "/a", {"audience": {"type": "string"}}, **share)
+    events = ({"audience": f"{n}" * 1_000_000, "email": "a@b.c"} for n in range(10, 60))
+    assert kept(Pipeline(made), events) < 30_000_000
+
+
 def test_people_of_very_many_values_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.pipeline.shapes._KEEP_SIZE", 5_000)
     pipeline = Pipeline(connection([PEOPLE]))
@@ -59,13 +66,14 @@ def test_people_of_very_many_values_are_not_remembered(monkeypatch: pytest.Monke
     assert sum(map(len, preparer._assembler._shapes._shapes)) < 7_000
 
 
-def tiny(folder: Path, path: str, properties: Mapping[str, Any]) -> Any:
+def tiny(folder: Path, path: str, properties: Mapping[str, Any], **members: Any) -> Any:
     parameters = {}
     for name in properties:
         parameters[name] = {"title": name, "description": "A test.", **properties[name]}
-    document = action({"email": email(), **parameters}, path=path)
+    document = action({"email": email(), **parameters}, path=path, **members)
     document["required"] = list(properties)
-    catalog = write_destination(folder, {"add": document})
+    envelope = '{"audience": {{ share.audience }}, "people": {{ items }}}'
+    catalog = write_destination(folder, {"add": document}, {"people": envelope})
     mapped = {"email": {"from": "email"}}
     for name in properties:
         mapped[name] = {"from": name}
