@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import lru_cache
 from itertools import groupby, repeat
 from typing import Any
 from unicodedata import category, decimal
@@ -117,7 +117,7 @@ class _Forms:
         self.are_settled = re.compile(rf"(?:\+(?:{forms})\n)*+").fullmatch
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def _country_code(beginning: str) -> str:
     """Return the country code at the beginning of a number, "" when there is none."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE

@@ -126,7 +126,8 @@ class Shapes:
 
         error = ""
         if self._check_presence is not None:
-            error = self._check_presence((*names, *names_with_value(target.params)))
+            present = dict.fromkeys(names)  # a list of values brings a name more than once
+            error = self._check_presence((*present, *names_with_value(target.params)))
 
         return Shape(
             wires=wires,

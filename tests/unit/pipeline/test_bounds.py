@@ -11,6 +11,8 @@ import pytest
 
 from connector.connection.load import make_connection
 from connector.model import Event, Record, Rejection
+from connector.pipeline import phones
+from connector.pipeline.phones import e164_many
 from connector.pipeline.pipeline import Pipeline
 from tests.kit.destination import action, email, write_destination
 from tests.kit.records import connection
@@ -66,12 +68,27 @@ def test_people_of_very_many_values_are_not_remembered(monkeypatch: pytest.Monke
     assert sum(map(len, preparer._assembler._shapes._shapes)) < 7_000
 
 
+def test_which_parameters_are_there_is_checked_once_whatever_their_values(tmp_path: Path) -> None:
+    pipeline = Pipeline(tiny(tmp_path, "/a", {}))
+    for count in range(1, 30):
+        emails = [f"a{number}@example.com" for number in range(count)]
+        [prepared] = pipeline.prepare([Event(1, {"email": emails})], 0.0)
+        assert isinstance(prepared, Record)
+    [preparer] = pipeline._preparers
+    assert preparer._assembler._shapes._check_presence.cache_info().misses == 1
+
+
+def test_beginnings_of_numbers_are_remembered_in_a_bounded_number() -> None:
+    e164_many([f"{letter}{number:03}" for letter in "abcdefghijkl" for number in range(1_000)])
+    assert phones._country_code.cache_info().currsize <= 10_000
+
+
 def tiny(folder: Path, path: str, properties: Mapping[str, Any], **members: Any) -> Any:
     parameters = {}
     for name in properties:
         parameters[name] = {"title": name, "description": "A test.", **properties[name]}
     document = action({"email": email(), **parameters}, path=path, **members)
-    document["required"] = list(properties)
+    document["required"] = ["email", *properties]
     envelope = '{"audience": {{ share.audience }}, "people": {{ items }}}'
     catalog = write_destination(folder, {"add": document}, {"people": envelope})
     mapped = {"email": {"from": "email"}}
