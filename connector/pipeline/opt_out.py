@@ -27,7 +27,7 @@ from connector.pipeline.audiences import Audiences
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
-from connector.pipeline.records import Preparer
+from connector.pipeline.records import Preparer, apply_when, pick
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared
 from connector.pipeline.unfound import Unfound
@@ -119,21 +119,15 @@ class OptOutPreparer:
         """Return what became of each event: nothing where `when` does not take it."""
         self._unfound.saw(data)
         prepared: list[list[Prepared]] = [[] for _ in data]
-        taken = []
-        for position, event in enumerate(data):
-            try:
-                if self._when is None or self._when(event):
-                    taken.append(position)
-            except ExpressionError as error:
-                rejection = Rejection(self._route, event_ids[position], error.code, str(error))
-                prepared[position].append(rejection)
-        refused = sum(map(len, prepared))
-        self.in_vain.took(len(data), len(taken) + refused)
+        taken, failures = apply_when(self._when, data)
+        self.in_vain.took(len(data), len(taken) + len(failures))
+        for position, why in failures:
+            prepared[position].append(Rejection(self._route, event_ids[position], *why))
         if not taken:
             return prepared
 
-        events = [data[position] for position in taken]
-        ids = [event_ids[position] for position in taken]
+        events = pick(data, taken)
+        ids = pick(event_ids, taken)
         every = self._every(now)
         first = _of_each(self._first, events, ids, every[:1], now)
         others = _of_each(self._others, events, ids, every[1:], now)

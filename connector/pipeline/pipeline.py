@@ -148,7 +148,7 @@ class Pipeline:
     def _prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         events = [entry for entry in chunk if isinstance(entry, Event)]
         data = [event.data for event in events]
-        event_ids = self._event_ids(events)
+        event_ids = self._event_ids(events, data)
 
         # Each route prepares all events at once, because a column of values is prepared faster
         # than one value after the other.
@@ -186,8 +186,10 @@ class Pipeline:
             if not taken:
                 yield None
 
-    def _event_ids(self, events: Sequence[Event]) -> Sequence[int | str]:
-        """Return the id of each event.
+    def _event_ids(
+        self, events: Sequence[Event], data: Sequence[dict[str, Any]]
+    ) -> Sequence[int | str]:
+        """Return the id of each event; `data` is that of the events.
 
         It is what the connection's `event_id` finds, else the event's position.
         """
@@ -196,15 +198,15 @@ class Pipeline:
 
         event_ids: list[int | str] = []
         found = 0
-        for position, data in events:
-            value = self._event_id(data)
+        for position, one in events:
+            value = self._event_id(one)
             if is_absent(value) or isinstance(value, dict | list):
                 event_ids.append(position)
             else:
                 event_ids.append(str(value))
                 found += 1
         self._ids.found("event_id", found)
-        self._ids.took([event.data for event in events])
+        self._ids.took(data)
         return event_ids
 
 

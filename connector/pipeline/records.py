@@ -12,7 +12,7 @@ parameters is in the target, and the rest is done for many events at a time, col
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,9 +130,9 @@ class Preparer:
         prepared: list[Prepared] = [None] * len(data)
 
         self._unfound.saw(data)
-        positions, failures = self._apply_when(data)
+        positions, failures = apply_when(self._when, data)
         self.in_vain.took(len(data), len(positions) + len(failures))
-        taken = _pick(data, positions)
+        taken = pick(data, positions)
         resolved = self._targets.resolve(taken, now)
         positions, targets, without_target = _with_target(positions, resolved)
         self._count_refused(data, without_target)
@@ -142,8 +142,8 @@ class Preparer:
 
         # Almost always there is one group, and it is the whole chunk.
         for alike, targets_alike in self._by_flags(positions, targets):
-            rows = Rows(targets_alike, _pick(event_ids, alike), now)
-            records = self._records(_pick(data, alike), rows)
+            rows = Rows(targets_alike, pick(event_ids, alike), now)
+            records = self._records(pick(data, alike), rows)
             if len(alike) == len(data):
                 prepared = list(records)
                 break
@@ -165,22 +165,6 @@ class Preparer:
             self.fill.found(column.parameter, count_present(values))
             countries = column.countries(rows)
             self.fill.found(country_of(column.parameter), count_present(countries))
-
-    def _apply_when(self, data: Sequence[Row]) -> tuple[_Positions, _Failures]:
-        """Return the positions of the rows that `when` takes, and those on which it fails."""
-        when = self._when
-        if when is None:
-            return range(len(data)), []
-
-        taken: list[int] = []
-        failures: _Failures = []
-        for position, row in enumerate(data):
-            try:
-                if when(row):
-                    taken.append(position)
-            except ExpressionError as error:
-                failures.append((position, NoTarget(error.code, str(error))))
-        return taken, failures
 
     def _by_flags(
         self, positions: _Positions, targets: list[Target]
@@ -267,7 +251,25 @@ class Preparer:
                 yield person
 
 
-def _pick(values: Sequence[_Value], positions: _Positions) -> Sequence[_Value]:
+def apply_when(
+    when: Callable[[Any], bool] | None, data: Sequence[Row]
+) -> tuple[_Positions, _Failures]:
+    """Return the positions of the rows that `when` takes, and those on which it fails."""
+    if when is None:
+        return range(len(data)), []
+
+    taken: list[int] = []
+    failures: _Failures = []
+    for position, row in enumerate(data):
+        try:
+            if when(row):
+                taken.append(position)
+        except ExpressionError as error:
+            failures.append((position, NoTarget(error.code, str(error))))
+    return taken, failures
+
+
+def pick(values: Sequence[_Value], positions: _Positions) -> Sequence[_Value]:
     """Return the values at some positions, which are in order."""
     if len(positions) == len(values):
         return values  # it is all of them: nothing to copy
