@@ -30,7 +30,6 @@ class _Asked(NamedTuple):
 
     callback: str
     challenge: str
-    scope: str
     state: str
 
 
@@ -49,8 +48,7 @@ class Codes:
         self._login = login
         self._client_id = client_id
         self._scope = login.scope or scope
-        self._consents = Consents(path_of(login.authorize_url))
-        self._asked: dict[str, _Asked] = {}
+        self._consents = Consents[_Asked](path_of(login.authorize_url))
         self._codes: dict[str, _Code] = {}
 
     def serve(self, message: Message) -> Page:
@@ -59,7 +57,7 @@ class Codes:
         if decision is None:
             return self._ask(message)
 
-        asked = self._asked.pop(decision.about)
+        asked = decision.about
         answer = {"state": asked.state} if asked.state else {}
         if not decision.consents:
             return redirect(asked.callback, {"error": "access_denied", **answer})
@@ -78,14 +76,12 @@ class Codes:
         if reason:
             return page(400, reason)
 
-        about = random_secrets.token_urlsafe(20)
-        self._asked[about] = _Asked(
+        asked = _Asked(
             callback=fields["redirect_uri"],
             challenge=fields["code_challenge"],
-            scope=fields.get("scope", ""),
             state=fields.get("state", ""),
         )
-        return self._consents.ask(about)
+        return self._consents.ask(asked)
 
     def _why_not(self, fields: Mapping[str, str]) -> str:
         """Return why nobody is asked, "" when somebody is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets as random_secrets
 from collections.abc import Mapping
 from html import escape
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from connector.auth.base import Message
@@ -13,6 +13,8 @@ from connector.definitions.login import Login
 from connector.sandbox.verifier import Page, form_of
 
 _MOST_WAITING = 1000
+
+_About = TypeVar("_About")
 
 _HEADERS = {
     "content-type": "text/html; charset=utf-8",
@@ -30,21 +32,21 @@ _FORM = """<form method="post" action="{path}">
 </form>"""
 
 
-class Decision(NamedTuple):
+class Decision(NamedTuple, Generic[_About]):
     """What somebody decided, and about what."""
 
-    about: str
+    about: _About
     consents: bool
 
 
-class Consents:
+class Consents(Generic[_About]):
     """The questions that wait for somebody's decision; each is answered once."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._waiting: dict[str, str] = {}
+        self._waiting: dict[str, _About] = {}
 
-    def ask(self, about: str) -> Page:
+    def ask(self, about: _About) -> Page:
         """Return the page that asks."""
         if len(self._waiting) >= _MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
@@ -53,7 +55,7 @@ class Consents:
         form = _FORM.format(path=escape(self._path), request=request)
         return page(200, "May this app change your audiences?", form=form)
 
-    def decision(self, message: Message) -> Decision | None:
+    def decision(self, message: Message) -> Decision[_About] | None:
         """Return the decision that a message brings, None when it brings none."""
         if message.method != "POST":
             return None

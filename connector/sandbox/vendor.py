@@ -425,9 +425,8 @@ class Vendor:
             message = f"the template of refusals fails ({error.category})"
             body = PLAIN_REFUSAL.render({"code": "internal", "message": message})
 
-        exhausted = asked_for and refusal.code == "rate_limited"
-        headers = self._headers(call, exhausted=exhausted)
         is_limited = refusal.code == "rate_limited"
+        headers = self._headers(call, exhausted=asked_for and is_limited)
         if is_limited and not call.answers.rate_headers({"reset": 0}):
             headers["retry-after"] = "1"  # nobody wants to watch a vendor's usual wait
         return Answer(status, {**headers, **refusal.headers}, body)

@@ -171,7 +171,7 @@ class _SignIn:
         self._verifier = verifier
         self._login = login
         self._temporary: dict[str, _Temporary] = {}
-        self._consents = Consents(path_of(login.authorize_url))
+        self._consents = Consents[str](path_of(login.authorize_url))
         self.pages: dict[str, Serve] = {
             path_of(login.request_token_url): self._request_token,
             path_of(login.authorize_url): self._authorize,
