@@ -72,10 +72,10 @@ def at(seconds: float) -> Response:
     [
         (at(0), "ok", "as the vendor's"),
         (at(59), "ok", "as the vendor's"),
-        (at(-61), "warning", "this machine is 61 s ahead of the vendor"),
-        (at(90), "warning", "this machine is 90 s behind the vendor"),
+        (at(-60), "warning", "this machine is 60 s ahead of the vendor"),
+        (at(299), "warning", "this machine is 299 s behind the vendor"),
         (at(-3600), "error", "this machine is 3,600 s ahead of the vendor"),
-        (at(301), "error", "this machine is 301 s behind the vendor"),
+        (at(300), "error", "this machine is 300 s behind the vendor"),
         (Response(200, {}, {}), "skipped", "no answer said what time it is"),
         (Response(200, {"date": "noon"}, {}), "skipped", "no answer said what time it is"),
     ],

@@ -289,7 +289,7 @@ class Tiny:
     """A vendor that lets names repeat."""
 
     def __init__(self, root: Path) -> None:
-        fields = {"id": "row.id", "name": "row.name", "created_at": "row.created_at"}
+        fields = {name: f"row.{name}" for name in ("id", "name", "created_at", "deleted")}
         found = {"path": "/lists", "result": "body.lists", "fields": fields}
         box = {"collection": "lists", "success": "lists.json.j2"}
         create = call(
@@ -330,6 +330,19 @@ def test_of_several_of_one_name_the_oldest_is_meant(tmp_path: Path) -> None:
     assert found["id"] == first
     assert tiny.manager.find_or_create("Spring")["id"] == first
     assert tiny.manager.get(first) == found
+
+
+def test_an_audience_that_the_vendor_lists_as_deleted_is_not_there(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path)
+    lists = [{"id": "7", "name": "Spring", "deleted": True}, {"id": "8", "name": "Summer"}]
+
+    def vendor(request: Request) -> Response:
+        return Response(200, {}, {"lists": lists})
+
+    told = Manager(tiny.connection, tiny.manager.kind, vendor)
+    assert names(told) == ["Summer"]
+    assert (told.find("Spring"), told.get("7")) == (None, None)
+    assert len(list(told.list(deleted=True))) == 2
 
 
 def test_two_that_create_one_repeatable_name_at_once_use_the_same(tmp_path: Path) -> None:

@@ -462,3 +462,16 @@ def test_a_setting_that_calls_need_is_missed_before_anything_is_sent() -> None:
     with pytest.raises(ConfigError, match=r"C202 .* missing setting 'ad_account_id'"):
         connector.send(made, [event("ann", slug="vip")], transport=send)
     assert not sent
+
+
+def test_check_says_which_setting_looking_for_a_name_needs() -> None:
+    mapped = {"custom_audience_id": LOYAL, "email": {"from": "email"}}
+    route = {"action": "add_user", "map": mapped}
+    made = connector.make_connection({"destination": "meta_custom_audiences", "routes": [route]})
+    [found] = [
+        one
+        for one in connector.check(made, transport=lambda request: Response(200, {}, {}))
+        if one.name.endswith("'Loyal customers'")
+    ]
+    assert found.status == "error"
+    assert found.message.startswith("missing setting 'ad_account_id'")

@@ -217,6 +217,13 @@ def test_no_id_and_no_number_loses_digits(make: Make) -> None:
     assert asked(connection, Vendor(answer)) == [{"id": str(beyond), "size": str(beyond)}]
 
 
+def test_ids_are_text_whatever_they_are_of(make: Make) -> None:
+    connection = make(call(path="/lists"))
+    sent = {"id": 1, "owner_id": 2, "list_ids": [3], "of": {"id": 4}, "idle": 5}
+    read = {"id": "1", "owner_id": "2", "list_ids": ["3"], "of": {"id": "4"}, "idle": 5}
+    assert asked(connection, Vendor(ok(sent))) == [read]
+
+
 def test_a_field_may_stand_in_a_header(make: Make) -> None:
     connection = make(call(path="/lists", fields={"id": "headers['x-id']"}))
     assert asked(connection, Vendor(Response(200, {"x-id": "7"}, None))) == [{"id": "7"}]

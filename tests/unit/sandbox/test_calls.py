@@ -235,6 +235,8 @@ class Tiny:
         document = {"destination": "tiny", "settings": {}, "routes": [route]}
         self.connection = connection_from_document(document, "c.yaml", catalog)
         self.sandbox = Sandbox(self.connection)
+        self.log: list[str] = []
+        self.sandbox.vendor.log = self.log.append
 
     def ask(self, name: str, **given: Any) -> list[dict[str, Any]]:
         return list(rows(self.connection, name, given, self.sandbox, retries=0))
@@ -261,6 +263,8 @@ def test_the_sandbox_speaks_every_way_of_paging(tmp_path: Path, pages: dict[str,
     for n in range(1, 6):
         tiny.ask("new", n=n)
     assert [row["n"] for row in tiny.ask("all")] == [1, 2, 3, 4, 5]
+    assert tiny.log[5:] == ["GET /lists 200"] * 3
+    assert tiny.status("GET", "?s=0") == 400
 
 
 @pytest.mark.parametrize("ids", ["letters", "digits", "number", "uuid"])
@@ -272,6 +276,28 @@ def test_ids_have_the_form_that_the_definition_says(tmp_path: Path, ids: str) ->
     if ids in ("digits", "number"):
         # As a number of JavaScript it would be another.
         assert int(float(first)) != int(first)
+
+
+def test_calls_of_one_path_are_told_apart_by_their_bodies(tmp_path: Path) -> None:
+    files: dict[str, Any] = {"add": action({"email": email()}, path="/people")}
+    for name in ("open", "close"):
+        members = {
+            "method": "POST",
+            "path": "/do",
+            "body": f"{name}.json.j2",
+            "result": "body.does",
+        }
+        box = {"does": "answer", "success": f"{name}.json.j2"}
+        files[f"calls/{name}"] = call(**members, accepts=f"{name}.accepts.json", sandbox=box)
+        files[f"{name}.accepts"] = {"properties": {"does": {"const": name}}}
+    templates = {name: f'{{"does": "{name}"}}' for name in ("open", "close")}
+    catalog = write_destination(tmp_path, {}, templates, files)
+    route = {"action": "add", "map": {"email": {"from": "email"}}}
+    document = {"destination": "tiny", "settings": {}, "routes": [route]}
+    connection = connection_from_document(document, "c.yaml", catalog)
+    for name in ("open", "close"):
+        done = list(rows(connection, name, {}, Sandbox(connection), retries=0))
+        assert done == [{"value": name}]
 
 
 def test_what_a_call_does_not_know_is_refused_by_the_sandbox(tmp_path: Path) -> None:
