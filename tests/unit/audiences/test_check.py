@@ -36,6 +36,7 @@ def make(tmp_path: Path) -> Make:
             "add": action(properties, path="/lists/{list_id}"),
             "calls/all": call(**LIST),
             "calls/me": call(path="/me", result="body"),
+            "calls/pages": call(**LIST, pages={"cursor": "body.next", "parameter": "cursor"}),
         }
         catalog = write_destination(tmp_path, {}, None, files, **members)
         mapped = {"email": {"from": "email"}, "list_id": {"value": "7"}}
@@ -132,6 +133,12 @@ def test_a_call_is_asked_once_for_several_conditions(make: Make) -> None:
     two = {**one, "title": "terms", "require": "rows[0].b", "reason": "not accepted; accept them"}
     checks = found(make(verify=[one, two]), {"a": True, "b": False})
     assert (checks["access"].status, checks["terms"].status) == ("ok", "error")
+
+
+def test_one_page_is_enough(make: Make) -> None:
+    one = {**VERIFY, "call": "pages", "require": "rows[0].id == '7'", "reason": "no list"}
+    checks = found(make(verify=[one]), {"lists": [{"id": 7}], "next": "more"})
+    assert (checks["credentials"].status, checks["access"].status) == ("ok", "ok")
 
 
 def test_without_verifications_the_list_of_audiences_shows_whether_credentials_do(

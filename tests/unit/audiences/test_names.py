@@ -330,6 +330,16 @@ def test_a_folder_that_is_a_file_is_an_error(account: Account, tmp_path: Path) -
     assert not account.sent
 
 
+def test_a_folder_that_cannot_be_written_to_is_an_error(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # whoever runs the tests may be allowed to write anywhere
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    error = refused(lambda: account.send([to(CREATED)], [event("ann")], state=tmp_path))
+    assert error == f"C247 {tmp_path}: cannot be written to"
+    assert not account.sent
+
+
 def test_what_cannot_be_remembered_keeps_its_records(account: Account, tmp_path: Path) -> None:
     state = tmp_path / "state"
 
