@@ -20,7 +20,7 @@ from connector.calls.values import check_settings, find_call, values_of
 from connector.connection.fields import fields_read
 from connector.connection.load import connection_from_document
 from connector.connection.load import load_connection as load_connection_file
-from connector.connection.model import Connection
+from connector.connection.model import Connection, Taking
 from connector.connection.secrets import missing
 from connector.definitions.catalog import Catalog
 from connector.delivery.clock import Clock, SystemClock
@@ -223,6 +223,7 @@ def preview(
     rendered.
     """
     _check_connection(connection)
+    _check_routes(connection)
     clock = clock or SystemClock()
     remembered = _remembered(state, connection)
     if remembered is not None:
@@ -286,6 +287,7 @@ def send(
     DefectError, with the report, when the connector itself fails.
     """
     _check_connection(connection)
+    _check_routes(connection)
     if retries is not None and retries < 0:
         raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
@@ -474,28 +476,122 @@ def _check_connection(connection: object) -> None:
         raise TypeError(f"connection: expected a Connection, got {kind}; {hint}")
 
 
+def _check_routes(connection: Connection) -> None:
+    if not connection.routes:
+        message = "has no routes: nothing can be sent"
+        hint = "add routes, or write a file with 'connector export'"
+        raise ConfigError([Problem("C040", connection.file, "", message, hint)])
+
+
+# Export -----------------------------------------------------------------------------------------
+
+
+def export(
+    connection: Connection,
+    name: str,
+    events: Events,
+    *,
+    into: str | os.PathLike[str] | BinaryIO,
+    force: bool = False,
+    clock: Clock | None = None,
+    report: str | os.PathLike[str] | BinaryIO | None = None,
+    progress: Callable[[Counts], None] | None = None,
+    limit: int | None = None,
+    keep_failures: bool = True,
+) -> Report:
+    """Write a file for the vendor: the connection's export of this name.
+
+    `into`: the file, a folder in which it gets the name that the vendor expects, or an open binary
+    stream. A file appears only when all of it is written, and has a line; it can be read by its
+    owner only. `force` replaces one that is there already. All else is as for `send`. In the
+    report, `delivered` counts the lines.
+
+    Raise ConfigError for a missing key or a file that cannot be written, DefinitionError, and
+    SourceError.
+    """
+    # Only an export needs it.
+    from connector.exports.output import FileOutput, Output, StreamOutput
+    from connector.exports.run import ExportRun, mapped_export
+
+    _check_connection(connection)
+    mapped = mapped_export(connection, name)
+    clock = clock or SystemClock()
+    run = ExportRun(connection, mapped)
+
+    with ExitStack() as stack:
+        opened = stack.enter_context(_opened(events, connection, limit, [mapped]))
+        if isinstance(into, str | os.PathLike):
+            path = export_path(connection, name, into, clock)
+            _check_overwritten(path, "export", connection, opened)
+            _check_apart(path, report)
+            output: Output = stack.enter_context(FileOutput(path, force=force))
+        else:
+            output = StreamOutput(into)
+        file = stack.enter_context(_report_file(report, connection, opened))
+        ledger = Ledger(file, keep_failures=keep_failures)
+
+        def show_progress() -> None:
+            if progress is not None:
+                progress(replace(ledger.counts))
+
+        chunks = _observed(opened, connection, ledger)
+        return run.write(chunks, output, ledger, clock, show_progress)
+
+
+def export_path(
+    connection: Connection, name: str, into: str | os.PathLike[str], clock: Clock
+) -> Path:
+    """Return the file of an export: in a folder, that of the name that the vendor expects.
+
+    Raise ConfigError (C041, C042).
+    """
+    from connector.exports.run import file_name, mapped_export
+
+    path = Path(into)
+    if not path.is_dir():
+        return path
+    expected = file_name(mapped_export(connection, name), clock.now())
+    if not expected:
+        message = "is a folder, and the vendor expects no name of the file"
+        raise ConfigError([Problem("C042", str(path), "", message, "name a file")])
+    return path / expected
+
+
+def _check_apart(path: Path, report: object) -> None:
+    if isinstance(report, str | os.PathLike) and Path(report).absolute() == path.absolute():
+        message = "the report would overwrite the export"
+        raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
+
+
+# Input, report ----------------------------------------------------------------------------------
+
+
 def open_events(
     connection: Connection,
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     limit: int | None = None,
+    takings: Sequence[Taking] | None = None,
 ) -> Source:
     """Open the files of a run as the connection's `input` says they are written.
 
-    Raise SourceError.
+    `takings`: who reads them, by default the routes. Raise SourceError.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     return open_source(
         [os.fspath(path) for path in named],
         connection.input,
-        reads=fields_read(connection),
+        reads=fields_read(connection, takings),
         limit=limit,
     )
 
 
 @contextmanager
 def _opened(
-    events: Events, connection: Connection, limit: int | None
+    events: Events,
+    connection: Connection,
+    limit: int | None,
+    takings: Sequence[Taking] | None = None,
 ) -> Iterator[Source | Iterator[Chunk]]:
     """Yield the open input; close only what is opened here."""
     if limit is not None and limit < 1:
@@ -503,7 +599,7 @@ def _opened(
     if isinstance(events, Source):
         yield events
     elif isinstance(events, str | os.PathLike) or _are_paths(events):
-        with open_events(connection, events, limit=limit) as source:
+        with open_events(connection, events, limit=limit, takings=takings) as source:
             yield source
     elif isinstance(events, Mapping | bytes):
         message = (
@@ -552,14 +648,7 @@ def _report_file(
         return
 
     path = Path(report)
-    inputs = [connection.file]
-    if isinstance(opened, Source):
-        inputs += opened.paths
-    for name in inputs:
-        if path.exists() and Path(name).exists() and path.samefile(name):
-            message = "the report would overwrite an input file"
-            raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
-
+    _check_overwritten(path, "report", connection, opened)
     with _report_errors(path):
         file = path.open("wb")
     try:
@@ -567,6 +656,19 @@ def _report_file(
     finally:
         with _report_errors(path):
             file.close()
+
+
+def _check_overwritten(
+    path: Path, what: str, connection: Connection, opened: Source | Iterator[Chunk]
+) -> None:
+    """Raise ConfigError (C013) for a file to write that is one of the inputs."""
+    inputs = [connection.file]
+    if isinstance(opened, Source):
+        inputs += opened.paths
+    for name in inputs:
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            message = f"the {what} would overwrite an input file"
+            raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
 
 
 @contextmanager

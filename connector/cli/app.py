@@ -17,6 +17,7 @@ from connector.cli.audiences import audiences
 from connector.cli.call import call
 from connector.cli.check import check
 from connector.cli.docs import docs
+from connector.cli.export import export
 from connector.cli.lint import lint
 from connector.cli.list import list_destinations
 from connector.cli.login import login, logout
@@ -48,6 +49,7 @@ _COMMANDS = (
     ("lint", lint, "connector lint connection.yaml schemas/"),
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
+    ("export", export, "connector export connection.yaml match_file events.csv --into outbox/"),
     ("call", call, "connector call connection.yaml CALL name=value --format json"),
     ("check", check, "connector check connection.yaml"),
     ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --holdings held.json"),

@@ -10,7 +10,7 @@ from connector.cli.options import InputFormat
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from connector.connection.model import Connection
+    from connector.connection.model import Connection, Taking
     from connector.sources.files import Source
 
 
@@ -33,15 +33,19 @@ class InputFlags(NamedTuple):
 
 
 def open_input(
-    connection: Connection, events: Sequence[str], flags: InputFlags, limit: int | None
+    connection: Connection,
+    events: Sequence[str],
+    flags: InputFlags,
+    limit: int | None,
+    takings: Sequence[Taking] | None = None,
 ) -> Source:
-    """Open the input of a run.
+    """Open the input of a run; `takings` read it, by default the routes.
 
     Raise SourceError, and ConfigError (C025) for an option that would have no effect.
     """
     from connector import library
 
-    source = library.open_events(connection, events, limit=limit)
+    source = library.open_events(connection, events, limit=limit, takings=takings)
     problems = list(_without_effect(flags, source.formats))
     if problems:
         source.close()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends a run after the requests in flight."""
+"""Ctrl-C and SIGTERM: the first one ends a run in good order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def interruptible(clock: SystemClock) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the run after the requests in flight.
+def interruptible(
+    clock: SystemClock, words: str = "stopping after the requests in flight"
+) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM end the run in good order; `words` say what happens.
 
     The second one ends it at once.
     """
@@ -22,10 +24,7 @@ def interruptible(clock: SystemClock) -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         restore()
         clock.end()
-        print(
-            "stopping after the requests in flight; press Ctrl-C again to stop at once",
-            file=sys.stderr,
-        )
+        print(f"{words}; press Ctrl-C again to stop at once", file=sys.stderr)
 
     def restore() -> None:
         for number, handler in before.items():

@@ -140,6 +140,16 @@ StateOption = Annotated[
         "--sandbox leaves it alone.",
     ),
 ]
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write a line (NDJSON) for each event that was rejected or left undelivered, and "
+        "for each value that was dropped.",
+    ),
+]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, metavar="N", help="Read only the first N events.")
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from connector.cli.output import visible
 from connector.delivery.report import Counts
@@ -18,6 +18,17 @@ _EVERY = 5.0
 Watchers = tuple[Callable[[Counts], None] | None, Callable[[str], None] | None]
 
 
+def watching(
+    source: Source, progress: bool | None, *, done: str = "delivered"
+) -> AbstractContextManager[Watchers]:
+    """Return what shows progress: if it is asked for, else on a terminal.
+
+    `done`: what happens to the events that do not fail.
+    """
+    wants_progress = sys.stderr.isatty() if progress is None else progress
+    return show_progress(source, done) if wants_progress else no_progress()
+
+
 @contextmanager
 def no_progress() -> Iterator[Watchers]:
     """Show nothing."""
@@ -25,18 +36,19 @@ def no_progress() -> Iterator[Watchers]:
 
 
 @contextmanager
-def show_progress(source: Source) -> Iterator[Watchers]:
+def show_progress(source: Source, done: str) -> Iterator[Watchers]:
     """Show how far a source was read and what became of its events.
 
-    Long waits are announced through the watchers that it yields.
+    `done`: what happens to those that do not fail. Long waits are announced through the watchers
+    that it yields.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(source) as watchers:
+    with show(source, done) as watchers:
         yield watchers
 
 
 @contextmanager
-def _lines(source: Source) -> Iterator[Watchers]:
+def _lines(source: Source, done: str) -> Iterator[Watchers]:
     """Print a line every few seconds, and one at the end."""
     latest = Counts()
     next_line = time.monotonic() + _EVERY
@@ -46,10 +58,10 @@ def _lines(source: Source) -> Iterator[Watchers]:
         latest = counts
         if time.monotonic() >= next_line:
             next_line += _EVERY
-            _print_line(_counts_text(counts))
+            _print_line(_counts_text(counts, done))
 
     yield update, _print_line
-    _print_line(_counts_text(latest))
+    _print_line(_counts_text(latest, done))
 
 
 def _print_line(text: str) -> None:
@@ -57,7 +69,7 @@ def _print_line(text: str) -> None:
 
 
 @contextmanager
-def _bar(source: Source) -> Iterator[Watchers]:
+def _bar(source: Source, done: str) -> Iterator[Watchers]:
     """Draw a bar, and remove it at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -69,10 +81,10 @@ def _bar(source: Source) -> Iterator[Watchers]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("send", total=source.size, counts="")
+        task = bar.add_task("run", total=source.size, counts="")
 
         def update(counts: Counts) -> None:
-            bar.update(task, completed=source.bytes_read, counts=_counts_text(counts))
+            bar.update(task, completed=source.bytes_read, counts=_counts_text(counts, done))
 
         def announce(text: str) -> None:
             bar.console.print(visible(text), markup=False, highlight=False)
@@ -102,6 +114,6 @@ def _page_text(page: int, rows: int) -> str:
     return f"page {page:,}, {rows:,} rows"
 
 
-def _counts_text(counts: Counts) -> str:
+def _counts_text(counts: Counts, done: str) -> str:
     failed = counts.rejected + counts.undelivered
-    return f"{counts.events:,} events, {counts.delivered:,} delivered, {failed:,} failed"
+    return f"{counts.events:,} events, {counts.delivered:,} {done}, {failed:,} failed"

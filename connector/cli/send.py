@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +25,7 @@ from connector.cli.options import (
     LimitOption,
     ProgressOption,
     QuoteOption,
+    ReportOption,
     RetriesOption,
     SetOption,
     StateOption,
@@ -38,12 +38,10 @@ from connector.cli.words import exit_status, warnings_of
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from connector.cli.progress import Watchers
     from connector.connection.model import Connection
     from connector.delivery.report import Report
     from connector.sandbox.local import Sandbox
     from connector.sandbox.vendor import Holding
-    from connector.sources.files import Source
 
 
 def send(
@@ -57,15 +55,7 @@ def send(
             "then show the audiences it holds.",
         ),
     ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write a line (NDJSON) for each event that was rejected or left undelivered, and "
-            "for each value that was dropped.",
-        ),
-    ] = None,
+    report: ReportOption = None,
     state: StateOption = None,
     limit: LimitOption = None,
     input_format: InputFormatOption = None,
@@ -90,6 +80,7 @@ def send(
     also: there are warnings), 2 usage or configuration error.
     """
     from connector import library
+    from connector.cli.progress import watching
     from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
     from connector.delivery.report import DefectError
@@ -113,8 +104,7 @@ def send(
             # Its audiences are gone afterwards, and so is what is remembered of them.
             state = Path(stack.enter_context(TemporaryDirectory(prefix="connector-")))
 
-        on_progress, notify = stack.enter_context(_watching(source, progress))
-
+        on_progress, notify = stack.enter_context(watching(source, progress))
         # What reads Parquet calls objects that are never collected leaks, and lists them at exit.
         quiet_collector(freeze="parquet" not in source.formats)
         with interruptible(clock):
@@ -174,11 +164,3 @@ def _print(
 def _check_fail(fail: list[str] | None, sandbox: bool) -> None:
     if fail and not sandbox:
         raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])
-
-
-def _watching(source: Source, progress: bool | None) -> AbstractContextManager[Watchers]:
-    """Return what shows progress: if it is asked for, else on a terminal."""
-    from connector.cli.progress import no_progress, show_progress
-
-    wants_progress = sys.stderr.isatty() if progress is None else progress
-    return show_progress(source) if wants_progress else no_progress()

@@ -30,23 +30,26 @@ def summary_json(
     summary: dict[str, Any] = asdict(report.counts)
     summary["seconds"] = round(report.counts.seconds, 3)
     summary["interrupted"] = report.interrupted
-
-    reasons = summary["reasons"] = []
-    for (outcome, code, reason), count in report.reasons.items():
-        names = {"outcome": outcome, "code": code, "reason": reason}
-        reasons.append({**names, "count": count})
-
-    dropped = summary["dropped"] = []
-    for (parameter, reason), count in report.dropped.items():
-        dropped.append({"parameter": parameter, "reason": reason, "count": count})
-
-    summary["fill"] = fill_json(report.fill)
+    summary |= reasons_json(report)
     summary["warnings"] = list(warnings)
     if name:
         summary["connection"] = name
     if holdings is not None:
         summary["sandbox"] = [holding._asdict() for holding in holdings]
     return summary
+
+
+def reasons_json(report: Report) -> dict[str, Any]:
+    """Return why records failed, which values were dropped, and which were found."""
+    reasons = []
+    for (outcome, code, reason), count in report.reasons.items():
+        names = {"outcome": outcome, "code": code, "reason": reason}
+        reasons.append({**names, "count": count})
+
+    dropped = []
+    for (parameter, reason), count in report.dropped.items():
+        dropped.append({"parameter": parameter, "reason": reason, "count": count})
+    return {"reasons": reasons, "dropped": dropped, "fill": fill_json(report.fill)}
 
 
 def summary_text(
@@ -76,16 +79,21 @@ def summary_text(
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
 
-    if report.report_error:
-        lines.append(f"the report is incomplete: {report.report_error}")
-
-    lines += _reason_lines(report.reasons)
+    lines += report_lines(report)
     lines += dropped_lines(Counter(report.dropped))
     lines += fill_lines(report.fill)
     lines += warning_lines(warnings)
     if holdings is not None:
         lines += ["", holdings_text(holdings)]
     return "\n".join(lines)
+
+
+def report_lines(report: Report) -> list[str]:
+    """Return why records failed, the most frequent reasons first, and what the report lacks."""
+    lines = []
+    if report.report_error:
+        lines.append(f"the report is incomplete: {report.report_error}")
+    return lines + _reason_lines(report.reasons)
 
 
 def _reason_lines(reasons: Mapping[tuple[str, str, str], int]) -> list[str]:

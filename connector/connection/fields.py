@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from connector.connection.audience_names import Hole, parts_of
@@ -16,7 +16,7 @@ from connector.connection.model import (
     FromExpression,
     FromPaths,
     NamedAudience,
-    Route,
+    Taking,
 )
 from connector.model import FieldPath
 from connector.templating.reads import members_read
@@ -28,16 +28,19 @@ Field = tuple[str, ...]
 _Parts = Sequence[Any]
 
 
-def fields_read(connection: Connection) -> frozenset[FieldPath] | None:
+def fields_read(
+    connection: Connection, takings: Iterable[Taking] | None = None
+) -> frozenset[FieldPath] | None:
     """Return the paths into an event that a connection reads, each up to its first index.
 
-    None when it may read any, as with an expression that uses the whole event.
+    `takings`: who reads, by default its routes. None when it may read any, as with an expression
+    that uses the whole event.
     """
     fields: set[FieldPath] = set()
     if connection.event_id:
         fields.add(_names(parse_path(connection.event_id)))
-    for route in connection.routes:
-        for parts in _of_route(route):
+    for taking in connection.routes if takings is None else takings:
+        for parts in _of_taking(taking):
             fields.add(_names(parts))
     return None if () in fields else frozenset(fields)
 
@@ -51,10 +54,10 @@ def fields_of_source(source: FieldMapping) -> list[Field]:
     return []
 
 
-def fields_of_map(route: Route) -> list[Field]:
-    """Return what the entries of a route's `map` read, their `country` aside."""
+def fields_of_map(taking: Taking) -> list[Field]:
+    """Return what the entries of `map` read, their `country` aside."""
     fields: list[Field] = []
-    for source in route.map.values():
+    for source in taking.map.values():
         fields += fields_of_source(source)
     return fields
 
@@ -76,14 +79,14 @@ def fields_of_expression(expression: str) -> list[Field]:
     return fields
 
 
-def _of_route(route: Route) -> Iterator[_Parts]:
+def _of_taking(taking: Taking) -> Iterator[_Parts]:
     element: _Parts = ()
-    if route.each is not None:
-        element = parse_path(route.each)
+    if taking.each is not None:
+        element = parse_path(taking.each)
         yield element
-    if route.when is not None:
-        yield from _of_expression(route.when, element)
-    for source in route.map.values():
+    if taking.when is not None:
+        yield from _of_expression(taking.when, element)
+    for source in taking.map.values():
         yield from _of_source(source, element)
 
 

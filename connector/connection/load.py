@@ -11,10 +11,17 @@ from yaml import YAMLError
 
 from connector._util.yaml_file import parse_yaml, read_yaml
 from connector.connection.input import input_options
-from connector.connection.model import Connection, Route, field_mappings, opt_out
+from connector.connection.model import (
+    Connection,
+    MappedExport,
+    Route,
+    field_mappings,
+    opt_out,
+)
 from connector.connection.rules import Rules, event_id_findings, route_name, warnings
 from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
 from connector.definitions.catalog import Catalog
+from connector.definitions.exports import Export, exports_of
 from connector.definitions.metaschema import form_problems
 from connector.definitions.model import Destination
 from connector.definitions.read import read_limits
@@ -129,14 +136,16 @@ def make_connection(
         raise ConfigError([Problem("C201", file, "/destination", message, hint)])
 
     destination = catalog.load(name)
-    rules = Rules(document, file, destination, signing_in=signing_in)
+    exports = exports_of(destination) if "exports" in document else {}
+    rules = Rules(document, file, destination, exports, signing_in=signing_in)
     problems = list(rules.problems())
     if problems:
         raise ConfigError(problems)
 
-    routes = _routes(document["routes"], destination)
+    routes = _routes(document.get("routes", ()), destination)
+    mapped = _exports(document.get("exports", {}), exports)
     event_id = document.get("event_id")
-    for finding in event_id_findings(event_id, routes):
+    for finding in event_id_findings(event_id, routes, mapped.values()):
         problems.append(finding.in_file(file))
     if problems:
         raise ConfigError(problems)
@@ -161,13 +170,14 @@ def make_connection(
         name=document.get("name", ""),
         description=document.get("description", ""),
         input=input_options(document.get("input", {})),
+        exports=mapped,
     )
 
 
 def connection_warnings(connection: Connection) -> list[Problem]:
     """Return what may be meant in a connection, but probably is not."""
     found = []
-    for finding in warnings(connection.routes):
+    for finding in warnings(connection.routes, connection.exports):
         problem = finding.in_file(connection.file)
         found.append(problem._replace(severity="warning"))
     return found
@@ -187,3 +197,18 @@ def _routes(documents: Sequence[Mapping[str, Any]], destination: Destination) ->
         )
         routes.append(route)
     return tuple(routes)
+
+
+def _exports(
+    documents: Mapping[str, Mapping[str, Any]], known: Mapping[str, Export]
+) -> dict[str, MappedExport]:
+    exports = {}
+    for name, document in documents.items():
+        exports[name] = MappedExport(
+            export=known[name],
+            when=document.get("when"),
+            map=field_mappings(document["map"]),
+            each=document.get("each"),
+            description=document.get("description", ""),
+        )
+    return exports

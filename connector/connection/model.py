@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from connector.connection.secrets import KeptSecret, SecretRef, find_secrets, sign_in_command
+from connector.connection.secrets import (
+    KeptSecret,
+    SecretRef,
+    find_secret,
+    find_secrets,
+    sign_in_command,
+)
 from connector.connection.urls import is_local
+from connector.definitions.exports import Export, Key
 from connector.definitions.login import Login
 from connector.definitions.model import Action, AuthConfig, Destination, Limits
 from connector.errors import ConfigError, Problem
@@ -135,6 +142,26 @@ def field_mappings(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Field
     return {name: field_mapping(entry) for name, entry in document.items()}
 
 
+class Taking(Protocol):
+    """What takes rows and maps them: a route, or an export."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def when(self) -> str | None:
+        """Which rows it takes; None for all."""
+
+    @property
+    def map(self) -> Mapping[str, FieldMapping]:
+        """Where the values of parameters come from."""
+
+    @property
+    def each(self) -> str | None:
+        """The path to the list whose elements are the rows; None when events are."""
+
+
 @dataclass(frozen=True)
 class OptOut:
     """What an opt-out does besides removing a person from every audience.
@@ -169,6 +196,22 @@ class Route:
     opt_out: OptOut | None = None
 
 
+@dataclass(frozen=True)
+class MappedExport:
+    """An export of the destination, and how a connection maps it; the rest is as in a route."""
+
+    export: Export
+    when: str | None
+    map: Mapping[str, FieldMapping]
+    each: str | None = None
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.export.id
+
+
 @dataclass(frozen=True, repr=False)
 class Connection:
     """A checked connection. `limits` are those of the file; `file` names it in messages."""
@@ -188,6 +231,7 @@ class Connection:
     description: str = ""
     #: How the input is written.
     input: InputOptions = AS_WRITTEN
+    exports: Mapping[str, MappedExport] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         # A destination is a million characters, and settings are the customer's own.
@@ -237,7 +281,18 @@ class Connection:
         Raise ConfigError (C204, C216), which says which are missing and where they were looked up.
         """
         auth = self.destination.auth_of(self.settings)
-        return find_secrets(auth, self.credentials, self.file, given_later=given_later)
+        references = {}
+        for name, reference in self.credentials.items():
+            if name in auth.credentials:  # others are keys of exports
+                references[name] = reference
+        return find_secrets(auth, references, self.file, given_later=given_later)
+
+    def key_text(self, key: Key) -> str:
+        """Return the key of an export as it is written.
+
+        Raise ConfigError (C204, C216), as for any secret.
+        """
+        return find_secret(key.credential, self.credentials, self.file)
 
     def kept_secret(self, credential: str) -> KeptSecret | None:
         """Return where a renewed secret is kept, None unless a login of the store has it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector._util import times
@@ -29,14 +30,17 @@ from connector.connection.model import (
     FieldMapping,
     FromExpression,
     FromPaths,
+    MappedExport,
     NamedAudience,
     Route,
+    Taking,
     field_mapping,
     opt_out,
 )
 from connector.connection.secrets import REFERENCE_HINT, missing
 from connector.connection.urls import Purpose, address_problem
 from connector.definitions.coercion import ParameterError, compile_parameter
+from connector.definitions.exports import Export
 from connector.definitions.headers import NOT_IN_CONNECTIONS, is_header, names_a_secret
 from connector.definitions.model import (
     Action,
@@ -44,6 +48,7 @@ from connector.definitions.model import (
     Destination,
     Field,
     FromParameter,
+    Identifier,
 )
 from connector.definitions.read import read_limits
 from connector.definitions.uri_template import placeholders
@@ -54,6 +59,8 @@ from connector.validation.explain import pointer as as_pointer
 
 Document = Mapping[str, Any]
 
+_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]")
+
 
 def route_name(index: int, route: Document) -> str:
     """Return the name of a route, the default one when the file gives none."""
@@ -61,16 +68,27 @@ def route_name(index: int, route: Document) -> str:
 
 
 class Rules:
-    """The rules, and the settings that come of them: defaults filled in, values coerced."""
+    """The rules, and the settings that come of them: defaults filled in, values coerced.
+
+    `exports` are those of the destination, where the connection has some. `signing_in`: the setting
+    that a sign-in finds the value of may be missing still.
+    """
 
     def __init__(
-        self, document: Document, file: str, destination: Destination, *, signing_in: bool = False
+        self,
+        document: Document,
+        file: str,
+        destination: Destination,
+        exports: Mapping[str, Export],
+        *,
+        signing_in: bool = False,
     ) -> None:
-        """`signing_in`: the setting that a sign-in finds the value of may be missing still."""
         self._signing_in = signing_in
         self._document = document
         self._file = file
         self._destination = destination
+        self._exports = exports
+        self._routes: Sequence[Document] = document.get("routes", ())
 
         self.settings: dict[str, Any] = {}
         for field in destination.settings.values():
@@ -94,8 +112,10 @@ class Rules:
         yield from self._check_event_id()
         yield from self._check_input()
         yield from self._check_route_names()
-        for index, route in enumerate(self._document["routes"]):
+        for index, route in enumerate(self._routes):
             yield from self._check_route(f"/routes/{index}", route)
+        for name, export in self._document.get("exports", {}).items():
+            yield from self._check_export(name, export)
 
     # --- settings ---
 
@@ -146,14 +166,29 @@ class Rules:
         if auth is None or "credentials" not in self._document:
             return
         credentials = self._document["credentials"]
+        keys = [export.key.credential for export in self._exports.values() if export.key]
+        known = dict.fromkeys([*auth.credentials, *keys])
         for name in credentials:
-            if name not in auth.credentials:
+            if name not in known:
                 pointer = f"/credentials/{name}"
                 message = f"unknown credential '{name}'"
-                yield Finding("C204", pointer, message, nearest(name, auth.credentials))
-        for name in missing(auth, credentials):
+                yield Finding("C204", pointer, message, nearest(name, known))
+
+        # Who only exports sends nothing.
+        needed = list(missing(auth, credentials)) if self._routes else []
+        needed += [name for name in self._keys_in_use() if name not in credentials]
+        for name in needed:
             message = f"missing credential '{name}'"
             yield Finding("C204", "/credentials", message, REFERENCE_HINT)
+
+    def _keys_in_use(self) -> list[str]:
+        """Return the credentials of the exports that the connection maps, each once."""
+        names = []
+        for name in self._document.get("exports", ()):
+            export = self._exports.get(name)
+            if export and export.key:
+                names.append(export.key.credential)
+        return list(dict.fromkeys(names))
 
     def _auth(self, choose: Callable[[Mapping[str, Any]], AuthConfig]) -> AuthConfig | None:
         """Return the auth of these settings, None when one of them is wrong, as reported there."""
@@ -231,7 +266,7 @@ class Rules:
 
         # the lowest cap of all actions in use, by limit
         lowest: dict[str, tuple[Any, str]] = {}
-        for route in self._document["routes"]:
+        for route in self._routes:
             action = self._destination.actions.get(route["action"])
             if action is None:
                 continue
@@ -265,7 +300,7 @@ class Rules:
 
     def _check_route_names(self) -> Findings:
         seen: set[str] = set()
-        for index, route in enumerate(self._document["routes"]):
+        for index, route in enumerate(self._routes):
             name = route_name(index, route)
             if name in seen:
                 message = f"duplicate route name '{name}'"
@@ -281,6 +316,13 @@ class Rules:
             yield Finding("C207", f"{pointer}/action", f"unknown action '{name}'", hint)
             return
 
+        action = actions[name]
+        yield from self._check_taking(pointer, route, action)
+        yield from self._check_audiences(pointer, route, action)
+        yield from self._check_mapped(f"{pointer}/map", action, route)
+
+    def _check_taking(self, pointer: str, route: Document, form: Action | Export) -> Findings:
+        """Check which rows a route or an export takes, and each entry of its `map`."""
         each = route.get("each")
         if each is not None:
             yield from self._compile("C211", f"{pointer}/each", lambda: compile_path(each))
@@ -291,20 +333,16 @@ class Rules:
             lambda: compile_when(when, self.settings, each=each is not None),
         )
 
-        action = actions[name]
-        mapped = route.get("map", {})
-        for parameter, entry in mapped.items():
+        for parameter, entry in route.get("map", {}).items():
             entry_pointer = pointer + as_pointer(("map", parameter))
-            if parameter in action.parameters:
-                field = action.parameters[parameter]
+            if parameter in form.parameters:
+                field = form.parameters[parameter]
                 yield from self._check_source(entry_pointer, entry, each=each is not None)
-                yield from self._check_mapping(entry_pointer, action, field, entry)
+                yield from self._check_mapping(entry_pointer, form, field, entry)
             else:
                 message = f"unknown parameter '{parameter}'"
-                hint = nearest(parameter, action.parameters)
+                hint = nearest(parameter, form.parameters)
                 yield Finding("C208", entry_pointer, message, hint)
-        yield from self._check_audiences(pointer, route, action)
-        yield from self._check_mapped(f"{pointer}/map", action, route)
 
     def _check_audiences(self, pointer: str, route: Document, action: Action) -> Findings:
         """Check the audiences that a route names, and what it says of opting out."""
@@ -348,9 +386,9 @@ class Rules:
             yield from self._check_source(f"{pointer}/country", entry["country"], each=each)
 
     def _check_mapping(
-        self, pointer: str, action: Action, field: Field, entry: Document
+        self, pointer: str, form: Action | Export, field: Field, entry: Document
     ) -> Findings:
-        """Check that what an entry of a route's `map` says can be said of this parameter."""
+        """Check that what an entry of a `map` says can be said of this parameter."""
         identifier = field.identifier
         if "value" in entry and identifier is None:
             try:
@@ -359,7 +397,7 @@ class Rules:
                 yield Finding("C213", f"{pointer}/value", str(error), _allowed_values(field))
 
         if "now" in entry:
-            message, hint = _now_problem(action, field, entry["now"])
+            message, hint = _now_problem(form, field, entry["now"])
             if message:
                 yield Finding("C213", f"{pointer}/now", message, hint)
         if "prehashed" in entry and not (identifier and identifier.is_hashed_here):
@@ -368,13 +406,13 @@ class Rules:
         if "country" in entry:
             yield from _country_findings(f"{pointer}/country", field, entry["country"])
 
-    def _check_mapped(self, pointer: str, action: Action, route: Document) -> Findings:
-        """Check that everything every record needs is mapped."""
-        mapped = route.get("map", {})
-        opts_out = opt_out(route.get("opt_out", False))
+    def _check_required(
+        self, pointer: str, form: Action | Export, mapped: Document, *, opts_out: bool = False
+    ) -> Findings:
+        """Check that the required parameters are mapped."""
         audiences = self._destination.audiences
-        for name in action.schema.get("required", ()):
-            field = action.parameters.get(name)
+        for name in form.schema.get("required", ()):
+            field = form.parameters.get(name)
             if name in mapped or (field and field.has_default):
                 continue
             if opts_out and (name in audiences or not audiences):
@@ -382,6 +420,11 @@ class Rules:
             message = f"required parameter '{name}' is not mapped"
             yield Finding("C209", pointer, message, field.description if field else "")
 
+    def _check_mapped(self, pointer: str, action: Action, route: Document) -> Findings:
+        """Check that everything every record needs is mapped."""
+        mapped = route.get("map", {})
+        opts_out = opt_out(route.get("opt_out", False)) is not None
+        yield from self._check_required(pointer, action, mapped, opts_out=opts_out)
         people: list[tuple[str, ...]] = [
             (one.parameter,) for one in action.identifiers if one.alone
         ]
@@ -390,6 +433,42 @@ class Rules:
             message = "no identifier is mapped"
             known = ", ".join(" with ".join(names) for names in people)
             yield Finding("C210", pointer, message, f"map at least one of: {known}")
+
+    # --- exports ---
+
+    def _check_export(self, name: str, document: Document) -> Findings:
+        pointer = as_pointer(("exports", name))
+        if name not in self._exports:
+            message = f"unknown export '{name}'"
+            yield Finding("C238", pointer, message, nearest(name, self._exports))
+            return
+
+        export = self._exports[name]
+        mapped = document["map"]
+        yield from self._check_taking(pointer, document, export)
+        for parameter, entry in mapped.items():
+            if parameter in export.parameters and "audience" in entry:
+                message = "only the routes of a connection name audiences"
+                hint = "write {value: …} or {from: path}"
+                place = as_pointer(("map", parameter, "audience"))
+                yield Finding("C240", pointer + place, message, hint)
+        yield from self._check_required(f"{pointer}/map", export, mapped)
+        for wire in export.needed_wires:
+            people = export.of_wire(wire)
+            if mapped.keys().isdisjoint(people) and wire not in export.schema["required"]:
+                message = f"no identifier is mapped for the column '{wire}'"
+                hint = f"map at least one of: {', '.join(people)}"
+                yield Finding("C210", f"{pointer}/map", message, hint)
+        for parameter in export.names_of_file:
+            entry = mapped.get(parameter, {"value": ""})
+            if "value" not in entry:
+                message = f"{parameter} is a part of the file's name, so it is the same for all"
+                hint = "map it to a constant: {value: …}"
+                yield Finding("C239", f"{pointer}/map/{parameter}", message, hint)
+            elif _NOT_IN_NAMES.search(str(entry["value"])):
+                message = "cannot be a part of a file's name"
+                hint = "leave out slashes, backslashes and control characters"
+                yield Finding("C239", f"{pointer}/map/{parameter}/value", message, hint)
 
     def _compile(self, code: str, pointer: str, compile_it: Callable[[], Any]) -> Findings:
         """Report why a path or an expression does not compile."""
@@ -412,21 +491,12 @@ def _country_findings(pointer: str, field: Field, country: Any) -> Findings:
         yield Finding("C213", pointer, "there is no such country", hint)
 
 
-def _now_problem(action: Action, field: Field, duration: str) -> tuple[str, str]:
+def _now_problem(form: Action | Export, field: Field, duration: str) -> tuple[str, str]:
     """Return why a parameter cannot be mapped to `now`, and the fix; two empty texts if it can."""
     if not field.is_moment:
         return f"'now' is a time, and {field.name} is none", ""
 
-    before_building = {
-        *placeholders(action.path),
-        *placeholders(action.audience),
-    }
-    for text in (*action.query.values(), *action.headers.values()):
-        before_building.update(placeholders(text))
-    for value in action.request.values():
-        if isinstance(value, FromParameter):
-            before_building.add(value.parameter)
-    if field.name in before_building:
+    if isinstance(form, Action) and field.name in _known_before_building(form):
         message = f"{field.name} says which records share a request, and 'now' is known later"
         return message, "map it to a value, a field or an expression"
 
@@ -435,6 +505,17 @@ def _now_problem(action: Action, field: Field, duration: str) -> tuple[str, str]
     except ValueError as error:
         return str(error), ""
     return "", ""
+
+
+def _known_before_building(action: Action) -> set[str]:
+    """Return the parameters that say which records share a request."""
+    names = {*placeholders(action.path), *placeholders(action.audience)}
+    for text in (*action.query.values(), *action.headers.values()):
+        names.update(placeholders(text))
+    for value in action.request.values():
+        if isinstance(value, FromParameter):
+            names.add(value.parameter)
+    return names
 
 
 def _allowed_values(field: Field) -> str:
@@ -465,17 +546,22 @@ def _header_problem(name: str, text: Any) -> tuple[str, str]:
 # ---------------------------------------------------------------------------------------------
 
 
-def event_id_findings(event_id: str | None, routes: Sequence[Route]) -> Findings:
+def event_id_findings(
+    event_id: str | None, routes: Sequence[Route], exports: Iterable[MappedExport]
+) -> Findings:
     """Find an `event_id` that is an identifier's field: reports hold the ids of events."""
     if event_id is None:
         return
     parts = parse_path(event_id)
-    for route in routes:
-        for identifier in route.action.identifiers:
+    forms: list[tuple[Taking, str, Sequence[Identifier]]] = []
+    forms += [(route, f"route '{route.name}'", route.action.identifiers) for route in routes]
+    forms += [(one, f"export '{one.name}'", one.export.identifiers) for one in exports]
+    for taking, words, identifiers in forms:
+        for identifier in identifiers:
             parameter = identifier.parameter
-            source = route.map.get(parameter)
+            source = taking.map.get(parameter)
             if source is not None and _reads(source, parts):
-                message = f"is the field that '{parameter}' of route '{route.name}' is mapped from"
+                message = f"is the field that '{parameter}' of {words} is mapped from"
                 hint = (
                     "reports hold the ids of events; name a field that identifies the event, "
                     "or leave event_id out: reports then name file and line"
@@ -495,24 +581,32 @@ def _reads(source: FieldMapping, parts: list[Any]) -> bool:
     return False
 
 
-def warnings(routes: Sequence[Route]) -> Findings:
+def warnings(routes: Sequence[Route], exports: Mapping[str, MappedExport]) -> Findings:
     """Find what makes one person of many.
 
     That is two parameters that read below the same `[*]`, and an identifier that is constant.
     """
+    takings: list[tuple[str, Taking, Sequence[Identifier]]] = []
     for index, route in enumerate(routes):
-        yield from _constant_identifiers(f"/routes/{index}/map", route)
+        takings.append((f"/routes/{index}/map", route, route.action.identifiers))
+    for name, mapped in exports.items():
+        takings.append((f"/exports/{name}/map", mapped, mapped.export.identifiers))
+
+    for pointer, taking, identifiers in takings:
+        yield from _constant_identifiers(pointer, taking, identifiers)
         below: dict[tuple[str, ...], str] = {}
-        for parameter, source in route.map.items():
+        for parameter, source in taking.map.items():
             if isinstance(source, Constant) or not isinstance(source, FromPaths | AllPaths):
                 continue
             for path in source.paths:
-                yield from _below_one_list(f"/routes/{index}/map", parameter, path, below)
+                yield from _below_one_list(pointer, parameter, path, below)
 
 
-def _constant_identifiers(pointer: str, route: Route) -> Findings:
-    for identifier in route.action.identifiers:
-        source = route.map.get(identifier.parameter)
+def _constant_identifiers(
+    pointer: str, taking: Taking, identifiers: Sequence[Identifier]
+) -> Findings:
+    for identifier in identifiers:
+        source = taking.map.get(identifier.parameter)
         if identifier.alone and source is not None and _is_constant(source):
             message = "is the same for every event: all of them become one person"
             hint = "map it from a field, as in {from: email}"

@@ -24,6 +24,7 @@ from connector.definitions.metaschema import (
     call_files,
     check_form,
     definition_files,
+    export_files,
     form_problems,
     kind_of,
     own_folder,
@@ -190,7 +191,7 @@ def load(root: Path, destination: str) -> Destination:
         )
     except (UnknownSourceError, BrokenContractError):
         problems = [
-            *_unknown_sources(folder, document),
+            *unknown_sources(folder, document),
             *_broken_contracts((*actions.values(), *calls.values())),
         ]
         raise DefinitionError(problems) from None
@@ -281,13 +282,13 @@ def _contracts_hint(folder: Folder, reference: str) -> str:
     return f"'{name}' has nothing at {pointer}" if name in known else nearest(name, known)
 
 
-def _unknown_sources(folder: Folder, document: Document) -> Iterator[Problem]:
+def unknown_sources(folder: Folder, document: Document) -> Iterator[Problem]:
     """Yield a problem for each name of a source that is not declared, where it is first used."""
     from connector.definitions.read import declared_sources
 
     known = declared_sources(document)
     places: dict[str, list[Problem]] = {}
-    for path in definition_files(folder.path):
+    for path in [*definition_files(folder.path), *export_files(folder.path)]:
         if kind_of(path) == "contract":
             continue
         name_in_folder = path.relative_to(folder.path).as_posix()

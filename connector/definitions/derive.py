@@ -84,6 +84,34 @@ def call_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def export_schema(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of an export's parameters, as `values_schema` does an action's.
+
+    Required is what is listed, what the URL and the file's name are made of, and an identifier
+    that is a column of its own.
+    """
+    properties: dict[str, Any] = {}
+    for name, field in content["properties"].items():
+        properties.update(_fields(name, field))
+
+    members = content["export"]
+    sufficient = list(_sufficient(properties))
+    needed = list(content.get("required", ()))
+    for text in (members.get("url", ""), members.get("file", "")):
+        needed += placeholders(text)
+    needed += [name for name in members.get("columns", ()) if name in sufficient]
+    required = []
+    for name in dict.fromkeys(needed):
+        if name in properties and "default" not in properties[name]:
+            required.append(name)
+
+    schema = {**content, "type": "object", "properties": properties, "required": required}
+    alternatives = [name for name in sufficient if name not in required]
+    if alternatives:
+        schema["anyOf"] = [{"required": [name]} for name in alternatives]
+    return schema
+
+
 def _required(
     content: Mapping[str, Any], properties: Mapping[str, Any], texts: Iterable[str]
 ) -> list[str]:

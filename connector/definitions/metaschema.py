@@ -59,8 +59,9 @@ _INSTEAD = {
 }
 
 
-#: The folder of a destination's calls, in that of its definition files.
+#: The folders of a destination's calls and exports, in that of its definition files.
 CALLS = "calls"
+EXPORTS = "exports"
 
 
 def own_folder() -> Path:
@@ -96,11 +97,11 @@ def form_problems(kind: str, document: object, file: str, letter: str) -> list[P
     problems = []
     for failure in failures:
         if failure.keyword != "required" or failure.pointer not in mistyped:
-            problems.append(_problem(failure, document, file, letter))
+            problems.append(_problem(failure, document, file, letter, kind))
     return problems
 
 
-def _problem(failure: Failure, document: object, file: str, letter: str) -> Problem:
+def _problem(failure: Failure, document: object, file: str, letter: str, kind: str) -> Problem:
     message, hint = failure.message, failure.hint
     instead = _instead(failure) if letter == "D" else ""
     if instead:
@@ -109,7 +110,7 @@ def _problem(failure: Failure, document: object, file: str, letter: str) -> Prob
         # what our meta-schemas say in words is enough
         message = message.partition(" (pattern ")[0]
     elif failure.missing:
-        hint = _about(failure.missing, lookup(document, failure.pointer))
+        hint = _about(failure.missing, lookup(document, failure.pointer), kind)
     return Problem(
         f"{letter}{_NUMBERS.get(failure.keyword, _OTHER)}", file, failure.pointer, message, hint
     )
@@ -149,6 +150,11 @@ def call_files(folder: Path) -> list[Path]:
     return sorted((folder / CALLS).glob("*.json"))
 
 
+def export_files(folder: Path) -> list[Path]:
+    """Return the files of a destination's exports, in the order of their names."""
+    return sorted((folder / EXPORTS).glob("*.json"))
+
+
 def kind_of(path: Path) -> str:
     """Return what a file of a destination's folder is.
 
@@ -186,14 +192,16 @@ def _meta_files() -> dict[str, Any]:
     }
 
 
-def _about(key: str, beside: Collection[str]) -> str:
+def _about(key: str, beside: Collection[str], kind: str) -> str:
     """Return the description of a key beside these others.
 
-    Return "" unless all meta-schemas agree on it.
+    Return "" unless all meta-schemas agree on it; an export's words are its own.
     """
+    is_export = kind.startswith("export")
     descriptions = {
         _description(part["properties"][key], name)
         for name, schema in _meta_files().items()
+        if name.startswith("export") == is_export
         for part in _objects(schema)
         if isinstance(part["properties"].get(key), dict)
         and part["properties"].keys() >= set(beside)

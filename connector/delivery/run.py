@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
+from typing import TypeVar, cast
 
 from connector.definitions.model import Rate
 from connector.delivery.clock import Clock
@@ -21,6 +21,8 @@ from connector.delivery.retry import RetryPolicy
 from connector.model import Batch, Chunk, Record, Rejection, Result
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
+
+_Prepared = TypeVar("_Prepared")
 
 _RECORD_TYPE = {Record}
 _PIECE = 10_000
@@ -52,7 +54,7 @@ def batches(
         for chunk in chunks:
             now = clock.now()
             ledger.read(len(chunk))
-            for prepared in _in_pieces(pipeline.prepare(chunk, now)):
+            for prepared in in_pieces(pipeline.prepare(chunk, now)):
                 records = _count_prepared(prepared, ledger)
                 ledger.dropped(pipeline.take_dropped())
                 yield from batcher.take(records)
@@ -73,7 +75,7 @@ def batches(
             yield batch
 
 
-def _in_pieces(prepared: Iterable[Result | None]) -> Iterator[list[Result | None]]:
+def in_pieces(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
     """Yield results that are not there yet piece by piece: one event may hold very many people."""
     if isinstance(prepared, list):
         yield prepared

@@ -34,6 +34,7 @@ FILES = {
     "schemas/<destination>/<action>.json": "action",
     "schemas/<destination>/_<name>.json": "fragment",
     "schemas/<destination>/calls/<call>.json": "call",
+    "schemas/<destination>/exports/<export>.json": "export",
     "connection.yaml": "connection",
     "*.case.yaml": "case",
 }

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from connector.definitions.catalog import Catalog, action_names, call_names, folder_of, load
+from connector.definitions.exports import exports_of
+from connector.definitions.metaschema import EXPORTS, export_files
 from connector.errors import Problem, ProblemsError
 from connector.linting.examples import ExampleRun
 from connector.linting.paths import expand, is_case, relative_name
@@ -22,6 +24,7 @@ from connector.linting.rules import (  # noqa: F401 - importing a module registe
     bodies,
     calls,
     contracts,
+    exports,
     expressions,
     items,
     parameters,
@@ -59,10 +62,13 @@ def lint_destination(schemas: Path) -> list[Problem]:
     """Return every problem of the destination whose definition files are in this folder."""
     try:
         destination = load(schemas.parents[1], schemas.name)
+        every_export = exports_of(destination)
     except ProblemsError as error:
         return [*error.problems, *_more_references(error.problems, schemas)]
 
     problems, blocked = _run("documents", destination)
+    for export in every_export.values():
+        problems += _run("exports", export)[0]
     if not blocked:
         problems += _run("examples", ExampleRun(destination))[0]
     return problems
@@ -87,6 +93,7 @@ def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Pro
         return
     folder = folder_of(schemas)
     names = [*action_names(folder), *call_names(folder), ("destination.json", "")]
+    names += [(f"{EXPORTS}/{path.name}", "") for path in export_files(schemas)]
     for name, operation in names:
         try:
             folder.document(name, operation)

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from connector.definitions.metaschema import CALLS
+from connector.definitions.metaschema import CALLS, EXPORTS
 from connector.errors import ConfigError, Problem
 
 _ALLOWED = (
     "allowed: a folder, a destination's folder or file below schemas/ or templates/, "
-    "a connection (.yaml with 'routes'), a case file (.case.yaml)"
+    "a connection (.yaml with 'routes' or 'exports'), a case file (.case.yaml)"
 )
 _SKIPPED_FOLDERS = frozenset({"node_modules", "site-packages", "__pycache__", "__snapshots__"})
 _TOP_LEVEL_KEY = re.compile(r"^([a-z_]+) *:", re.MULTILINE)
@@ -100,7 +100,7 @@ def _in_folder(folder: Path) -> tuple[set[Path], set[Path]]:
 
 def _destination_of(folder: Path) -> set[Path]:
     """Return the schema folder of the destination whose schemas or templates are in this folder."""
-    if folder.name == CALLS:
+    if folder.name in (CALLS, EXPORTS):
         folder = folder.parent
     if folder.parent.name not in ("schemas", "templates") or folder.name in _NO_DESTINATION:
         return set()
@@ -136,4 +136,4 @@ def _looks_like_connection(path: Path) -> bool:
         return False
     text = path.read_text("utf-8", errors="replace")
     keys = _TOP_LEVEL_KEY.findall(text)
-    return "routes" in keys and "cases" not in keys
+    return ("routes" in keys or "exports" in keys) and "cases" not in keys

@@ -14,8 +14,9 @@ from connector.definitions.model import Action, Destination, Field, Identifier
 from connector.errors import Problem
 from connector.linting.location import Location
 
-#: When a rule runs: on the documents of a destination, then on what its examples become.
-Stage = Literal["documents", "examples"]
+#: When a rule runs: on the documents of a destination, on its exports, then on what its examples
+#: become.
+Stage = Literal["documents", "exports", "examples"]
 
 #: What a rule yields: problems without a code.
 Problems = Iterator[Problem]
@@ -26,7 +27,8 @@ Check = TypeVar("Check", bound=Callable[[Any], Problems])
 class Rule(NamedTuple):
     """A rule that finds one kind of mistake, under a code that never changes.
 
-    `check` takes a Destination in the stage "documents", its ExampleRun in the stage "examples".
+    `check` takes a Destination in the stage "documents", one of its Exports in the stage "exports",
+    its ExampleRun in the stage "examples".
     `blocks`: with one of its problems the examples cannot be run, or would only repeat it.
     """
 

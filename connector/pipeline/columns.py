@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from connector._util.countries import UNKNOWN, region
 from connector._util.words import stand_for_values
 from connector.connection.mapping import GetAll, Row, compile_column
-from connector.connection.model import Constant, Route
-from connector.definitions.model import Action, Identifier
+from connector.connection.model import Constant, Taking
+from connector.definitions.model import Field, Identifier
 from connector.pipeline.dropped import Dropped, DroppedError
-from connector.pipeline.identifiers import HASHES, Identify, as_text, identify
+from connector.pipeline.identifiers import HASHES, Hash, Identify, as_text, identify
 from connector.pipeline.normalise import many_normaliser, normaliser, of_country
 from connector.pipeline.texts import encode
 from connector.templating.data import ABSENT, ExpressionError
@@ -35,7 +35,11 @@ _TEXTS_ONLY = {str}
 
 
 def column(
-    identifier: Identifier, *, prehashed: bool | str, identify_one: Identify | None = None
+    identifier: Identifier,
+    *,
+    prehashed: bool | str,
+    identify_one: Identify | None = None,
+    hashes: Mapping[str, Hash] = HASHES,
 ) -> Column:
     """Return the function that identifies a parameter for many events at a time.
 
@@ -44,10 +48,10 @@ def column(
     if identify_one is not None:
         return _one_by_one(identify_one)
 
-    identify_one = identify(identifier, prehashed=prehashed)
+    identify_one = identify(identifier, prehashed=prehashed, hashes=hashes)
     if identifier.hash == "none" or prehashed is True:
         return _one_by_one(identify_one)
-    return _in_bulk(identifier, identify_one)
+    return _in_bulk(identifier, identify_one, hashes[identifier.hash])
 
 
 def _one_by_one(identify_one: Identify) -> Column:
@@ -57,10 +61,10 @@ def _one_by_one(identify_one: Identify) -> Column:
     return cells
 
 
-def _in_bulk(identifier: Identifier, identify_one: Identify) -> Column:
+def _in_bulk(identifier: Identifier, identify_one: Identify, hashing: Hash) -> Column:
     """Return the column that hashes texts in bulk, and settles anything else one by one."""
-    hash_texts = _text_hasher(identifier, identify_one)
-    digits = HASHES[identifier.hash].digits
+    hash_texts = _text_hasher(identifier, identify_one, hashing)
+    digits = hashing.digits
 
     def cells(values: list[Any]) -> Sequence[Cell]:
         only_texts = set(map(type, values)) == _TEXTS_ONLY and all(values)
@@ -79,10 +83,9 @@ def _in_bulk(identifier: Identifier, identify_one: Identify) -> Column:
 
 
 def _text_hasher(
-    identifier: Identifier, identify_one: Identify
+    identifier: Identifier, identify_one: Identify, hashing: Hash
 ) -> Callable[[list[str]], Sequence[Cell]]:
     normalise = many_normaliser(identifier)
-    hashing = HASHES[identifier.hash]
     digest_of = hashing.function
     suspects = hashing.suspects(normaliser(identifier))
     takes_words = identifier.takes_words
@@ -155,8 +158,24 @@ def _cells_of_list(identify_one: Identify, values: Sequence[Any]) -> list[Cell] 
 # -----------------------------------------------------------------------------------------------
 
 
+class Form(Protocol):
+    """What has identifiers among its parameters: an action, or an export."""
+
+    @property
+    def parameters(self) -> Mapping[str, Field]:
+        """The parameters by name."""
+
+    @property
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """Those that name a person."""
+
+    @property
+    def wires(self) -> tuple[str, ...]:
+        """The wire keys of these, each once."""
+
+
 class IdentifierColumn(NamedTuple):
-    """One mapped identifier parameter of a route.
+    """One mapped identifier parameter of a route or an export.
 
     flag: the boolean parameter that says whether the values are digests already.
     plain, digest: identify the values when the flag is off or missing, and when it is on.
@@ -189,33 +208,42 @@ class IdentifierColumn(NamedTuple):
         return identify_all(values)
 
 
-def identifier_columns(route: Route, settings: Mapping[str, Any]) -> list[IdentifierColumn]:
+def identifier_columns(
+    form: Form, taking: Taking, settings: Mapping[str, Any], hashes: Mapping[str, Hash] = HASHES
+) -> list[IdentifierColumn]:
     """Return the columns of the mapped identifiers, those of one wire key side by side."""
-    action = route.action
-    identifiers = [one for one in action.identifiers if one.parameter in route.map]
-    identifiers.sort(key=lambda identifier: action.wires.index(identifier.wire))
+    identifiers = [one for one in form.identifiers if one.parameter in taking.map]
+    identifiers.sort(key=lambda identifier: form.wires.index(identifier.wire))
 
-    return [_mapped_column(identifier, route, settings) for identifier in identifiers]
+    columns = []
+    for identifier in identifiers:
+        schema = form.parameters[identifier.parameter].schema
+        columns.append(_mapped_column(identifier, schema, taking, settings, hashes))
+    return columns
 
 
 def _mapped_column(
-    identifier: Identifier, route: Route, settings: Mapping[str, Any]
+    identifier: Identifier,
+    schema: Mapping[str, Any],
+    taking: Taking,
+    settings: Mapping[str, Any],
+    hashes: Mapping[str, Hash],
 ) -> IdentifierColumn:
-    source = route.map[identifier.parameter]
+    source = taking.map[identifier.parameter]
     if source.prehashed is not None:
         # it goes before what the definition says, and before a flag
         identifier = replace(identifier, prehashed=source.prehashed, flag=None)
     country = source.country
     if country is None:
-        return _identifier_column(identifier, route.action)
+        return _identifier_column(identifier, schema, hashes)
 
     @cache
     def column_of(region: str) -> IdentifierColumn:
-        return _identifier_column(of_country(identifier, region), route.action)
+        return _identifier_column(of_country(identifier, region), schema, hashes)
 
     if isinstance(country, Constant):
         return column_of(_region(country.value))
-    get = compile_column(country, settings, each=route.each is not None)
+    get = compile_column(country, settings, each=taking.each is not None)
     return column_of(UNKNOWN)._replace(country=get, of_country=column_of)
 
 
@@ -246,14 +274,16 @@ def _cells_by_country(
     return cells
 
 
-def _identifier_column(identifier: Identifier, action: Action) -> IdentifierColumn:
-    schema = action.parameters[identifier.parameter].schema
+def _identifier_column(
+    identifier: Identifier, schema: Mapping[str, Any], hashes: Mapping[str, Hash]
+) -> IdentifierColumn:
+    plain = _checked_column(identifier, schema, hashes, prehashed=identifier.prehashed)
     return IdentifierColumn(
         parameter=identifier.parameter,
         wire=identifier.wire,
         flag=identifier.flag if identifier.hash != "none" else None,
-        plain=_checked_column(identifier, schema, prehashed=identifier.prehashed),
-        digest=_checked_column(identifier, schema, prehashed=True),
+        plain=plain,
+        digest=_checked_column(identifier, schema, hashes, prehashed=True),
     )
 
 
@@ -275,7 +305,11 @@ _SAYS_NOTHING = frozenset(
 
 
 def _checked_column(
-    identifier: Identifier, schema: Mapping[str, Any], *, prehashed: bool | str
+    identifier: Identifier,
+    schema: Mapping[str, Any],
+    hashes: Mapping[str, Hash],
+    *,
+    prehashed: bool | str,
 ) -> Column:
     """Return the column of a parameter, with a check of its schema where needed.
 
@@ -285,10 +319,10 @@ def _checked_column(
     for keyword in _SAYS_NOTHING:
         rules.pop(keyword, None)
     if not rules:
-        return column(identifier, prehashed=prehashed)
+        return column(identifier, prehashed=prehashed, hashes=hashes)
 
     allowed = Schema(rules)
-    identify_one = identify(identifier, prehashed=prehashed)
+    identify_one = identify(identifier, prehashed=prehashed, hashes=hashes)
 
     def check_and_identify(value: Any) -> str:
         text = as_text(value)

@@ -34,6 +34,10 @@ REASONS = {
     "already_hashed": "expected plain text, got a digest, which would be hashed twice",
     "placeholder": "placeholder value such as 'null' or 'undefined'",
     "not_allowed": "not allowed by the parameter's schema",
+    "not_a_cell": (
+        "holds the delimiter, a line break, a control character or, in a file with commas, a "
+        "double quote, and nothing is quoted"
+    ),
     "expression_failed": (
         "the mapping's expression failed on the event; 'connector preview' and --report say why"
     ),

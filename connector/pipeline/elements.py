@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from connector.connection.fields import field_of_path
 from connector.connection.mapping import Element, compile_path, compile_when, is_absent
-from connector.connection.model import Route
+from connector.connection.model import Taking
 from connector.model import EventId, ItemId, Rejection
-from connector.pipeline.audiences import Audiences
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
-from connector.pipeline.records import Preparer
-from connector.pipeline.request_builder import RequestBuilder
-from connector.pipeline.splitting import Prepared
 from connector.pipeline.unfound import Unfound
 from connector.templating.data import ExpressionError, kind
 
@@ -31,22 +26,42 @@ SLICE = 10_000
 _Data = Mapping[str, Any]
 
 
-class EachPreparer:
-    """Prepares the records of one route with `each`, many events at a time."""
+class RowPreparer(Protocol):
+    """Prepares many rows at a time, and counts what it finds and drops."""
 
-    def __init__(
-        self,
-        route: Route,
-        builder: RequestBuilder,
-        templates: Path,
-        settings: Mapping[str, Any],
-        audiences: Audiences,
-    ) -> None:
-        """Compile a route that has `each`. Raise as `Preparer` does."""
+    @property
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """How many identifier values were dropped, by (parameter, reason)."""
+
+    @property
+    def lost(self) -> list[DroppedValue]:
+        """Each identifier value that was dropped since the caller cleared the list."""
+
+    @property
+    def fill(self) -> Fill:
+        """Counts the rows that have a value of each parameter."""
+
+    @property
+    def in_vain(self) -> InVain:
+        """What it does in vain."""
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is probably a mistake, though nothing failed: in words, without values."""
+
+    def prepare(self, data: Sequence[Any], event_ids: Sequence[Any], now: float, /) -> list[Any]:
+        """Return what becomes of each row; None for one that is not taken."""
+
+
+class EachPreparer:
+    """Prepares what one route, or export, with `each` takes, many events at a time."""
+
+    def __init__(self, route: Taking, preparer: RowPreparer, settings: Mapping[str, Any]) -> None:
+        """Take what has `each`, and the preparer of its elements. Raise ValueError (a path)."""
         self._route = route.name
         self._path = route.each or ""
         self._find = compile_path(self._path)
-        self._preparer = Preparer(route, builder, templates, settings, audiences)
+        self._preparer = preparer
         self._unfound = Unfound("each", [field_of_path(self._path)], (), each=False)
         self._takes_event = _condition_on_event(route, settings)
 
@@ -62,7 +77,7 @@ class EachPreparer:
 
     @property
     def in_vain(self) -> InVain:
-        """What the route does in vain."""
+        """What it does in vain, as the preparer of its elements."""
         return self._preparer.in_vain
 
     @property
@@ -72,7 +87,7 @@ class EachPreparer:
 
     @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, as of `Preparer`."""
+        """What is probably a mistake, as of the preparer of its elements."""
         return [*self._unfound.doubts(), *self._preparer.doubts]
 
     def count(self, event: _Data) -> int:
@@ -82,7 +97,7 @@ class EachPreparer:
 
     def prepare(
         self, data: Sequence[dict[str, Any]], event_ids: Sequence[int | str], now: float
-    ) -> list[Iterable[Prepared]]:
+    ) -> list[Iterable[Any]]:
         """Return the results of each event's elements, in order; None where `when` takes one not.
 
         A list of more than `SLICE` elements is prepared while its results are read.
@@ -96,7 +111,7 @@ class EachPreparer:
                 _add_rows(event, event_id, elements, 0, rows, ids)
         records = iter(self._preparer.prepare(rows, ids, now))
 
-        prepared: list[Iterable[Prepared]] = []
+        prepared: list[Iterable[Any]] = []
         for event, event_id, elements in zip(data, event_ids, lists, strict=True):
             if elements is None:
                 reason = f"what is at '{self._path}' is {kind(self._find(event))} and no list"
@@ -119,7 +134,7 @@ class EachPreparer:
 
     def _in_slices(
         self, event: dict[str, Any], event_id: int | str, elements: Sequence[Any], now: float
-    ) -> Iterator[Prepared]:
+    ) -> Iterator[Any]:
         for start in range(0, len(elements), SLICE):
             part = elements[start : start + SLICE]
             rows: list[Element] = []
@@ -134,8 +149,8 @@ class EachPreparer:
         event_id: int | str,
         elements: Sequence[Any],
         start: int,
-        records: Iterator[Prepared],
-    ) -> Iterator[Prepared]:
+        records: Iterator[Any],
+    ) -> Iterator[Any]:
         """Yield what became of elements: the next record, or why there is none."""
         for index, element in enumerate(elements, start):
             if isinstance(element, list):
@@ -179,7 +194,7 @@ def _add_rows(
             ids.append(ItemId(event_id, index))
 
 
-def _condition_on_event(route: Route, settings: Mapping[str, Any]) -> Callable[[Any], bool]:
+def _condition_on_event(route: Taking, settings: Mapping[str, Any]) -> Callable[[Any], bool]:
     """Return the route's `when` if it reads nothing of the element, else what takes every event."""
     try:
         condition = compile_when(route.when, settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -71,10 +71,38 @@ def _sha256() -> HashFunction:
 
 
 #: The hash functions that `hash` can name.
-HASHES: dict[str, Hash] = {"sha256": Hash(_sha256(), 64)}
+HASHES: Mapping[str, Hash] = {"sha256": Hash(_sha256(), 64)}
+
+#: The name of the hash that takes a key.
+KEYED = "hmac_sha256"
+
+# Of SHA-256, in bytes.
+_BLOCK = 64
 
 
-def identify(identifier: Identifier, *, prehashed: bool | str) -> Identify:
+def keyed_hash(key: bytes) -> Hash:
+    """Return HMAC-SHA-256 with a key (RFC 2104).
+
+    What only depends on the key is done once, which halves the time of Python's `hmac`.
+    """
+    sha256 = HASHES["sha256"].function
+    block = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    inner_start = sha256(bytes(byte ^ 0x36 for byte in block))
+    outer_start = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hmac_sha256(message: bytes) -> Any:
+        inner = inner_start.copy()
+        inner.update(message)
+        outer = outer_start.copy()
+        outer.update(inner.digest())
+        return outer
+
+    return Hash(hmac_sha256, HASHES["sha256"].digits)
+
+
+def identify(
+    identifier: Identifier, *, prehashed: bool | str, hashes: Mapping[str, Hash] = HASHES
+) -> Identify:
     """Return the function that makes a parameter's wire value.
 
     prehashed: False hashes every value, True expects a digest, "auto" hashes what is not a digest.
@@ -82,7 +110,7 @@ def identify(identifier: Identifier, *, prehashed: bool | str) -> Identify:
     if identifier.hash == "none":
         return _plain(normaliser(identifier))
 
-    hashing = HASHES[identifier.hash]
+    hashing = hashes[identifier.hash]
     digest = _digest(hashing)
     if prehashed is True:
         return digest

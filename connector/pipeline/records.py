@@ -71,7 +71,7 @@ class Preparer:
         self.fill = Fill(route.name, route.map)
         self._targets = Targets(route, builder, settings, self.fill, audiences)
 
-        self._columns = identifier_columns(route, settings)
+        self._columns = identifier_columns(action, route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
         self._getters = [compile_column(source, settings, each=each) for source in sources]
         flags = [column.flag for column in self._columns if column.flag]

@@ -13,7 +13,7 @@ from connector.connection.mapping import Row
 from connector.delivery.ledger import Ledger
 from connector.delivery.run import batches
 from connector.model import Batch, Event, EventId, ItemId, Record, Rejection, Unreadable
-from connector.pipeline import elements, pipeline
+from connector.pipeline import elements, preparation
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.records import Preparer
 from tests.kit.clock import NOW, FakeClock
@@ -179,7 +179,7 @@ def test_lists_that_are_prepared_in_slices_are_the_same(events: list[Event], siz
     whole = of_elements(events)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(elements, "SLICE", size)
-        patch.setattr(pipeline, "SLICE", size)
+        patch.setattr(preparation, "SLICE", size)
         assert of_elements(events) == whole
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connector.definitions.derive import twin_of
-from connector.definitions.model import Action, Destination, Identifier
+from connector.definitions.model import Action, Destination, Field, Identifier
 from connector.errors import Problem, nearest
 from connector.linting.location import Location, of_action
 from connector.linting.rule import (
@@ -133,20 +133,25 @@ def unclear_title(destination: Destination) -> Problems:
     Forms and guides show these texts, and nothing else tells fields apart. Write what the value is.
     """
     for top, fields in zip(locations(destination), forms(destination), strict=True):
-        by_title: dict[str, str] = {}
-        for name, field in fields.items():
-            location = top / "properties" / name
-            for member in ("title", "description"):
-                if not field.schema[member].strip():
-                    hint = "write what the value is, for the person who fills in the form"
-                    yield (location / member).problem("is blank", hint)
+        yield from unclear_titles(top, fields)
 
-            other = by_title.setdefault(field.title, name)
-            if other != name and field.title.strip():
-                yield (location / "title").problem(
-                    f"same title as '{other}'",
-                    "give them titles that tell them apart",
-                )
+
+def unclear_titles(top: Location, fields: Mapping[str, Field]) -> Problems:
+    """Yield blank titles and descriptions of a document's fields, and titles of several."""
+    by_title: dict[str, str] = {}
+    for name, field in fields.items():
+        location = top / "properties" / name
+        for member in ("title", "description"):
+            if not field.schema[member].strip():
+                hint = "write what the value is, for the person who fills in the form"
+                yield (location / member).problem("is blank", hint)
+
+        other = by_title.setdefault(field.title, name)
+        if other != name and field.title.strip():
+            yield (location / "title").problem(
+                f"same title as '{other}'",
+                "give them titles that tell them apart",
+            )
 
 
 @rule("D222", stage="documents", blocks=True)
@@ -156,12 +161,17 @@ def unknown_property(destination: Destination) -> Problems:
     No record could have it. Correct the name, or add the property.
     """
     for top, known in zip(locations(destination), forms(destination), strict=True):
-        for location, name in _required_names(top):
-            if name not in known:
-                yield location.problem(
-                    f"unknown property '{name}'",
-                    nearest(name, known),
-                )
+        yield from unknown_properties(top, known)
+
+
+def unknown_properties(top: Location, known: Mapping[str, Field]) -> Problems:
+    """Yield the required properties of a document that do not exist."""
+    for location, name in _required_names(top):
+        if name not in known:
+            yield location.problem(
+                f"unknown property '{name}'",
+                nearest(name, known),
+            )
 
 
 def _required_names(top: Location) -> Iterator[tuple[Location, str]]:
@@ -230,21 +240,26 @@ def keyword_without_effect(destination: Destination) -> Problems:
     They have no effect, and mislead whoever reads them. Remove them.
     """
     for _, identifier, keyword in each_identifier(destination):
-        is_hashed = identifier.hash != "none"
-        if not is_hashed and (identifier.prehashed or identifier.flag):
-            yield (keyword / "prehashed").problem(
-                'has no effect: with "hash": "none" the value is never hashed',
-                "remove 'prehashed', or hash the value",
+        yield from without_effect(identifier, keyword)
+
+
+def without_effect(identifier: Identifier, keyword: Location) -> Problems:
+    """Yield the keywords of an identifier that have no effect."""
+    is_hashed = identifier.hash != "none"
+    if not is_hashed and (identifier.prehashed or identifier.flag):
+        yield (keyword / "prehashed").problem(
+            'has no effect: with "hash": "none" the value is never hashed',
+            "remove 'prehashed', or hash the value",
+        )
+    elif identifier.prehashed is True:
+        for index, (step, _) in enumerate(identifier.normalize):
+            if step in ("trim", "lowercase"):
+                continue
+            location = keyword / "normalize" / index
+            yield location.problem(
+                f"'{step}' has no effect: the value must already be a digest",
+                'allowed with "prehashed": true: trim, lowercase',
             )
-        elif identifier.prehashed is True:
-            for index, (step, _) in enumerate(identifier.normalize):
-                if step in ("trim", "lowercase"):
-                    continue
-                location = keyword / "normalize" / index
-                yield location.problem(
-                    f"'{step}' has no effect: the value must already be a digest",
-                    'allowed with "prehashed": true: trim, lowercase',
-                )
 
 
 @rule("D226", stage="documents")
@@ -254,15 +269,20 @@ def unstable_steps(destination: Destination) -> Problems:
     One person becomes two values. Put the steps in another order.
     """
     for _, identifier, keyword in each_identifier(destination):
-        if identifier.prehashed is True:
-            continue
-        for value in _probes(identifier):
-            if _changes_again(identifier, value):
-                yield (keyword / "normalize").problem(
-                    f"applied twice, the steps change a value again, for example {value!r}",
-                    "usually 'trim', then 'lowercase' or 'uppercase', have to come first",
-                )
-                break
+        yield from unstable(identifier, keyword)
+
+
+def unstable(identifier: Identifier, keyword: Location) -> Problems:
+    """Yield a problem if the steps of an identifier change a value again."""
+    if identifier.prehashed is True:
+        return
+    for value in _probes(identifier):
+        if _changes_again(identifier, value):
+            yield (keyword / "normalize").problem(
+                f"applied twice, the steps change a value again, for example {value!r}",
+                "usually 'trim', then 'lowercase' or 'uppercase', have to come first",
+            )
+            break
 
 
 def _probes(identifier: Identifier) -> Iterator[str]:

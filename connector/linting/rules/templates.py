@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from connector._util.json_file import read_json
 from connector.calls.request import BODY_NAMES
-from connector.definitions.metaschema import definition_files, kind_of
+from connector.definitions.metaschema import definition_files, export_files, kind_of
 from connector.definitions.model import Action, Call, Destination
 from connector.definitions.resolve import references
 from connector.definitions.uri_template import placeholders
@@ -145,13 +145,14 @@ def unused_file(destination: Destination) -> Problems:
 
 
 def _reached_files(schemas: Path) -> set[str]:
-    """Return the names of the actions, the destination and the files that they refer to."""
+    """Return the names of the actions, the destination and the files that are referred to."""
     todo = []
     for path in definition_files(schemas):
         if kind_of(path) in ("action", "destination", "call"):
             todo.append(path)
 
     reached = {path.name for path in todo}
+    todo += export_files(schemas)
     while todo:
         for reference in references(read_json(todo.pop())):
             name = reference.partition("#")[0]

@@ -15,6 +15,9 @@ from connector.validation.explain import pointer as json_pointer
 from connector.validation.patterns import PART_SYNTAX, compile_part
 from connector.validation.schema import is_pattern
 
+_NO_PATTERN = "is not a regular expression"
+_PATTERNS = "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$"
+
 
 @rule("D221", stage="documents", blocks=True)
 def invalid_value(destination: Destination) -> Problems:
@@ -24,20 +27,21 @@ def invalid_value(destination: Destination) -> Problems:
     """
     location = Location(destination.document) / "properties"
     for setting in destination.settings.values():
-        yield from _invalid_values(location, setting)
+        yield from invalid_values(location, setting)
 
     for action in destination.actions.values():
         location = Location(action.document) / "properties"
         for name in action.shared_parameters:
-            yield from _invalid_values(location, action.parameters[name])
+            yield from invalid_values(location, action.parameters[name])
 
     for call in destination.calls.values():
         location = Location(call.document) / "properties"
         for parameter in call.parameters.values():
-            yield from _invalid_values(location, parameter)
+            yield from invalid_values(location, parameter)
 
 
-def _invalid_values(properties: Location, field: Field) -> Problems:
+def invalid_values(properties: Location, field: Field) -> Problems:
+    """Yield the examples and the default of a field that violate its schema."""
     location = properties / field.name
     for index, example in enumerate(field.examples):
         yield from _invalid(location / "examples" / index, field, example)
@@ -115,25 +119,27 @@ def pattern(destination: Destination) -> Problems:
 
     Nothing could be checked with it. Write it in the syntax that ECMA 262 and Python share.
     """
-    message = "is not a regular expression"
-    hint = "allowed: syntax that ECMA 262 and Python share, such as ^[0-9a-z]+$"
-
     for top in locations(destination):
-        for pointer, text in _patterns(top.document.content, ("pattern", "matches")):
-            if not is_pattern(text):
-                yield top.below(pointer).problem(message, hint)
-        for pointer, text in _patterns(top.document.content, ("keep",)):
-            if not _is_part(text):
-                yield top.below(pointer).problem(
-                    "is not a regular expression of the kind that is fast on every text",
-                    f"allowed: one group, and {PART_SYNTAX}",
-                )
+        yield from invalid_patterns(top)
 
     folder = destination.document.folder
     for path in sorted(folder.path.glob("*.accepts.json")):
         for pointer, text in _patterns(folder.content(path.name), ("pattern",)):
             if not is_pattern(text):
-                yield Problem("", str(path), pointer, message, hint)
+                yield Problem("", str(path), pointer, _NO_PATTERN, _PATTERNS)
+
+
+def invalid_patterns(top: Location) -> Problems:
+    """Yield the patterns of a document that are no regular expressions, or not of their kind."""
+    for pointer, text in _patterns(top.document.content, ("pattern", "matches")):
+        if not is_pattern(text):
+            yield top.below(pointer).problem(_NO_PATTERN, _PATTERNS)
+    for pointer, text in _patterns(top.document.content, ("keep",)):
+        if not _is_part(text):
+            yield top.below(pointer).problem(
+                "is not a regular expression of the kind that is fast on every text",
+                f"allowed: one group, and {PART_SYNTAX}",
+            )
 
 
 def _is_part(text: str) -> bool:

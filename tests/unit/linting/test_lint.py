@@ -189,7 +189,7 @@ def test_every_example_of_the_documentation_is_a_real_message() -> None:
 
 
 def test_only_a_rule_on_documents_blocks_a_later_stage() -> None:
-    assert {rule.stage for rule in RULES} == {"documents", "examples"}
+    assert {rule.stage for rule in RULES} == {"documents", "exports", "examples"}
     assert {rule.stage for rule in RULES if rule.blocks} == {"documents"}
 
 
@@ -285,7 +285,7 @@ def test_a_path_that_stands_for_nothing_is_refused(folder: Path) -> None:
         )
     allowed = (
         "allowed: a folder, a destination's folder or file below schemas/ or templates/, "
-        "a connection (.yaml with 'routes'), a case file (.case.yaml)"
+        "a connection (.yaml with 'routes' or 'exports'), a case file (.case.yaml)"
     )
     assert str(caught.value).split("\n") == [
         f"C015 notes.txt: is not a file that lint checks; {allowed}",

@@ -1,0 +1,1 @@
+"""Exports: files of lines for a vendor, made of events as records are."""

@@ -1,0 +1,125 @@
+"""The file of an export: nothing is there until all of it is.
+
+The lines go to a temporary file beside it, which only its owner can read. It takes the name of the
+file when it is complete, and is removed when it is not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self, cast
+
+from connector.errors import ConfigError, Problem
+
+
+@contextmanager
+def _problems(file: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot write the export: {error.strerror}"
+        raise ConfigError([Problem("C042", file, "", message)]) from None
+
+
+class Output(Protocol):
+    """Takes the bytes of an export."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write bytes."""
+
+    def complete(self) -> None:
+        """Say that this was all."""
+
+
+class StreamOutput:
+    """Writes to an open stream, such as standard output."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        """Write bytes. Raise BrokenPipeError, and ConfigError (C042)."""
+        with _problems("the output"):
+            self._stream.write(data)
+
+    def complete(self) -> None:
+        """Hand on what is not written yet. Raise as `write` does."""
+        with _problems("the output"):
+            self._stream.flush()
+
+
+class FileOutput:
+    """Writes to a file that appears when it is complete; packed with gzip if its name says so.
+
+    To be used as a context manager. Raise ConfigError (C042) when it cannot be written, and (C043)
+    when there is such a file already, unless `force` is given.
+    """
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        self._path = path
+        self._force = force
+        if not force and os.path.lexists(path):
+            raise self._exists()
+        with _problems(str(self._path)):
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        self._temporary = Path(name)
+        self._file = os.fdopen(descriptor, "wb")
+        self._packed: BinaryIO | None = None
+        if path.suffix == ".gz":
+            packed = gzip.GzipFile("", "wb", fileobj=self._file, mtime=0)
+            self._packed = cast(BinaryIO, packed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
+        with _problems(str(self._path)):
+            (self._packed or self._file).write(data)
+
+    def complete(self) -> None:
+        """Give the file its name, once all of it is on the disk."""
+        with _problems(str(self._path)):
+            if self._packed:
+                self._packed.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self._force:
+                self._temporary.replace(self._path)
+            else:
+                self._place()
+
+    def _place(self) -> None:
+        """Give the file its name, unless another file has got it meanwhile."""
+        try:
+            os.link(self._temporary, self._path)
+        except FileExistsError:
+            raise self._exists() from None
+        except OSError:  # not every file system has links
+            if os.path.lexists(self._path):
+                raise self._exists() from None
+            self._temporary.rename(self._path)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink()
+
+    def _exists(self) -> ConfigError:
+        hint = "name another file, or add --force to replace it"
+        return ConfigError([Problem("C043", str(self._path), "", "exists already", hint)])
