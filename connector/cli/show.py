@@ -1,4 +1,4 @@
-"""`connector show`: everything about a destination, an action or a call."""
+"""`connector show`: everything about a destination, an action, a call or an export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="DESTINATION[.NAME]", help="A destination; an action or a call of it."
+            metavar="DESTINATION[.NAME]",
+            help="A destination; an action, a call or an export of it.",
         ),
     ],
     definitions: DefinitionsOption = None,

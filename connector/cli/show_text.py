@@ -25,11 +25,13 @@ _STEPS_WIDTH = 20
 
 
 def show_text(description: dict[str, Any]) -> str:
-    """Return the description of a destination, an action or a call as text."""
+    """Return the description of a destination, an action, a call or an export as text."""
     if "action" in description:
         return "\n".join(_action_lines(description))
     if "call" in description:
         return "\n".join(_call_lines(description))
+    if "export" in description:
+        return "\n".join(_export_lines(description))
     return "\n".join(_destination_lines(description))
 
 
@@ -69,6 +71,9 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
     if destination["calls"]:
         yield from ("", "calls")
         yield from action_lines(destination["calls"])
+    if "exports" in destination:
+        yield from ("", "exports")
+        yield from action_lines(destination["exports"])
 
     if destination["presets"]:
         command = f"connector new {destination['destination']} --from NAME"
@@ -103,17 +108,7 @@ def _action_lines(action: dict[str, Any]) -> Iterator[str]:
     yield f"defaults   {_pairs(action['defaults'])}"
     yield from _source_lines(action)
 
-    yield from ("", "parameters")
-    for parameter in action["parameters"]:
-        yield from _parameter_lines(parameter)
-
-    if action["identifiers"]:
-        yield from ("", "identifiers")
-        for line in _identifier_table(action["identifiers"]):
-            yield f"  {line}"
-        for note in action["notes"]:
-            yield from _wrapped(note, 2)
-
+    yield from _form_lines(action)
     if action["checks"]:
         yield from ("", "checks")
     for check in action["checks"]:
@@ -142,6 +137,39 @@ def _call_lines(call: dict[str, Any]) -> Iterator[str]:
     for rule in call["responses"]:
         meaning = _OF_A_CALL.get(rule["then"], "error")
         yield f"  {meaning:<10} when {on_one_line(rule['when'])}"
+
+
+def _form_lines(form: dict[str, Any]) -> Iterator[str]:
+    """Yield the parameters and identifiers of an action or an export."""
+    yield from ("", "parameters")
+    for parameter in form["parameters"]:
+        yield from _parameter_lines(parameter)
+
+    if form["identifiers"]:
+        yield from ("", "identifiers")
+        for line in _identifier_table(form["identifiers"]):
+            yield f"  {line}"
+        for note in form["notes"]:
+            yield from _wrapped(note, 2)
+
+
+def _export_lines(export: dict[str, Any]) -> Iterator[str]:
+    yield f"{export['export']}  {on_one_line(export['title'])}"
+    yield from _wrapped(export["description"])
+    yield ""
+    if "url" in export:
+        yield f"line       {on_one_line(export['url'])}"
+    else:
+        yield f"columns    {', '.join(export['columns'])}, with a {export['delimiter']} between"
+    if "file" in export:
+        yield f"file       {export['file']}"
+    yield from _source_lines(export)
+    if "key" in export:
+        key = export["key"]
+        size = f" of {key['bytes']} bytes" if "bytes" in key else ""
+        yield f"key        credential {key['credential']}: {key['encoding']} text{size}"
+        yield from _source_lines(key)
+    yield from _form_lines(export)
 
 
 def _parameter_lines(parameter: dict[str, Any]) -> Iterator[str]:

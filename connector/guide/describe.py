@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from connector._util.json_file import read_json
 from connector.definitions.catalog import Catalog
+from connector.definitions.exports import exports_of
 from connector.definitions.metaschema import action_files
 from connector.definitions.presets import presets
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
 
 if TYPE_CHECKING:
+    from connector.definitions.exports import Export
     from connector.definitions.model import (
         Action,
         Call,
@@ -93,23 +95,28 @@ def _members(path: Path) -> dict[str, Any]:
 
 
 def describe(catalog: Catalog, name: str) -> dict[str, Any]:
-    """Return all that is known of a destination, `DESTINATION.ACTION` or `DESTINATION.CALL`.
+    """Return all that is known of a destination, an action, a call or an export, ready for JSON.
 
-    It is ready for JSON.
+    `name`: `DESTINATION`, or `DESTINATION.NAME` with the name of one of the others.
 
     Raise ConfigError (C201, C207) for an unknown name, and DefinitionError.
     """
     destination_id, _, action_id = name.partition(".")
     destination = catalog.load(destination_id)
+    exports = exports_of(destination)
     if not action_id:
-        return _destination(destination)
+        return {**_destination(destination), **_exports(exports)}
+    if action_id in destination.actions:
+        return _action(destination, destination.actions[action_id])
     if action_id in destination.calls:
         return _call(destination, destination.calls[action_id])
-    if action_id not in destination.actions:
-        message = f"unknown action '{action_id}' of {destination_id}"
-        hint = nearest(action_id, (*destination.actions, *destination.calls))
-        raise ConfigError([Problem("C207", name, "", message, hint)])
-    return _action(destination, destination.actions[action_id])
+    if action_id in exports:
+        return _export(destination, exports[action_id])
+
+    kinds = "action or export" if exports else "action"
+    message = f"unknown {kinds} '{action_id}' of {destination_id}"
+    hint = nearest(action_id, (*destination.actions, *destination.calls, *exports))
+    raise ConfigError([Problem("C207", name, "", message, hint)])
 
 
 def _destination(destination: Destination) -> dict[str, Any]:
@@ -173,6 +180,28 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
         if name in written:
             description[name] = written[name]
     return description
+
+
+def _exports(exports: Mapping[str, Export]) -> dict[str, Any]:
+    """Return the titles of the exports; nothing where there are none."""
+    if not exports:
+        return {}
+    return {"exports": {export.id: export.title for export in exports.values()}}
+
+
+def _export(destination: Destination, export: Export) -> dict[str, Any]:
+    from connector.guide.identifier_words import identifier_rules, notes
+
+    written = _with_sources(destination, export.document.content["export"])
+    return {
+        "export": f"{destination.id}.{export.id}",
+        "title": export.title,
+        "description": export.description,
+        **written,
+        "parameters": _parameters(destination, export.parameters),
+        "identifiers": identifier_rules(export),
+        "notes": notes(export.identifiers),
+    }
 
 
 def _limits(limits: Limits) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from connector.definitions.model import Action, AuthConfig, Destination
 
 _EVENT_TYPES = {"add": "entered", "remove": "left"}
-_PERSON = "traits"
+PERSON = "traits"
 
 
 def example_connection(destination: Destination) -> dict[str, Any]:
@@ -78,11 +78,12 @@ def optional_credentials(destination: Destination) -> dict[str, Any]:
 
 
 def _references(destination: Destination, names: Sequence[str]) -> dict[str, Any]:
-    references = {}
-    for name in names:
-        variable = f"{destination.id}_{name}".upper()
-        references[name] = {"env": variable}
-    return references
+    return {name: reference_to(destination, name) for name in names}
+
+
+def reference_to(destination: Destination, name: str) -> dict[str, str]:
+    """Return a reference to the environment variable of a credential."""
+    return {"env": f"{destination.id}_{name}".upper()}
 
 
 def chosen_auth(destination: Destination) -> AuthConfig:
@@ -99,7 +100,7 @@ def example_route(action: Action, *, event_type: str = "", fullest: bool = False
     """
     sources = {}
     for name, value in example_parameters(action, fullest=fullest).items():
-        sources[name] = {"from": f"{_PERSON}.{name}"} if _varies(action, name) else {"value": value}
+        sources[name] = {"from": f"{PERSON}.{name}"} if _varies(action, name) else {"value": value}
 
     route: dict[str, Any] = {"action": action.id}
     if event_type:
@@ -122,7 +123,7 @@ def example_event(action: Action, *, event_type: str = "", fullest: bool = False
             person[name] = value
 
     event: dict[str, Any] = {"type": event_type} if event_type else {}
-    event[_PERSON] = person
+    event[PERSON] = person
     return event
 
 

@@ -16,6 +16,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from connector._util.pretty_json import as_written
+from connector.definitions.exports import Export
 from connector.definitions.model import (
     Action,
     Destination,
@@ -34,6 +35,7 @@ from connector.guide.example_connection import (
     example_route,
     optional_credentials,
 )
+from connector.guide.exports import export_chapters
 from connector.guide.identifier_words import identifier_rules
 from connector.guide.limit_words import limit_table, rate_words, retry_words
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
@@ -71,6 +73,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
     connection = example_connection(destination)
     events = list(example_events(destination))
     source_rows = sources(destination)
+    exports = list(export_chapters(destination))
 
     return {
         "title": destination.title,
@@ -96,7 +99,8 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "overview": _overview(destination),
         "actions": [_action(destination, action) for action in actions],
         "calls": _calls(destination),
-        "steps": list(_steps(actions)),
+        "exports": [_export(one) for one in exports],
+        "steps": list(_steps([*actions, *(one["export"] for one in exports)])),
         "answers": list(_answers(destination.responses)),
         "otherwise": otherwise(),
         "tally": tally(source_rows),
@@ -175,6 +179,22 @@ def _action(destination: Destination, action: Action) -> dict[str, Any]:
     }
 
 
+def _export(chapter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the template shows of an export."""
+    export = chapter["export"]
+    parameters = []
+    for field in export.parameters.values():
+        parameters.append(_field_cells(field, export.schema))
+    return {
+        **chapter,
+        "parameters": parameters,
+        "remarks": list(_alternative_words(export.schema)),
+        "identifiers": list(_identifiers(export)),
+        "connection": _yaml(chapter["connection"]),
+        "event": block(_json(chapter["event"]), "json"),
+    }
+
+
 def _parameters(destination: Destination, action: Action) -> list[Row]:
     rows: list[Row] = []
     for parameter in action.parameters.values():
@@ -183,12 +203,17 @@ def _parameters(destination: Destination, action: Action) -> list[Row]:
     return rows
 
 
-def _remarks(action: Action) -> Iterator[str]:
+def _alternative_words(schema: JsonSchema) -> Iterator[str]:
+    """Yield which parameters are needed that are alternatives."""
     for keyword, words in (("anyOf", "At least one"), ("oneOf", "Exactly one")):
-        alternatives = _alternatives(action.schema, keyword)
+        alternatives = _alternatives(schema, keyword)
         if len(alternatives) > 1:
             sets = [codes(names, " and ") for names in alternatives]
             yield Markdown(f"{words} of: {', '.join(sets)}")
+
+
+def _remarks(action: Action) -> Iterator[str]:
+    yield from _alternative_words(action.schema)
     if action.prefer:
         yield Markdown(f"Of several, the one that {code(action.prefer)} names counts.")
     if action.audience:
@@ -248,9 +273,9 @@ def _described(field: Field) -> Iterator[str]:
         yield f"Default: {code(as_written(field.default))}."
 
 
-def _identifiers(action: Action) -> Iterator[Row]:
+def _identifiers(form: Action | Export) -> Iterator[Row]:
     """Yield a row for each example of an identifier; only the first one has the rule."""
-    for rule in identifier_rules(action):
+    for rule in identifier_rules(form):
         steps = codes(rule["steps"], " → ")
         cells: list[object] = [code(rule["parameter"]), steps, _hashed(rule), code(rule["wire"])]
         for example in rule["examples"] or [{"in": "", "out": ""}]:
@@ -280,11 +305,11 @@ def _answers(rules: Iterable[ResponseRule]) -> Iterator[Row]:
         yield [code(rule.when), then_words(rule), code(rule.code), rule.reason]
 
 
-def _steps(actions: Iterable[Action]) -> Iterator[Row]:
+def _steps(forms: Iterable[Action | Export]) -> Iterator[Row]:
     """Yield the steps that are used, with what they do."""
     used: set[str] = set()
-    for action in actions:
-        for identifier in action.identifiers:
+    for form in forms:
+        for identifier in form.identifiers:
             used.update(name for name, _ in identifier.normalize)
 
     for name, step in STEPS.items():

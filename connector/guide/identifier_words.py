@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connector.definitions.model import Action, Identifier
-from connector.pipeline.columns import Cell, column
+from connector.definitions.model import Identifier
+from connector.pipeline.columns import Cell, Form, column
 from connector.pipeline.dropped import REASONS, Dropped
+from connector.pipeline.identifiers import HASHES, KEYED, Hash, keyed_hash
 
 # So many translated words stand for all.
 _MOST_WORDS = 3
 
 
-def identifier_rules(action: Action) -> list[dict[str, Any]]:
-    """Return what is done to each identifier of an action, with examples and what they become."""
+#: With these, examples are hashed: a key is nobody's but the customer's.
+EXAMPLE_HASHES: Mapping[str, Hash] = {**HASHES, KEYED: keyed_hash(bytes(32))}
+
+#: What is said where such a digest is shown.
+EXAMPLE_KEY = f"{KEYED} is shown with a key of zeros"
+
+
+def identifier_rules(form: Form) -> list[dict[str, Any]]:
+    """Return what is done to each identifier, with examples and what they become.
+
+    They are those of an action or an export.
+    """
     rules = []
-    for identifier in action.identifiers:
-        examples = action.parameters[identifier.parameter].examples
+    for identifier in form.identifiers:
+        examples = form.parameters[identifier.parameter].examples
         rule = {
             "parameter": identifier.parameter,
             "wire": identifier.wire,
@@ -63,7 +74,8 @@ def _examples(identifier: Identifier, examples: Sequence[Any]) -> Iterator[dict[
 
 def _cell_of(identifier: Identifier, value: Any) -> Cell:
     """Return the cell of an example, which may be a digest with its flag set."""
-    cell = column(identifier, prehashed=identifier.prehashed)([value])[0]
+    of_values = column(identifier, prehashed=identifier.prehashed, hashes=EXAMPLE_HASHES)
+    cell = of_values([value])[0]
     if not identifier.flag or not isinstance(cell, Dropped):
         return cell
     as_digest = column(identifier, prehashed=True)([value])[0]
@@ -87,6 +99,8 @@ def _notes(identifier: Identifier) -> Iterator[str]:
         yield f"with {identifier.flag} it must already be a digest"
     if identifier.prehashed == "auto":
         yield "a digest is sent unchanged"
+    if identifier.hash == KEYED:
+        yield EXAMPLE_KEY
     if not identifier.alone:
         yield "does not identify a person by itself"
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from connector.definitions.model import Action, BatchLimits, Destination, ResponseRule, Source
+from connector.definitions.exports import Export, exports_of
+from connector.definitions.model import (
+    Action,
+    BatchLimits,
+    Destination,
+    Field,
+    ResponseRule,
+    Source,
+)
 from connector.guide.markdown import Markdown, code
 
 # A fact's name, and its source if it has one.
@@ -52,6 +60,8 @@ def _facts(destination: Destination) -> Iterator[Fact]:
             yield f"answer {code(rule.code or rule.then)}", rule.source
         for parameter in call.parameters.values():
             yield f"parameter {code(parameter.name)}", parameter.source
+    for export in exports_of(destination).values():
+        yield from _of_export(export)
     yield "sandbox", destination.sandbox.source
 
 
@@ -60,7 +70,18 @@ def _of_action(action: Action) -> Iterator[Fact]:
     yield from _shared(action.own_limits, action.own_responses)
     for check in action.checks:
         yield f"check {code(check.code)}", check.source
-    for parameter in action.parameters.values():
+    yield from _of_parameters(action.parameters.values())
+
+
+def _of_export(export: Export) -> Iterator[Fact]:
+    yield f"export {code(export.id)}", export.source
+    if export.key:
+        yield f"key {code(export.key.credential)}", export.key.source
+    yield from _of_parameters(export.parameters.values())
+
+
+def _of_parameters(parameters: Iterable[Field]) -> Iterator[Fact]:
+    for parameter in parameters:
         yield f"parameter {code(parameter.name)}", parameter.source
         if parameter.identifier:
             yield f"identifier {code(parameter.name)}", parameter.identifier.source

@@ -54,6 +54,18 @@ def load(route: dict[str, Any]) -> Route:
     return make_connection(document, "connection.yaml", catalog()).routes[0]
 
 
+def test_the_exports_of_the_page_load(tmp_path: Path) -> None:
+    [text] = [
+        text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "exports:" in text
+    ]
+    path = tmp_path / "connection.yaml"
+    settings = "destination: x_custom_audiences\nsettings: {account_id: 18ce54d4x5t}\n"
+    path.write_text(settings + text, "utf-8")
+    loaded = load_connection(path, catalog())
+    assert loaded.routes == ()
+    assert loaded.exports["full_data_match"].map["company"] == Constant("Acme")
+
+
 def test_every_filter_is_in_the_table() -> None:
     [table] = re.findall(r"\| filter \| gives \|\n\|---\|---\|\n(.*?)\n\n", PAGE, re.DOTALL)
     rows = [row.split("|")[1] for row in table.splitlines()]

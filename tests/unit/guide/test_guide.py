@@ -5,7 +5,9 @@ What a guide shows is run: its connection loads, and its events become requests.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -21,10 +23,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+import connector
 from connector._util import times
 from connector.cli.show_text import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
+from connector.definitions.exports import exports_of
 from connector.definitions.model import Action, Destination
 from connector.guide.describe import describe
 from connector.guide.guide import guide
@@ -88,6 +92,11 @@ def test_a_guide_says_everything(name: str) -> None:
         )
         people = first_cells(chapter(text, f"### Identifiers of {code(action.id)}"))
         assert {identifier.parameter for identifier in action.identifiers} <= people
+    for export in exports_of(destination).values():
+        part = chapter(text, f"### Parameters of {code(export.id)}")
+        assert set(export.parameters) <= first_cells(part)
+        people = first_cells(chapter(text, f"### Identifiers of {code(export.id)}"))
+        assert {identifier.parameter for identifier in export.identifiers} <= people
     for scheme in destination.schemes():
         assert set(scheme.credentials) <= first_cells(text)
     assert len(destination.responses) == len(next(rows(chapter(text, "## Responses")))) - 2
@@ -158,6 +167,33 @@ def test_the_routes_of_a_guide_take_their_events(name: str, tmp_path: Path) -> N
         pipeline = pipeline_of(connection, tmp_path, Catalog())
         requests = blocks(chapter(text, f"### The request of {code(action.id)}"), "http")
         assert requests == [*made(pipeline, prepared(pipeline, json.loads(event)))], action.id
+
+
+@each_destination
+def test_the_exports_of_a_guide_make_their_lines(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(name)
+    [whole] = blocks(chapter(text, "## Connection"), "yaml")
+    for export in exports_of(loaded(name)).values():
+        part = chapter(text, f"### A connection for {code(export.id)}")
+        [members], [event], [lines] = (blocks(part, kind) for kind in ("yaml", "json", "text"))
+        document = yaml.safe_load(members)
+        # an export needs no other credentials, and no routes
+        base = {key: yaml.safe_load(whole)[key] for key in ("destination", "settings")}
+        for reference in document.get("credentials", {}).values():
+            monkeypatch.setenv(reference["env"], base64.b64encode(bytes(32)).decode())
+        path = tmp_path / "connection.yaml"
+        path.write_text(yaml.safe_dump(base | document), "utf-8")
+        stream = io.BytesIO()
+        report = connector.export(
+            load_connection(path, Catalog()), export.id, [json.loads(event)], into=stream
+        )
+        assert stream.getvalue().decode() == lines
+        assert report.complete
+        assert not report.dropped
+        title = show_text(describe(Catalog(), f"{name}.{export.id}")).partition("\n")[0]
+        assert title == f"{name}.{export.id}  {export.title}"
 
 
 def made(pipeline: Pipeline, records: list[Record]) -> Iterator[str]:
@@ -258,6 +294,7 @@ def test_the_chapters_of_a_guide(tmp_path: Path) -> None:
         "## Action: Add Person",
         "## Action: Remove Person",
         "## Calls",
+        "## Export: Match File",
         "## Normalisation",
         "## Responses",
         "## Where the facts come from",

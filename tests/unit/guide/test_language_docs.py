@@ -23,7 +23,7 @@ MOST_CONCEPTS = 20
 
 def documents() -> Iterator[Any]:
     for folder in (ROOT / "docs" / "acme" / "schemas", ROOT / "schemas"):
-        for path in sorted(folder.glob("*/*.json")):
+        for path in sorted(folder.rglob("*.json")):
             if path.parent.name != "meta":
                 yield json.loads(path.read_text("utf-8"))
 

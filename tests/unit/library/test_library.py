@@ -87,8 +87,8 @@ def test_the_public_names() -> None:
         ),
         *("Failure", "Preview", "PreviewedRequest", "Problem", "Report", "Request", "Response"),
         *("Sandbox", "SendError", "SourceError", "SystemClock", "UnauthorizedError"),
-        *("UnreachableError", "call", "check", "http_transport", "lint", "load_connection"),
-        *("make_connection", "open_audiences", "preview", "send"),
+        *("UnreachableError", "call", "check", "export", "http_transport", "lint"),
+        *("load_connection", "make_connection", "open_audiences", "preview", "send"),
     ]
     assert connector.__all__ == sorted(connector.__all__)
     for name in connector.__all__:

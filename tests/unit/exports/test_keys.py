@@ -1,0 +1,80 @@
+"""The keys of exports: HMAC-SHA-256 as Python's own, and no message that shows a key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.errors import ConfigError
+from connector.exports.keys import hashes_of
+from connector.pipeline.identifiers import KEYED, keyed_hash
+from tests.kit.exports import KEY, MATCH, SECRET_BYTES, exporting, keyed
+from tests.kit.records import tries
+
+
+@given(st.binary(min_size=0, max_size=140), st.binary(max_size=200))
+@tries(200)
+def test_a_keyed_hash_is_pythons_hmac(key: bytes, message: bytes) -> None:
+    expected = hmac.new(key, message, hashlib.sha256).hexdigest()
+    hashing = keyed_hash(key)
+    assert hashing.function(message).hexdigest() == expected
+    assert hashing.function(message).hexdigest() == expected  # what is shared stays as it was
+    assert hashing.is_digest(expected)
+
+
+def test_the_vector_of_the_rfc() -> None:
+    # RFC 4231, test case 2
+    digest = keyed_hash(b"Jefe").function(b"what do ya want for nothing?").hexdigest()
+    assert digest == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+
+
+def test_digests_of_placeholders_depend_on_the_key() -> None:
+    null = keyed("null")
+    assert null in keyed_hash(SECRET_BYTES).of_placeholders
+    assert null not in keyed_hash(b"another").of_placeholders
+
+
+def test_the_key_is_base64_text_in_a_file(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    export = connection.exports["full_data_match"].export
+    hashing = hashes_of(connection, export)[KEYED]
+    assert hashing.function(b"ann@example.com").hexdigest() == keyed("ann@example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty; write the secret to it"),
+        (KEY[:-1], "the key is not base64 text; store it as it came, and nothing else"),
+        (KEY + "*", "the key is not base64 text; store it as it came, and nothing else"),
+        (
+            KEY[:32],
+            "the key has 24 bytes, and 32 are expected; store all of its base64 text, and nothing else",
+        ),
+        (
+            f"{KEY}\n{KEY}",
+            "the secret contains a line break or a control character; store the secret alone",
+        ),
+    ],
+)
+def test_a_wrong_key_is_explained_and_not_shown(tmp_path: Path, text: str, message: str) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    (tmp_path / "key").write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        hashes_of(connection, connection.exports["full_data_match"].export)
+    assert str(caught.value) == f"C216 connection#/credentials/partner_key: {message}"
+    shown = repr(caught.value) + str(caught.getrepr(style="long", showlocals=False))
+    assert KEY[:20] not in shown
+
+
+def test_sending_does_not_read_the_key(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    (tmp_path / "key").unlink()
+    with pytest.raises(ConfigError) as caught:
+        connection.secrets()
+    assert "partner_key" not in str(caught.value)
