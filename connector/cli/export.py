@@ -98,6 +98,7 @@ def export(
     from connector.cli.progress import watching
     from connector.connection.load import connection_warnings
     from connector.delivery.clock import SystemClock
+    from connector.delivery.run import quiet_collector
     from connector.exports.run import mapped_export
 
     flags = InputFlags(input_format, delimiter, encoding, quote)
@@ -110,6 +111,7 @@ def export(
     with ExitStack() as stack:
         source = stack.enter_context(open_input(loaded, events, flags, limit, [mapped]))
         on_progress, _ = stack.enter_context(watching(source, progress, done="written"))
+        quiet_collector(freeze="parquet" not in source.formats)  # as `send` does
         with interruptible(clock, "stopping; nothing is written"):
             result = library.export(
                 loaded,

@@ -564,7 +564,8 @@ def test_every_reason_to_drop_has_a_case() -> None:
     missing = {
         reason for reason in REASONS if not re.search(rf"^\w+ {reason}: \d", text, re.MULTILINE)
     }
-    assert not missing
+    # of files only, which have no cases: tests/unit/exports/test_lines.py
+    assert missing == {"not_a_cell"}
 
 
 def test_the_counts_of_every_snapshot_add_up() -> None:
