@@ -7,13 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from connector.connection.secrets import (
-    KeptSecret,
-    SecretRef,
-    find_secret,
-    find_secrets,
-    sign_in_command,
-)
+from connector.connection.secrets import KeptSecret, SecretRef, find_secrets, sign_in_command
 from connector.connection.urls import is_local
 from connector.definitions.exports import Export, Key
 from connector.definitions.login import Login
@@ -292,7 +286,9 @@ class Connection:
 
         Raise ConfigError (C204, C216), as for any secret.
         """
-        return find_secret(key.credential, self.credentials, self.file)
+        name = key.credential
+        references = {name: self.credentials[name]} if name in self.credentials else {}
+        return find_secrets(AuthConfig("none", (name,)), references, self.file)[name]
 
     def kept_secret(self, credential: str) -> KeptSecret | None:
         """Return where a renewed secret is kept, None unless a login of the store has it."""

@@ -84,19 +84,6 @@ def find_secrets(
     return secrets
 
 
-def find_secret(name: str, references: Mapping[str, SecretRef], file: str) -> str:
-    """Return one secret. Raise ConfigError (C204, C216) when it cannot be used."""
-    if name not in references:
-        message = f"missing credential '{name}'"
-        raise ConfigError([Problem("C204", file, "/credentials", message, REFERENCE_HINT)])
-    try:
-        return _read(references[name], name, _Logins(file, even_ended=False))
-    except ValueError as error:
-        message, _, hint = str(error).partition("; ")
-        problem = Problem("C216", file, f"/credentials/{name}", message, hint)
-        raise ConfigError([problem]) from None
-
-
 def _check_size(secret: str, auth: AuthConfig) -> None:
     """Raise ValueError when a key does not fit into the room that is kept free for it in a body."""
     if auth.key_in == "body" and len(json.dumps([auth.key_name, secret])) > KEY_ROOM:
