@@ -125,7 +125,7 @@ def export(
                 keep_failures=False,
             )
 
-    warnings = warnings_of(result, connection_warnings(loaded))
+    warnings = warnings_of(result, connection_warnings(loaded), "export")
     warnings += _about_file(loaded, name, path, result, clock)
     summary = _summary(result, warnings, path)
     with ExitStack() as stack:

@@ -17,29 +17,34 @@ if TYPE_CHECKING:
 #: Said when `counts.events` is 0. No failure: an empty daily difference is ordinary.
 NO_EVENT = "no event: the input holds none"
 
-_NO_MATCH = "no event matched a route; check each route's 'when' and 'each'"
+_NO_MATCH = {
+    "route": "no event matched a route; check each route's 'when' and 'each'",
+    "export": "no event matched the export; check its 'when' and 'each'",
+}
 
 
-def warnings_of(run: Report | Preview, about: Iterable[Problem]) -> list[str]:
+def warnings_of(
+    run: Report | Preview, about: Iterable[Problem], taking: str = "route"
+) -> list[str]:
     """Return what a run that did not fail warns of, a line for each.
 
-    `about`: the warnings about its connection.
+    `about`: the warnings about its connection. `taking`: what took the events, route or export.
     """
     counts, fill = run.counts, run.fill
     lines = [str(problem._replace(severity="error")) for problem in about]
     if not counts.events:
         lines.append(NO_EVENT)
     elif counts.skipped == counts.events:
-        lines.append(_NO_MATCH)
+        lines.append(_NO_MATCH[taking])
     # What is found on another route is written rightly.
     right = {filled.source for filled in fill if filled.found}
     for filled in fill:
         if filled.of and not filled.found and filled.source not in right:
-            lines.append(_never_found(filled))
+            lines.append(_never_found(filled, taking))
     return [*lines, *run.doubts]
 
 
-def _never_found(filled: Filled) -> str:
+def _never_found(filled: Filled, taking: str) -> str:
     from connector.pipeline.fill import where
 
     count = f"{filled.parameter} was found in 0 of {filled.of:,}"
@@ -47,7 +52,7 @@ def _never_found(filled: Filled) -> str:
     hint = f"; did you mean '{filled.nearest}'?" if filled.nearest else ""
     if filled.route is None:
         return f"{count} events ({looked_in}); reports name file and line instead{hint}"
-    return f"route {filled.route}: {count} ({looked_in}){hint}"
+    return f"{taking} {filled.route}: {count} ({looked_in}){hint}"
 
 
 def warning_lines(warnings: Iterable[str]) -> list[str]:

@@ -153,6 +153,21 @@ def test_an_export_without_a_line_leaves_no_file(folder: Path) -> None:
     assert not (folder / "new.txt").exists()
 
 
+def test_warnings_name_the_export(folder: Path) -> None:
+    (folder / "people.ndjson").write_text(
+        '{"event": "e1", "id": "u1", "mail": "ann@example.com"}\n'
+    )
+    done = export(folder, "full_data_match", "people.ndjson", "--into", "o.txt")
+    looked_in = "(looked in email); did you mean 'mail'?"
+    assert f"warning: export full_data_match: email was found in 0 of 1 {looked_in}" in done.out
+    skipping = CONNECTION.replace("    map:", "    when: false\n    map:").replace(
+        "false", '"false"'
+    )
+    (folder / "connection.yaml").write_text(skipping, "utf-8")
+    done = export(folder, "full_data_match", "people.ndjson", "--into", "o.txt")
+    assert "warning: no event matched the export; check its 'when' and 'each'" in done.out
+
+
 # --- refusals ---
 
 KEY_PROBLEM = "C216 connection.yaml#/credentials/partner_key:"

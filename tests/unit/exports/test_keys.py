@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.connection.secrets import SecretRef
+from connector.connection.store import FOLDER_VARIABLE, Login, Store
 from connector.errors import ConfigError
 from connector.exports.keys import hashes_of
 from connector.pipeline.identifiers import KEYED, keyed_hash
@@ -70,6 +73,18 @@ def test_a_wrong_key_is_explained_and_not_shown(tmp_path: Path, text: str, messa
     assert str(caught.value) == f"C216 connection#/credentials/partner_key: {message}"
     shown = repr(caught.value) + str(caught.getrepr(style="long", showlocals=False))
     assert KEY[:20] not in shown
+
+
+def test_the_key_may_be_in_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "logins"))
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    connection = replace(connection, credentials={"partner_key": SecretRef("stored", "x")})
+    export = connection.exports["full_data_match"].export
+    with pytest.raises(ConfigError, match=r"C216 .*/partner_key: there is no login of this name"):
+        hashes_of(connection, export)
+    Store(tmp_path / "logins").write("x", Login("", "", {"partner_key": KEY}))
+    hashing = hashes_of(connection, export)[KEYED]
+    assert hashing.function(b"ann@example.com").hexdigest() == keyed("ann@example.com")
 
 
 def test_sending_does_not_read_the_key(tmp_path: Path) -> None:

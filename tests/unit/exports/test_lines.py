@@ -182,6 +182,32 @@ def test_the_fill_counts_values(tmp_path: Path) -> None:
     assert found == {"partner_user_id": (2, 2), "confidence": (2, 0), "segment": (2, 1)}
 
 
+def test_what_looks_like_a_mistake_is_said(tmp_path: Path) -> None:
+    elements = {"partner_id": {"value": "111"}, "partner_user_id": {"from": "item.id"}}
+    connection = exporting(
+        tmp_path,
+        full_data_match={"when": "not event.opt_out", "map": MATCH},
+        opt_out={"each": "peple", "map": elements},
+    )
+    events: list[dict[str, Any]] = []
+    for number in range(30):
+        events.append({"id": "guest", "email": f"p{number}@example.com", "optOut": "yes"})
+    _, report = exported(connection, "full_data_match", events)
+    misspelt, shared = report.doubts
+    assert misspelt == (
+        "export full_data_match: 'when' reads event.opt_out, found in 0 of 30; "
+        "did you mean 'event.optOut'?"
+    )
+    assert shared.startswith(
+        "export full_data_match: 30 of 30 values of partner_user_id are one and the same although "
+        "email differs, "
+    )
+    _, report = exported(connection, "opt_out", [{"people": events}])
+    assert report.doubts == (
+        "export opt_out: 'each' reads event.peple, found in 0 of 1; did you mean 'event.people'?",
+    )
+
+
 def test_only_what_the_export_reads_needs_a_good_name(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text("id,email,x,x\nu1,ann@example.com,1,2\n", "utf-8")
