@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from connector.calls.run import rows
 from connector.calls.values import check_settings, find_call, values_of
-from connector.connection.fields import fields_read
 from connector.connection.load import connection_from_document
 from connector.connection.load import load_connection as load_connection_file
-from connector.connection.model import Connection, Taking
+from connector.connection.model import Connection
 from connector.connection.secrets import missing
 from connector.definitions.catalog import Catalog
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
+from connector.delivery.inputs import Events, observed, opened_events
 from connector.delivery.lanes import LANES
 from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Failure, Report
+from connector.delivery.report_file import check_overwritten, report_file
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
 from connector.errors import ConfigError, DefinitionError, Problem
@@ -35,9 +36,6 @@ from connector.model import Batch, ItemId, Record, Request
 from connector.pipeline.audiences import KnownAudiences, asks_for_audiences, notes_of, readable
 from connector.pipeline.fill import Filled
 from connector.pipeline.pipeline import Pipeline, template_problem
-from connector.sources.files import Source, open_source
-from connector.sources.objects import object_chunks
-from connector.sources.reading import Chunk
 from connector.templating.template import RenderError
 
 if TYPE_CHECKING:
@@ -45,12 +43,6 @@ if TYPE_CHECKING:
     from connector.audiences.manager import Manager
     from connector.audiences.remembered import Remembered
     from connector.delivery.http import HttpSender
-
-#: The path of a file, a folder or a pattern (`-` is standard input), or a list of paths; or the
-#: events themselves, as dictionaries.
-Events = (
-    str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Source
-)
 
 
 def load_connection(
@@ -190,8 +182,8 @@ class Preview:
         return notes_of(self._connection)
 
     def __iter__(self) -> Iterator[PreviewedRequest]:
-        with _opened(self._events, self._connection, self._limit) as opened:
-            chunks = _observed(opened, self._connection, self._ledger)
+        with opened_events(self._events, self._connection, self._limit) as opened:
+            chunks = observed(opened, self._connection, self._ledger)
             for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
                 try:
                     request = batch.endpoint.build(batch, self._clock.now())
@@ -295,9 +287,9 @@ def send(
     remembered = _remembered(state, connection)
 
     with ExitStack() as stack:
-        opened = stack.enter_context(_opened(events, connection, limit))
+        opened = stack.enter_context(opened_events(events, connection, limit))
         transport = stack.enter_context(_sender(connection, transport, timeout))
-        file = stack.enter_context(_report_file(report, connection, opened))
+        file = stack.enter_context(report_file(report, connection, opened))
 
         if remembered is not None:
             remembered.prepare()
@@ -323,7 +315,7 @@ def send(
         rates = connection.destination.rates
         advice = connection.sign_in_advice
         run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress, advice)
-        result = run.deliver(_observed(opened, connection, ledger))
+        result = run.deliver(observed(opened, connection, ledger))
         show_progress()
     return result
 
@@ -519,22 +511,22 @@ def export(
     run = ExportRun(connection, mapped)
 
     with ExitStack() as stack:
-        opened = stack.enter_context(_opened(events, connection, limit, [mapped]))
+        opened = stack.enter_context(opened_events(events, connection, limit, [mapped]))
         if isinstance(into, str | os.PathLike):
             path = export_path(connection, name, into, clock)
-            _check_overwritten(path, "export", connection, opened)
+            check_overwritten(path, "export", connection, opened)
             _check_apart(path, report)
             output: Output = stack.enter_context(FileOutput(path, force=force))
         else:
             output = StreamOutput(into)
-        file = stack.enter_context(_report_file(report, connection, opened))
+        file = stack.enter_context(report_file(report, connection, opened))
         ledger = Ledger(file, keep_failures=keep_failures)
 
         def show_progress() -> None:
             if progress is not None:
                 progress(replace(ledger.counts))
 
-        chunks = _observed(opened, connection, ledger)
+        chunks = observed(opened, connection, ledger)
         return run.write(chunks, output, ledger, clock, show_progress)
 
 
@@ -561,120 +553,3 @@ def _check_apart(path: Path, report: object) -> None:
     if isinstance(report, str | os.PathLike) and Path(report).absolute() == path.absolute():
         message = "the report would overwrite the export"
         raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
-
-
-# Input, report ----------------------------------------------------------------------------------
-
-
-def open_events(
-    connection: Connection,
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    limit: int | None = None,
-    takings: Sequence[Taking] | None = None,
-) -> Source:
-    """Open the files of a run as the connection's `input` says they are written.
-
-    `takings`: who reads them, by default the routes. Raise SourceError.
-    """
-    named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return open_source(
-        [os.fspath(path) for path in named],
-        connection.input,
-        reads=fields_read(connection, takings),
-        limit=limit,
-    )
-
-
-@contextmanager
-def _opened(
-    events: Events,
-    connection: Connection,
-    limit: int | None,
-    takings: Sequence[Taking] | None = None,
-) -> Iterator[Source | Iterator[Chunk]]:
-    """Yield the open input; close only what is opened here."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be 1 or more, got {limit}")
-    if isinstance(events, Source):
-        yield events
-    elif isinstance(events, str | os.PathLike) or _are_paths(events):
-        with open_events(connection, events, limit=limit, takings=takings) as source:
-            yield source
-    elif isinstance(events, Mapping | bytes):
-        message = (
-            f"events: expected a path or an iterable of dictionaries, got {type(events).__name__}"
-        )
-        raise TypeError(message)
-    else:
-        yield object_chunks(cast(Iterable[Mapping[str, Any]], events), limit)
-
-
-def _are_paths(events: Events) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
-    if not isinstance(events, list | tuple) or not events:
-        return False
-    return all(isinstance(event, str | os.PathLike) for event in events)
-
-
-def _observed(
-    opened: Source | Iterator[Chunk], connection: Connection, ledger: Ledger
-) -> Iterator[Chunk]:
-    """Yield the chunks; tell the ledger what it has to know of the input."""
-    ledger.positions_are_ids = connection.event_id is None
-    if not isinstance(opened, Source):
-        yield from opened
-        return
-
-    ledger.locate = opened.locate
-    ledger.doubts_of_input = lambda: opened.doubts
-    for chunk in opened:
-        ledger.counts.blank = opened.blank
-        yield chunk
-    ledger.counts.blank = opened.blank
-
-
-@contextmanager
-def _report_file(
-    report: str | os.PathLike[str] | BinaryIO | None,
-    connection: Connection,
-    opened: Source | Iterator[Chunk],
-) -> Iterator[BinaryIO | None]:
-    """Open the report.
-
-    Raise ConfigError (C013) when it cannot be written, or is one of the inputs.
-    """
-    if not isinstance(report, str | os.PathLike):
-        yield report
-        return
-
-    path = Path(report)
-    _check_overwritten(path, "report", connection, opened)
-    with _report_errors(path):
-        file = path.open("wb")
-    try:
-        yield file
-    finally:
-        with _report_errors(path):
-            file.close()
-
-
-def _check_overwritten(
-    path: Path, what: str, connection: Connection, opened: Source | Iterator[Chunk]
-) -> None:
-    """Raise ConfigError (C013) for a file to write that is one of the inputs."""
-    inputs = [connection.file]
-    if isinstance(opened, Source):
-        inputs += opened.paths
-    for name in inputs:
-        if path.exists() and Path(name).exists() and path.samefile(name):
-            message = f"the {what} would overwrite an input file"
-            raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
-
-
-@contextmanager
-def _report_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot write the report: {error.strerror}"
-        raise ConfigError([Problem("C013", str(path), "", message)]) from None

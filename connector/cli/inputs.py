@@ -43,9 +43,9 @@ def open_input(
 
     Raise SourceError, and ConfigError (C025) for an option that would have no effect.
     """
-    from connector import library
+    from connector.delivery.inputs import open_events
 
-    source = library.open_events(connection, events, limit=limit, takings=takings)
+    source = open_events(connection, events, limit=limit, takings=takings)
     problems = list(_without_effect(flags, source.formats))
     if problems:
         source.close()

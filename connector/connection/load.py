@@ -18,8 +18,9 @@ from connector.connection.model import (
     field_mappings,
     opt_out,
 )
-from connector.connection.rules import Rules, event_id_findings, route_name, warnings
+from connector.connection.rules import Rules, route_name
 from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
+from connector.connection.whole import event_id_findings, warnings
 from connector.definitions.catalog import Catalog
 from connector.definitions.exports import Export, exports_of
 from connector.definitions.metaschema import form_problems

@@ -1,0 +1,61 @@
+"""The file of a report, which is none of the inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from connector.connection.model import Connection
+from connector.errors import ConfigError, Problem
+from connector.sources.files import Source
+from connector.sources.reading import Chunk
+
+
+@contextmanager
+def report_file(
+    report: str | os.PathLike[str] | BinaryIO | None,
+    connection: Connection,
+    opened: Source | Iterator[Chunk],
+) -> Iterator[BinaryIO | None]:
+    """Open the report.
+
+    Raise ConfigError (C013) when it cannot be written, or is one of the inputs.
+    """
+    if not isinstance(report, str | os.PathLike):
+        yield report
+        return
+
+    path = Path(report)
+    check_overwritten(path, "report", connection, opened)
+    with _report_errors(path):
+        file = path.open("wb")
+    try:
+        yield file
+    finally:
+        with _report_errors(path):
+            file.close()
+
+
+def check_overwritten(
+    path: Path, what: str, connection: Connection, opened: Source | Iterator[Chunk]
+) -> None:
+    """Raise ConfigError (C013) for a file to write that is one of the inputs."""
+    inputs = [connection.file]
+    if isinstance(opened, Source):
+        inputs += opened.paths
+    for name in inputs:
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            message = f"the {what} would overwrite an input file"
+            raise ConfigError([Problem("C013", str(path), "", message, "choose another file")])
+
+
+@contextmanager
+def _report_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write the report: {error.strerror}"
+        raise ConfigError([Problem("C013", str(path), "", message)]) from None
