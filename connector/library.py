@@ -275,8 +275,8 @@ def send(
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
     Raise ConfigError for a missing secret, an audience that is not there or a report that cannot be
-    written, CallError when audiences cannot be looked up, DefinitionError, and SourceError. Raise
-    DefectError, with the report, when the connector itself fails.
+    written, DefinitionError, and SourceError. Raise DefectError, with the report, when the
+    connector itself fails.
     """
     _check_connection(connection)
     _check_routes(connection)

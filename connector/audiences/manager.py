@@ -18,6 +18,9 @@ from connector.delivery.clock import Clock
 from connector.delivery.courier import Transport
 from connector.errors import CallError, ConfigError, Problem, nearest
 
+#: The code of a name that a deleted audience keeps; the reason suggests one that is free.
+NAME_KEPT = "name_kept"
+
 # After these, the audience may be there all the same: somebody else was faster, or nobody knows.
 _MAY_BE_THERE = ("name_taken", "outcome_unknown")
 _REFUSED = (400, 409, 422)
@@ -229,7 +232,7 @@ class Manager:
             f"a deleted {self.kind.title} keeps that name for good; "
             f"choose another: '{stem} {number}' is free"
         )
-        raise CallError(self._call(does), "name_kept", reason)
+        raise CallError(self._call(does), NAME_KEPT, reason)
 
     def _stem(self, name: str) -> str:
         """Return a name, or its beginning, so that a number has room after it."""

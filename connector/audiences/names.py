@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from connector._util import times
-from connector.audiences.manager import Manager, find_kind
+from connector.audiences.manager import NAME_KEPT, Manager, find_kind
 from connector.audiences.remembered import Remembered
 from connector.calls.run import Notify
 from connector.calls.values import check_settings
@@ -28,6 +28,12 @@ from connector.pipeline.audiences import Unresolved, refused_name
 
 # Nothing is wrong with the events.
 _LATER = "undelivered"
+
+# After these, the vendor is not asked for further audiences before the run: it would say the same.
+_OF_THE_VENDOR = ("gave_up", "come_back_later", "interrupted", "unauthorized")
+
+_AN_AUDIENCE = "its audience is not known"
+_ALL_AUDIENCES = "the account's audiences cannot be listed"
 
 # So many names of an account are shown for one that is not there.
 _MOST_NAMES = 20
@@ -75,11 +81,14 @@ class RunAudiences:
         self._known: dict[tuple[str, str], str | Unresolved] = {}
         # By parameter; for opt-outs, in the order in which they became known.
         self._every: dict[str, dict[str, None]] = {}
+        self._not_listed: dict[str, Unresolved] = {}
+        self._out_of_reach: CallError | None = None
 
     def prepare(self) -> None:
         """Look up what does not depend on events, before anything is sent.
 
-        Raise ConfigError (C243, C244) and CallError.
+        What the vendor does not tell keeps its own records, as if they had been refused.
+        Raise ConfigError (C243, C244).
         """
         places = list(_places(self._connection))
         problems = [self._no_state(place) for place in places if place.name.has_moment]
@@ -94,8 +103,13 @@ class RunAudiences:
             if place.name.varies:
                 continue
             wanted = place.name.wanted(None, now)
-            if self._look_up(wanted, dated=place.name.has_moment) is None and not wanted.create:
-                missing.append(self._missing(place, wanted))
+            try:
+                self._check_reach()
+                own = self._look_up(wanted, dated=place.name.has_moment)
+                if own is None and not wanted.create:
+                    missing.append(self._missing(place, wanted))
+            except CallError as error:
+                self._known[wanted.parameter, wanted.key] = self._failed(error, _AN_AUDIENCE)
         if missing:
             raise ConfigError(missing)
         self._list_for_opt_outs()
@@ -115,9 +129,25 @@ class RunAudiences:
             self._known[place] = self._resolve(wanted)
         return self._known[place]
 
-    def every(self, parameter: str, now: str) -> Sequence[str]:
-        """Return the audiences that the account had at first, and those that were named since."""
+    def every(self, parameter: str, now: str) -> Sequence[str] | Unresolved:
+        """Return the audiences that the account had at first, and those that were named since.
+
+        When the account's list could not be read, return why: half an opt-out is none.
+        """
+        if parameter in self._not_listed:
+            return self._not_listed[parameter]
         return list(self._every.get(parameter, ()))
+
+    def _check_reach(self) -> None:
+        """Raise the CallError that says why nothing can be asked for, if there was one."""
+        if self._out_of_reach is not None:
+            raise self._out_of_reach
+
+    def _failed(self, error: CallError, what: str) -> Unresolved:
+        """Return what becomes of records without an audience that the vendor did not tell."""
+        if error.code in _OF_THE_VENDOR:
+            self._out_of_reach = error
+        return Unresolved(error.code, f"{what}: {error.reason}", _LATER)
 
     def _look_up(self, wanted: Wanted, *, dated: bool) -> str | None:
         """Return the id of an audience that is there. Raise CallError."""
@@ -148,9 +178,11 @@ class RunAudiences:
                     row = manager.only() if wanted.only else manager.find_or_create(wanted.name)
                     own = self._keep(wanted, str(row["id"]))
         except CallError as error:
-            # What comes after the semicolon may suggest a name, which events have a part in.
-            reason = _without_hint(error.reason) if wanted.varies else error.reason
-            return Unresolved(error.code, f"its audience is not known: {reason}", _LATER)
+            reason = error.reason
+            if wanted.varies and error.code == NAME_KEPT:
+                # what comes after the semicolon is a name, which events have a part in
+                reason = _without_hint(reason)
+            return Unresolved(error.code, f"{_AN_AUDIENCE}: {reason}", _LATER)
         except ConfigError as error:
             reason = "; ".join(problem.message for problem in error.problems)
             return Unresolved("audience_not_kept", reason, _LATER)
@@ -176,7 +208,7 @@ class RunAudiences:
         self._every.setdefault(parameter, {})[own] = None
 
     def _list_for_opt_outs(self) -> None:
-        """List the audiences that opt-outs are about. Raise CallError."""
+        """List the audiences that opt-outs are about."""
         destination = self._connection.destination
         parameters = set()
         for route in self._connection.routes:
@@ -189,9 +221,13 @@ class RunAudiences:
                 if isinstance(source, Constant):
                     self._add(parameter, str(source.value))
         for parameter in parameters:
-            for row in self._managers[parameter].list():
-                if row.get("writable") is not False:
-                    self._add(parameter, str(row["id"]))
+            try:
+                self._check_reach()
+                for row in self._managers[parameter].list():
+                    if row.get("writable") is not False:
+                        self._add(parameter, str(row["id"]))
+            except CallError as error:
+                self._not_listed[parameter] = self._failed(error, _ALL_AUDIENCES)
 
     def _no_state(self, place: _Place) -> Problem:
         message = "a name with the time would be another audience at every run"

@@ -41,10 +41,10 @@ class Audiences(Protocol):
     def find(self, wanted: Wanted) -> str | Unresolved:
         """Return the id of an audience by its name, or why there is none."""
 
-    def every(self, parameter: str, now: str) -> Sequence[str]:
+    def every(self, parameter: str, now: str) -> Sequence[str] | Unresolved:
         """Return the ids, as far as they are known, of all audiences that a parameter may take.
 
-        `now`: canonical UTC text.
+        When that cannot be told, return why. `now`: canonical UTC text.
         """
 
 

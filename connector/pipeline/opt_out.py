@@ -23,7 +23,7 @@ from connector.connection.model import (
 )
 from connector.definitions.model import Action
 from connector.model import EventId, Rejection
-from connector.pipeline.audiences import Audiences
+from connector.pipeline.audiences import Audiences, Unresolved
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
@@ -111,7 +111,10 @@ class OptOutPreparer:
             taken = self._when is None or self._when(event)
         except ExpressionError:
             taken = False
-        return len(self._every(now)) + 1 if taken else 1
+        every = self._every(now)
+        if not taken or isinstance(every, Unresolved):
+            return 1
+        return len(every) + 1
 
     def prepare(
         self, data: Sequence[dict[str, Any]], event_ids: Sequence[EventId], now: float
@@ -129,6 +132,10 @@ class OptOutPreparer:
         events = pick(data, taken)
         ids = pick(event_ids, taken)
         every = self._every(now)
+        if isinstance(every, Unresolved):
+            for position, event_id in zip(taken, ids, strict=True):
+                prepared[position].append(Rejection(self._route, event_id, *every))
+            return prepared
         first = _of_each(self._first, events, ids, every[:1], now)
         others = _of_each(self._others, events, ids, every[1:], now)
         also: Sequence[Prepared] = ()
@@ -142,7 +149,7 @@ class OptOutPreparer:
             prepared[position] += _once(results)
         return prepared
 
-    def _every(self, now: float) -> Sequence[str]:
+    def _every(self, now: float) -> Sequence[str] | Unresolved:
         return self._audiences.every(self._parameter, times.from_epoch(now))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import connector
-from connector.errors import CallError, ConfigError
+from connector.errors import ConfigError, UnreachableError
 from connector.model import Request, Response
 from tests.kit.accounts import LISTS, Account, document, event, refusal, to
 from tests.kit.clock import NOW, FakeClock
@@ -81,13 +81,67 @@ def test_of_many_names_the_nearest_are_shown(account: Account) -> None:
     assert error.count("Audience ") == 19
 
 
-def test_credentials_that_are_refused_are_an_error_before_anything_is_sent(
-    account: Account,
-) -> None:
+def answers_403(account: Account) -> None:
+    account.answer = lambda request: refusal(403, "FORBIDDEN")
+
+
+def answers_401(account: Account) -> None:
     account.answer = lambda request: refusal(401, "UNAUTHORIZED_ACCESS")
-    with pytest.raises(CallError, match="credentials"):
-        account.send([to(LOYAL)], [event("ann")])
-    assert len(account.sent) == 1
+
+
+def does_not_answer(account: Account) -> None:
+    def answer(request: Request) -> Response:
+        raise UnreachableError("cannot connect")
+
+    account.answer = answer
+
+
+@pytest.mark.parametrize("entry", [LOYAL, CREATED])
+@pytest.mark.parametrize(
+    ("fails", "code", "says", "asks"),
+    [
+        (answers_401, "unauthorized", "X refused the credentials; check consumer key", 1),
+        (does_not_answer, "gave_up", "cannot connect", 11),
+        (answers_403, "forbidden", "X does not allow this app or user to do this; check", 2),
+    ],
+)
+def test_what_the_vendor_does_not_tell_keeps_its_own_records(
+    account: Account,
+    entry: dict[str, Any],
+    fails: Callable[[Account], None],
+    code: str,
+    says: str,
+    asks: int,
+) -> None:
+    """As when the vendor cannot be reached in the middle of a run; each of two names is told."""
+    fails(account)
+    other = {"audience": {"create": "Others"}}
+    routes = [to(entry, "event.slug is undefined"), to(other, "event.slug is defined", "other")]
+    clock = FakeClock()
+    report = account.send(routes, [event("ann"), event("bob", slug="x")], clock=clock)
+    assert outcomes(report) == [("0", "undelivered", code), ("1", "undelivered", code)]
+    for failure in report.failures:
+        assert failure.reason.startswith(f"its audience is not known: {says}")
+    assert (report.counts.delivered, report.counts.requests) == (0, 0)
+    # one that does not answer is not waited for twice
+    assert len(account.sent) == asks
+
+
+def test_what_needs_no_name_is_delivered_all_the_same(account: Account) -> None:
+    account.answer = lambda request: refusal(403, "FORBIDDEN") if "?" in request.url else None
+    routes = [to(LOYAL, "event.loyal"), to({"value": "1nmth"}, "not event.loyal", "other")]
+    report = account.send(routes, [event("ann", loyal=True), event("bob")])
+    assert outcomes(report) == [("0", "undelivered", "forbidden")]
+    assert account.people("1nmth") == {"bob"}
+
+
+def test_a_name_of_an_event_tells_how_to_sign_in_again(account: Account) -> None:
+    """What a reason recommends is kept, apart from another name: the event has a part in it."""
+    account.answer = lambda request: refusal(401, "UNAUTHORIZED_ACCESS")
+    report = account.send([to(BY_SLUG)], [event("ann", slug="vip")])
+    [failure] = report.failures
+    assert "; check consumer key" in failure.reason
+    assert "vip" not in failure.reason
 
 
 # --- a name that is created ---

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import connector
-from connector.errors import CallError
 from connector.model import Request, Response
 from tests.kit.accounts import Account, document, event, opt_out, refusal, to
 from tests.kit.clock import FakeClock
@@ -144,11 +143,25 @@ def test_do_not_reach_that_cannot_be_had_keeps_its_own_records(account: Account)
     ]
 
 
-def test_a_list_that_cannot_be_read_is_an_error_before_anything_is_sent(account: Account) -> None:
-    account.answer = lambda request: refusal(403, "FORBIDDEN")
-    with pytest.raises(CallError, match="does not allow"):
-        account.send([to({"value": "1nmth"}, IN), opt_out(OUT)], [event("ann")])
-    assert len(account.sent) == 1
+def test_a_list_that_cannot_be_read_keeps_the_opt_outs(account: Account) -> None:
+    """Half an opt-out is none; whoever opts out is in the report once, and all others go on."""
+
+    def answer(request: Request) -> Response | None:
+        return refusal(403, "FORBIDDEN") if request.method == "GET" else None
+
+    account.answer = answer
+    routes = [to({"value": "1nmth"}, IN), opt_out(OUT, also=DNR)]
+    events = [event("ann"), event("ann", out=1), event("bob", out=1), event("cy")]
+    report = account.send(routes, events)
+    counts = report.counts
+    assert (counts.records, counts.delivered, counts.undelivered) == (4, 2, 2)
+    assert account.people("1nmth") == {"ann", "cy"}
+    assert urls(account) == ["custom_audiences/1nmth"]
+    for number, failure in enumerate(report.failures, start=1):
+        assert (failure.event, failure.route) == (str(number), "gone")
+        assert (failure.outcome, failure.code) == ("undelivered", "forbidden")
+        assert failure.reason.startswith("the account's audiences cannot be listed: X does not ")
+    assert account.calls() == ["GET /custom_audiences?count=1000"]
 
 
 def test_a_person_is_counted_once(account: Account) -> None:
