@@ -281,7 +281,8 @@ def _of_object(value: dict[str, Any]) -> Iterator[str]:
     yield from _keys(value.get("properties"))
     yield from _keys(value.get("share"))
     yield from _keys(value.get("operations"))
-    yield from dict(value.get("rate_headers", {})).values()
+    for names in dict(value.get("rate_headers", {})).values():
+        yield from [names] if isinstance(names, str) else names
     if isinstance(value.get("identifier"), dict):
         yield str(value["identifier"].get("wire", ""))
     if isinstance(value.get("path"), str):

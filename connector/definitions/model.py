@@ -260,7 +260,7 @@ class SandboxConfig:
     refusal: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     refusal_status: int | None = None
-    rate_headers: Mapping[str, str] = field(default_factory=dict)
+    rate_headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: Mapping[str, str] = field(default_factory=dict)
     members_in: tuple[str, ...] = ()
     source: Source | None = None

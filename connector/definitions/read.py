@@ -293,7 +293,7 @@ class Reader:
             refusal=members.get("refusal") or _existing(templates, "sandbox_refusal.json.j2"),
             headers=_lower_case(members.get("headers", {})),
             refusal_status=members.get("refusal_status"),
-            rate_headers=members.get("rate_headers", {}),
+            rate_headers=_rate_headers(members.get("rate_headers", {})),
             requires=_lower_case(members.get("requires", {})),
             members_in=tuple(members.get("members_in", ())),
             source=self._source(members),
@@ -447,6 +447,13 @@ def _existing(templates: Path, name: str) -> str:
 
 def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): text for name, text in headers.items()}
+
+
+def _rate_headers(written: Members) -> dict[str, tuple[str, ...]]:
+    headers = {}
+    for member, names in written.items():
+        headers[member] = (names,) if isinstance(names, str) else tuple(names)
+    return headers
 
 
 def _body_signatures(written: Any) -> tuple[BodySignature, ...]:

@@ -72,6 +72,6 @@ class Answers:
         """
         headers = {}
         for member, value in state.items():
-            if member in self._rate_headers:
-                headers[self._rate_headers[member].lower()] = str(value)
+            for name in self._rate_headers.get(member, ()):
+                headers[name.lower()] = str(value)
         return headers

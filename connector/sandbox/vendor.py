@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -291,6 +291,8 @@ class Vendor:
         if call.services:
             service = meant_service(call.services, call.url, call.parsed)
             call.answers = service.answers
+            others = [one for one in call.path.items() if one[0] != service.id_name]
+            self._check_deleted(call, others)
             asked = Asked(call.url, call.path, call.parsed, call.now)
             return service.answer(asked, self._objects, self._people)
 
@@ -306,7 +308,7 @@ class Vendor:
             raise RefusalError("invalid", *operation.contract.explain(call.parsed))
         _check_people(reading, operation.caps.records)
 
-        self._check_deleted(call, reading)
+        self._check_deleted(call, _named(call, reading))
         changes = _changes(call, operation, reading)
         self._refuse_unwanted(changes, choose=fault == "person")
         body = _success(call, operation, reading, short=short)
@@ -326,12 +328,11 @@ class Vendor:
                 audiences.add(expand(text, known, encode=is_path))
         return sum(self._audiences[name].people for name in audiences & self._audiences.keys())
 
-    def _check_deleted(self, call: _Call, reading: Reading) -> None:
-        """Raise RefusalError for people of an audience that was created here and deleted."""
-        named = list(call.path.items())
-        for group in reading.groups:
-            for params in group.changes:
-                named += [(name, str(value)) for name, value in params]
+    def _check_deleted(self, call: _Call, named: Iterable[tuple[str, str]]) -> None:
+        """Raise RefusalError for an audience that was created here and deleted.
+
+        `named`: the parameters that may name one, and their values.
+        """
         for name, value in named:
             collection = self._collections.get(name)
             if collection and self._objects.is_deleted(collection, value, call.path):
@@ -437,6 +438,15 @@ class Vendor:
         if exhausted:
             values |= {"remaining": 0, "reset": math.ceil(call.now + 1)}
         return {"content-type": _JSON, **call.answers.rate_headers(values), **call.answers.headers}
+
+
+def _named(call: _Call, reading: Reading) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of a request with people: those of its path and of its body."""
+    yield from call.path.items()
+    for group in reading.groups:
+        for params in group.changes:
+            for name, value in params:
+                yield name, str(value)
 
 
 def _own_query(destination: Destination) -> list[str]:
