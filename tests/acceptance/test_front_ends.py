@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +18,12 @@ from connector.definitions.catalog import Catalog
 from connector.definitions.presets import Preset, presets
 from tests.kit import ROOT
 from tests.kit.cli import call, environment, succeed
+from tests.kit.front_ends import AUDIENCE, MEMBERS, people_sent
 
 X = "x_custom_audiences"
 PRESETS = {preset.name: preset for preset in presets(ROOT / "schemas" / X)}
-AUDIENCE = "/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
-DO_NOT_REACH = "/12/batch/accounts/18ce54d4x5t/do_not_reach_lists/4kzrq/users"
 PAGE = (ROOT / "docs" / "front-ends.md").read_text("utf-8")
 each_preset = pytest.mark.parametrize("name", PRESETS)
-
-ANN = ("email", "ann@example.com")
-BOB = ("email", "bob@example.com")
-CLEO = ("email", "cleo@example.com")
-GAID = ("device_id", "4b61639e-47cc-4056-a16a-c8217e029462")
-IDFA = ("device_id", "aebe52e7-03ee-455a-b3c4-e57283966239")
-HANDLE = ("handle", "annexample")
-PHONE = ("phone_number", "+12025550123")
-X_ID = ("twitter_id", "123346")
-PARTNER = ("partner_user_id", "customer-0042")
-
-#: Who is in each audience at the end of the sample events, by identifiers in the clear.
-MEMBERS: dict[str, dict[str, list[set[tuple[str, str]]]]] = {
-    "tealium": {
-        AUDIENCE: [
-            {ANN, PHONE, HANDLE},
-            {CLEO, X_ID, PARTNER},
-            {("email", "dan@example.com"), ("phone_number", "+442079460123")},
-        ],
-        DO_NOT_REACH: [{("email", "fay@example.com")}],
-    },
-    "lytics": {AUDIENCE: [{ANN, HANDLE}, {BOB, GAID}]},
-    "adobe": {AUDIENCE: [{ANN, GAID, IDFA}, {BOB}]},
-    "segment": {AUDIENCE: [{ANN, PHONE}, {BOB, IDFA}]},
-    "rudderstack": {AUDIENCE: [{ANN, PHONE}, {BOB, GAID}, {("handle", "cleoexample"), X_ID, PARTNER}]},
-}  # fmt: skip
 
 
 def test_the_five_front_ends_ship() -> None:
@@ -108,8 +80,7 @@ def test_exactly_these_people_are_in(name: str, tmp_path: Path) -> None:
     assert {known(name, path) for path in paths} == MEMBERS[name].keys()
     for path in paths:
         held = {frozenset(person) for person in sandbox.vendor.members(path)}
-        people = MEMBERS[name][known(name, path)]
-        assert held == {frozenset(map(sent, person)) for person in people}
+        assert held == people_sent(MEMBERS[name][known(name, path)])
 
 
 def test_the_limits_are_those_of_the_front_ends() -> None:
@@ -181,12 +152,6 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def events(preset: Preset) -> list[dict[str, Any]]:
     lines = (preset.folder / "events.ndjson").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def sent(identifier: tuple[str, str]) -> tuple[str, str]:
-    kind, value = identifier
-    hashed = kind != "partner_user_id"
-    return kind, sha256(value.encode()).hexdigest() if hashed else value
 
 
 def sample_texts(preset: Preset) -> Iterator[str]:
