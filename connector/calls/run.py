@@ -143,7 +143,8 @@ class _Caller:
         except ForeignLinkError:
             message = (
                 "the answer's link to the next page has another scheme, host or port than "
-                "base_url; nothing was sent there"
+                "base_url; nothing was sent there: a proxy at base_url has to rewrite such links, "
+                "and without a proxy it is for the vendor to explain"
             )
             raise self._error("foreign_link", message, response) from None
 

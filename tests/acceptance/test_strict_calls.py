@@ -13,6 +13,7 @@ from connector.errors import CallError
 
 from .mixed_events import ACCOUNT_ID, CREDENTIALS
 from .strict_server import Fault, StrictServer
+from .test_strict_server import send
 
 #: Every character that a URL, a form or a signature gives another meaning, and some of other scripts.
 RESERVED = "a+&,%:;@/=?$ b'()*!~-._\"<>#[]{}|\\^`é漢🎈"
@@ -119,3 +120,51 @@ def test_what_was_not_begun_is_done_later(client: Client) -> None:
     assert created["name"] == "Spring"
     client.server.faults = [Fault(500), Fault("drop"), Fault("html")]
     assert len(client.ask("list_custom_audiences")) == 2
+
+
+# --- the server itself ---
+
+LISTS = f"/12/accounts/{ACCOUNT_ID}/custom_audiences"
+NO_REACH = f"/12/accounts/{ACCOUNT_ID}/do_not_reach_lists"
+REFUSED: list[tuple[str, str, bytes, int, str]] = [
+    ("GET", f"{LISTS}?count=0", b"", 400, "INVALID_PARAMETER"),
+    ("GET", f"{LISTS}?count=1001", b"", 400, "INVALID_PARAMETER"),
+    ("GET", f"{LISTS}?cursor=nonsense", b"", 400, "INVALID_PARAMETER"),
+    ("GET", f"{LISTS}?nonsense=1", b"", 400, "INVALID_PARAMETER"),
+    ("GET", f"{LISTS}?with_deleted=yes", b"", 400, "INVALID_PARAMETER"),
+    ("GET", f"{LISTS}?cursor=c-0&with_total_count=true", b"", 400, "EXCLUSIVE_PARAMETERS"),
+    ("GET", f"{LISTS}/9zzzz", b"", 404, "NOT_FOUND"),
+    ("GET", LISTS.replace(ACCOUNT_ID, "other"), b"", 403, "ACCOUNT_NOT_FOUND"),
+    ("POST", LISTS, b"", 400, "MISSING_PARAMETER"),
+    ("POST", f"{LISTS}?name=1nmth", b"", 400, "INVALID_PARAMETER"),
+    ("POST", f"{LISTS}?name=Spring", b'{"name": "Spring"}', 400, "INVALID_PARAMETER"),
+    ("PUT", f"{LISTS}/9zzzz?name=Spring", b"", 404, "NOT_FOUND"),
+    ("DELETE", f"{LISTS}/9zzzz", b"", 404, "NOT_FOUND"),
+    ("PATCH", LISTS, b"", 405, "METHOD_NOT_ALLOWED"),
+    ("POST", f"{NO_REACH}?name=x", b"", 400, "INVALID_PARAMETER"),
+    ("PUT", f"{NO_REACH}/9zzzz", b"", 405, "METHOD_NOT_ALLOWED"),
+    ("DELETE", f"{NO_REACH}/9zzzz", b"", 404, "NOT_FOUND"),
+]
+
+
+def test_the_server_refuses_what_the_facts_do_not_have(client: Client) -> None:
+    for method, path, body, status, code in REFUSED:
+        answer = send(client.server, path, body, method)
+        said = (method, path, answer.status, answer.body["errors"][0]["code"])
+        assert said == (method, path, status, code)
+    assert not any(one.applied for one in client.server.requests)
+
+
+def test_the_server_tells_the_rates_of_the_account_with_reads_alone(client: Client) -> None:
+    user = {f"x-rate-limit-{name}" for name in ("limit", "remaining", "reset")}
+    account = {name.replace("x-", "x-account-") for name in user}
+    for path in (LISTS, f"{LISTS}/1nmth", NO_REACH):
+        assert {*user, *account} <= send(client.server, path, b"", "GET").headers.keys()
+    for path in (f"{LISTS}?name=Spring", NO_REACH):
+        headers = send(client.server, path, b"").headers.keys()
+        assert user <= headers
+        assert not account & headers
+    client.server.faults = [Fault(429, 5)]
+    refused = send(client.server, LISTS, b"", "GET")
+    assert (refused.status, refused.headers["x-rate-limit-remaining"]) == (429, "0")
+    assert "retry-after" not in refused.headers

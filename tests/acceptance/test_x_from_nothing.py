@@ -225,7 +225,10 @@ def rename(script: Script) -> None:
     own, people = script.ids["adobe"], script.people("adobe")
     taken = script.run("audiences", "rename", "c.yaml", own, "--name", "From segment")
     assert taken.status == 1
-    assert f"of that name already, {script.ids['segment']}; use it, or choose" in taken.err
+    assert taken.err == (
+        "update_custom_audience failed (name_taken): there is a custom audience of that name "
+        f"already, {script.ids['segment']}; use it, or choose another name\n"
+    )
     script.json("audiences", "rename", "c.yaml", own, "--name", "Adobe people")
     assert script.own("Adobe people") == own
     assert script.people("adobe") == people
