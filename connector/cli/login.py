@@ -58,6 +58,14 @@ def login(
             "--label", metavar="TEXT", help="Whose login it is; default: as the vendor says."
         ),
     ] = "",
+    description: Annotated[
+        str,
+        typer.Option(
+            "--description",
+            metavar="TEXT",
+            help="What the login is for; default: the destination and the day.",
+        ),
+    ] = "",
     wait: Annotated[
         float,
         typer.Option("--wait", min=0.1, metavar="SECONDS", help="How long to wait for consent."),
@@ -84,7 +92,7 @@ def login(
         pasted = _paste(planned.pasted)
         person = _AtTheTerminal(browser=browser)
         signed_in = planned.sign_in(person, pasted, callback=callback or "", pin=pin, wait=wait)
-        places = planned.keep(pasted, signed_in, label)
+        places = planned.keep(pasted, signed_in, label, description)
         accounts = _accounts(planned)
         chosen = _choose(accounts)
     result = _result(planned, signed_in, label, places, accounts, chosen)

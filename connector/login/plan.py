@@ -78,12 +78,10 @@ class Plan:
             names.append("client_id")
         return names
 
-    def keep(self, secrets: Mapping[str, str], signed_in: SignedIn, label: str) -> list[str]:
+    def keep(
+        self, secrets: Mapping[str, str], signed_in: SignedIn, label: str, description: str
+    ) -> list[str]:
         """Keep the secrets in the store; return where they are. Raise StoreError."""
-        today = time.strftime("%Y-%m-%d", time.gmtime())
-        how = "signed in" if signed_in.credentials else "pasted"
-        description = f"{self.connection.destination.title}, {how} on {today}"
-
         by_login: dict[str, dict[str, str]] = {}
         for name, secret in {**secrets, **signed_in.credentials}.items():
             by_login.setdefault(self.kept_in[name], {})[name] = secret
@@ -94,13 +92,19 @@ class Plan:
             is_given = not signed_in.credentials.keys().isdisjoint(credentials)
             login = StoredLogin(
                 label=label or signed_in.label,
-                description=description,
+                description=description or self._description(signed_in),
                 credentials={**_kept_before(store, name), **credentials},
                 ends=signed_in.ends if is_given else None,
                 signed_in=is_given,
             )
             places.append(store.write(name, login))
         return places
+
+    def _description(self, signed_in: SignedIn) -> str:
+        """Return what a login is for, when nobody has said it."""
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        how = "signed in" if signed_in.credentials else "pasted"
+        return f"{self.connection.destination.title}, {how} on {today}"
 
 
 def _kept_before(store: Store, name: str) -> Mapping[str, str]:

@@ -216,6 +216,20 @@ def test_a_pin(place: Make, right: bool) -> None:
     assert not x.store.exists()
 
 
+def test_a_label_and_a_description_are_kept(place: Make) -> None:
+    x = place()
+    x.signed_in("--callback", callback())
+    kept = Store(x.store).read("me")
+    assert kept.label == "sandbox"
+    assert kept.description.startswith("X Custom Audiences, signed in on 20")
+
+    words = ("--label", "Loyalty", "--description", "For the spring campaign")
+    told = x.signed_in("--callback", callback(), *words)
+    kept = Store(x.store).read("me")
+    assert (told["label"], kept.label) == ("Loyalty", "Loyalty")
+    assert kept.description == "For the spring campaign"
+
+
 @pytest.mark.parametrize("destination", CODES)
 def test_a_code_with_pkce(place: Make, destination: str) -> None:
     made = place(destination, **CODES[destination])

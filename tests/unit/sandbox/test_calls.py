@@ -138,6 +138,8 @@ def test_an_audience_is_shared_and_no_longer(account: Account) -> None:
     [granted] = account.ask("grant_permission", custom_audience_id=own, **given)
     assert account.ask("list_permissions", custom_audience_id=own) == [granted]
     assert account.ask("list_permissions", custom_audience_id=other) == []
+    assert account.ask("count_permissions", custom_audience_id=own) == [{"total_count": 1}]
+    assert account.ask("count_permissions", custom_audience_id=other) == [{"total_count": 0}]
 
     ids = {"custom_audience_id": own, "custom_audience_permission_id": granted["id"]}
     account.ask("revoke_permission", **ids)
@@ -177,6 +179,28 @@ def test_flexible_audiences_are_changed_ten_at_a_time_all_or_none(account: Accou
     nameless = {"operation_type": "Create", "params": {"audience_type": "FLEXIBLE"}}
     refused = {"operations": [create, nameless]}
     assert account.code("change_flexible_audiences", **refused) == "operation_refused"
+
+
+@pytest.mark.parametrize("comparator", ["NUM_GTE", "NUM_GT", "NUM_EQ", "NUM_LTE", "NUM_LT", "NUM"])
+@pytest.mark.parametrize("days", [1, 7, 14, 30, 31])
+def test_how_often_and_since_when_people_were_in_a_part(
+    account: Account, comparator: str, days: int
+) -> None:
+    child = {
+        "custom_audience_id": "1nmth",
+        "frequency": 2,
+        "frequency_comparator": comparator,
+        "lookback_window": days,
+        "negate": True,
+    }
+    segments = {"boolean_operator": "OR", "child_segments": [child]}
+    params = {"name": "Often", "audience_type": "FLEXIBLE", "segments": segments}
+    asked = {"operations": [{"operation_type": "Create", "params": params}]}
+    if comparator == "NUM" or days == 31:
+        assert account.code("change_flexible_audiences", **asked) == "operation_refused"
+    else:
+        [made] = account.ask("change_flexible_audiences", **asked)
+        assert made["name"] == "Often"
 
 
 @pytest.fixture
