@@ -7,7 +7,7 @@ QUICK := $(addprefix tests/unit/,_util connection delivery linting pipeline temp
 	--deselect tests/unit/linting/test_lint.py::test_what_ships_is_clean_in_five_years_too
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test quick soak mutants witness witness-npm check bench reference constraints clean
+.PHONY: help demo test quick soak mutants witness witness-npm check bench reference parity constraints clean
 
 help:
 	@echo "make demo   install, then fill a sandbox audience from examples/events.ndjson"
@@ -20,6 +20,7 @@ help:
 	@echo "make check  format, lint and types, of the code and of the definitions"
 	@echo "make bench  the benchmarks; figures are ratios taken in one run"
 	@echo "make reference  docs/reference.md, from the meta-schemas"
+	@echo "make parity  docs/x-parity.md, from the rules in tests/parity"
 	@echo "make constraints  the newest versions that pyproject.toml allows, written to constraints.txt"
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -69,6 +70,9 @@ bench: $(VENV)/installed
 
 reference: $(VENV)/installed
 	python -m connector.guide.reference > docs/reference.md
+
+parity: $(VENV)/installed
+	python -m tests.parity.table > docs/x-parity.md
 
 constraints:
 	rm -rf .venv-newest

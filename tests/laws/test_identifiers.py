@@ -309,6 +309,8 @@ REASONS: list[tuple[str, Any, str]] = [
     ("handle", "@undefined", "placeholder"),
     ("handle", "@", "empty"),
     ("partner_user_id", "n/a", "placeholder"),
+    # an id with a digit too few, as a page of X has one
+    ("device_id", "2f5f5391-3e45-4d02-b645-4575a08f86e", "not_of_the_form"),
 ]
 
 
@@ -401,6 +403,13 @@ VECTORS: list[tuple[str, str, list[Any]]] = [
     ("email", "d360d510a224510f373931ce2d6215a799f5a9c1cef221b0149b6b6b50cced62", ["test@twitter.com", "Test@Twitter.Com"]),
     ("phone_number", "1fa6b8d986d9b9cd01bf36951815158bbde9f520c0567c835dfe34783d0a4231", ["+11234567890", "+1 123-456-7890", "+1 (123) 456.7890", " +1 123 456 7890 "]),
     ("twitter_id", "c623c7e163984493b46c547088542e95d0aaa529bc52bbecce3ff91eb6b7843b", ["123346", 123346, " 123346 ", "000123346"]),
+    # values that X shows without a digest
+    ("device_id", "225859d35b46df63b4fb381eb3f815b2ef4620bec0a79f2115a6a3eb71a5fa1a", ["4b61639e-47cc-4056-a16a-c8217e029462", "4B61639E-47CC-4056-A16A-C8217E029462"]),
+    ("device_id", "38bb33cb239524887c276ca99f9a077bc7161629804b914f4fd52e19dcffe92c", ["af3802a465767e36", "AF3802A465767E36"]),
+    ("email", "6afb3b8ba60b4050a492472f3c82294dede1ecc6319a9c420f776fd3bca2a381", ["support@x.com"]),
+    ("email", "c934839719cef7e670281f3a3e281dfb93f0f4b4f0519d8df09a993971227d9e", [" TestEmail_Organisational_Baseball+884@It92I6Ev2B.\u200bCom"]),
+    ("handle", "31611159e7e6ff7843ea4627745e89225fc866621cfcfdbd40871af4413747cc", ["jack"]),
+    ("twitter_id", "617b8747525a154b1ecf75a42d883df00e0dd6d0f981bea57ac7bdce73e57eae", ["143567"]),
 ]  # fmt: skip
 SPELLED = [
     (wire, spelling, digest) for wire, digest, spellings in VECTORS for spelling in spellings

@@ -65,3 +65,10 @@ def test_the_titles_are_those_of_the_guide(name: str) -> None:
 
 def test_these_are_all_actions() -> None:
     assert Catalog().load("x_custom_audiences").actions.keys() == TITLES.keys()
+
+
+def test_the_setting_is_that_of_the_guide() -> None:
+    x = Catalog().load("x_custom_audiences")
+    setting = x.settings["account_id"]
+    assert (setting.title, setting.required) == ("Ad Account ID", True)
+    assert "1234abcd in https://ads.x.com/accounts/1234abcd/" in setting.description

@@ -120,6 +120,13 @@ def test_every_line_has_the_columns_that_are_mapped(
     assert report.complete
 
 
+def test_an_opt_out_has_the_partner_and_the_person(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, opt_out={"when": "event.objects", "map": PARTNER})
+    events = [{"id": "u1", "objects": True}, {"id": "u2"}, {"id": "u3", "objects": True}]
+    lines, _ = exported(connection, "opt_out", events)
+    assert lines == ["111,u1", "111,u3"]
+
+
 def test_a_pixel_is_percent_encoded(tmp_path: Path) -> None:
     connection = exporting(tmp_path, sync_pixel={"map": PARTNER})
     lines, _ = exported(connection, "sync_pixel", [{"id": "abc"}, {"id": "a b&p_id=2/ü%"}])

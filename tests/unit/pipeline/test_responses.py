@@ -165,6 +165,18 @@ def test_an_answer_for_the_do_not_reach_list(rows: list[tuple[int, int]], outcom
         assert classify(action)(Response(200, {}, body), 4, NOW) == outcome
 
 
+REFUSALS = [row for row in TABLE if row[1] == 400]
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=[row[0] for row in REFUSALS])
+def test_a_refusal_for_the_do_not_reach_list(
+    row: tuple[str, int, dict[str, str], Any, Outcome],
+) -> None:
+    _, status, headers, body, outcome = row
+    for action in ("add_to_do_not_reach_list", "remove_from_do_not_reach_list"):
+        assert classify(action)(Response(status, headers, body), 4, NOW) == outcome
+
+
 def test_every_rule_of_the_definition_has_a_row() -> None:
     codes = {rule.code for rule in x().responses if rule.then in ("reject", "bisect", "stop")}
     assert codes <= {row[4].code for row in TABLE if isinstance(row[4], Rejected | Bisect | Stop)}

@@ -138,6 +138,13 @@ def test_an_audience_is_shared_and_no_longer(account: Account) -> None:
     [granted] = account.ask("grant_permission", custom_audience_id=own, **given)
     assert account.ask("list_permissions", custom_audience_id=own) == [granted]
     assert account.ask("list_permissions", custom_audience_id=other) == []
+    for chosen, found in (
+        ({"granted_account_ids": "18ce54bgxky"}, [granted]),
+        ({"granted_account_ids": "18ce54aymz3"}, []),
+        ({"custom_audience_permission_ids": granted["id"], "count": 1}, [granted]),
+        ({"custom_audience_permission_ids": "ri", "sort_by": "created_at-asc"}, []),
+    ):
+        assert account.ask("list_permissions", custom_audience_id=own, **chosen) == found
     assert account.ask("count_permissions", custom_audience_id=own) == [{"total_count": 1}]
     assert account.ask("count_permissions", custom_audience_id=other) == [{"total_count": 0}]
 
