@@ -1,4 +1,4 @@
-"""The commands that the page names are run: in one folder, in their order, and against one sandbox."""
+"""The commands that the page names, and how they are run: in one folder and against one sandbox."""
 
 from __future__ import annotations
 
@@ -45,20 +45,27 @@ def commands() -> Mapping[str, Command]:
     return found
 
 
-def run_all(folder: Path) -> dict[str, Done]:
-    """Run every command in a folder; return what each printed."""
-    shutil.copytree(FILES, folder, dirs_exist_ok=True)
-    secrets = {name.removeprefix("X_").lower(): secret for name, secret in SECRETS.items()}
-    sandbox = Sandbox(load_connection(folder / "add.yaml"), secrets=secrets)
-    store = {"CONNECTOR_STORE": str(folder / "store"), "BROWSER": browser.command("yes")}
-    variables = environment(X_PARTNER_KEY=KEY, **store)
+class Place:
+    """A folder with the files, and a sandbox, in which commands are run in their order."""
 
-    done = {}
-    with sandbox.serve() as server:
-        for own, command in commands().items():
-            arguments = _arguments(command.run, server)
-            done[own] = call(*arguments, env=variables, folder=folder)
-    return done
+    def __init__(self, folder: Path) -> None:
+        """Copy the files."""
+        shutil.copytree(FILES, folder, dirs_exist_ok=True)
+        secrets = {name.removeprefix("X_").lower(): secret for name, secret in SECRETS.items()}
+        self.server = Sandbox(load_connection(folder / "add.yaml"), secrets=secrets).serve()
+        self._folder = folder
+        store = {"CONNECTOR_STORE": str(folder / "store"), "BROWSER": browser.command("yes")}
+        self._variables = environment(X_PARTNER_KEY=KEY, **store)
+        self._rest = list(commands())
+        self._done: dict[str, Done] = {}
+
+    def run(self, own: str) -> Done:
+        """Return what a command printed; those before it are run as well."""
+        while own not in self._done:
+            following = self._rest.pop(0)
+            arguments = _arguments(commands()[following].run, self.server)
+            self._done[following] = call(*arguments, env=self._variables, folder=self._folder)
+        return self._done[own]
 
 
 def _arguments(line: str, server: SandboxServer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -11,8 +12,7 @@ import pytest
 import yaml
 
 from tests.kit import ROOT
-from tests.kit.cli import Done
-from tests.parity.commands import FILES, commands, run_all
+from tests.parity.commands import FILES, Place, commands
 from tests.parity.rules import STATES, Document, Rule, documents
 from tests.parity.table import page
 
@@ -63,18 +63,21 @@ def test_a_rule_says_what_its_state_needs(rule: Rule) -> None:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
-    """Return what every command printed."""
-    return run_all(tmp_path_factory.mktemp("parity"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Yield where the commands are run."""
+    made = Place(tmp_path_factory.mktemp("parity"))
+    with made.server:
+        yield made
 
 
 @pytest.mark.parametrize("own", commands())
-def test_a_command_prints_what_the_rules_say(done: dict[str, Done], own: str) -> None:
-    ended = done[own]
-    assert ended.status == commands()[own].status, ended.text
-    printed = even(ended.out + "\n" + ended.err)
-    named = [rule for rule in RULES if rule.command == own]
-    for rule in named:
+def test_a_command_prints_what_the_rules_say(place: Place, own: str) -> None:
+    done = place.run(own)
+    assert done.status == commands()[own].status, done.text
+    printed = even(done.out + "\n" + done.err)
+    for rule in RULES:
+        if rule.command != own:
+            continue
         for text in rule.shows:
             assert even(text) in printed, (rule.ids, text, printed)
 
