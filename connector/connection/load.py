@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
 
@@ -22,12 +22,14 @@ from connector.connection.rules import Rules, route_name
 from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
 from connector.connection.whole import event_id_findings, warnings
 from connector.definitions.catalog import Catalog
-from connector.definitions.exports import Export, exports_of
 from connector.definitions.metaschema import form_problems
 from connector.definitions.model import Destination
 from connector.definitions.read import read_limits
 from connector.errors import ConfigError, Problem, nearest
 from connector.validation.explain import lookup
+
+if TYPE_CHECKING:
+    from connector.definitions.exports import Export
 
 _ADDRESSES = ("base_url", "token_url", "login_url")
 _CREDENTIAL = re.compile("[a-z][a-z0-9_]*")
@@ -137,7 +139,7 @@ def make_connection(
         raise ConfigError([Problem("C201", file, "/destination", message, hint)])
 
     destination = catalog.load(name)
-    exports = exports_of(destination) if "exports" in document else {}
+    exports = destination.exports if "exports" in document else {}
     rules = Rules(document, file, destination, exports, signing_in=signing_in)
     problems = list(rules.problems())
     if problems:

@@ -31,6 +31,7 @@ from connector.connection.secrets import REFERENCE_HINT, missing
 from connector.connection.urls import Purpose, address_problem
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.exports import Export
+from connector.definitions.fields import Form
 from connector.definitions.headers import NOT_IN_CONNECTIONS, is_header, names_a_secret
 from connector.definitions.model import (
     Action,
@@ -309,7 +310,7 @@ class Rules:
         yield from self._check_audiences(pointer, route, action)
         yield from self._check_mapped(f"{pointer}/map", action, route)
 
-    def _check_taking(self, pointer: str, route: Document, form: Action | Export) -> Findings:
+    def _check_taking(self, pointer: str, route: Document, form: Form) -> Findings:
         """Check which rows a route or an export takes, and each entry of its `map`."""
         each = route.get("each")
         if each is not None:
@@ -373,9 +374,7 @@ class Rules:
         if isinstance(entry.get("country"), dict):
             yield from self._check_source(f"{pointer}/country", entry["country"], each=each)
 
-    def _check_mapping(
-        self, pointer: str, form: Action | Export, field: Field, entry: Document
-    ) -> Findings:
+    def _check_mapping(self, pointer: str, form: Form, field: Field, entry: Document) -> Findings:
         """Check that what an entry of a `map` says can be said of this parameter."""
         identifier = field.identifier
         if "value" in entry and identifier is None:
@@ -395,7 +394,7 @@ class Rules:
             yield from _country_findings(f"{pointer}/country", field, entry["country"])
 
     def _check_required(
-        self, pointer: str, form: Action | Export, mapped: Document, *, opts_out: bool = False
+        self, pointer: str, form: Form, mapped: Document, *, opts_out: bool = False
     ) -> Findings:
         """Check that the required parameters are mapped."""
         audiences = self._destination.audiences
@@ -479,7 +478,7 @@ def _country_findings(pointer: str, field: Field, country: Any) -> Findings:
         yield Finding("C213", pointer, "there is no such country", hint)
 
 
-def _now_problem(form: Action | Export, field: Field, duration: str) -> tuple[str, str]:
+def _now_problem(form: Form, field: Field, duration: str) -> tuple[str, str]:
     """Return why a parameter cannot be mapped to `now`, and the fix; two empty texts if it can."""
     if not field.is_moment:
         return f"'now' is a time, and {field.name} is none", ""

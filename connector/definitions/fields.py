@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 JsonSchema = Mapping[str, Any]
@@ -132,3 +133,40 @@ class Field:
     def deprecated(self) -> bool:
         """Whether new connections should not use it."""
         return bool(self.schema.get("deprecated"))
+
+
+class Named:
+    """What has an id, and a JSON Schema that says what it is."""
+
+    id: str
+    schema: JsonSchema
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    @property
+    def title(self) -> str:
+        """The title a person sees."""
+        return str(self.schema.get("title", self.id))
+
+    @property
+    def description(self) -> str:
+        """What it does, and what to know before using it."""
+        return str(self.schema.get("description", ""))
+
+
+class Form(Named):
+    """What has parameters, some of which name people: an action or an export."""
+
+    parameters: Mapping[str, Field]
+
+    @cached_property
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """The parameters that name a person, in the order of the file."""
+        parameters = self.parameters.values()
+        return tuple(one.identifier for one in parameters if one.identifier)
+
+    @cached_property
+    def wires(self) -> tuple[str, ...]:
+        """The vendor's keys, each once, in the order of the file."""
+        return tuple(dict.fromkeys(identifier.wire for identifier in self.identifiers))

@@ -6,7 +6,7 @@ The files are definitions, connections and cases.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -127,17 +127,22 @@ def _instead(failure: Failure) -> str:
     return ""
 
 
-def check_form(folder: Path) -> list[Problem]:
-    """Return every problem of form in one destination's folder of schemas."""
+def check_form(files: Iterable[Path]) -> list[Problem]:
+    """Return every problem of form in some definition files."""
     problems = []
-    for path in definition_files(folder):
+    for path in files:
         problems += _file_problems(path)
     return problems
 
 
 def definition_files(folder: Path) -> list[Path]:
-    """Return all JSON files of a destination's folder, those of its calls last."""
-    return [*sorted(folder.glob("*.json")), *call_files(folder)]
+    """Return all definition files of a destination's folder."""
+    return [*own_files(folder), *call_files(folder), *export_files(folder)]
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return the files of a destination, of its actions, and what they are made of."""
+    return sorted(folder.glob("*.json"))
 
 
 def action_files(folder: Path) -> list[Path]:
@@ -158,10 +163,12 @@ def export_files(folder: Path) -> list[Path]:
 def kind_of(path: Path) -> str:
     """Return what a file of a destination's folder is.
 
-    It is a destination, a fragment, a contract, an action or a call.
+    It is a destination, a fragment, a contract, an action, a call or an export.
     """
     if path.parent.name == CALLS:
         return "call"
+    if path.parent.name == EXPORTS:
+        return "export"
     if path.name == "destination.json":
         return "destination"
     if path.name.startswith("_"):

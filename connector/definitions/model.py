@@ -6,19 +6,28 @@ as they are written: they are data for a validator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector.definitions.audiences import AudienceKind, Verification
-from connector.definitions.fields import PHONE_STEP, Field, Identifier, JsonSchema, Source
+from connector.definitions.fields import (
+    PHONE_STEP,
+    Field,
+    Form,
+    Identifier,
+    JsonSchema,
+    Named,
+    Source,
+)
 from connector.definitions.login import Login
 from connector.definitions.pages import CallSandbox, Pages
 from connector.definitions.uri_template import expand
 
 if TYPE_CHECKING:
+    from connector.definitions.exports import Export
     from connector.definitions.resolve import Document
 
 # What actions and calls are made of may be had from here, too.
@@ -286,28 +295,8 @@ class Split(NamedTuple):
     identifiers: int | None
 
 
-class _Named:
-    """What has an id, and a JSON Schema that says what it is."""
-
-    id: str
-    schema: JsonSchema
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id!r})"
-
-    @property
-    def title(self) -> str:
-        """The title a person sees."""
-        return str(self.schema.get("title", self.id))
-
-    @property
-    def description(self) -> str:
-        """What it does, and what to know before using it."""
-        return str(self.schema.get("description", ""))
-
-
 @dataclass(frozen=True, repr=False)
-class Action(_Named):
+class Action(Form):
     """One action: its parameters and how they become a request.
 
     `schema` is the JSON Schema of all parameters together. `operation` is `add` or `remove`. `item`
@@ -352,17 +341,6 @@ class Action(_Named):
     source: Source | None
 
     @cached_property
-    def identifiers(self) -> tuple[Identifier, ...]:
-        """The parameters that name a person, in the order of the file."""
-        parameters = self.parameters.values()
-        return tuple(one.identifier for one in parameters if one.identifier)
-
-    @cached_property
-    def wires(self) -> tuple[str, ...]:
-        """The vendor's keys, each once, in the order of the file."""
-        return tuple(dict.fromkeys(identifier.wire for identifier in self.identifiers))
-
-    @cached_property
     def companions(self) -> frozenset[str]:
         """The wire keys that cannot identify a person by themselves."""
         return frozenset(one.wire for one in self.identifiers if not one.alone)
@@ -399,7 +377,7 @@ class Action(_Named):
 
 
 @dataclass(frozen=True, repr=False)
-class Call(_Named):
+class Call(Named):
     """One request without people: its parameters, and how its answer is read.
 
     `reads`: it changes nothing, so that it may be repeated. `body` is the file of a template,
@@ -430,8 +408,15 @@ class Call(_Named):
     source: Source | None
 
 
+class Later(NamedTuple):
+    """How what most runs do without is read of a destination's files, when it is asked for."""
+
+    calls: Callable[[Destination], Mapping[str, Call]]
+    exports: Callable[[Destination], Mapping[str, Export]]
+
+
 @dataclass(frozen=True, repr=False)
-class Destination(_Named):
+class Destination(Named):
     """A vendor's API: settings, authentication, limits, rates, actions and calls.
 
     `retry` is None when nothing is known about it.
@@ -458,11 +443,21 @@ class Destination(_Named):
     retry: RetrySchedule | None
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig
-    calls: Mapping[str, Call] = field(default_factory=dict)
+    later: Later
     #: By the parameter that takes an audience's id.
     audiences: Mapping[str, AudienceKind] = field(default_factory=dict)
     #: What `check` looks at.
     verifications: tuple[Verification, ...] = ()
+
+    @cached_property
+    def calls(self) -> Mapping[str, Call]:
+        """The calls by their ids. Raise DefinitionError with every problem of their files."""
+        return self.later.calls(self)
+
+    @cached_property
+    def exports(self) -> Mapping[str, Export]:
+        """The exports by their names. Raise DefinitionError with every problem of their files."""
+        return self.later.exports(self)
 
     def auth_of(self, settings: Mapping[str, Any]) -> AuthConfig:
         """Return the authentication of a connection with these settings, placeholders filled.

@@ -34,6 +34,7 @@ from connector.definitions.model import (
     FromParameter,
     Identifier,
     JsonSchema,
+    Later,
     Limits,
     Rate,
     ResponseRule,
@@ -66,9 +67,13 @@ class UnknownSourceError(LookupError):
 
 
 def read_destination(
-    name: str, document: Document, actions: Mapping[str, Document], templates: Path
+    name: str,
+    document: Document,
+    actions: Mapping[str, Document],
+    templates: Path,
+    later: Later,
 ) -> Destination:
-    """Return a destination of its documents.
+    """Return a destination of its documents; `later` reads the rest of them.
 
     Raise UnknownSourceError, BrokenContractError, and DefinitionError for its guide.
     """
@@ -103,6 +108,7 @@ def read_destination(
         retry=reader.retry(members["retry"]) if "retry" in members else None,
         responses=reader.responses({}, members),
         sandbox=reader.sandbox(members.get("sandbox", {}), templates),
+        later=later,
     )
 
 

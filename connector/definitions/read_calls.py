@@ -1,4 +1,4 @@
-"""From the resolved document of a call to its typed value."""
+"""The calls of a destination: from their documents to typed values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector.definitions.derive import call_schema
-from connector.definitions.model import Call, ResponseRule
+from connector.definitions.documents import checked_references, documents_of
+from connector.definitions.model import Call, Destination, ResponseRule
 from connector.definitions.pages import (
     CallSandbox,
     CursorPages,
@@ -34,18 +35,16 @@ _SENT = re.compile(r"\bsent\b")
 _NOT_CONFIRMED = "the answer does not say that it was done"
 
 
-def read_calls(
-    destination: Document, calls: Mapping[str, Document], templates: Path
-) -> dict[str, Call]:
-    """Return the calls of a destination by their ids.
-
-    Raise UnknownSourceError and BrokenContractError.
-    """
-    reader = Reader(declared_sources(destination))
-    defaults = destination.content["destination"]
+def read_calls(destination: Destination) -> dict[str, Call]:
+    """Return the calls of a destination by their ids. Raise DefinitionError with every problem."""
+    folder = destination.document.folder
+    documents = documents_of(folder, "call")["call"]
+    reader = Reader(declared_sources(destination.document))
+    defaults = destination.document.content["destination"]
     read = {}
-    for name, document in calls.items():
-        read[name] = _call(reader, name, document, defaults, templates)
+    with checked_references(folder, documents.values()):
+        for name, document in sorted(documents.items()):
+            read[name] = _call(reader, name, document, defaults, destination.templates)
     return read
 
 

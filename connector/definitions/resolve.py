@@ -108,6 +108,7 @@ class Folder:
         self.path = path
         self.standard = standard
         self._contents: dict[str, Any] = {}
+        self._contracts: dict[str, Any] = {}
         #: What files share, expanded once for all that extend it.
         self.expanded: dict[Location, Any] = {}
 
@@ -144,7 +145,9 @@ class Folder:
 
         Raise BrokenContractError when it does not exist, or one of its `$ref` leads nowhere.
         """
-        return _Contract(self, track=False).at(reference)
+        if reference not in self._contracts:
+            self._contracts[reference] = _Contract(self, track=False).at(reference)
+        return self._contracts[reference]
 
     def broken_contract(self, reference: str) -> BrokenContractError | None:
         """Return what is wrong with a contract, and where; None when nothing is."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from connector._util.json_file import read_json
 from connector.definitions.catalog import Catalog
-from connector.definitions.exports import exports_of
 from connector.definitions.metaschema import action_files
 from connector.definitions.presets import presets
 from connector.errors import ConfigError, DefinitionError, Problem, nearest
@@ -103,7 +102,7 @@ def describe(catalog: Catalog, name: str) -> dict[str, Any]:
     """
     destination_id, _, action_id = name.partition(".")
     destination = catalog.load(destination_id)
-    exports = exports_of(destination)
+    exports = destination.exports
     if not action_id:
         return {**_destination(destination), **_exports(exports)}
     if action_id in destination.actions:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from connector.connection.model import MappedExport, field_mappings
-from connector.definitions.exports import Export, exports_of
+from connector.definitions.exports import Export
 from connector.definitions.model import Destination
 from connector.exports.lines import LinePreparer
 from connector.guide.example_connection import PERSON, reference_to
@@ -16,7 +16,7 @@ from connector.guide.markdown import Markdown, block, code, codes
 
 def export_chapters(destination: Destination) -> Iterator[dict[str, Any]]:
     """Yield what a guide shows of each export."""
-    for export in exports_of(destination).values():
+    for export in destination.exports.values():
         yield {
             "export": export,
             "id": code(export.id),

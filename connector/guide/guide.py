@@ -16,7 +16,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from connector._util.pretty_json import as_written
-from connector.definitions.exports import Export
+from connector.definitions.fields import Form
 from connector.definitions.model import (
     Action,
     Destination,
@@ -273,7 +273,7 @@ def _described(field: Field) -> Iterator[str]:
         yield f"Default: {code(as_written(field.default))}."
 
 
-def _identifiers(form: Action | Export) -> Iterator[Row]:
+def _identifiers(form: Form) -> Iterator[Row]:
     """Yield a row for each example of an identifier; only the first one has the rule."""
     for rule in identifier_rules(form):
         steps = codes(rule["steps"], " → ")
@@ -305,7 +305,7 @@ def _answers(rules: Iterable[ResponseRule]) -> Iterator[Row]:
         yield [code(rule.when), then_words(rule), code(rule.code), rule.reason]
 
 
-def _steps(forms: Iterable[Action | Export]) -> Iterator[Row]:
+def _steps(forms: Iterable[Form]) -> Iterator[Row]:
     """Yield the steps that are used, with what they do."""
     used: set[str] = set()
     for form in forms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from connector.definitions.exports import Export, exports_of
+from connector.definitions.exports import Export
 from connector.definitions.model import (
     Action,
     BatchLimits,
@@ -60,7 +60,7 @@ def _facts(destination: Destination) -> Iterator[Fact]:
             yield f"answer {code(rule.code or rule.then)}", rule.source
         for parameter in call.parameters.values():
             yield f"parameter {code(parameter.name)}", parameter.source
-    for export in exports_of(destination).values():
+    for export in destination.exports.values():
         yield from _of_export(export)
     yield "sandbox", destination.sandbox.source
 

@@ -7,12 +7,11 @@ mislead is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from connector.definitions.catalog import Catalog, action_names, call_names, folder_of, load
-from connector.definitions.exports import exports_of
-from connector.definitions.metaschema import EXPORTS, export_files
+from connector.definitions.catalog import Catalog, load
+from connector.definitions.documents import every_problem
 from connector.errors import Problem, ProblemsError
 from connector.linting.examples import ExampleRun
 from connector.linting.paths import expand, is_case, relative_name
@@ -62,12 +61,12 @@ def lint_destination(schemas: Path) -> list[Problem]:
     """Return every problem of the destination whose definition files are in this folder."""
     try:
         destination = load(schemas.parents[1], schemas.name)
-        every_export = exports_of(destination)
+        _ = destination.calls, destination.exports  # so that they are read
     except ProblemsError as error:
-        return [*error.problems, *_more_references(error.problems, schemas)]
+        return every_problem(schemas) or list(error.problems)
 
     problems, blocked = _run("documents", destination)
-    for export in every_export.values():
+    for export in destination.exports.values():
         problems += _run("exports", export)[0]
     if not blocked:
         problems += _run("examples", ExampleRun(destination))[0]
@@ -85,20 +84,6 @@ def _run(stage: Stage, subject: object) -> tuple[list[Problem], bool]:
             problems.append(problem._replace(code=rule.code))
             blocked = blocked or rule.blocks
     return problems, blocked
-
-
-def _more_references(problems: Sequence[Problem], schemas: Path) -> Iterator[Problem]:
-    """Yield the wrong references of all files, when one of them prevented loading."""
-    if not any(problem.code == "D108" for problem in problems):
-        return
-    folder = folder_of(schemas)
-    names = [*action_names(folder), *call_names(folder), ("destination.json", "")]
-    names += [(f"{EXPORTS}/{path.name}", "") for path in export_files(schemas)]
-    for name, operation in names:
-        try:
-            folder.document(name, operation)
-        except ProblemsError as error:
-            yield from error.problems
 
 
 def _lint_file(path: Path, catalog: Catalog) -> Sequence[Problem]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from connector._util.json_file import read_json
 from connector.calls.request import BODY_NAMES
-from connector.definitions.metaschema import definition_files, export_files, kind_of
+from connector.definitions.metaschema import definition_files, kind_of
 from connector.definitions.model import Action, Call, Destination
 from connector.definitions.resolve import references
 from connector.definitions.uri_template import placeholders
@@ -148,11 +148,10 @@ def _reached_files(schemas: Path) -> set[str]:
     """Return the names of the actions, the destination and the files that are referred to."""
     todo = []
     for path in definition_files(schemas):
-        if kind_of(path) in ("action", "destination", "call"):
+        if kind_of(path) not in ("fragment", "contract"):
             todo.append(path)
 
-    reached = {path.name for path in todo}
-    todo += export_files(schemas)
+    reached = {path.name for path in todo if path.parent == schemas}
     while todo:
         for reference in references(read_json(todo.pop())):
             name = reference.partition("#")[0]

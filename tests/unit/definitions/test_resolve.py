@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.definitions.catalog import Catalog, action_names, folder_of
+from connector.definitions.catalog import Catalog
+from connector.definitions.documents import folder_of, names_of
 from connector.definitions.metaschema import own_folder, standard_identifiers
 from connector.definitions.resolve import BrokenContractError, Document, Folder, Location, merged
 from connector.errors import DefinitionError
@@ -121,7 +122,7 @@ def test_an_operation_is_laid_over_the_file(tmp_path: Path) -> None:
         },
         _shared={"title": "Shared", "action": {"envelope": "e.json.j2"}},
     )
-    assert [*action_names(files)] == [("both.json", "add"), ("both.json", "remove")]
+    assert [*names_of(files, "action")] == [("both.json", "add"), ("both.json", "remove")]
     assert files.document("both.json", "add").content == {
         "title": "Add",
         "action": {
@@ -261,7 +262,7 @@ def documents(name: str) -> Iterator[tuple[Folder, Document]]:
     """Yield every document of a destination with its folder."""
     files = folder_of(own_folder() / "schemas" / name)
     yield files, files.document("destination.json")
-    for file, operation in action_names(files):
+    for file, operation in names_of(files, "action"):
         yield files, files.document(file, operation)
 
 

@@ -28,7 +28,6 @@ from connector._util import times
 from connector.cli.show_text import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
-from connector.definitions.exports import exports_of
 from connector.definitions.model import Action, Destination
 from connector.guide.describe import describe
 from connector.guide.guide import guide
@@ -92,7 +91,7 @@ def test_a_guide_says_everything(name: str) -> None:
         )
         people = first_cells(chapter(text, f"### Identifiers of {code(action.id)}"))
         assert {identifier.parameter for identifier in action.identifiers} <= people
-    for export in exports_of(destination).values():
+    for export in destination.exports.values():
         part = chapter(text, f"### Parameters of {code(export.id)}")
         assert set(export.parameters) <= first_cells(part)
         people = first_cells(chapter(text, f"### Identifiers of {code(export.id)}"))
@@ -175,7 +174,7 @@ def test_the_exports_of_a_guide_make_their_lines(
 ) -> None:
     text = shown(name)
     [whole] = blocks(chapter(text, "## Connection"), "yaml")
-    for export in exports_of(loaded(name)).values():
+    for export in loaded(name).exports.values():
         part = chapter(text, f"### A connection for {code(export.id)}")
         [members], [event], [lines] = (blocks(part, kind) for kind in ("yaml", "json", "text"))
         document = yaml.safe_load(members)
