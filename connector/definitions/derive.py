@@ -42,19 +42,10 @@ def values_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     be hashed already, that what the URL needs is required and one identifier too, that nothing else
     is allowed, and examples of an action.
     """
-    properties: dict[str, Any] = {}
-    for name, field in content.get("properties", {}).items():
-        properties.update(_fields(name, field))
-
     action = content.get("action", {})
     texts = [action.get("path", ""), action.get("audience", ""), *action.get("query", {}).values()]
-    schema = {
-        **content,
-        "type": "object",
-        "properties": properties,
-        "required": _required(content, properties, texts),
-        "additionalProperties": False,
-    }
+    schema = _form(content, _all_fields(content), _named_in(texts))
+    properties = schema["properties"]
     together = action.get("together", {})
     sufficient = [[name] for name in _sufficient(properties)] + list(together.values())
     if sufficient and "oneOf" not in content:
@@ -74,14 +65,7 @@ def call_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for name, field in content.get("properties", {}).items():
         properties[name] = {"type": "string", **field}
-
-    return {
-        **content,
-        "type": "object",
-        "properties": properties,
-        "required": _required(content, properties, [content["action"]["path"]]),
-        "additionalProperties": False,
-    }
+    return _form(content, properties, placeholders(content["action"]["path"]))
 
 
 def export_schema(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,39 +74,42 @@ def export_schema(content: Mapping[str, Any]) -> dict[str, Any]:
     Required is what is listed, what the URL and the file's name are made of, and an identifier
     that is a column of its own.
     """
-    properties: dict[str, Any] = {}
-    for name, field in content["properties"].items():
-        properties.update(_fields(name, field))
-
+    properties = _all_fields(content)
     members = content["export"]
     sufficient = list(_sufficient(properties))
-    needed = list(content.get("required", ()))
-    for text in (members.get("url", ""), members.get("file", "")):
-        needed += placeholders(text)
+    needed = _named_in([members.get("url", ""), members.get("file", "")])
     needed += [name for name in members.get("columns", ()) if name in sufficient]
-    required = []
-    for name in dict.fromkeys(needed):
-        if name in properties and "default" not in properties[name]:
-            required.append(name)
-
-    schema = {**content, "type": "object", "properties": properties, "required": required}
-    alternatives = [name for name in sufficient if name not in required]
+    schema = _form(content, properties, needed)
+    alternatives = [name for name in sufficient if name not in schema["required"]]
     if alternatives:
         schema["anyOf"] = [{"required": [name]} for name in alternatives]
     return schema
 
 
-def _required(
-    content: Mapping[str, Any], properties: Mapping[str, Any], texts: Iterable[str]
-) -> list[str]:
-    """Return the required fields: those that are listed, and those that these texts need."""
+def _form(
+    content: Mapping[str, Any], properties: Mapping[str, Any], needed: Iterable[str]
+) -> dict[str, Any]:
+    """Return the schema of these fields: required is what is listed, and what is needed."""
     required = list(content.get("required", ()))
+    for name in needed:
+        field = properties.get(name)
+        if field is not None and "default" not in field and name not in required:
+            required.append(name)
+    return {
+        **content,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _named_in(texts: Iterable[str]) -> list[str]:
+    """Return the names in the braces of some texts."""
+    names = []
     for text in texts:
-        for name in placeholders(text):
-            field = properties.get(name)
-            if field is not None and "default" not in field and name not in required:
-                required.append(name)
-    return required
+        names += placeholders(text)
+    return names
 
 
 def _examples(schema: Mapping[str, Any], sufficient: list[list[str]]) -> Iterator[dict[str, Any]]:
@@ -195,6 +182,14 @@ def twin_of(identifier: Mapping[str, Any]) -> str | None:
     """Return the name of the parameter for digests, None when there is none."""
     prehashed = identifier.get("prehashed")
     return prehashed.get("twin") if isinstance(prehashed, dict) else None
+
+
+def _all_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a file with what follows from them, and their twins."""
+    properties: dict[str, Any] = {}
+    for name, field in content.get("properties", {}).items():
+        properties.update(_fields(name, field))
+    return properties
 
 
 def _fields(name: str, field: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
