@@ -22,6 +22,7 @@ from connector.definitions.audiences import NAME, Verification
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
 from connector.errors import CallError, ConfigError
+from connector.exports.keys import hashes_of
 from connector.model import Request, Response
 from connector.templating.data import ExpressionError
 from connector.templating.expressions import compile_condition
@@ -58,15 +59,39 @@ def check(
 ) -> Iterator[Check]:
     """Yield what is found, each as soon as it is known."""
     yield from _Checks(connection, transport, clock or SystemClock()).run()
+    yield from _keys(connection)
 
 
 def without_secrets(connection: Connection, error: ConfigError) -> Iterator[Check]:
     """Yield what is found when there is nothing to sign requests with."""
     yield Check("settings", "ok", _settings(connection))
+    problems = error.problems
+    if not connection.routes and all(problem.code == "C204" for problem in problems):
+        yield Check("credentials", "skipped", "without routes nothing is sent")
+    else:
+        yield from _errors("credentials", error)
+        yield _NOT_ASKED
+    yield from _keys(connection)
+
+
+def _errors(name: str, error: ConfigError) -> Iterator[Check]:
     for problem in error.problems:
         place = problem.pointer.removeprefix("/").replace("/", ".")
-        yield Check("credentials", "error", f"{place}: {problem.message}", problem.hint)
-    yield _NOT_ASKED
+        yield Check(name, "error", f"{place}: {problem.message}", problem.hint)
+
+
+def _keys(connection: Connection) -> Iterator[Check]:
+    """Yield what is found of the keys of exports."""
+    for mapped in connection.exports.values():
+        if mapped.export.key is None:
+            continue
+        name = f"export {mapped.name}"
+        try:
+            hashes_of(connection, mapped.export)
+        except ConfigError as error:
+            yield from _errors(name, error)
+        else:
+            yield Check(name, "ok", "its key has the right form")
 
 
 class _Checks:
@@ -211,9 +236,14 @@ class _Wire:
 
 
 def _settings(connection: Connection) -> str:
-    routes = len(connection.routes)
-    plural = "" if routes == 1 else "s"
-    return f"{connection.destination.title} at {connection.base_url}, {routes} route{plural}"
+    words = [_count(len(connection.routes), "route")]
+    if connection.exports:
+        words.append(_count(len(connection.exports), "export"))
+    return f"{connection.destination.title} at {connection.base_url}, {', '.join(words)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _credentials(answer: Page | CallError | None) -> Check:

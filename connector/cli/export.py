@@ -189,7 +189,8 @@ def _text(result: Report, warnings: Sequence[str], path: Path | None) -> str:
 
     file = "no file"
     if _is_there(result):
-        file = f"{counts.bytes:,} bytes in {on_one_line(str(path)) if path else 'the output'}"
+        into = "packed into" if path and path.suffix == ".gz" else "in"
+        file = f"{counts.bytes:,} bytes {into} {on_one_line(str(path)) if path else 'the output'}"
     interrupted = ", interrupted" if result.interrupted else ""
     lines.append(f"{file}, {counts.seconds:.2f} s{interrupted}")
     lines += report_lines(result)

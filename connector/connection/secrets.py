@@ -181,8 +181,10 @@ def _file(path: str) -> str:
                 f", which starts in {Path.cwd()}: relative paths start in the working directory"
             )
         raise ValueError(f"the file does not exist; write the secret to it, or {check}") from None
+    except UnicodeDecodeError:
+        raise ValueError("the file is not UTF-8 text; write the secret to it as text") from None
     except (OSError, ValueError) as error:
-        # ValueError: not UTF-8, or a null byte in the path
+        # ValueError: a null byte in the path
         raise ValueError(f"the file cannot be read ({type(error).__name__})") from None
     if not secret:
         raise ValueError("the file is empty; write the secret to it")

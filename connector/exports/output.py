@@ -26,7 +26,8 @@ def _problems(file: str) -> Iterator[None]:
         raise
     except OSError as error:
         message = f"cannot write the export: {error.strerror}"
-        raise ConfigError([Problem("C042", file, "", message)]) from None
+        hint = "create the folder first" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError([Problem("C042", file, "", message, hint)]) from None
 
 
 class Output(Protocol):
@@ -66,6 +67,12 @@ class FileOutput:
     def __init__(self, path: Path, *, force: bool) -> None:
         self._path = path
         self._force = force
+        with _problems(str(path)):
+            is_special = path.exists() and not path.is_file()
+        if is_special:
+            # to replace a device such as /dev/null would break other programs
+            hint = "name a file, or write - for standard output"
+            raise ConfigError([Problem("C042", str(path), "", "is not a file", hint)])
         if not force and os.path.lexists(path):
             raise self._exists()
         with _problems(str(self._path)):

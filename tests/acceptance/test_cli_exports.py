@@ -153,6 +153,35 @@ def test_an_export_without_a_line_leaves_no_file(folder: Path) -> None:
     assert not (folder / "new.txt").exists()
 
 
+def test_a_connection_that_only_exports_is_checked(folder: Path) -> None:
+    def check(key: str | None) -> tuple[int, list[str]]:
+        env = environment(X_PARTNER_KEY=key)
+        done = call("check", "connection.yaml", env=env, folder=folder)
+        assert KEY[:12] not in done.text
+        return done.status, done.out.splitlines()
+
+    at = "https://ads-api.x.com"
+    about = [
+        f"ok       settings                  X Custom Audiences at {at}, 0 routes, 1 export",
+        "skipped  credentials               without routes nothing is sent",
+    ]
+    ok = "ok       export full_data_match    its key has the right form"
+    assert check(KEY) == (0, [*about, ok])
+    short = (
+        "error    export full_data_match    credentials.partner_key: the key has 24 bytes, and 32 "
+        "are expected; store all of its base64 text, and nothing else"
+    )
+    assert check(KEY[:32]) == (1, [*about, short])
+
+
+def test_a_packed_file_says_that_it_is(folder: Path) -> None:
+    done = export(folder, "full_data_match", "events.ndjson", "--into", "o.gz", "--format", "json")
+    assert gzip.decompress((folder / "o.gz").read_bytes()).decode() == LINES
+    assert done.json["bytes"] == len(LINES)
+    done = export(folder, "full_data_match", "events.ndjson", "--into", "o.gz", "--force")
+    assert f"{len(LINES)} bytes packed into o.gz, " in done.out
+
+
 def test_warnings_name_the_export(folder: Path) -> None:
     (folder / "people.ndjson").write_text(
         '{"event": "e1", "id": "u1", "mail": "ann@example.com"}\n'
@@ -183,7 +212,7 @@ KEY_PROBLEM = "C216 connection.yaml#/credentials/partner_key:"
         (("full_data_match", "events.ndjson", "--into", "connection.yaml", "--force"), KEY, "C013 connection.yaml: the export would overwrite an input file; choose another file"),
         (("full_data_match", "events.ndjson", "--into", "o", "--report", "./o"), KEY, "C013 o: the report would overwrite the export; choose another file"),
         (("full_data_match", "events.ndjson", "--into", "there"), KEY, "C043 there: exists already; name another file, or add --force to replace it"),
-        (("full_data_match", "events.ndjson", "--into", "no/o"), KEY, "C042 no/o: cannot write the export: No such file or directory"),
+        (("full_data_match", "events.ndjson", "--into", "no/o"), KEY, "C042 no/o: cannot write the export: No such file or directory; create the folder first"),
         (("full_data_match", "nowhere.ndjson", "--into", "o"), KEY, "nowhere.ndjson"),
     ],
 )  # fmt: skip

@@ -60,6 +60,10 @@ def test_the_key_is_base64_text_in_a_file(tmp_path: Path) -> None:
             "the key has 24 bytes, and 32 are expected; store all of its base64 text, and nothing else",
         ),
         (
+            SECRET_BYTES.hex(),
+            "the key has 48 bytes, and 32 are expected; it may be hex text: write the same bytes as base64",
+        ),
+        (
             f"{KEY}\n{KEY}",
             "the secret contains a line break or a control character; store the secret alone",
         ),
@@ -73,6 +77,47 @@ def test_a_wrong_key_is_explained_and_not_shown(tmp_path: Path, text: str, messa
     assert str(caught.value) == f"C216 connection#/credentials/partner_key: {message}"
     shown = repr(caught.value) + str(caught.getrepr(style="long", showlocals=False))
     assert KEY[:20] not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (KEY, "the key is not hex text; it may be base64 text: write the same bytes as hex"),
+        ("ab12", "the key has 2 bytes, and 32 are expected; store all of its hex text, and nothing else"),
+        ("xyz", "the key is not hex text; store it as it came, and nothing else"),
+    ],
+)  # fmt: skip
+def test_a_key_in_hex(tmp_path: Path, text: str, message: str) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    export = connection.exports["full_data_match"].export
+    assert export.key
+    export = replace(export, key=export.key._replace(encoding="hex"))
+    (tmp_path / "key").write_text(SECRET_BYTES.hex().upper(), "utf-8")
+    hashing = hashes_of(connection, export)[KEYED]
+    assert hashing.function(b"ann@example.com").hexdigest() == keyed("ann@example.com")
+    (tmp_path / "key").write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        hashes_of(connection, export)
+    assert str(caught.value) == f"C216 connection#/credentials/partner_key: {message}"
+
+
+def test_a_key_that_is_no_text(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    (tmp_path / "key").write_bytes(SECRET_BYTES)
+    with pytest.raises(ConfigError) as caught:
+        hashes_of(connection, connection.exports["full_data_match"].export)
+    assert str(caught.value) == (
+        "C216 connection#/credentials/partner_key: "
+        "the file is not UTF-8 text; write the secret to it as text"
+    )
+
+
+def test_neither_a_key_nor_what_is_made_of_it_shows_it(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    export = connection.exports["full_data_match"].export
+    for one in (connection, connection.exports, export, export.key, hashes_of(connection, export)):
+        for secret in (KEY[:12], repr(SECRET_BYTES)[2:12], SECRET_BYTES.hex()[:12]):
+            assert secret not in repr(one)
 
 
 def test_the_key_may_be_in_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

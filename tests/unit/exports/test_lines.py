@@ -215,6 +215,22 @@ def test_what_looks_like_a_mistake_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_values_that_are_all_dropped_are_said(tmp_path: Path) -> None:
+    connection = exporting(tmp_path, full_data_match={"map": MATCH})
+    columns_mixed_up = [{"id": f"u{n}", "email": f"Person {n}", "handle": "a"} for n in range(5)]
+    lines, report = exported(connection, "full_data_match", columns_mixed_up)
+    assert len(lines) == 5
+    assert report.doubts == (
+        "export full_data_match: all 5 values of email were dropped: not_of_the_form",
+    )
+    ids = [{"id": f"u,{n}", "email": f"p{n}@example.com"} for n in range(3)]
+    lines, report = exported(connection, "full_data_match", ids)
+    assert lines == []
+    assert report.doubts == (
+        "export full_data_match: all 3 values of partner_user_id were dropped: not_a_cell",
+    )
+
+
 def test_only_what_the_export_reads_needs_a_good_name(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text("id,email,x,x\nu1,ann@example.com,1,2\n", "utf-8")

@@ -94,11 +94,39 @@ def test_a_name_that_ends_in_gz_packs(tmp_path: Path) -> None:
     assert path.read_bytes() == first  # no time in it
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_a_file_is_ever_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    with pytest.raises(ConfigError) as caught:
+        write(path, force=True)
+    assert str(caught.value) == (
+        f"C042 {path}: is not a file; name a file, or write - for standard output"
+    )
+    assert list(tmp_path.iterdir()) == [path]
+    assert not path.is_file()
+
+
+def test_a_link_to_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    other = tmp_path / "other"
+    other.write_text("old")
+    path.symlink_to(other)
+    write(path, b"new", force=True)
+    assert not path.is_symlink()
+    assert (path.read_text(), other.read_text()) == ("new", "old")
+
+
 def test_what_cannot_be_written_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "out.txt"
     with pytest.raises(ConfigError) as caught:
         write(path)
-    assert str(caught.value) == f"C042 {path}: cannot write the export: No such file or directory"
+    assert str(caught.value) == (
+        f"C042 {path}: cannot write the export: No such file or directory; create the folder first"
+    )
 
 
 def test_a_full_disk_is_explained(tmp_path: Path) -> None:
