@@ -107,7 +107,7 @@ def _below_one_list(
     if earlier != parameter:
         before, _, _ = path.partition("[*]")
         message = f"reads below {before}[*], as '{earlier}' does: its elements become one person"
-        hint = f"for a record of each element, add each: {before} to the route, and read item.…"
+        hint = f"for a record of each element, add each: {before} beside its map, and read item.…"
         if starts_in_item(path):
             hint = "a list in an element cannot become records of their own"
         yield Finding("C220", f"{pointer}/{parameter}", message, hint)

@@ -96,7 +96,7 @@ def test_secret_files_that_cannot_be_used(made: Path) -> None:
         send(made),
         "^C216 .*/consumer_key: the file does not exist; write the secret to it",
         "^C216 .*/consumer_secret: the file is empty; write the secret to it",
-        "^C216 .*/access_token: the file cannot be read",
+        "^C216 .*/access_token: the file is not UTF-8 text; write the secret to it as text",
         "^C216 .*/access_token_secret: the file cannot be read",
     )
 
