@@ -1,7 +1,8 @@
 """What `--state DIR` holds of audiences: the ids that names had at earlier runs.
 
-DIR/audiences.json belongs to its owner alone. Whoever reads it sees the old file or the new one,
-and processes with one folder take turns.
+DIR/audiences.json belongs to its owner alone, as DIR does when it is made here; what a folder that
+is there allows is left to its owner. Whoever reads the file sees the old one or the new one, and
+processes with one folder take turns.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import orjson
 from connector._util.replace_file import replace_file
 from connector.connection.audience_names import Wanted
 from connector.connection.model import Connection
+from connector.connection.store import OTHERS
 from connector.errors import ConfigError, Problem
 
 if sys.platform != "win32":
@@ -44,6 +46,7 @@ class Remembered:
 
     def prepare(self) -> None:
         """Make the folder, and see that it can be used. Raise ConfigError (C247)."""
+        self._check_folder()
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -54,7 +57,13 @@ class Remembered:
 
     def check(self) -> None:
         """Raise ConfigError (C247) when what is there cannot be read."""
+        self._check_folder()
         self._read()
+
+    def _check_folder(self) -> None:
+        if self._folder.exists() and not self._folder.is_dir():
+            hint = f"name a folder: {_FILE} is written into it"
+            raise self._error(self._folder, "is no folder", hint)
 
     def find(self, wanted: Wanted) -> str | None:
         """Return the id of an audience, None when it is not remembered. Raise ConfigError."""
@@ -102,11 +111,16 @@ class Remembered:
 
     def _read(self) -> list[_Entry]:
         try:
-            content = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                content = file.read()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise self._error(self._path, f"cannot be read: {error.strerror}") from None
+        if sys.platform != "win32" and mode & OTHERS:
+            hint = f"take the rights away: chmod go= {self._path}"
+            raise self._error(self._path, "can be read or changed by others", hint)
         try:
             return _entries(orjson.loads(content))
         except (ValueError, KeyError, TypeError):

@@ -34,9 +34,13 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
     from rich.table import Table
     from rich.text import Text
 
+    # A column keeps its place, whichever rows have a value in it.
     names: dict[str, None] = {}
+    has_value = set()
     for row in rows:
-        names.update(dict.fromkeys(name for name, value in row.items() if value is not None))
+        names.update(dict.fromkeys(row))
+        has_value |= {name for name, value in row.items() if value is not None}
+    names = {name: None for name in names if name in has_value}
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for name in names:

@@ -29,7 +29,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 # What the keyring of the operating system calls us.
 _SERVICE = "audience-connector"
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+#: What others than its owner may do with a file.
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class StoreError(ValueError):
@@ -147,7 +148,7 @@ class Store:
         try:
             with path.open(encoding="utf-8") as file:
                 mode = os.fstat(file.fileno()).st_mode
-                if sys.platform != "win32" and mode & _OTHERS:
+                if sys.platform != "win32" and mode & OTHERS:
                     hint = f"take the rights away: chmod -R go= {self.folder}"
                     raise StoreError(f"the login in the store can be read by others; {hint}")
                 return file.read()

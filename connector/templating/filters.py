@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 from jinja2 import Undefined, nodes
 
 from connector._util import times
+from connector._util.words import is_placeholder
 from connector.errors import nearest
 from connector.templating.data import (
     ABSENT,
     FAILURES,
+    AbsentError,
     ExpressionError,
     Shown,
     kind,
@@ -129,6 +131,7 @@ def _from_epoch(value: Any) -> str:
     number = value
     if isinstance(value, str):
         digits = value.strip()
+        _check_is_value("from_epoch", digits)
         if not _is_number(digits) or len(digits) > 2 * _EPOCH_DIGITS:
             raise ExpressionError("the filter 'from_epoch' takes a number, and this is other text")
         number = float(digits) if "." in digits else int(digits)
@@ -148,6 +151,7 @@ def _from_epoch(value: Any) -> str:
 def _date(value: Any, form: Any) -> str:
     """Return the midnight, in UTC, at which a written date begins."""
     written = text(value).strip()
+    _check_is_value("date", written)
     form = text(form)
     try:
         _check_date_form(form)
@@ -155,6 +159,12 @@ def _date(value: Any, form: Any) -> str:
     except ValueError:
         raise ExpressionError("the filter 'date': the text is no date of this form") from None
     return times.canonical(moment.date().isoformat() + "T00:00:00Z")
+
+
+def _check_is_value(name: str, written: str) -> None:
+    """Raise AbsentError for a word that stands for no value: what is made of it is absent, too."""
+    if is_placeholder(written):
+        raise AbsentError(f"the filter '{name}' is given a word for no value")
 
 
 def _format(value: Any, form: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from connector.cli.rows import rows_text
 from tests.kit.cli import SECRETS, Done, connection, run, start
 
 from .mixed_events import ACCOUNT_ID
@@ -82,6 +83,15 @@ def test_people_read_tables_and_lines(account: Account) -> None:
     assert heading.split()[:3] == ["id", "name", "state"]
     assert line.startswith(f"{own}  Spring list  PROCESSING, TOO_SMALL")
     assert f"id          {own}\nname        Spring list\n" in account.run("show", own).out
+
+
+def test_columns_keep_their_order_whatever_is_deleted() -> None:
+    rows = [
+        {"id": "1", "name": "A", "size": None, "state": "READY", "note": None},
+        {"id": "2", "name": "B", "size": 7, "state": "deleted", "note": None},
+    ]
+    heading = rows_text(rows, is_list=True).splitlines()[0]
+    assert heading.split() == ["id", "name", "size", "state"]
 
 
 @pytest.mark.parametrize(

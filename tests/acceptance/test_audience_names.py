@@ -178,6 +178,7 @@ def test_the_routes_of_the_page_work(place: Place, sandbox: Sandbox) -> None:
 def test_a_folder_of_another_kind_is_an_error(place: Place) -> None:
     place.state.mkdir()
     (place.state / "audiences.json").write_text("[]", "utf-8")
+    (place.state / "audiences.json").chmod(0o600)
     for command in ("send", "preview"):
         done = place.call(command, "--state", place.state, events=[event("ann", slug="vip")])
         assert done.status == 2

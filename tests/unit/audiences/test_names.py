@@ -368,6 +368,7 @@ def test_a_file_that_is_another_one_is_left_alone(
 ) -> None:
     path = tmp_path / "audiences.json"
     path.write_text(content, "utf-8")
+    path.chmod(0o600)
     error = refused(lambda: account.send([to(DATED)], [event("ann", slug="vip")], state=tmp_path))
     assert error.startswith(f"C247 {path}: is not what 'connector send --state' writes")
     made = connector.make_connection(document(to(DATED)))
@@ -380,7 +381,35 @@ def test_a_folder_that_is_a_file_is_an_error(account: Account, tmp_path: Path) -
     path = tmp_path / "state"
     path.write_text("", "utf-8")
     error = refused(lambda: account.send([to(CREATED)], [event("ann")], state=path))
-    assert error.startswith(f"C247 {path}: cannot be used: ")
+    assert error == (f"C247 {path}: is no folder; name a folder: audiences.json is written into it")
+    made = connector.make_connection(document(to(CREATED)))
+    assert refused(lambda: connector.preview(made, [], state=path)) == error
+    assert not account.sent
+
+
+def test_a_folder_below_a_file_is_an_error(account: Account, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    state = tmp_path / "file" / "state"
+    error = refused(lambda: account.send([to(CREATED)], [event("ann")], state=state))
+    assert error.startswith(f"C247 {state}: cannot be used: ")
+    assert not account.sent
+
+
+def test_a_folder_that_is_there_keeps_its_rights_and_the_file_is_its_owners_alone(
+    account: Account, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    path = tmp_path / "audiences.json"
+    account.send([to(CREATED)], [event("ann")], state=tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.chmod(0o644)
+    account.sent.clear()
+    error = refused(lambda: account.send([to(CREATED)], [event("ann")], state=tmp_path))
+    assert error == (
+        f"C247 {path}: can be read or changed by others; take the rights away: chmod go= {path}"
+    )
     assert not account.sent
 
 

@@ -53,3 +53,11 @@ def test_a_path_is_written_as_an_expression() -> None:
     found = prepared({"from": "a.b[0]"}, {"a": {"b": ["31.12.2097"]}})
     assert isinstance(found, Rejection)
     assert """"event['a']['b'][0] | from_epoch\"""" in found.reason
+
+
+@pytest.mark.parametrize("value", ["k.A.", " NULL ", "-", "", None, "#WERT!"])
+@pytest.mark.parametrize("step", ["date('%d.%m.%Y')", "from_epoch"])
+def test_a_word_for_no_value_makes_the_moment_absent(step: str, value: Any) -> None:
+    found = prepared({"expr": f"event['G\u00fcltig bis'] | {step}"}, {"G\u00fcltig bis": value})
+    assert isinstance(found, Record)
+    assert found.target.params["expires_at"] is None

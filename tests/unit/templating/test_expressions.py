@@ -154,6 +154,8 @@ ABSENT_USED = [
     "1 - event.missing", "-event.missing", "event.missing | upper", "event.missing | int", "event.missing | string",
     "event.deep.list | sum('v')", "[event.missing] | join", "event.missing >= event.null",
     "event.type[:event.missing]", "event.missing | from_epoch", "event.missing | date('%d.%m.%Y')", "event.missing | plus('P1D')",
+    "'k.A.' | date('%d.%m.%Y')", "' NULL ' | date('%d.%m.%Y')", "'-' | date('%d.%m.%Y')", "'' | date('%d.%m.%Y')",
+    "'n/a' | from_epoch", "' ' | from_epoch",
 ]  # fmt: skip
 
 
