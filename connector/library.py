@@ -129,9 +129,9 @@ class Preview:
     """The requests that a run would send: iterate over it once. Needs no network and no secrets.
 
     `counts`, `failures` (the events that cannot be sent, and the values that are dropped),
-    `dropped` (identifier values, by parameter and reason), `fill` (how many events had a value) and
-    `doubts` (what looks like a mistake) grow as it is iterated over. The caller may clear
-    `failures` after handling them.
+    `reasons` (as in a report), `dropped` (identifier values, by parameter and reason), `fill` (how
+    many events had a value) and `doubts` (what looks like a mistake) grow as it is iterated over.
+    The caller may clear `failures` after handling them.
     """
 
     def __init__(
@@ -160,6 +160,11 @@ class Preview:
     def failures(self) -> list[Failure]:
         """The failures so far, or since the list was cleared."""
         return self._ledger.failures
+
+    @property
+    def reasons(self) -> Counter[tuple[str, str, str]]:
+        """How many records failed so far, by (outcome, code, reason)."""
+        return self._ledger.reasons
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:

@@ -181,7 +181,8 @@ class Record(NamedTuple):
 class Rejection(NamedTuple):
     """Why an event cannot be sent on a route: a stable code, and a reason without identifiers.
 
-    `outcome` is "undelivered" where nothing is wrong with the event, and it can be sent later.
+    `outcome` is "undelivered" where nothing is wrong with the event, and it can be sent later, and
+    "skipped" where there is nothing to do for it; then it counts as no record.
     """
 
     route: str

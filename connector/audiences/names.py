@@ -59,6 +59,8 @@ def create_named(connection: Connection, transport: Transport) -> None:
 class RunAudiences:
     """The audiences of one run."""
 
+    no_audience = "the account has no audience to remove the person from"
+
     def __init__(
         self,
         connection: Connection,

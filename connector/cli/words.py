@@ -34,7 +34,7 @@ def warnings_of(
     lines = [str(problem._replace(severity="error")) for problem in about]
     if not counts.events:
         lines.append(NO_EVENT)
-    elif counts.skipped == counts.events:
+    elif counts.skipped == counts.events and not _are_skipped_with_reason(run):
         lines.append(_NO_MATCH[taking])
     # What is found on another route is written rightly.
     right = {filled.source for filled in fill if filled.found}
@@ -42,6 +42,11 @@ def warnings_of(
         if filled.of and not filled.found and filled.source not in right:
             lines.append(_never_found(filled, taking))
     return [*lines, *run.doubts]
+
+
+def _are_skipped_with_reason(run: Report | Preview) -> bool:
+    """Return whether a route took an event for which there was nothing to do."""
+    return any(outcome == "skipped" for outcome, _code, _reason in run.reasons)
 
 
 def _never_found(filled: Filled, taking: str) -> str:

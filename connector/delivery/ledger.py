@@ -63,15 +63,19 @@ class Ledger:
         self.counts.skipped += 1
 
     def refused(self, rejection: Rejection) -> None:
-        """Report an event that cannot become a record. It counts as a record all the same."""
+        """Report an event that cannot become a record.
+
+        It counts as a record all the same, unless there is nothing to do for it.
+        """
         code = rejection.code
         reason = rejection.reason
         outcome = rejection.outcome
         with self._lock:
-            self.counts.records += 1
             if outcome == "rejected":
+                self.counts.records += 1
                 self.counts.rejected += 1
-            else:
+            elif outcome == "undelivered":
+                self.counts.records += 1
                 self.counts.undelivered += 1
             self._count_reason(outcome, code, reason)
             event_id, route = rejection.event_id, rejection.route

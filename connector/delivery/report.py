@@ -44,15 +44,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event, or one element of it, that was not delivered by one route, or a dropped value.
+    """An event, or an element of it, that was not delivered by one route, or a dropped value.
 
     `event` is its id. `line` and `file` say where it stands when it has no id of its own (in a JSON
     array `line` is the element, in Parquet the row); `event` is then its position in the whole
     input, or None when it could not be read or when other events have ids. `item` is the position
     of the element in the list of the route's `each`, from 0; None where the event is the record.
     `route` is None when the event could not be read. `outcome`: "rejected" (final), "undelivered"
-    (can be sent again), "superseded" by a later event that failed, or "dropped": only the value of
-    `parameter` is lost, and what else names the person is still sent.
+    (can be sent again), "superseded" by a later event that failed, "skipped" (there is nothing to
+    do for it), or "dropped": only the value of `parameter` is lost, and what else names the person
+    is still sent.
     """
 
     event: str | None
@@ -85,7 +86,8 @@ class Failure:
 class Report:
     """What became of a run.
 
-    `reasons` counts failed records by (outcome, code, reason), `dropped` identifier values by
+    `reasons` counts failed records, and people for whom there was nothing to do ("skipped"), by
+    (outcome, code, reason), `dropped` identifier values by
     (parameter, reason), the most frequent first. `failures` holds every failure if the run was
     asked to keep them; otherwise it is empty. `interrupted`: the run was ended before its input
     was. `report_error`: why the report file is cut short, or "". `fill`: how many of the rows that

@@ -38,6 +38,9 @@ class Unresolved(NamedTuple):
 class Audiences(Protocol):
     """The audiences of one run."""
 
+    #: Why nobody is removed from an audience where `every` has none.
+    no_audience: str
+
     def find(self, wanted: Wanted) -> str | Unresolved:
         """Return the id of an audience by its name, or why there is none."""
 
@@ -50,6 +53,10 @@ class Audiences(Protocol):
 
 class KnownAudiences:
     """What is known of audiences without the vendor: what the connection says."""
+
+    no_audience = (
+        "the connection names no audience to remove the person from; 'send' asks for the account's"
+    )
 
     def __init__(
         self, connection: Connection, remembered: Callable[[Wanted], str | None] | None = None

@@ -31,7 +31,10 @@ from connector.pipeline.records import Preparer, apply_when, pick
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.splitting import Prepared
 from connector.pipeline.unfound import Unfound
-from connector.templating.data import ExpressionError
+from connector.templating.data import ExpressionError, Shown
+
+# Stands for an audience where there is none: nothing is sent to it.
+_NONE = Shown("<audience:none>")
 
 
 def actions_of(route: Route, connection: Connection) -> list[Action]:
@@ -47,6 +50,8 @@ class OptOutPreparer:
     """Prepares the records of one route with `opt_out`, many events at a time.
 
     What is counted of a person (values found, values dropped) is counted with the first audience.
+    Where there is no audience, people are prepared for none: what is wrong with them is found all
+    the same, and everybody else is skipped.
     """
 
     def __init__(
@@ -136,7 +141,9 @@ class OptOutPreparer:
             for position, event_id in zip(taken, ids, strict=True):
                 prepared[position].append(Rejection(self._route, event_id, *every))
             return prepared
-        first = _of_each(self._first, events, ids, every[:1], now)
+        first = _of_each(self._first, events, ids, every[:1] or [_NONE], now)
+        if not every:
+            first = list(map(self._without_audience, first, ids))
         others = _of_each(self._others, events, ids, every[1:], now)
         also: Sequence[Prepared] = ()
         if self._do_not_reach is not None:
@@ -148,6 +155,14 @@ class OptOutPreparer:
             results = [*first[index], *others[index], *also[index : index + 1]]
             prepared[position] += _once(results)
         return prepared
+
+    def _without_audience(self, results: Sequence[Prepared], event_id: EventId) -> list[Prepared]:
+        """Return what is wrong with a person, else that there is nothing to remove them from."""
+        wrong = list(_rejections(results))
+        if wrong or self._do_not_reach is not None:
+            return wrong
+        reason = self._audiences.no_audience
+        return [Rejection(self._route, event_id, "no_audience", reason, "skipped")]
 
     def _every(self, now: float) -> Sequence[str] | Unresolved:
         return self._audiences.every(self._parameter, times.from_epoch(now))
@@ -183,6 +198,14 @@ def _of_each(
             ids.append(event_id)
     prepared = iter(preparer.prepare(rows, ids, now))
     return [[next(prepared) for _ in audiences] for _ in events]
+
+
+def _rejections(results: Sequence[Prepared]) -> Iterator[Prepared]:
+    for result in results:
+        # A person who is split is a list.
+        for one in result if isinstance(result, list) else [result]:
+            if isinstance(one, Rejection):
+                yield one
 
 
 def _once(results: Sequence[Prepared]) -> Iterator[Prepared]:

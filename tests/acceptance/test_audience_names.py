@@ -147,6 +147,42 @@ def test_processes_that_race_make_one_audience(place: Place, sandbox: Sandbox) -
     assert sorted(one["id"] for one in held) == sorted(names.values())
 
 
+def test_an_opt_out_without_any_audience_is_said(place: Place) -> None:
+    text = place.connection.read_text("utf-8").partition("  - name: slug")[0]
+    gone = ROUTES.partition("  - name: gone")[2].replace("{do_not_reach: true}", "true")
+    place.connection.write_text(f"{text}  - name: gone{gone}", "utf-8")
+    report = place.folder / "report.ndjson"
+    events = [event("ann", out=1), event("bob", out=1), event("cy")]
+    done = place.call("send", "--report", report, events=events)
+    assert (done.status, done.err) == (0, "")
+    line = "skipped 2 x no_audience: the account has no audience to remove the person from"
+    assert line in done.out.splitlines()
+    assert "no event matched" not in done.out
+    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    assert [(line["event"], line["outcome"]) for line in lines] == [
+        ("e0", "skipped"),
+        ("e1", "skipped"),
+    ]
+    done = place.call("send", "--format", "json", events=events)
+    assert (done.json["skipped"], done.json["records"], done.json["warnings"]) == (3, 0, [])
+
+    shown = place.call("preview", events=events)
+    assert shown.status == 0
+    assert "(route gone): skipped, no_audience: the connection names no audience" in shown.out
+    assert "values found, of 2 taken by gone: email 2" in shown.out
+
+
+def test_a_preview_of_an_opt_out_takes_what_it_shows(place: Place) -> None:
+    """Where only names of events, and the list of whom nothing reaches, are known."""
+    text = place.connection.read_text("utf-8")
+    loyal = text[text.index("  - name: loyal") : text.index("  - name: gone")]
+    place.connection.write_text(text.replace(loyal, ""), "utf-8")
+    shown = place.call("preview", events=[event("ann", slug="vip"), event("ann", out=1)])
+    assert "<audience:only>" in shown.out
+    assert "values found, of 1 taken by gone: email 1" in shown.out
+    assert "nothing taken by" not in shown.out
+
+
 def test_the_sandbox_needs_no_folder_and_touches_none(place: Place, sandbox: Sandbox) -> None:
     events = [event("ann", slug="vip"), event("bob", loyal=1), event("ann", out=1)]
     for options in ([], ["--state", place.state]):

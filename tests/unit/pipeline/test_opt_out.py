@@ -213,9 +213,69 @@ def test_a_preview_shows_what_the_connection_names_and_says_so(account: Account)
         "custom_audiences/<audience:Loyal customers>/users",
         "do_not_reach_lists/<audience:only>/users",
     ]
+    taken = {one.parameter: (one.of, one.found) for one in previewed.fill if one.route == "gone"}
+    assert taken == {"email": (1, 1)}
     [note] = previewed.notes
     assert note.startswith("route 'gone': the audiences that the connection names; 'send' also ")
     assert not connector.preview(account.connection, []).notes
+
+
+def test_without_an_audience_people_are_skipped_with_a_line_for_each(account: Account) -> None:
+    route = opt_out()
+    route["map"]["handle"] = {"from": "handle"}
+    events = [event("ann"), {"email": "no address"}, event("bob", handle="@@")]
+    report = account.send([route], events)
+    counts = report.counts
+    assert (counts.events, counts.skipped, counts.records, counts.rejected) == (3, 2, 1, 1)
+    assert [
+        (one.event, one.outcome, one.code) for one in report.failures if one.parameter is None
+    ] == [
+        ("0", "skipped", "no_audience"),
+        ("1", "rejected", "no_identifier"),
+        ("2", "skipped", "no_audience"),
+    ]
+    [reason] = [words for outcome, _, words in report.reasons if outcome == "skipped"]
+    assert reason == "the account has no audience to remove the person from"
+    assert dict(report.dropped) == {("handle", "empty"): 1, ("email", "not_of_the_form"): 1}
+    found = {one.parameter: (one.of, one.found) for one in report.fill}
+    assert found == {"event_id": (3, 3), "email": (3, 3), "handle": (3, 1)}
+    assert not report.complete
+    assert account.send([opt_out()], [event("ann")]).complete
+    assert not any(request.method == "POST" for request in account.sent)
+
+
+def test_who_is_taken_elsewhere_is_not_skipped(account: Account) -> None:
+    sealed = to({"audience": {"create": "Lytics {{ event.slug }}"}}, "event.slug is defined")
+    report = account.send(
+        [opt_out(OUT), sealed], [event("ann", out=1), event("bob", slug="a/b", out=1)]
+    )
+    assert (report.counts.skipped, report.counts.records, report.counts.rejected) == (1, 1, 1)
+    assert [(one.event, one.outcome, one.route) for one in report.failures] == [
+        ("0", "skipped", "gone"),
+        ("1", "skipped", "gone"),
+        ("1", "rejected", "in"),
+    ]
+
+
+def test_without_an_audience_do_not_reach_is_what_is_done(account: Account) -> None:
+    report = account.send([opt_out(also=DNR)], [event("ann"), {"email": "no address"}])
+    counts = report.counts
+    assert (counts.skipped, counts.records, counts.delivered, counts.rejected) == (0, 2, 1, 1)
+    found = {one.parameter: (one.of, one.found) for one in report.fill}
+    assert found == {"event_id": (2, 2), "email": (2, 2)}
+    assert account.unreached() == {"ann"}
+
+
+def test_a_preview_without_a_named_audience_says_what_it_does_not_know(account: Account) -> None:
+    made = connector.make_connection(document(opt_out()))
+    previewed = connector.preview(made, [event("ann")])
+    assert not list(previewed)
+    [failure] = previewed.failures
+    assert (failure.outcome, failure.code) == ("skipped", "no_audience")
+    assert failure.reason == (
+        "the connection names no audience to remove the person from; 'send' asks for the account's"
+    )
+    assert previewed.reasons == {("skipped", "no_audience", failure.reason): 1}
 
 
 def test_many_audiences_are_not_prepared_at_once(account: Account) -> None:
