@@ -143,41 +143,55 @@ class Manager:
         Raise ConfigError (C234), and CallError with the code `name_kept`.
         """
         self.check_name(name)
-        found = self.find(name)
-        if found is not None:
-            return found
-        try:
-            created = self._created(name, more)
-        except CallError as error:
-            found = self.find(name) if _may_be_there(error) else None
-            if found is not None:
-                return found
-            if error.code == "name_taken":
-                self._check_kept(name, "create")
-            raise
-        if self.kind.names.unique:
-            return created
-        return self.find(name) or created
+        return self.find(name) or self.create_missing(name, more)[0]
 
     def only(self, more: Mapping[str, Any] | None = None) -> Row:
         """Return the account's only audience of this kind, created when there is none."""
-        found = next(self.list(), None)
-        if found is not None:
-            return found
+        return self.find_only() or self.create_missing(None, more)[0]
+
+    def find_only(self) -> Row | None:
+        """Return the account's only audience of this kind, None when there is none."""
+        return next(self.list(), None)
+
+    def create_missing(
+        self, name: str | None, more: Mapping[str, Any] | None = None
+    ) -> tuple[Row, bool]:
+        """Create an audience that was looked for in vain; return it, and whether it is a new one.
+
+        It is not when somebody else was faster. `name` is None for the account's only one. Raise
+        as `find_or_create` does.
+        """
         try:
-            return self._row("create", more or {})
+            created = self._created(name, more) if name else self._row("create", more or {})
         except CallError as error:
-            found = next(self.list(), None) if _may_be_there(error) else None
+            found = self._found_again(name) if _may_be_there(error) else None
             if found is not None:
-                return found
+                return found, False
+            if name and error.code == "name_taken":
+                self._check_kept(name, "create")
             raise
+        if not name or self.kind.names.unique:
+            return created, True
+        oldest = self.find(name) or created
+        return oldest, oldest["id"] == created["id"]
+
+    def _found_again(self, name: str | None) -> Row | None:
+        return self.find(name) if name else self.find_only()
+
+    def by_name(self) -> dict[str, Row]:
+        """Return all audiences of the account by their names, the oldest of several of one name."""
+        found: dict[str, Row] = {}
+        for row in self.list():
+            name = str(row.get(NAME) or "")
+            found[name] = min(found.get(name, row), row, key=_age)
+        return found
 
     def create_only(self, more: Mapping[str, Any] | None = None) -> Row:
         """Create the account's only audience of this kind and return it.
 
         Raise CallError with the code `exists` when there is one.
         """
-        found = next(self.list(), None)
+        found = self.find_only()
         if found is not None:
             reason = f"the account has its {self.kind.title} already, {found['id']}; use that one"
             raise CallError(self._call("create"), "exists", reason)

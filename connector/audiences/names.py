@@ -7,6 +7,7 @@ with that name must not overtake what came before it.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from connector._util import times
 from connector.audiences.manager import NAME_KEPT, Manager, find_kind
 from connector.audiences.remembered import Remembered
+from connector.calls.answer import Row
 from connector.calls.run import Notify
 from connector.calls.values import check_settings
 from connector.connection.audience_names import AudienceName, Wanted
@@ -24,10 +26,11 @@ from connector.definitions.audiences import NAME
 from connector.delivery.clock import Clock
 from connector.delivery.courier import Transport
 from connector.errors import CallError, ConfigError, Problem, nearest
-from connector.pipeline.audiences import Unresolved, refused_name
+from connector.pipeline.audiences import Unresolved, UsedAudience, refused_name
 
 # Nothing is wrong with the events.
 _LATER = "undelivered"
+_TOO_MANY = "too_many_audiences"
 
 # After these, the vendor is not asked for further audiences before the run: it would say the same.
 _OF_THE_VENDOR = ("gave_up", "come_back_later", "interrupted", "unauthorized")
@@ -81,6 +84,10 @@ class RunAudiences:
                 connection, kind, transport, clock=clock, retries=retries, notify=notify
             )
         self._known: dict[tuple[str, str], str | Unresolved] = {}
+        self._used: dict[tuple[str, str], UsedAudience] = {}
+        # By parameter and template: how many were created, and once no more may be, what there is.
+        self._created: Counter[tuple[str, str]] = Counter()
+        self._there: dict[str, dict[str, Row]] = {}
         # By parameter; for opt-outs, in the order in which they became known.
         self._every: dict[str, dict[str, None]] = {}
         self._not_listed: dict[str, Unresolved] = {}
@@ -124,12 +131,28 @@ class RunAudiences:
             if call is not None:
                 check_settings(destination.calls[call], self._connection)
 
+    @property
+    def used(self) -> Sequence[UsedAudience]:
+        """Those that were found or created by name so far."""
+        return list(self._used.values())
+
+    def would_create(self, wanted: Wanted) -> bool:
+        """Return whether `find` would look for an audience, and create it when it is missing."""
+        if (wanted.parameter, wanted.key) in self._known or self._is_full(wanted):
+            return False
+        return refused_name(wanted, self._managers[wanted.parameter].kind) is None
+
     def find(self, wanted: Wanted) -> str | Unresolved:
         """Return the id of an audience, created when it is missing, or why there is none."""
         place = (wanted.parameter, wanted.key)
-        if place not in self._known:
-            self._known[place] = self._resolve(wanted)
-        return self._known[place]
+        known = self._known.get(place)
+        if known is not None:
+            return known
+        found = self._resolve(wanted)
+        # There may be very many of these; each is answered the same again.
+        if not isinstance(found, Unresolved) or found.code != _TOO_MANY:
+            self._known[place] = found
+        return found
 
     def every(self, parameter: str, now: str) -> Sequence[str] | Unresolved:
         """Return the audiences that the account had at first, and those that were named since.
@@ -159,13 +182,15 @@ class RunAudiences:
             return known
         manager = self._managers[wanted.parameter]
         with self._turn():
-            own = self._remembered_id(wanted)
+            own, gone = self._recall(wanted)
+            status = "remembered"
             if own is None and not dated:
-                row = next(manager.list(), None) if wanted.only else manager.find(wanted.name)
+                row = manager.find_only() if wanted.only else manager.find(wanted.name)
                 own = None if row is None else self._keep(wanted, str(row["id"]))
+                status = "found"
         if own is not None:
             self._known[place] = own
-            self._add(wanted.parameter, own)
+            self._note(wanted, own, status, gone)
         return own
 
     def _resolve(self, wanted: Wanted) -> str | Unresolved:
@@ -175,9 +200,12 @@ class RunAudiences:
             return refused
         try:
             with self._turn():
-                own = self._remembered_id(wanted)
+                own, gone = self._recall(wanted)
+                status = "remembered"
                 if own is None:
-                    row = manager.only() if wanted.only else manager.find_or_create(wanted.name)
+                    row, status = self._found_or_created(manager, wanted)
+                    if row is None:
+                        return Unresolved(_TOO_MANY, _too_many(wanted), _LATER)
                     own = self._keep(wanted, str(row["id"]))
         except CallError as error:
             reason = error.reason
@@ -188,15 +216,46 @@ class RunAudiences:
         except ConfigError as error:
             reason = "; ".join(problem.message for problem in error.problems)
             return Unresolved("audience_not_kept", reason, _LATER)
-        self._add(wanted.parameter, own)
+        self._note(wanted, own, status, gone)
         return own
 
-    def _remembered_id(self, wanted: Wanted) -> str | None:
-        """Return the id of an earlier run, unless the audience was deleted. Raise CallError."""
+    def _found_or_created(self, manager: Manager, wanted: Wanted) -> tuple[Row | None, str]:
+        """Return an audience and what was done; None where no more may be created.
+
+        Raise CallError.
+        """
+        if wanted.only:
+            found = manager.find_only()
+        elif self._is_full(wanted):
+            # One list, and not a request for each of what may be very many names.
+            if wanted.parameter not in self._there:
+                self._there[wanted.parameter] = manager.by_name()
+            found = self._there[wanted.parameter].get(wanted.name)
+            if found is None:
+                return None, ""
+        else:
+            found = manager.find(wanted.name)
+        if found is not None:
+            return found, "found"
+
+        row, is_new = manager.create_missing(None if wanted.only else wanted.name)
+        self._created[wanted.parameter, wanted.template] += is_new
+        return row, "created" if is_new else "found"
+
+    def _is_full(self, wanted: Wanted) -> bool:
+        """Return whether no more audiences of such names may be created."""
+        created = self._created[wanted.parameter, wanted.template]
+        return wanted.varies and created >= wanted.limit
+
+    def _recall(self, wanted: Wanted) -> tuple[str | None, str | None]:
+        """Return the id of an earlier run, or else the id of an audience that is gone.
+
+        Raise CallError.
+        """
         own = self._remembered.find(wanted) if self._remembered else None
-        if own is None or self._managers[wanted.parameter].get(own) is None:
-            return None
-        return own
+        if own is None or self._managers[wanted.parameter].get(own) is not None:
+            return own, None
+        return None, own
 
     def _keep(self, wanted: Wanted, own: str) -> str:
         if self._remembered is not None:
@@ -205,6 +264,13 @@ class RunAudiences:
 
     def _turn(self) -> AbstractContextManager[None]:
         return self._remembered.locked() if self._remembered else nullcontext()
+
+    def _note(self, wanted: Wanted, own: str, status: str, gone: str | None) -> None:
+        title = self._managers[wanted.parameter].kind.title
+        name = None if wanted.only else wanted.name
+        used = UsedAudience(wanted.parameter, title, own, name, status, gone)
+        self._used[wanted.parameter, wanted.key] = used
+        self._add(wanted.parameter, own)
 
     def _add(self, parameter: str, own: str) -> None:
         self._every.setdefault(parameter, {})[own] = None
@@ -269,6 +335,13 @@ def _places(connection: Connection) -> Iterator[_Place]:
                 name = compile_audience_name(parameter, source, connection.settings, each=each)
                 pointer = f"/routes/{index}/map/{parameter}/audience"
                 yield _Place(pointer, parameter, source, name)
+
+
+def _too_many(wanted: Wanted) -> str:
+    return (
+        f"this run has created {wanted.limit:,} audiences of such names, as many as it may; "
+        "if each is meant, set 'limit' beside 'create' in the route, and send these events again"
+    )
 
 
 def _without_hint(text: str) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 from connector.cli.output import on_one_line
 from connector.cli.words import fill_json, fill_lines, warning_lines
 from connector.delivery.report import Report
+from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Holding
 
-# So many reasons are printed.
+# So many reasons, and so many audiences, are printed.
 _MAX_REASONS = 20
+_MAX_AUDIENCES = 20
 
 
 def summary_json(
@@ -31,6 +33,7 @@ def summary_json(
     summary["seconds"] = round(report.counts.seconds, 3)
     summary["interrupted"] = report.interrupted
     summary |= reasons_json(report)
+    summary["audiences"] = audiences_json(report.audiences)
     summary["warnings"] = list(warnings)
     if name:
         summary["connection"] = name
@@ -79,6 +82,7 @@ def summary_text(
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
 
+    lines += audience_lines(report.audiences)
     lines += report_lines(report)
     lines += dropped_lines(Counter(report.dropped))
     lines += fill_lines(report.fill)
@@ -86,6 +90,34 @@ def summary_text(
     if holdings is not None:
         lines += ["", holdings_text(holdings)]
     return "\n".join(lines)
+
+
+def audiences_json(audiences: Sequence[UsedAudience]) -> list[dict[str, Any]]:
+    """Return the audiences that a run found or created by name."""
+    entries = []
+    for audience in audiences:
+        entry = audience._asdict()
+        del entry["title"]
+        entries.append(entry)
+    return entries
+
+
+def audience_lines(audiences: Sequence[UsedAudience]) -> list[str]:
+    """Return a line for each audience that a run found or created by name, new ones first."""
+    lines = []
+    in_order = sorted(audiences, key=lambda one: one.status != "created")
+    for audience in in_order[:_MAX_AUDIENCES]:
+        line = f"{audience.title} {audience.id} {audience.status}"
+        if audience.gone is not None:
+            line += f" in the place of {audience.gone}, which is gone"
+        if audience.name is not None:
+            line += f": {audience.name}"
+        lines.append(on_one_line(line))
+
+    further = len(in_order) - _MAX_AUDIENCES
+    if further > 0:
+        lines.append(f"… and {further} more audiences; --format json lists all")
+    return lines
 
 
 def report_lines(report: Report) -> list[str]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from connector.connection.model import NamedAudience
+from connector.connection.model import MOST_CREATED, NamedAudience
 from connector.templating.data import ABSENT, AbsentError, ExpressionError, text
 from connector.templating.expressions import Evaluate, compile_expression
 from connector.templating.reads import members_read
@@ -73,7 +73,8 @@ class Wanted(NamedTuple):
 
     `parameter` takes its id. `key`: the name without the time, which it is remembered under.
     `create`: it is created when there is none. `only`: it is the account's only one, without a
-    name. `varies`: the name comes from the event.
+    name. `varies`: the name comes from the event; of those with one `template` a run creates at
+    most `limit`.
     """
 
     parameter: str
@@ -82,6 +83,8 @@ class Wanted(NamedTuple):
     create: bool
     only: bool
     varies: bool
+    template: str
+    limit: int
 
 
 class AudienceName:
@@ -127,6 +130,8 @@ class AudienceName:
             source.create or source.only,
             source.only,
             self.varies,
+            source.name,
+            source.limit or MOST_CREATED,
         )
 
     def shortest(self) -> str:

@@ -48,6 +48,8 @@ def name_findings(
         yield Finding("C241", pointer, message, hint)
         return
     if source.only:
+        if source.limit is not None:
+            yield _no_effect(pointer)
         return
 
     try:
@@ -57,11 +59,18 @@ def name_findings(
         message, _, hint = str(error).partition("; ")
         yield Finding("C212", pointer, message, hint)
         return
+    if source.limit is not None and not name.varies:
+        yield _no_effect(pointer)
     # What events say is checked when they say it.
     problem = kind.names.problem(shortest)
     if problem:
         message, _, hint = problem.partition("; ")
         yield Finding("C242", pointer, message, hint)
+
+
+def _no_effect(pointer: str) -> Finding:
+    message = "'limit' has no effect: no event is in the name, so there is one audience"
+    return Finding("C241", pointer, message, "remove it")
 
 
 def _no_kind(parameter: str, destination: Destination) -> tuple[str, str]:

@@ -64,17 +64,24 @@ class AfterNow(FieldMapping):
     duration: str
 
 
+#: So many audiences of one template a run creates, unless the connection says another number: a
+#: field that was mixed up, such as one with an address, would make one for each person.
+MOST_CREATED = 10
+
+
 @dataclass(frozen=True)
 class NamedAudience(FieldMapping):
     """`{audience: …}`: the id of the audience that has this name.
 
-    With `create` the name is a template, and the audience is created when there is none. With
-    `only` it is the account's only one, which has no name, and is created when there is none.
+    With `create` the name is a template, and the audience is created when there is none; a run
+    creates at most `limit` of them, by default `MOST_CREATED`. With `only` it is the account's only
+    one, which has no name, and is created when there is none.
     """
 
     name: str = ""
     create: bool = False
     only: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,8 @@ def _named_audience(written: str | Mapping[str, Any]) -> NamedAudience:
     if isinstance(written, str):
         return NamedAudience(written)
     if "create" in written:
-        return NamedAudience(written["create"], create=True)
-    return NamedAudience(only=True)
+        return NamedAudience(written["create"], create=True, limit=written.get("limit"))
+    return NamedAudience(only=True, limit=written.get("limit"))
 
 
 def _paths(written: str | Sequence[str]) -> tuple[str, ...]:

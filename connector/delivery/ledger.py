@@ -14,6 +14,7 @@ from typing import BinaryIO
 from connector.delivery.report import Counts, Failure, Report
 from connector.delivery.retry import waiting_line
 from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
+from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Filled
 
@@ -157,11 +158,12 @@ class Ledger:
         interrupted: bool = False,
         fill: Iterable[Filled] = (),
         doubts: Iterable[str] = (),
+        audiences: Iterable[UsedAudience] = (),
     ) -> Report:
         """Return the report of the finished run.
 
         `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time
-        of the run; `fill` and `doubts` are those of the pipeline.
+        of the run; `fill`, `doubts` and `audiences` are those of the pipeline.
         """
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds
@@ -174,6 +176,7 @@ class Ledger:
             self.report_error,
             tuple(fill),
             (*self.doubts_of_input(), *doubts),
+            tuple(audiences),
         )
 
     @property

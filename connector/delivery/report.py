@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.fill import Filled
 
 
@@ -92,7 +93,8 @@ class Report:
     asked to keep them; otherwise it is empty. `interrupted`: the run was ended before its input
     was. `report_error`: why the report file is cut short, or "". `fill`: how many of the rows that
     a route took had a value of each mapped parameter. `doubts`: what the events make look like a
-    mistake, though nothing failed, a line for each.
+    mistake, though nothing failed, a line for each. `audiences`: those that the run found or
+    created by name.
     """
 
     counts: Counts
@@ -103,6 +105,7 @@ class Report:
     report_error: str = ""
     fill: tuple[Filled, ...] = ()
     doubts: tuple[str, ...] = ()
+    audiences: tuple[UsedAudience, ...] = ()
 
     @property
     def complete(self) -> bool:

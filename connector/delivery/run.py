@@ -155,6 +155,7 @@ class Run:
             interrupted=self.clock.ending or found is not None,
             fill=self.pipeline.fill,
             doubts=self.pipeline.doubts,
+            audiences=self.pipeline.audiences,
         )
         if found is not None:
             raise DefectError(report) from found

@@ -35,8 +35,31 @@ class Unresolved(NamedTuple):
     outcome: str
 
 
+class UsedAudience(NamedTuple):
+    """An audience that a run has by its name.
+
+    `parameter` takes its id, and `title` is what its kind is called. `name` is None for the
+    account's only one. `status`: "created", "found" (by its name), or "remembered" (from an earlier
+    run). `gone` is the id that was remembered of one that is not there any more, else None.
+    """
+
+    parameter: str
+    title: str
+    id: str
+    name: str | None
+    status: str
+    gone: str | None
+
+
 class Audiences(Protocol):
     """The audiences of one run."""
+
+    @property
+    def used(self) -> Sequence[UsedAudience]:
+        """Those that were found or created by name so far."""
+
+    def would_create(self, wanted: Wanted) -> bool:
+        """Return whether `find` would look for an audience, and create it when it is missing."""
 
     #: Why nobody is removed from an audience where `every` has none.
     no_audience: str
@@ -67,6 +90,15 @@ class KnownAudiences:
         self._remembered = remembered or (lambda wanted: None)
         self._shown: dict[tuple[str, str], str | Unresolved] = {}
 
+    @property
+    def used(self) -> Sequence[UsedAudience]:
+        """None: the vendor is not asked."""
+        return ()
+
+    def would_create(self, wanted: Wanted) -> bool:
+        """Return that nothing is created."""
+        return False
+
     def find(self, wanted: Wanted) -> str | Unresolved:
         """Return the id that is remembered, else what is shown in its place."""
         place = (wanted.parameter, wanted.key)
@@ -83,6 +115,25 @@ class KnownAudiences:
             if isinstance(own, str):
                 found[own] = None
         return list(found)
+
+
+class StandIns:
+    """Something for every name, for a record that is made to see whether it is one."""
+
+    no_audience = ""
+    used: Sequence[UsedAudience] = ()
+
+    def would_create(self, wanted: Wanted) -> bool:
+        """Return that nothing is created."""
+        return False
+
+    def find(self, wanted: Wanted) -> str | Unresolved:
+        """Return what stands for the id."""
+        return shown(wanted)
+
+    def every(self, parameter: str, now: str) -> Sequence[str]:
+        """Return nothing: an opt-out creates none of the audiences that people leave."""
+        return ()
 
 
 #: An audience that a route says: the parameter, and its id or its name.

@@ -18,7 +18,7 @@ Nothing here reads a clock, the network or the environment: the time is an argum
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from connector.connection.fields import Field
@@ -26,7 +26,7 @@ from connector.connection.model import Connection
 from connector.definitions.model import Action
 from connector.errors import DefinitionError, Problem
 from connector.model import Chunk, Result
-from connector.pipeline.audiences import Audiences, KnownAudiences
+from connector.pipeline.audiences import Audiences, KnownAudiences, UsedAudience
 from connector.pipeline.elements import EachPreparer, RowPreparer
 from connector.pipeline.opt_out import OptOutPreparer, actions_of
 from connector.pipeline.preparation import Preparation, identifying_fields
@@ -46,8 +46,8 @@ class Pipeline(Preparation):
         finds every problem at once.
         """
         try:
-            known = audiences or KnownAudiences(connection)
-            preparers = _compile_routes(connection, known)
+            self._audiences = audiences or KnownAudiences(connection)
+            preparers = _compile_routes(connection, self._audiences)
         except RenderError as error:
             raise DefinitionError([template_problem(error)]) from None
         names = [f"route {route.name}" for route in connection.routes]
@@ -64,6 +64,11 @@ class Pipeline(Preparation):
         for route in connection.routes:
             if any(action.split for action in actions_of(route, connection)):
                 self._splits = True
+
+    @property
+    def audiences(self) -> Sequence[UsedAudience]:
+        """The audiences that were found or created by name so far."""
+        return self._audiences.used
 
     def _prepare(self, chunk: Chunk, now: float) -> Iterable[Result | None]:
         rows: Iterable[Prepared] = super()._prepare(chunk, now)

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from connector.connection.fields import fields_of_expression, fields_of_map
 from connector.connection.mapping import Row, compile_column, compile_when
 from connector.connection.model import Route
-from connector.model import EventId, Rejection, Result, Target
+from connector.model import EventId, Record, Rejection, Result, Target
 from connector.pipeline.assembly import Assembler, Cells, Rows
-from connector.pipeline.audiences import Audiences
+from connector.pipeline.audiences import Audiences, StandIns
 from connector.pipeline.columns import identifier_columns, is_usable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill, count_present, country_of, where
@@ -69,7 +71,14 @@ class Preparer:
         self._unfound = Unfound("when", reads, fields_of_map(route), each=each)
         #: Counts the rows that have a value of each parameter.
         self.fill = Fill(route.name, route.map)
-        self._targets = Targets(route, builder, settings, self.fill, audiences)
+        self._targets = Targets(
+            route, builder, settings, self.fill, audiences, self._becomes_record
+        )
+        # Made when it is needed; nobody reads what it counts.
+        self._trial: Preparer | None = None
+        self._make_trial = partial(
+            Preparer, replace(route, when=None), builder, templates, settings, StandIns()
+        )
 
         self._columns = identifier_columns(action, route, settings)
         sources = [route.map[column.parameter] for column in self._columns]
@@ -151,6 +160,15 @@ class Preparer:
                 prepared[position] = record
         self.fill.took(taken)
         return prepared
+
+    def _becomes_record(self, row: Row, now: float) -> bool:
+        """Return whether a row becomes a record, if the audience that it names is there."""
+        if self._trial is None:
+            self._trial = self._make_trial()
+        [prepared] = self._trial.prepare([row], [0], now)
+        self._trial.lost.clear()
+        results = prepared if isinstance(prepared, list) else [prepared]
+        return any(isinstance(one, Record) for one in results)
 
     def _values(self, rows: Sequence[Row]) -> list[list[Any]]:
         """Return the raw values of each column."""

@@ -5,13 +5,13 @@ They are checked once for each combination of their values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connector._util import times
 from connector._util.words import is_placeholder
-from connector.connection.audience_names import AudienceName
+from connector.connection.audience_names import AudienceName, Wanted
 from connector.connection.mapping import (
     Row,
     compile_audience_name,
@@ -31,7 +31,7 @@ from connector.connection.model import (
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
 from connector.model import Target
-from connector.pipeline.audiences import Audiences, Unresolved
+from connector.pipeline.audiences import Audiences, Unresolved, shown
 from connector.pipeline.fill import Fill, count_present
 from connector.pipeline.request_builder import RequestBuilder
 from connector.templating.data import AbsentError, ExpressionError, Shown
@@ -67,6 +67,9 @@ class _NoAudienceError(Exception):
 
 Resolved = Target | NoTarget
 
+# Returns the id of an audience, or why there is none.
+_Find = Callable[[Wanted], str | Unresolved]
+
 
 class Targets:
     """Turns the raw values of a route's parameters into a Target, or a NoTarget with the reason."""
@@ -78,8 +81,12 @@ class Targets:
         settings: Mapping[str, Any],
         fill: Fill,
         audiences: Audiences,
+        becomes_record: Callable[[Row, float], bool],
     ) -> None:
-        """`fill` counts the values. Raise ExpressionError or ValueError (a path)."""
+        """`fill` counts the values. `becomes_record`: whether a row is one, where its audience is.
+
+        Raise ExpressionError or ValueError (a path).
+        """
         action = route.action
         each = route.each is not None
         self._route = route.name
@@ -88,6 +95,7 @@ class Targets:
         self._settings = settings
         self._fill = fill
         self._audiences = audiences
+        self._becomes_record = becomes_record
         self._audience_names: dict[str, AudienceName] = {}
 
         people = {identifier.parameter for identifier in action.identifiers}
@@ -144,7 +152,7 @@ class Targets:
         if not data:
             return []
         if not self._varying:
-            return [self._resolve_once((), data[0], now)] * len(data)
+            return self._resolve_alike(data, now)
 
         known = self._known
         columns = []
@@ -158,19 +166,45 @@ class Targets:
             for key, row in zip(keys, data, strict=True)
         ]
 
+    def _resolve_alike(self, data: Sequence[Row], now: float) -> list[Resolved]:
+        """Return the target of rows that do not differ, the same one once it is known."""
+        resolved: list[Resolved] = []
+        for row in data:
+            one = self._resolve_once((), row, now)
+            if () in self._known:
+                return resolved + [one] * (len(data) - len(resolved))
+            resolved.append(one)
+        return resolved
+
     def _resolve_once(self, key: Any, row: Row, now: float) -> Resolved:
         known = self._known.get(key)
         if known is not None:
             return known
 
-        resolved = self._resolve(row, times.from_epoch(now))
+        moment = times.from_epoch(now)
+        if self._may_create(row, moment):
+            resolved = self._resolve(row, moment, shown)
+            if isinstance(resolved, Target) and not self._becomes_record(row, now):
+                # It is kept for no other row: the next one may be the first in that audience.
+                return resolved
+        resolved = self._resolve(row, moment, self._audiences.find)
         characters = len(key) if isinstance(key, str) else sum(map(len, filter(None, key)))
         if isinstance(resolved, Target) or characters <= _LONGEST_REFUSED:
             self._known[key] = resolved
             self._known_characters += characters
         return resolved
 
-    def _resolve(self, row: Row, now: str) -> Resolved:
+    def _may_create(self, row: Row, now: str) -> bool:
+        """Return whether resolving a row may create an audience."""
+        try:
+            for name in self._audience_names.values():
+                if self._audiences.would_create(name.wanted(row, now)):
+                    return True
+        except ExpressionError:
+            pass  # without a name, nothing is created
+        return False
+
+    def _resolve(self, row: Row, now: str, find: _Find) -> Resolved:
         moments: dict[str, FromNow] = {}
         try:
             params = self._params(row, now, moments)
@@ -189,7 +223,7 @@ class Targets:
         try:
             # Last: for what cannot be sent, no audience is created.
             for name in self._audience_names:
-                params[name] = self._audience(name, row, now)
+                params[name] = self._audience(name, row, now, find)
             return self._parted(params, moments)
         except _NoAudienceError as error:
             return NoTarget(*error.reason)
@@ -235,12 +269,12 @@ class Targets:
             hint = _how_to_read(value, self._moments.get(name))
             raise ParameterError(f"{error}; {hint}" if hint else str(error)) from None
 
-    def _audience(self, name: str, row: Row, now: str) -> Any:
+    def _audience(self, name: str, row: Row, now: str, find: _Find) -> Any:
         """Return the id of the audience that a row goes to by its name.
 
         Raise _NoAudienceError, and ParameterError for an id of another form.
         """
-        found = self._audiences.find(self._audience_names[name].wanted(row, now))
+        found = find(self._audience_names[name].wanted(row, now))
         if isinstance(found, Unresolved):
             raise _NoAudienceError(found)
         return found if isinstance(found, Shown) else self._coerce[name](found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,10 @@ def test_from_names_to_opt_out(place: Place, sandbox: Sandbox) -> None:
     done = place.call("send", "--state", place.state, "--format", "json", events=events)
     assert (done.status, done.json["delivered"]) == (0, 4)
     names = place.audiences()
+    shown = [(one["status"], one["name"], one["id"]) for one in done.json["audiences"]]
+    assert shown[0] == ("found", "Loyal customers", loyal)
+    assert {(name, own) for _, name, own in shown} == set(names.items())
+    assert list(done.json["audiences"][0]) == ["parameter", "id", "name", "status", "gone"]
     [vip] = [own for name, own in names.items() if name.startswith("Lytics vip 20")]
     assert (people(sandbox, loyal), people(sandbox, vip), len(names)) == (1, 2, 3)
 
@@ -115,6 +120,29 @@ def test_from_names_to_opt_out(place: Place, sandbox: Sandbox) -> None:
     assert place.audiences() == names
     [path] = [one.path for one in sandbox.holdings() if "do_not_reach" in one.path]
     assert len(sandbox.vendor.members(path)) == 1
+
+
+def test_what_is_found_and_created_is_printed(place: Place) -> None:
+    loyal = place.create("Loyal customers")
+    events = [event("ann", slug="vip", loyal=1), event("bob", out=1)]
+    done = place.call("send", "--state", place.state, events=events)
+    names = place.audiences()
+    [vip, vips_id] = next(one for one in names.items() if one[0].startswith("Lytics vip 20"))
+    lines = done.out.splitlines()
+    first = lines.index(f"custom audience {vips_id} created: {vip}")
+    assert lines[first + 1].startswith("Do Not Reach list ")
+    assert lines[first + 1].endswith(" created")
+    assert lines[first + 2] == f"custom audience {loyal} found: Loyal customers"
+
+    run("audiences", "delete", place.connection, vips_id, "--yes")
+    time.sleep(1.1)  # of a deleted audience X keeps the name, which has the second in it
+    done = place.call("send", "--state", place.state, events=events)
+    [again] = [own for name, own in place.audiences().items() if name.startswith("Lytics vip 20")]
+    line = (
+        f"custom audience {again} created in the place of {vips_id}, which is gone: Lytics vip 20"
+    )
+    assert any(one.startswith(line) for one in done.out.splitlines())
+    assert f"custom audience {loyal} remembered: Loyal customers" in done.out
 
 
 def test_what_cannot_be_named_is_in_the_report(place: Place) -> None:

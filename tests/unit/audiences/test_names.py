@@ -15,7 +15,7 @@ import pytest
 import connector
 from connector.errors import ConfigError, UnreachableError
 from connector.model import Request, Response
-from tests.kit.accounts import LISTS, Account, document, event, refusal, to
+from tests.kit.accounts import LISTS, Account, document, event, opt_out, refusal, to
 from tests.kit.clock import NOW, FakeClock
 
 LOYAL = {"audience": "Loyal customers"}
@@ -163,6 +163,122 @@ def test_nothing_is_created_before_somebody_is_to_be_in_it(account: Account) -> 
     report = account.send(routes, [event("ann"), early])
     assert (report.counts.skipped, report.counts.rejected) == (1, 1)
     assert not account.names()
+
+
+NOBODY: list[dict[str, Any]] = [
+    {"slug": "vip"},
+    {"slug": "vip", "email": "no address"},
+    {"slug": "vip", "email": "k.A."},
+]
+
+
+def test_nothing_is_created_for_nobody(account: Account) -> None:
+    """Whom nothing identifies is no record, and what is counted of them is counted once."""
+    report = account.send([to(BY_SLUG), to(CREATED, name="all")], NOBODY)
+    assert [one.code for one in report.failures if one.outcome == "rejected"] == [
+        "no_identifier"
+    ] * 6
+    assert report.dropped == {("email", "not_of_the_form"): 2, ("email", "placeholder"): 2}
+    found = {one.route: (one.of, one.found) for one in report.fill if one.parameter == "email"}
+    assert found == {"in": (3, 2), "all": (3, 2)}
+    assert not account.calls("POST")
+    assert report.audiences == ()
+
+
+def test_the_first_record_creates_it_whoever_comes_before(account: Account) -> None:
+    events = [*NOBODY, event("ann", slug="vip"), *NOBODY, event("bob", slug="vip")]
+    report = account.send([to(BY_SLUG), to(CREATED, name="all")], events)
+    assert (report.counts.delivered, report.counts.rejected) == (4, 12)
+    names = account.names()
+    for name in ("Lytics vip", "Loyal customers"):
+        assert account.people(names[name]) == {"ann", "bob"}
+    assert len(account.calls("POST")) == 2
+
+
+def test_do_not_reach_is_not_created_for_nobody(account: Account) -> None:
+    report = account.send([opt_out(also={"do_not_reach": True})], NOBODY)
+    assert report.counts.rejected == 3
+    assert not account.calls("POST")
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_a_run_creates_so_many_and_loses_nobody(account: Account, limit: int | None) -> None:
+    entry = {"create": "Lytics {{ event.slug }}", **({"limit": limit} if limit else {})}
+    allowed = limit or 10
+    last = account.create("Lytics last")
+    slugs = [*(f"s{number}" for number in range(allowed + 2)), "last", "s0", "s99"]
+    events = [event("ann", slug=slug) for slug in slugs]
+    events[-2] = event("bob", slug="s0")
+    report = account.send([to({"audience": entry})], events)
+    assert len(account.calls("POST")) == allowed
+    assert report.counts.delivered == allowed + 2
+    assert {(one.outcome, one.code) for one in report.failures} == {
+        ("undelivered", "too_many_audiences")
+    }
+    assert report.failures[0].reason == (
+        f"this run has created {allowed} audiences of such names, as many as it may; if each is "
+        "meant, set 'limit' beside 'create' in the route, and send these events again"
+    )
+    assert account.people(last)
+    # what is there is looked for in one list, however many names there are
+    assert len(account.calls("GET")) == allowed + 1
+
+    again = [events[int(one.event or "")] for one in report.failures]
+    report = account.send([to({"audience": entry})], again)
+    assert report.complete
+
+
+def test_the_limit_is_for_names_of_events(account: Account) -> None:
+    routes = [
+        to({"audience": {"create": f"Loyal {number}"}}, name=f"r{number}") for number in range(12)
+    ]
+    assert account.send(routes, [event("ann")]).complete
+    assert len(account.calls("POST")) == 12
+
+
+def used(report: connector.Report) -> list[tuple[str, str | None, str | None]]:
+    return [(one.status, one.name, one.gone) for one in report.audiences]
+
+
+def test_a_report_has_the_audiences_that_were_found_and_created(
+    account: Account, tmp_path: Path
+) -> None:
+    own = account.create("Loyal customers")
+    routes = [to(LOYAL), to(BY_SLUG, name="slug"), opt_out("event.x", also={"do_not_reach": True})]
+    events = [event("ann", slug="vip"), event("ann", slug="vip"), event("bob", slug="new", x="yes")]
+    report = account.send(routes, events, state=tmp_path)
+    assert used(report) == [
+        ("found", "Loyal customers", None),
+        ("created", "Lytics vip", None),
+        ("created", "Lytics new", None),
+        ("created", None, None),
+    ]
+    assert report.audiences[0].id == own
+    assert [one.title for one in report.audiences[2:]] == ["custom audience", "Do Not Reach list"]
+    names = account.names()
+    assert [one.id for one in report.audiences[:3]] == list(names.values())
+
+    gone = names["Lytics vip"]
+    account.manager().delete(gone)
+    account.manager().rename(own, "Loyal people")
+    events = [event("ann", slug="new"), event("bob", slug="vip")]
+    dated = to({"audience": {"create": "Lytics {{ event.slug }}"}}, name="slug")
+    report = account.send([to(LOYAL), dated], events, state=tmp_path)
+    # X keeps the name of an audience that was deleted
+    assert [one.code for one in report.failures] == ["name_kept"]
+    assert used(report) == [
+        ("remembered", "Loyal customers", None),
+        ("remembered", "Lytics new", None),
+    ]
+
+
+def test_what_is_created_anew_says_what_is_gone(account: Account, tmp_path: Path) -> None:
+    first = account.send([to(DATED)], [event("ann", slug="vip")], state=tmp_path)
+    [before] = first.audiences
+    account.manager().delete(before.id)
+    clock = FakeClock(now=NOW + DAY)
+    report = account.send([to(DATED)], [event("ann", slug="vip")], clock=clock, state=tmp_path)
+    assert used(report) == [("created", "Lytics vip 20260116_000000", before.id)]
 
 
 def test_events_give_names_each_created_once(account: Account) -> None:
