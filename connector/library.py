@@ -400,22 +400,29 @@ def check(
     transport: Transport | None = None,
     clock: Clock | None = None,
     timeout: float | None = None,
+    state: str | os.PathLike[str] | None = None,
 ) -> Iterator[Check]:
     """Yield what is found of a connection, its credentials and its audiences, one by one.
 
-    Nothing is changed. `transport`, `clock` and `timeout` are as in `send`.
+    Nothing is changed. `transport`, `clock` and `timeout` are as in `send`. `state`: its folder, in
+    which the ids of audiences by name are.
+
+    Iterating raises ConfigError for a state that cannot be read.
     """
     from connector.audiences.check import check as check_connection
     from connector.audiences.check import without_secrets
 
     _check_connection(connection)
+    remembered = _remembered(state, connection)
+    if remembered is not None:
+        remembered.check()
     try:
         opened = _sender(connection, transport, timeout)
     except ConfigError as error:
         yield from without_secrets(connection, error)
         return
     with opened as sender:
-        yield from check_connection(connection, sender, clock)
+        yield from check_connection(connection, sender, clock, remembered)
 
 
 def http_transport(

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from connector._util import times
 from connector.audiences.manager import Manager, find_kind
+from connector.audiences.remembered import Remembered
 from connector.calls.answer import Row
 from connector.calls.run import Page, run
 from connector.connection.audience_names import AudienceName, Wanted
+from connector.connection.audience_rules import audience_of, do_not_reach_of
 from connector.connection.mapping import compile_audience_name
 from connector.connection.model import Connection, Constant, NamedAudience, Route
 from connector.definitions.audiences import NAME, Verification
@@ -55,10 +57,16 @@ _NOT_ASKED = Check("audiences", "skipped", "not asked for: the credentials come 
 
 
 def check(
-    connection: Connection, transport: Transport, clock: Clock | None = None
+    connection: Connection,
+    transport: Transport,
+    clock: Clock | None = None,
+    remembered: Remembered | None = None,
 ) -> Iterator[Check]:
-    """Yield what is found, each as soon as it is known."""
-    yield from _Checks(connection, transport, clock or SystemClock()).run()
+    """Yield what is found, each as soon as it is known.
+
+    `remembered` is what earlier runs found and created.
+    """
+    yield from _Checks(connection, transport, clock or SystemClock(), remembered).run()
     yield from _keys(connection)
 
 
@@ -97,7 +105,14 @@ def _keys(connection: Connection) -> Iterator[Check]:
 class _Checks:
     """The checks of one connection."""
 
-    def __init__(self, connection: Connection, transport: Transport, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        transport: Transport,
+        clock: Clock,
+        remembered: Remembered | None,
+    ) -> None:
+        self._remembered = remembered
         self._connection = connection
         self._wire = _Wire(transport, clock)
         self._clock = clock
@@ -177,9 +192,8 @@ class _Checks:
         """Yield what is found of each audience that routes name."""
         connection = self._connection
         for (parameter, own), routes in _named(connection).items():
-            kind = connection.destination.audiences[parameter]
-            name = f"{kind.title} {own}"
-            manager = Manager(connection, kind, self._wire, clock=self._clock, retries=_RETRIES)
+            manager = self._manager(parameter)
+            name = f"{manager.kind.title} {own}"
             try:
                 row = manager.get(own)
             except CallError as error:
@@ -189,27 +203,107 @@ class _Checks:
             else:
                 yield _audience(name, row, routes)
         yield from self._by_name()
-        yield from _of_events(self._connection)
+        yield from self._of_events()
+        yield from self._opt_outs()
+
+    def _manager(self, parameter: str) -> Manager:
+        kind = self._connection.destination.audiences[parameter]
+        return Manager(self._connection, kind, self._wire, clock=self._clock, retries=_RETRIES)
 
     def _by_name(self) -> Iterator[Check]:
         """Yield what is found of each audience that routes call by a name."""
-        connection = self._connection
-        for wanted, routes in _wanted(connection, times.from_epoch(self._clock.now())).items():
-            kind = connection.destination.audiences[wanted.parameter]
-            manager = Manager(connection, kind, self._wire, clock=self._clock, retries=_RETRIES)
-            name = kind.title if wanted.only else f"{kind.title} '{wanted.name}'"
+        for wanted, routes in self._wanted().items():
+            manager = self._manager(wanted.parameter)
+            title = manager.kind.title
+            # Without the time, which is another one at every run.
+            label = title if wanted.only else f"{title} '{wanted.key}'"
             try:
-                row = next(manager.list(), None) if wanted.only else manager.find(wanted.name)
+                row, gone = self._found(manager, wanted)
+            except CallError as error:
+                yield Check(label, "error", *_said(error))
+            except ConfigError as error:
+                yield Check(label, "error", error.problems[0].message, error.problems[0].hint)
+            else:
+                yield _by_its_name(label, row, gone, wanted, routes)
+
+    def _wanted(self) -> dict[Wanted, list[str]]:
+        """Return the audiences that routes call by names which are known before there are events.
+
+        One with the time in it is known by what is remembered.
+        """
+        now = times.from_epoch(self._clock.now())
+        found: dict[Wanted, list[str]] = {}
+        for route, name in _names(self._connection):
+            if not self._is_unknown(name):
+                found.setdefault(name.wanted(None, now), []).append(route.name)
+        return found
+
+    def _is_unknown(self, name: AudienceName) -> bool:
+        return name.varies or (name.has_moment and self._remembered is None)
+
+    def _found(self, manager: Manager, wanted: Wanted) -> tuple[Row | None, str | None]:
+        """Return an audience, None without one; and the remembered id of one that is gone.
+
+        It is looked for as `send` does. Raise CallError, and ConfigError.
+        """
+        own = self._remembered.find(wanted) if self._remembered else None
+        row = None if own is None else manager.get(own)
+        if row is not None:
+            return row, None
+        if wanted.only:
+            return manager.find_only(), own
+        is_dated = wanted.name != wanted.key
+        return (None if is_dated else manager.find(wanted.name)), own
+
+    def _of_events(self) -> Iterator[Check]:
+        """Yield the routes whose audience nobody knows before there are events."""
+        connection = self._connection
+        for route in connection.routes:
+            for parameter, kind in connection.destination.audiences.items():
+                source = route.map.get(parameter)
+                if source is not None and not isinstance(source, Constant | NamedAudience):
+                    message = f"route '{route.name}' takes it from each event"
+                    yield Check(kind.title, "skipped", message)
+        for route, name in _names(connection):
+            if self._is_unknown(name):
+                kind = connection.destination.audiences[name.parameter]
+                of = "each event" if name.varies else "the time"
+                fix = "" if name.varies else "--state DIR has what 'send --state DIR' remembers"
+                yield Check(kind.title, "skipped", f"route '{route.name}' names it by {of}", fix)
+
+    def _opt_outs(self) -> Iterator[Check]:
+        """Yield what routes that opt people out would change."""
+        destination = self._connection.destination
+        for route in self._connection.routes:
+            kind = audience_of(route.action, destination)
+            if route.opt_out is None or kind is None:
+                continue
+            name = f"opt-out '{route.name}'"
+            try:
+                count = self._count_changeable(kind.parameter)
+                also = self._do_not_reach() if route.opt_out.do_not_reach else ""
             except CallError as error:
                 yield Check(name, "error", *_said(error))
             except ConfigError as error:
                 yield Check(name, "error", error.problems[0].message, error.problems[0].hint)
             else:
-                if row is None and wanted.create:
-                    message = f"is not there yet (routes: {', '.join(routes)})"
-                    yield Check(name, "warning", message, "the first person creates it")
-                else:
-                    yield _audience(name, row, routes)
+                yield _opt_out(name, kind.title, count, also)
+
+    def _count_changeable(self, parameter: str) -> int:
+        """Return of how many audiences an opt-out is. Raise CallError, and ConfigError."""
+        found = {own for name, own in _named(self._connection) if name == parameter}
+        for row in self._manager(parameter).writable():
+            found.add(str(row["id"]))
+        return len(found)
+
+    def _do_not_reach(self) -> str:
+        """Return on which list people are put, in words. Raise CallError, and ConfigError."""
+        found = do_not_reach_of(self._connection.destination)
+        assert found is not None, "a rule on connections refuses it"
+        manager = self._manager(found[0].parameter)
+        row = manager.find_only()
+        own = "which the first person creates" if row is None else str(row["id"])
+        return f"; puts them on the {manager.kind.title}, {own}"
 
 
 class _Wire:
@@ -272,15 +366,6 @@ def _named(connection: Connection) -> dict[tuple[str, str], list[str]]:
     return named
 
 
-def _wanted(connection: Connection, now: str) -> dict[Wanted, list[str]]:
-    """Return the audiences that routes call by names which neither events nor the time are in."""
-    found: dict[Wanted, list[str]] = {}
-    for route, name in _names(connection):
-        if not name.varies and not name.has_moment:
-            found.setdefault(name.wanted(None, now), []).append(route.name)
-    return found
-
-
 def _names(connection: Connection) -> Iterator[tuple[Route, AudienceName]]:
     for route in connection.routes:
         for parameter in connection.destination.audiences:
@@ -291,19 +376,27 @@ def _names(connection: Connection) -> Iterator[tuple[Route, AudienceName]]:
                 yield route, compile_audience_name(parameter, source, settings, each=each)
 
 
-def _of_events(connection: Connection) -> Iterator[Check]:
-    """Yield the routes whose audience nobody knows before there are events."""
-    for route in connection.routes:
-        for parameter, kind in connection.destination.audiences.items():
-            source = route.map.get(parameter)
-            if source is not None and not isinstance(source, Constant | NamedAudience):
-                message = f"route '{route.name}' takes it from each event"
-                yield Check(kind.title, "skipped", message)
-    for route, name in _names(connection):
-        if name.varies or name.has_moment:
-            kind = connection.destination.audiences[name.parameter]
-            of = "each event" if name.varies else "the time"
-            yield Check(kind.title, "skipped", f"route '{route.name}' names it by {of}")
+def _by_its_name(
+    label: str, row: Row | None, gone: str | None, wanted: Wanted, routes: list[str]
+) -> Check:
+    """Return what is found of an audience that routes call by a name."""
+    if row is not None or not wanted.create:
+        return _audience(label, row, routes)
+    to = ", ".join(routes)
+    if gone is None:
+        message = f"is not there yet (routes: {to})"
+        return Check(label, "warning", message, "the first person creates it")
+    message = f"the remembered one, {gone}, is gone (routes: {to})"
+    return Check(label, "warning", message, "the first person creates another")
+
+
+def _opt_out(name: str, title: str, count: int, also: str) -> Check:
+    """Return what a route that opts people out would change. `also`: what it does besides."""
+    if not count and not also:
+        message = f"the account has no {title} to take people out of"
+        return Check(name, "warning", message, "who opts out is skipped until it has one")
+    plural = "" if count == 1 else "s"
+    return Check(name, "ok", f"takes people out of {count:,} {title}{plural}{also}")
 
 
 def _audience(name: str, row: Row | None, routes: list[str]) -> Check:

@@ -97,6 +97,12 @@ class Manager:
             if deleted or not row.get("deleted"):
                 yield row
 
+    def writable(self) -> Iterator[Row]:
+        """Yield the audiences that the account can change."""
+        for row in self.list():
+            if row.get("writable") is not False:
+                yield row
+
     def get(self, own: str) -> Row | None:
         """Return the audience of this id, None when there is none."""
         if not self.can("get"):

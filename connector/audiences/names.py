@@ -291,9 +291,8 @@ class RunAudiences:
         for parameter in parameters:
             try:
                 self._check_reach()
-                for row in self._managers[parameter].list():
-                    if row.get("writable") is not False:
-                        self._add(parameter, str(row["id"]))
+                for row in self._managers[parameter].writable():
+                    self._add(parameter, str(row["id"]))
             except CallError as error:
                 self._not_listed[parameter] = self._failed(error, _ALL_AUDIENCES)
 

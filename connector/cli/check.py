@@ -14,6 +14,7 @@ from connector.cli.options import (
     Format,
     FormatOption,
     SetOption,
+    StateOption,
     TimeoutOption,
 )
 from connector.cli.output import on_one_line, say, say_raw
@@ -27,6 +28,7 @@ _NAME_WIDTH = 24
 
 def check(
     connection: ConnectionArgument,
+    state: StateOption = None,
     timeout: TimeoutOption = None,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
@@ -45,7 +47,7 @@ def check(
         connection, overrides=settings or (), definitions=definitions or ()
     )
     checks = []
-    for found in library.check(loaded, timeout=timeout):
+    for found in library.check(loaded, timeout=timeout, state=state):
         checks.append(found)
         if form is Format.TEXT:
             say(_line(found))

@@ -656,6 +656,86 @@ def test_check_looks_for_names(account: Account) -> None:
     assert {request.method for request in account.sent} == {"GET"}
 
 
+def checked(account: Account, *routes: dict[str, Any], **options: Any) -> dict[str, str]:
+    made = connector.make_connection(document(*routes))
+    account.sent.clear()
+    found = list(connector.check(made, transport=account, **options))
+    assert {request.method for request in account.sent} == {"GET"}
+    named = [
+        one for one in found if one.name not in ("settings", "credentials", "clock", "permissions")
+    ]
+    return {one.name: "; ".join([f"{one.status}: {one.message}", one.fix]) for one in named}
+
+
+def test_check_finds_what_send_remembers(account: Account, tmp_path: Path) -> None:
+    by_time = {"audience": {"create": "Day {{ now | format('%Y%m%d') }}"}}
+    routes = [to(LOYAL), to(by_time, name="day")]
+    own = account.create("Loyal customers")
+    assert checked(account, *routes)["custom audience"] == (
+        "skipped: route 'day' names it by the time; "
+        "--state DIR has what 'send --state DIR' remembers"
+    )
+    label = "custom audience 'Day {{ now }}'"
+    assert checked(account, *routes, state=tmp_path)[label] == (
+        "warning: is not there yet (routes: day); the first person creates it"
+    )
+
+    account.send(routes, [event("ann")], state=tmp_path)
+    account.manager().rename(own, "Loyal people")
+    assert "does not exist" in checked(account, *routes)["custom audience 'Loyal customers'"]
+    found = checked(account, *routes, state=tmp_path)
+    assert found["custom audience 'Loyal customers'"].startswith("warning: 'Loyal people', size")
+    assert found[label].startswith("warning: 'Day 20260115', size")
+
+    day = account.names()["Day 20260115"]
+    account.manager().delete(day)
+    account.manager().delete(own)
+    found = checked(account, *routes, state=tmp_path)
+    assert found[label] == (
+        f"warning: the remembered one, {day}, is gone (routes: day); "
+        "the first person creates another"
+    )
+    (tmp_path / "audiences.json").write_text("{", "utf-8")
+    assert "C247" in refused(lambda: checked(account, *routes, state=tmp_path))
+
+
+def test_check_says_what_an_opt_out_would_change(account: Account) -> None:
+    plain, also = opt_out(), opt_out(name="dnr", also={"do_not_reach": True})
+    assert checked(account, plain, also) == {
+        "opt-out 'gone'": (
+            "warning: the account has no custom audience to take people out of; "
+            "who opts out is skipped until it has one"
+        ),
+        "opt-out 'dnr'": (
+            "ok: takes people out of 0 custom audiences; "
+            "puts them on the Do Not Reach list, which the first person creates; "
+        ),
+    }
+    own = account.create("Own")
+    account.create("Other")
+    listed = account.manager("do_not_reach_list_id").only()["id"]
+    found = checked(account, to({"value": own}), to({"value": "1nmth"}, name="b"), also)
+    assert found["opt-out 'dnr'"] == (
+        "ok: takes people out of 3 custom audiences; "
+        f"puts them on the Do Not Reach list, {listed}; "
+    )
+
+    def change(request: Request, response: Response) -> Response:
+        for row in response.body["data"] if isinstance(response.body.get("data"), list) else []:
+            row["permission_level"] = "READ_ONLY" if row["id"] == own else "READ_WRITE"
+        return response
+
+    account.change = change
+    assert (
+        checked(account, plain)["opt-out 'gone'"] == "ok: takes people out of 1 custom audience; "
+    )
+
+    account.answer = lambda request: (
+        refusal(403, "FORBIDDEN") if "do_not_reach" in request.url else None
+    )
+    assert checked(account, also)["opt-out 'dnr'"].startswith("error: ")
+
+
 def test_a_setting_that_calls_need_is_missed_before_anything_is_sent() -> None:
     route = {
         "action": "add_user",
