@@ -70,6 +70,14 @@ def check(
     yield from _keys(connection)
 
 
+def first_answer(connection: Connection, transport: Transport) -> Page | CallError | None:
+    """Return the answer to one harmless call, None when the definition has none.
+
+    It shows whether credentials are accepted. Raise ConfigError for a setting that is missing.
+    """
+    return _Checks(connection, transport, SystemClock(), None).first_answer()
+
+
 def without_secrets(connection: Connection, error: ConfigError) -> Iterator[Check]:
     """Yield what is found when there is nothing to sign requests with."""
     yield Check("settings", "ok", _settings(connection))
@@ -121,7 +129,7 @@ class _Checks:
     def run(self) -> Iterator[Check]:
         """Yield what is found."""
         yield Check("settings", "ok", _settings(self._connection))
-        answer = self._first_answer()
+        answer = self.first_answer()
         credentials = _credentials(answer)
         yield credentials
         yield self._clock_check()
@@ -134,7 +142,7 @@ class _Checks:
                 yield self._verified(verification)
         yield from self._audiences()
 
-    def _first_answer(self) -> Page | CallError | None:
+    def first_answer(self) -> Page | CallError | None:
         """Return the answer to one harmless call, None when the definition has none."""
         destination = self._connection.destination
         for verification in destination.verifications:

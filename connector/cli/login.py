@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connector.login.plan import Plan
 
 _WAIT_SECONDS = 300.0
+_TRIAL_SECONDS = 20.0
 
 
 def login(
@@ -92,10 +93,12 @@ def login(
         pasted = _paste(planned.pasted)
         person = _AtTheTerminal(browser=browser)
         signed_in = planned.sign_in(person, pasted, callback=callback or "", pin=pin, wait=wait)
+        not_tried = _try(planned, pasted)
         places = planned.keep(pasted, signed_in, label, description)
         accounts = _accounts(planned)
         chosen = _choose(accounts)
     result = _result(planned, signed_in, label, places, accounts, chosen)
+    result |= {"accepted": None if not_tried else True, "not_tried": not_tried or None}
     print_result(result, _text, form)
 
 
@@ -206,6 +209,25 @@ def _read_line(question: str, *, is_secret: bool) -> str:
     return text.strip()
 
 
+def _try(planned: Plan, pasted: Mapping[str, str]) -> str:
+    """Return why it is not known that the vendor accepts what was pasted, "" when it does.
+
+    Raise LoginError when the vendor refuses it. What a page gave needs no trial.
+    """
+    from connector import library
+    from connector.login.trial import why_not_tried
+
+    if planned.login is not None:
+        return ""
+    try:
+        secrets = planned.all_secrets(pasted)
+        opened = library.http_transport(planned.connection, secrets=secrets, timeout=_TRIAL_SECONDS)
+    except ConfigError as error:
+        return error.problems[0].message
+    with opened as transport:
+        return why_not_tried(planned.connection, transport)
+
+
 def _accounts(planned: Plan) -> list[Account]:
     """Return the accounts of who signed in, none where nothing lists them."""
     from connector import library
@@ -265,7 +287,10 @@ def _result(
 
 def _text(result: Mapping[str, Any]) -> str:
     whose = f" as {on_one_line(result['label'])}" if result["label"] else ""
-    lines = [f"signed in{whose}; kept in {', '.join(result['kept_in'])}"]
+    kept = f"kept in {', '.join(result['kept_in'])}"
+    lines = [f"signed in{whose}; {kept}"]
+    if result["not_tried"]:
+        lines = [f"{kept}; whether the vendor accepts it is not known: {result['not_tried']}"]
     if result["settings"]:
         lines.append("settings:")
         for name, value in result["settings"].items():
@@ -281,6 +306,8 @@ def _removed_text(result: Mapping[str, Any]) -> str:
     lines = []
     for login in result["removed"]:
         whose = f" of {on_one_line(login['label'])}" if login["label"] else ""
-        how = "the vendor took its token back" if login["revoked"] else "its token stays valid"
+        how = (
+            "the vendor took its token back" if login["revoked"] else "its token is not taken back"
+        )
         lines.append(f"removed the login '{login['login']}'{whose}; {how}")
     return "\n".join(lines)

@@ -78,6 +78,15 @@ class Plan:
             names.append("client_id")
         return names
 
+    def all_secrets(self, pasted: Mapping[str, str]) -> dict[str, str]:
+        """Return the secrets of the connection with those that were pasted. Raise ConfigError."""
+        references = {}
+        for name, reference in self.connection.credentials.items():
+            if name not in pasted:
+                references[name] = reference
+        auth = replace(self.auth, credentials=tuple(references))
+        return {**find_secrets(auth, references, self.connection.file), **pasted}
+
     def keep(
         self, secrets: Mapping[str, str], signed_in: SignedIn, label: str, description: str
     ) -> list[str]:

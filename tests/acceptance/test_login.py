@@ -363,14 +363,13 @@ def test_somebody_chooses_the_account(place: Make) -> None:
 
 def test_what_is_pasted_is_not_shown(place: Make) -> None:
     x = place()
-    keys = {"access_token:": "pasted-token", "access_token_secret:": "pasted-secret"}
+    secrets = {name: x.secrets[name] for name in ("access_token", "access_token_secret")}
+    keys = {f"{name}:": secret for name, secret in secrets.items()}
     status, _, typed = at_a_terminal(x, keys, "--paste", hidden=True)
-    assert (status, x.kept()) == (
-        0,
-        {"access_token": "pasted-token", "access_token_secret": "pasted-secret"},
-    )
+    assert (status, x.kept()) == (0, secrets)
     assert "access_token_secret:" in typed
-    assert "pasted" not in typed
+    for secret in secrets.values():
+        assert secret not in typed
 
 
 def at_a_terminal(
@@ -560,7 +559,36 @@ def test_paste_where_there_is_no_page(place: Make) -> None:
     assert made.kept() == {"access_token": made.secrets["access_token"]}
     assert made.send()["delivered"] == 3
     done = made.run("logout", "c.yaml")
-    assert done.out == "removed the login 'me'; its token stays valid\n"
+    assert done.out == "removed the login 'me'; its token is not taken back\n"
+
+
+@pytest.mark.parametrize("destination", [X, "meta_custom_audiences"])
+def test_what_the_vendor_refuses_is_not_kept(place: Make, destination: str) -> None:
+    made = place(destination)
+    if destination != X:
+        del made.document["login_url"]
+        made.write()
+    done = made.login("--paste", stdin="junk\n" * len(made.given or made.secrets))
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("the vendor refuses what was pasted: ")
+    assert done.err.endswith("; nothing is stored\n")
+    assert not made.store.exists()
+
+
+def test_what_cannot_be_tried_is_kept_and_said(place: Make) -> None:
+    x = place()
+    pasted = f"{x.secrets['access_token']}\n{x.secrets['access_token_secret']}\n"
+    nowhere = ("--set", "base_url=http://127.0.0.1:1")
+    done = x.login("--paste", *nowhere, stdin=pasted)
+    assert done.status == 0
+    kept = x.store / "me.json"
+    expected = f"kept in {kept}; whether the vendor accepts it is not known: cannot connect"
+    assert done.out.startswith(expected)
+    done = x.login("--paste", "--format", "json", *nowhere, stdin=pasted)
+    assert done.json["accepted"] is None
+    assert done.json["not_tried"].startswith("cannot connect")
+    done = x.login("--paste", "--format", "json", stdin=pasted)
+    assert (done.json["accepted"], done.json["not_tried"]) == (True, None)
 
 
 def test_the_secrets_of_the_app_may_be_in_the_store_too(place: Make) -> None:

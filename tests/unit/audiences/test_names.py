@@ -684,8 +684,8 @@ def test_check_finds_what_send_remembers(account: Account, tmp_path: Path) -> No
     account.manager().rename(own, "Loyal people")
     assert "does not exist" in checked(account, *routes)["custom audience 'Loyal customers'"]
     found = checked(account, *routes, state=tmp_path)
-    assert found["custom audience 'Loyal customers'"].startswith("warning: 'Loyal people', size")
-    assert found[label].startswith("warning: 'Day 20260115', size")
+    assert found["custom audience 'Loyal customers'"].startswith("warning: 'Loyal people', ")
+    assert found[label].startswith("warning: 'Day 20260115', ")
 
     day = account.names()["Day 20260115"]
     account.manager().delete(day)
