@@ -147,7 +147,8 @@ class Preparation:
             for prepared, is_list in zip(next(rows), has_list, strict=True):
                 for one in prepared if is_list else (prepared,):
                     if one is not None:
-                        taken = taken or not _is_skipped(one)
+                        is_skipped = one.__class__ is Rejection and one.outcome == "skipped"
+                        taken = taken or not is_skipped
                         yield one
             if not taken:
                 yield None
@@ -174,10 +175,6 @@ class Preparation:
         self._ids.found("event_id", found)
         self._ids.took(data)
         return event_ids
-
-
-def _is_skipped(one: Any) -> bool:
-    return isinstance(one, Rejection) and one.outcome == "skipped"
 
 
 def identifying_fields(taking: Taking, identifiers: Sequence[Identifier]) -> set[Field]:

@@ -239,6 +239,27 @@ def test_the_routes_of_the_page_work(place: Place, sandbox: Sandbox) -> None:
     assert {people(sandbox, own) for own in place.audiences().values()} == {0}
 
 
+def test_who_joins_again_stays_unreached_until_they_consent(place: Place, sandbox: Sandbox) -> None:
+    page = (ROOT / "docs" / "audiences.md").read_text("utf-8")
+    [consents] = re.findall(
+        r"^```yaml\n(  - name: consents.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    text = place.connection.read_text("utf-8")
+    place.connection.write_text(text + consents, "utf-8")
+    loyal, other = place.create("Loyal customers"), place.create("Other")
+
+    def unreached() -> int:
+        [path] = {one.path for one in sandbox.holdings() if "do_not_reach" in one.path} or [""]
+        return len(sandbox.vendor.members(path)) if path else 0
+
+    events = [event("ann", loyal=1), event("ann", out=1), event("ann", loyal=1)]
+    assert place.call("send", "--state", place.state, events=events).status == 0
+    assert (people(sandbox, loyal), people(sandbox, other), unreached()) == (1, 0, 1)
+    events = [event("ann", consents="yes")]
+    assert place.call("send", "--state", place.state, events=events).status == 0
+    assert (people(sandbox, loyal), unreached()) == (1, 0)
+
+
 def test_a_folder_of_another_kind_is_an_error(place: Place) -> None:
     place.state.mkdir()
     (place.state / "audiences.json").write_text("[]", "utf-8")
