@@ -40,7 +40,7 @@ COUNTS = (
     *("requests", "bytes", "seconds"),
 )
 #: What `send --format json` prints, in this order.
-MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped", "fill", "warnings")
+MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped", "fill", "audiences", "warnings")
 
 PARAMETERS = {
     "custom_audience_id": "audience",
