@@ -7,6 +7,7 @@ a destination silently.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,7 @@ class Catalog:
         packages, self._broken = installed_folders()
         self._installed = [*packages, DefinitionFolder(own_folder(), "audience-connector")]
         self._conflicts = self._find_conflicts()
+        self._with: dict[Path, Catalog] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -86,6 +88,25 @@ class Catalog:
         """Return whether an installed package other than this one brings the destination."""
         folder = self.folder(destination)
         return folder != own_folder() and all(folder != root.folder for root in self._given)
+
+    def beside(self, file: Path) -> Catalog:
+        """Return the catalog for a case file: with the definition folder that it lies in, if any.
+
+        What was given goes before that folder.
+        """
+        whole = Path(os.path.abspath(file))  # noqa: PTH100 - without `..`, and links stay
+        for folder in whole.parents:
+            if _destinations(folder):
+                return self._with_folder(folder)
+        return self
+
+    def _with_folder(self, folder: Path) -> Catalog:
+        given = [root.folder for root in self._given]
+        if folder == own_folder() or folder in [path.absolute() for path in given]:
+            return self
+        if folder not in self._with:
+            self._with[folder] = Catalog([*given, folder])
+        return self._with[folder]
 
     def load(self, destination: str) -> Destination:
         """Return a destination after a check of its files' form.

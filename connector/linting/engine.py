@@ -93,7 +93,7 @@ def _lint_file(path: Path, catalog: Catalog) -> Sequence[Problem]:
 
     try:
         if is_case(path):
-            load_cases(path, catalog)
+            load_cases(path, catalog.beside(path))
             return ()
         return connection_warnings(load_connection(path, catalog))
     except ProblemsError as error:

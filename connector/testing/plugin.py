@@ -54,7 +54,7 @@ class CaseFile(pytest.File):
                 "cases need syrupy: run pip install '.[test]' in the connector's folder"
             )
         try:
-            cases = load_cases(_from_here(self.path), _catalog(self.config))
+            cases = load_cases(_from_here(self.path), _catalog(self.config).beside(self.path))
         except ConnectorError as error:
             raise self.CollectError(str(error)) from None
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from connector._util.pretty_json import pretty, texts
 from connector.definitions.catalog import Catalog
 from connector.errors import ConfigError, ConnectorError, DefinitionError
+from connector.linting.engine import lint
 from connector.model import Bisect, Delivered, Event, NamedRecords, Rejected, Request, Retry, Stop
 from connector.pipeline.dropped import REASONS
 from connector.testing import plugin as pytest_plugin
@@ -717,6 +718,26 @@ def test_a_further_folder_of_definitions(cases: pytest.Pytester) -> None:
     assert "unknown destination 'tiny'" in pytest_says(cases)[1]
     pytest_says(cases, "--snapshot-update", "--definitions", "more")[0].assert_outcomes(passed=1)
     assert "has no folder 'schemas'" in pytest_says(cases, "--definitions", SNAPSHOTS)[1]
+
+
+def test_a_case_below_a_folder_of_definitions_needs_no_option(cases: pytest.Pytester) -> None:
+    define(cases.path / "own")
+    (cases.path / "a.case.yaml").unlink()
+    write(cases.path / "own" / "cases" / "deep" / "a.case.yaml", ONE, TINY)
+    pytest_says(cases, "--snapshot-update")[0].assert_outcomes(passed=1)
+    (cases.path / "other" / "schemas").mkdir(parents=True)
+    pytest_says(cases, "--definitions", "other")[0].assert_outcomes(passed=1)
+    assert lint([cases.path / "own" / "cases"], Catalog()) == []
+
+
+def test_given_definitions_go_before_those_beside_a_case(cases: pytest.Pytester) -> None:
+    define(cases.path / "own")
+    define(cases.path / "given")
+    (cases.path / "given" / "schemas" / "tiny" / "destination.json").write_text("{}", "utf-8")
+    (cases.path / "a.case.yaml").unlink()
+    write(cases.path / "own" / "a.case.yaml", ONE, TINY)
+    _, text = pytest_says(cases, "--definitions", "given")
+    assert "given/schemas/tiny/destination.json" in text
 
 
 def test_fixtures_and_python_tests_go_on_beside_cases(cases: pytest.Pytester) -> None:
