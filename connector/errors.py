@@ -97,9 +97,12 @@ class UnauthorizedError(Exception):
     """Nothing can be sent with these credentials; the message says why and quotes none of them."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the hint `known: a, b, c; did you mean 'b'?` for an unknown word."""
+def nearest(word: str, known: Iterable[str], likely: Iterable[str] | None = None) -> str:
+    """Return the hint `known: a, b, c; did you mean 'b'?` for an unknown word.
+
+    `likely`: those that may be meant, by default all.
+    """
     names = sorted(known)
     text = f"known: {', '.join(names)}" if names else "known: none"
-    close = difflib.get_close_matches(word, names, 1)
+    close = difflib.get_close_matches(word, names if likely is None else sorted(likely), 1)
     return f"{text}; did you mean '{close[0]}'?" if close else text

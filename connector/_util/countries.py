@@ -16,3 +16,19 @@ def region(country: object) -> str:
 
     letters = country.strip().upper()
     return letters if letters in SUPPORTED_REGIONS else UNKNOWN
+
+
+def letters_of(name: object) -> str:
+    """Return the two letters of the country with a name in any language, "" for none or several."""
+    if not isinstance(name, str):
+        return ""
+
+    # names in all languages take half a second to load: only for a message
+    from phonenumbers.geodata.locale import LOCALE_DATA
+
+    wanted = name.strip().casefold()
+    found = set()
+    for letters, names in LOCALE_DATA.items():
+        if wanted in map(str.casefold, names.values()):
+            found.add(letters)
+    return found.pop() if len(found) == 1 else ""

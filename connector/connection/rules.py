@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector._util import times
-from connector._util.countries import UNKNOWN, region
+from connector._util.countries import UNKNOWN, letters_of, region
+from connector.connection.action_names import nearest_action
 from connector.connection.audience_rules import (
     identifier_findings,
     name_findings,
@@ -301,7 +302,7 @@ class Rules:
         actions = self._destination.actions
         name = route["action"]
         if name not in actions:
-            hint = nearest(name, actions)
+            hint = nearest_action(name, actions)
             yield Finding("C207", f"{pointer}/action", f"unknown action '{name}'", hint)
             return
 
@@ -475,6 +476,9 @@ def _country_findings(pointer: str, field: Field, country: Any) -> Findings:
     constant = country.get("value") if isinstance(country, dict) else country
     if constant is not None and region(constant) == UNKNOWN:
         hint = "write the two letters of ISO 3166-1, such as DE, or where they come from"
+        letters = letters_of(constant)
+        if letters:
+            hint = f"did you mean '{letters}'? {hint}"
         yield Finding("C213", pointer, "there is no such country", hint)
 
 
