@@ -17,7 +17,7 @@ from connector.connection.load import load_connection, make_connection
 from connector.connection.model import Connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, Problem, nearest
 from connector.model import Event, Response
 
 _DEFAULT_NOW = "2026-01-15T00:00:00Z"
@@ -36,6 +36,8 @@ class Case:
     #: The vendor's first answers, None for a request that times out.
     answers: tuple[Response | None, ...] = field(repr=False)
     now: float
+    #: The names of the routes that take its events; empty where the case does not say.
+    taken_by: frozenset[str] = frozenset()
 
     @property
     def slug(self) -> str:
@@ -67,6 +69,7 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
         connection = _connection(document, path, catalog)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
+    problems += _route_problems(document, file, connection)
     if problems:
         raise ConfigError(problems)
 
@@ -80,6 +83,7 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
             events=tuple(_events(declared["events"])),
             answers=tuple(_answers(declared)),
             now=times.to_epoch(now),
+            taken_by=frozenset(declared.get("taken_by", ())),
         )
         cases.append(case)
     return cases
@@ -119,6 +123,20 @@ def _time_problems(document: Mapping[str, Any], file: str) -> Iterator[Problem]:
             times.canonical(owner.get("now", _DEFAULT_NOW))
         except ValueError as error:
             yield Problem("K202", file, pointer, str(error))
+
+
+def _route_problems(
+    document: Mapping[str, Any], file: str, connection: Connection
+) -> Iterator[Problem]:
+    """Yield a problem for each name at `taken_by` that no route has."""
+    known = [route.name for route in connection.routes]
+    for index, declared in enumerate(document["cases"]):
+        for position, name in enumerate(declared.get("taken_by", ())):
+            if name not in known:
+                pointer = f"/cases/{index}/taken_by/{position}"
+                yield Problem(
+                    "K203", file, pointer, f"unknown route '{name}'", nearest(name, known)
+                )
 
 
 def _answers(declared: Mapping[str, Any]) -> Iterator[Response | None]:

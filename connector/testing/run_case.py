@@ -29,6 +29,10 @@ from connector.testing.privacy import is_personal, leaks
 from connector.testing.transcript import Attempt, EventResult, Transcript
 
 _LISTED_LEAKS = 20
+_WHEN_HINT = (
+    "check 'when' in the routes: a name that it compares with, such as an audience's, "
+    "has to be the one in the events of the case"
+)
 _COUNTS = (
     "events", "skipped",
     "records", "delivered", "superseded", "rejected", "undelivered",
@@ -43,14 +47,14 @@ class CaseError(ConnectorError):
 def run_case(case: Case) -> str:
     """Run a case and return its snapshot: the same text whenever and wherever it runs.
 
-    Raises CaseError when no event leads to a request or an outcome, when a response is left over,
-    when the text would hold an identifier in the clear, or when the destination's templates are
-    invalid.
+    Raises CaseError when no event leads to a request or an outcome, when other routes take its
+    events than the case says, when a response is left over, when the text would hold an identifier
+    in the clear, or when the destination's templates are invalid.
     """
     transcript = _run(case)
 
-    if not any(result.routes for result in transcript.results):
-        message = "no route matches any of its events; check 'when' in the routes"
+    message = _taken_wrongly(case, transcript)
+    if message:
         raise CaseError(f"case '{case.name}': {message}")
 
     responses, requests = len(case.answers), len(transcript.attempts)
@@ -60,6 +64,17 @@ def run_case(case: Case) -> str:
 
     _check_privacy(case, transcript)
     return transcript.text()
+
+
+def _taken_wrongly(case: Case, transcript: Transcript) -> str:
+    """Return that other routes take the events than should, "" if they do not."""
+    taken_by = {name for result in transcript.results for name in result.taken_by}
+    if not taken_by:
+        return f"no route matches any of its events; {_WHEN_HINT}"
+    if not case.taken_by or taken_by == case.taken_by:
+        return ""
+    ours, theirs = ", ".join(sorted(taken_by)), ", ".join(sorted(case.taken_by))
+    return f"its events are taken by {ours}; taken_by says {theirs}; {_WHEN_HINT}"
 
 
 def _run(case: Case) -> Transcript:
@@ -106,7 +121,8 @@ def _results(case: Case, ledger: _CaseLedger) -> list[EventResult]:
         outcomes = ledger.outcomes.get(event.position, [])
         outcomes.sort(key=lambda one: (route_order.index(one.route), one.item or 0))
         routes = [(one.label, one.words) for one in outcomes]
-        results.append(EventResult(str(event_id), tuple(routes)))
+        taken_by = frozenset(one.route for one in outcomes)
+        results.append(EventResult(str(event_id), tuple(routes), taken_by))
     return results
 
 

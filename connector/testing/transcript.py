@@ -41,10 +41,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """What became of one event: (route, outcome in words) for each route that matched it."""
+    """What became of one event: (route, outcome in words) for each route that matched it.
+
+    With `each`, the route of a pair has the element behind it; `taken_by` has the names alone.
+    """
 
     event_id: str
     routes: tuple[tuple[str, str], ...]
+    taken_by: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

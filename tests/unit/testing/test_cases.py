@@ -303,9 +303,60 @@ def fails(tmp_path: Path, cases: str, head: str = HEAD) -> str:
 
 def test_a_case_without_requests_and_outcomes_fails(tmp_path: Path) -> None:
     message = fails(tmp_path, "  - {name: nothing, events: [{skip: true}, {skip: true}]}")
-    assert (
-        message == "case 'nothing': no route matches any of its events; check 'when' in the routes"
+    assert message == (
+        "case 'nothing': no route matches any of its events; check 'when' in the routes: a name "
+        "that it compares with, such as an audience's, has to be the one in the events of the case"
     )
+
+
+JOINED_OR_LEFT = """
+    destination: x_custom_audiences
+    settings: {account_id: 18ce54d4x5t}
+    routes:
+      - name: joined
+        action: add_user
+        when: event.in == 'VIP'
+        map: &map {custom_audience_id: {value: 1nmth}, email: {from: email}}
+      - {name: left, action: remove_user, when: event.in != 'VIP', map: *map}
+    cases:
+"""
+
+
+@pytest.mark.parametrize(
+    "taken_by", ["", ", taken_by: [left, joined]", ", taken_by: [joined, left]"]
+)
+def test_a_case_says_which_routes_take_its_events(tmp_path: Path, taken_by: str) -> None:
+    events = "[{in: VIP, email: ann@example.com}, {email: bob@example.com}]"
+    run(tmp_path, f"  - {{name: both, events: {events}{taken_by}}}", JOINED_OR_LEFT)
+
+
+@pytest.mark.parametrize(
+    ("inside", "taken_by", "said"),
+    [
+        ("VIP", "[left]", "its events are taken by joined; taken_by says left; check 'when' in"),
+        ("Fans", "[joined]", "its events are taken by left; taken_by says joined; check 'when'"),
+        ("Fans", "[joined, left]", "its events are taken by left; taken_by says joined, left; "),
+    ],
+)
+def test_other_routes_than_a_case_says_fail_it(
+    tmp_path: Path, inside: str, taken_by: str, said: str
+) -> None:
+    events = f"[{{in: {inside}, email: ann@example.com}}]"
+    cases = f"  - {{name: one, events: {events}, taken_by: {taken_by}}}"
+    assert fails(tmp_path, cases, JOINED_OR_LEFT).startswith(f"case 'one': {said}")
+
+
+def test_updating_does_not_approve_another_route(cases: pytest.Pytester) -> None:
+    one = "  - {name: one, events: [{in: VIP, email: ann@example.com}], taken_by: [joined]}"
+    write(cases.path / "a.case.yaml", one, JOINED_OR_LEFT)
+    pytest_says(cases, "--snapshot-update")[0].assert_outcomes(passed=1)
+    kept = cases.path / SNAPSHOTS / "a.case" / "one.txt"
+    before = kept.read_text("utf-8")
+    write(cases.path / "a.case.yaml", one, JOINED_OR_LEFT.replace("'VIP'", "'Fans'"))
+    result, text = pytest_says(cases, "--snapshot-update")
+    result.assert_outcomes(failed=1)
+    assert "taken by left; taken_by says joined" in text
+    assert kept.read_text("utf-8") == before
 
 
 def test_a_response_that_nothing_asks_for_fails(tmp_path: Path) -> None:
