@@ -16,6 +16,7 @@ import yaml
 import connector
 from connector.definitions.catalog import Catalog
 from connector.definitions.presets import Preset, presets
+from connector.testing.case import load_cases
 from tests.kit import ROOT
 from tests.kit.cli import call, environment, succeed
 from tests.kit.front_ends import AUDIENCE, MEMBERS, people_sent
@@ -88,6 +89,34 @@ def test_the_limits_are_those_of_the_front_ends() -> None:
     assert (tealium.records, tealium.age, tealium.bytes) == (1000, 3600, 2_000_000)
     lytics = connector.load_connection(PRESETS["lytics"].folder / "connection.yaml").limits
     assert (lytics.records, lytics.age) == (1000, 300)
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [("tealium", "Loyal customers"), ("lytics", "loyal_customers"), ("segment", "loyal_customers")],
+)
+def test_an_audience_that_is_renamed_in_the_connection_alone_fails_the_cases(
+    name: str, old: str, tmp_path: Path
+) -> None:
+    variables = environment()
+    succeed("new", X, "--from", name, env=variables, folder=tmp_path)
+    path = tmp_path / "connection.yaml"
+    path.write_text(path.read_text("utf-8").replace(old, "vip"), "utf-8")
+    before = contents(tmp_path)
+    done = call("test", "--update", env=variables, folder=tmp_path)
+    assert done.status == 1
+    assert "such as an audience's, has to be the one in the events of the case" in done.out
+    assert contents(tmp_path) == before, "no snapshot is approved"
+
+    cases = tmp_path / f"{name}.case.yaml"
+    cases.write_text(cases.read_text("utf-8").replace(old, "vip"), "utf-8")
+    succeed("test", "--update", env=variables, folder=tmp_path)
+
+
+@each_preset
+def test_every_case_says_which_routes_take_its_events(name: str) -> None:
+    [path] = PRESETS[name].folder.glob("*.case.yaml")
+    assert all(case.taken_by for case in load_cases(path, Catalog()))
 
 
 # What ships of them ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.scaffold.presets import marks
 from tests.kit import ROOT
 from tests.kit.cli import call, environment, succeed
 
@@ -63,24 +64,77 @@ def refused(folder: Path, *arguments: str | Path) -> str:
 def test_the_files_are_those_of_the_preset_and_the_rest_is_said(tmp_path: Path) -> None:
     shown = new(tmp_path, X, "--from", "lytics")
     assert files(tmp_path) == files(SHIPPED)
-    wrote, filling = shown.split("fill in (what is there now is an example)\n")
-    filling, following = filling.split("next\n")
+    wrote, changing = shown.split("change in connection.yaml (what is there now is an example)\n")
     assert wrote.split() == ["wrote", *sorted(files(SHIPPED))]
-    assert filling.splitlines()[:2] == [
-        "  settings.account_id: Ad Account ID, now 18ce54d4x5t",
-        "  credentials.consumer_key: environment variable, now X_CONSUMER_KEY",
+    changing, following = changing.split("next, without an account\n")
+    *changing, last = changing.splitlines()
+    assert last == "and the same names in the sample events and the cases"
+    assert changing[:2] == [
+        "  line 15: your ad account, as in the address of X Ads",
+        "    account_id: 18ce54d4x5t",
     ]
+    slug = changing.index("  line 30: loyal_customers is the audience's slug at Lytics")
+    assert changing[slug + 1].strip() == (
+        'when: item.event == "enter" and item.slug == "loyal_customers"'
+    )
     assert following.splitlines() == [
         "  connector lint connection.yaml",
         "  connector preview connection.yaml events.ndjson",
         "  connector send --sandbox connection.yaml events.ndjson",
         "  connector test --update lytics.case.yaml",
+        "then, with your account and your EVENTS",
+        "  connector login connection.yaml",
+        "  connector check connection.yaml",
+        "  connector preview connection.yaml EVENTS",
+        "  connector send --state state connection.yaml EVENTS",
     ]
 
 
-def test_an_id_of_the_example_is_to_be_filled_in(tmp_path: Path) -> None:
-    shown = new(tmp_path, X, "--from", "adobe")
-    assert "  custom_audience_id: Custom Audience, now 1nmth" in shown.splitlines()
+def test_only_what_creates_an_audience_needs_a_state(tmp_path: Path) -> None:
+    made = json.loads(new(tmp_path, X, "--from", "adobe", "--into", "a b", "--format", "json"))
+    assert made["then"][-1] == "connector send 'a b/connection.yaml' EVENTS"
+
+
+@pytest.mark.parametrize("name", ["adobe", "lytics", "rudderstack", "segment", "tealium"])
+def test_each_mark_says_the_line_that_it_is_about(tmp_path: Path, name: str) -> None:
+    made = json.loads(new(tmp_path, X, "--from", name, "--format", "json"))
+    lines = (tmp_path / "connection.yaml").read_text("utf-8").splitlines()
+    for mark in made["change"]:
+        key = mark["text"].partition(":")[0]
+        assert lines[mark["line"] - 1].strip().startswith(key), mark
+    marked = " ".join(mark["text"] for mark in made["change"])
+    for blank in made["fill_in"]:
+        assert blank["value"] in marked, f"{blank['key']} is marked"
+
+
+def test_a_mark_stands_behind_a_line_or_above_it() -> None:
+    text = """\
+a: 1  # change: one
+# change: two
+# what two is
+b: 2   # no mark
+# change: three, below
+c: >-
+  x
+  y
+d: 4
+# change: nothing follows
+"""
+    assert list(marks(text)) == [
+        (1, "a: 1", "one"),
+        (4, "b: 2", "two"),
+        (6, "c: x y", "three, below"),
+        (10, "", "nothing follows"),
+    ]
+
+
+def test_a_preset_without_marks_has_its_values_listed(own: Path, tmp_path: Path) -> None:
+    shown = new(tmp_path, "tiny", "--from", "planet", "--definitions", "own")
+    filling = shown.partition("fill in (what is there now is an example)\n")[2].splitlines()
+    assert filling[:2] == [
+        "  settings.account_id: Account, now 1234abcd",
+        "  list_id: List, now 42",
+    ]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -152,7 +206,15 @@ def test_any_folder_of_definitions_can_ship_presets(own: Path, tmp_path: Path) -
                 "value": "PLANET_TOKEN_SECRET",
             },
         ],
+        "connection": "connection.yaml",
+        "change": [],
         "next": ["connector lint connection.yaml --definitions own"],
+        "then": [
+            "connector login connection.yaml --definitions own",
+            "connector check connection.yaml --definitions own",
+            "connector preview connection.yaml EVENTS --definitions own",
+            "connector send connection.yaml EVENTS --definitions own",
+        ],
     }
     assert files(tmp_path)["connection.yaml"] == CONNECTION.encode()
 
