@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from connector.validation.patterns import compile_pattern
+
 JsonSchema = Mapping[str, Any]
 
 #: The normaliser step that reads phone numbers.
 PHONE_STEP = "e164"
 
 #: The normaliser steps that drop what has not a form of its own.
-_FORM_STEPS = frozenset({"email", PHONE_STEP, "matches"})
+_FORM_STEPS = frozenset({"email", PHONE_STEP})
+
+# A form that these have may be that of any word.
+_WORDS = ("unknown", "UNKNOWN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,13 @@ class Identifier:
 
     @property
     def is_free(self) -> bool:
-        """Whether nearly any text names a person: no step asks for a form, and it is no digest."""
+        """Whether a word may name a person: no step asks for another form, and it is no digest."""
         if not self.alone or self.prehashed is True:
             return False
-        return _FORM_STEPS.isdisjoint(step for step, _ in self.normalize)
+        for step, argument in self.normalize:
+            if step in _FORM_STEPS or (step == "matches" and not _takes_a_word(argument)):
+                return False
+        return True
 
     @property
     def takes_words(self) -> bool:
@@ -133,6 +141,11 @@ class Field:
     def deprecated(self) -> bool:
         """Whether new connections should not use it."""
         return bool(self.schema.get("deprecated"))
+
+
+def _takes_a_word(pattern: str) -> bool:
+    has_form = compile_pattern(pattern, whole=True)
+    return any(map(has_form, _WORDS))
 
 
 class Named:

@@ -1,7 +1,7 @@
 """Shared ids: one id that stands for many people, such as a placeholder that no list knows.
 
-The vendor takes all of them for one person. Only ids in which any text is one are looked at; an
-email address or a phone number has a form of its own.
+The vendor takes all of them for one person. Only ids that may be words are looked at, such as
+handles; an email address, a phone number or the id of a device has a form of its own.
 
 A few ids are counted at a time, whatever the input: those that are met twice in a chunk, and of
 these the most frequent ones. Ids that are met again are no mistake: a person may come many times.

@@ -39,7 +39,7 @@ TAIL = ", so the vendor takes these people for one; is it a placeholder? an 'exp
 SHARED = people(40, partner_user_id="unknown")
 
 
-@pytest.mark.parametrize("parameter", ["partner_user_id", "twitter_id"])
+@pytest.mark.parametrize("parameter", ["partner_user_id", "twitter_id", "handle"])
 def test_an_id_of_people_who_differ(parameter: str) -> None:
     own = [{**event, parameter: str(7 + n)} for n, event in enumerate(people(1_500))]
     shared = [{**event, parameter: "0"} for event in SHARED]
@@ -48,6 +48,16 @@ def test_an_id_of_people_who_differ(parameter: str) -> None:
     assert line == (
         f"route r: 40 of 1,540 values of {parameter} are one and the same although email differs{TAIL}"
     )
+
+
+@pytest.mark.parametrize("filler", ["keine", "unbekannt", "@Unbekannt"])
+def test_a_word_in_place_of_a_handle(filler: str) -> None:
+    events = [*people(30, handle=filler), *({**one, "handle": "@Ann"} for one in people(5))]
+    [line] = doubts(events, "handle", "email")
+    assert line == (
+        f"route r: 30 of 35 values of handle are one and the same although email differs{TAIL}"
+    )
+    assert filler.lstrip("@").lower() not in line.lower()
 
 
 def test_an_id_that_stands_alone_in_most_events() -> None:
@@ -95,8 +105,8 @@ def test_which_identifiers_are_free() -> None:
     for name in catalog.ids():
         for action in catalog.load(name).actions.values():
             free |= {one.parameter for one in action.identifiers if one.is_free}
-    assert {"external_id", "partner_user_id", "twitter_id", "crm_id", "user_id"} <= free
-    strict = {"email", "phone", "device_id", "handle", "email_sha256", "country", "first_name"}
+    assert {"external_id", "partner_user_id", "twitter_id", "crm_id", "user_id", "handle"} <= free
+    strict = {"email", "phone", "device_id", "email_sha256", "country", "first_name"}
     assert free.isdisjoint(strict)
 
 
