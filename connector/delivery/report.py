@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event, or an element of it, that was not delivered by one route, or a dropped value.
+    """An event, or an element, that a route took and did not deliver, or a dropped value.
 
     `event` is its id. `line` and `file` say where it stands when it has no id of its own (in a JSON
     array `line` is the element, in Parquet the row); `event` is then its position in the whole

@@ -26,6 +26,7 @@ from connector.pipeline.fill import Fill, count_present, country_of, where
 from connector.pipeline.identifiers import Hash
 from connector.pipeline.in_vain import InVain
 from connector.pipeline.shared_ids import SharedIds
+from connector.pipeline.spelling import Spelling
 from connector.pipeline.splitting import NO_IDENTIFIER, NO_IDENTIFIER_REASON, NONE_PRESENT
 from connector.pipeline.unfound import Unfound
 from connector.templating.data import ExpressionError
@@ -49,6 +50,7 @@ class LinePreparer:
         self._when = compile_when(mapped.when, settings, each=each)
         reads = fields_of_expression(mapped.when) if mapped.when else []
         self._unfound = Unfound("when", reads, fields_of_map(mapped), each=each)
+        self._spelling = Spelling(mapped)
         self._layout = Layout(export)
         #: Counts the rows that have a value of each parameter.
         self.fill = Fill(mapped.name, mapped.map)
@@ -87,10 +89,14 @@ class LinePreparer:
                 )
 
     @property
+    def hints(self) -> list[str]:
+        """What `when` may read wrongly, in words, without values."""
+        return [*self._unfound.doubts(), *self._spelling.doubts()]
+
+    @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, though nothing failed: in words, without values."""
+        """What else is probably a mistake, though nothing failed: in words, without values."""
         return [
-            *self._unfound.doubts(),
             *self.in_vain.all_dropped(self.dropped),
             *self._shared_ids.doubts(),
         ]
@@ -107,6 +113,7 @@ class LinePreparer:
             self.fill.took(data)
             return lines
 
+        self._spelling.saw(data, taken)
         refused = len(data) - prepared.count(None)
         self.in_vain.took(len(data), len(taken) + refused)
         rows = [data[position] for position in taken]

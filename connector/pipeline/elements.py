@@ -46,8 +46,12 @@ class RowPreparer(Protocol):
         """What it does in vain."""
 
     @property
+    def hints(self) -> list[str]:
+        """What `when` or `each` may read wrongly, in words, without values."""
+
+    @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, though nothing failed: in words, without values."""
+        """What else is probably a mistake, though nothing failed: in words, without values."""
 
     def prepare(self, data: Sequence[Any], event_ids: Sequence[Any], now: float, /) -> list[Any]:
         """Return what becomes of each row; None for one that is not taken."""
@@ -86,9 +90,14 @@ class EachPreparer:
         return self._preparer.fill
 
     @property
+    def hints(self) -> list[str]:
+        """What `when` or `each` may read wrongly."""
+        return [*self._unfound.doubts(), *self._preparer.hints]
+
+    @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, as of the preparer of its elements."""
-        return [*self._unfound.doubts(), *self._preparer.doubts]
+        """What else is probably a mistake, as of the preparer of its elements."""
+        return self._preparer.doubts
 
     def count(self, event: _Data) -> int:
         """Return how many elements the event has for this route."""

@@ -76,6 +76,14 @@ def as_path(field: Field) -> str:
     return ".".join(names if root == "event" else field)
 
 
+def as_expression(field: Field) -> str:
+    """Return a field as it is written in an expression."""
+    root, *names = field
+    for name in names:
+        root += f".{name}" if name.isidentifier() else f"['{name}']"
+    return root
+
+
 def _fields_in(data: Mapping[str, Any], above: Field) -> Iterator[tuple[Field, bool]]:
     """Yield the fields of an object whose names are plain, and whether each one holds a value."""
     for name, value in data.items():

@@ -48,13 +48,16 @@ class InVain:
             if column.parameter in self._unused and _has_usable(cells, types):
                 del self._unused[column.parameter]
 
-    def nothing_taken(self) -> str:
-        """Return that the route takes nothing, in words."""
+    def nothing_taken(self, *, is_explained: bool) -> str:
+        """Return that the route takes nothing, in words; `is_explained`: why has been said."""
         if not self.rows:
             return "took nothing; check its 'each'"
+        taken = f"took none of {self.rows:,}; check its 'when'"
+        if is_explained:
+            return taken
         return (
-            f"took none of {self.rows:,}; check its 'when'; text is compared as it stands, "
-            "so 'yes' is not 'Yes': event.a | trim | lower == 'yes' takes both"
+            f"{taken}; text is compared as it stands, so 'yes' is not 'Yes': "
+            "event.a | trim | lower == 'yes' takes both"
         )
 
     def all_dropped(self, dropped: Mapping[tuple[str, str], int]) -> list[str]:

@@ -29,6 +29,7 @@ from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
 from connector.pipeline.records import Preparer, apply_when, pick
 from connector.pipeline.request_builder import RequestBuilder
+from connector.pipeline.spelling import Spelling, texts_compared
 from connector.pipeline.splitting import Prepared
 from connector.pipeline.unfound import Unfound
 from connector.templating.data import ExpressionError, Shown
@@ -67,6 +68,7 @@ class OptOutPreparer:
         self._when = compile_when(route.when, connection.settings)
         reads = fields_of_expression(route.when) if route.when else []
         self._unfound = Unfound("when", reads, fields_of_map(route), each=False)
+        self._spelling = Spelling(route, texts_compared(connection.routes))
         #: Whether the route takes anything.
         self.in_vain = InVain(())
 
@@ -106,9 +108,14 @@ class OptOutPreparer:
         return self._first.fill
 
     @property
+    def hints(self) -> list[str]:
+        """What `when` may read wrongly, as of `Preparer`."""
+        return [*self._unfound.doubts(), *self._spelling.doubts()]
+
+    @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, as of `Preparer`."""
-        return [*self._unfound.doubts(), *self._first.doubts]
+        """What else is probably a mistake, as of `Preparer`."""
+        return self._first.doubts
 
     def count(self, event: dict[str, Any], now: float) -> int:
         """Return how many records the event has on this route, at most."""
@@ -128,6 +135,7 @@ class OptOutPreparer:
         self._unfound.saw(data)
         prepared: list[list[Prepared]] = [[] for _ in data]
         taken, failures = apply_when(self._when, data)
+        self._spelling.saw(data, taken)
         self.in_vain.took(len(data), len(taken) + len(failures))
         for position, why in failures:
             prepared[position].append(Rejection(self._route, event_ids[position], *why))

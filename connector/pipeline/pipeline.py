@@ -32,6 +32,7 @@ from connector.pipeline.opt_out import OptOutPreparer, actions_of
 from connector.pipeline.preparation import Preparation, identifying_fields
 from connector.pipeline.records import Preparer
 from connector.pipeline.request_builder import RequestBuilder
+from connector.pipeline.spelling import texts_compared
 from connector.pipeline.splitting import Prepared, in_parts
 from connector.templating.template import RenderError
 
@@ -83,6 +84,7 @@ def _compile_routes(connection: Connection, audiences: Audiences) -> list[RowPre
     templates = connection.destination.templates
     builders: dict[str, RequestBuilder] = {}
     preparers: list[RowPreparer] = []
+    meant = texts_compared(connection.routes)
 
     def builder_of(action: Action) -> RequestBuilder:
         if action.id not in builders:
@@ -94,7 +96,7 @@ def _compile_routes(connection: Connection, audiences: Audiences) -> list[RowPre
         if route.opt_out is not None:
             preparers.append(OptOutPreparer(route, connection, builder_of, audiences))
             continue
-        preparer = Preparer(route, builder, templates, connection.settings, audiences)
+        preparer = Preparer(route, builder, templates, connection.settings, audiences, meant)
         if route.each is None:
             preparers.append(preparer)
         else:

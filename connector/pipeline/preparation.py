@@ -85,8 +85,11 @@ class Preparation:
         lines = []
         unused = list(unused_routes([preparer.in_vain for preparer in self._preparers]))
         for name, preparer in zip(self._names, self._preparers, strict=True):
+            hints = preparer.hints
+            lines += [f"{name}: {hint}" for hint in hints]
             if preparer.in_vain in unused:
-                lines.append(f"{name}: {preparer.in_vain.nothing_taken()}")
+                words = preparer.in_vain.nothing_taken(is_explained=bool(hints))
+                lines.append(f"{name}: {words}")
             lines += [f"{name}: {doubt}" for doubt in preparer.doubts]
         return lines
 

@@ -12,13 +12,13 @@ parameters is in the target, and the rest is done for many events at a time, col
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connector.connection.fields import fields_of_expression, fields_of_map
+from connector.connection.fields import Field, fields_of_expression, fields_of_map
 from connector.connection.mapping import Row, compile_column, compile_when
 from connector.connection.model import Route
 from connector.model import EventId, Record, Rejection, Result, Target
@@ -33,6 +33,7 @@ from connector.pipeline.presence import CheckPresence, compile_presence, names_w
 from connector.pipeline.request_builder import RequestBuilder
 from connector.pipeline.shapes import Shapes
 from connector.pipeline.shared_ids import SharedIds
+from connector.pipeline.spelling import Spelling
 from connector.pipeline.splitting import NONE_PRESENT, Prepared, together
 from connector.pipeline.targets import NoTarget, Resolved, Targets
 from connector.pipeline.unfound import Unfound
@@ -58,8 +59,9 @@ class Preparer:
         templates: Path,
         settings: Mapping[str, Any],
         audiences: Audiences,
+        meant: Collection[tuple[Field, str]] = (),
     ) -> None:
-        """Compile a route.
+        """Compile a route. `meant`: see `Spelling`.
 
         Raise ExpressionError, ValueError (a path), RenderError or OSError for what lint refuses.
         """
@@ -69,6 +71,7 @@ class Preparer:
         self._when = compile_when(route.when, settings, each=each)
         reads = fields_of_expression(route.when) if route.when else []
         self._unfound = Unfound("when", reads, fields_of_map(route), each=each)
+        self._spelling = Spelling(route, meant)
         #: Counts the rows that have a value of each parameter.
         self.fill = Fill(route.name, route.map)
         self._targets = Targets(
@@ -121,10 +124,14 @@ class Preparer:
         return self._assembler.lost
 
     @property
+    def hints(self) -> list[str]:
+        """What `when` may read wrongly, in words, without values."""
+        return [*self._unfound.doubts(), *self._spelling.doubts()]
+
+    @property
     def doubts(self) -> list[str]:
-        """What is probably a mistake, though nothing failed: in words, without values."""
+        """What else is probably a mistake, though nothing failed: in words, without values."""
         return [
-            *self._unfound.doubts(),
             *self.in_vain.all_dropped(self.dropped),
             *self._shared_ids.doubts(),
         ]
@@ -140,6 +147,7 @@ class Preparer:
 
         self._unfound.saw(data)
         positions, failures = apply_when(self._when, data)
+        self._spelling.saw(data, positions)
         self.in_vain.took(len(data), len(positions) + len(failures))
         taken = pick(data, positions)
         resolved = self._targets.resolve(taken, now)

@@ -266,10 +266,8 @@ routes:
     made, file = write(tmp_path, text), ndjson(tmp_path, events)
     warnings = [
         "route in: all 5 values of email were dropped: not_of_the_form",
-        (
-            "route out: took none of 10; check its 'when'; text is compared as it stands, so 'yes' is not "
-            "'Yes': event.a | trim | lower == 'yes' takes both"
-        ),
+        "route out: 5 of 10 are not taken whose event.ok differs from 'Nein' only in case or spaces; write event.ok | trim | lower == 'nein'",
+        "route out: took none of 10; check its 'when'",
     ]
     for command in (("preview", made, file), ("send", "--sandbox", made, file)):
         relaxed, strict, as_json = at_once(

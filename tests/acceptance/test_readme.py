@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,17 @@ def test_a_command_prints_what_the_readme_says(command: str, output: str) -> Non
     done = call(*command_line(command), env=environment, folder=ROOT)
     assert steady(done.out) == steady(output), done.err
     assert done.status == 0
+
+
+def test_a_skipped_event_has_no_line_in_the_report(tmp_path: Path) -> None:
+    report = tmp_path / "report.ndjson"
+    files = ("examples/connection.yaml", "examples/events.ndjson")
+    options = ("--sandbox", "--format", "json", "--report", str(report))
+    done = call("send", *options, *files, env=dict(os.environ), folder=ROOT)
+    counts = done.json
+    assert (counts["skipped"], counts["superseded"], counts["identifiers_dropped"]) == (1, 1, 1)
+    [line] = map(json.loads, report.read_text("utf-8").splitlines())
+    assert line["outcome"] == "dropped"
 
 
 def test_the_second_command_runs_the_tests() -> None:

@@ -36,7 +36,7 @@ NONE = "route out: took none of 4; check its 'when'; text is compared as it stan
         (GOOD, [{"name": "in"}, OUT], [NONE]),
         ([*GOOD, {"ok": "out", "email": "x@example.com"}], [IN, OUT], []),
         # nothing matches: the run says that itself
-        (GOOD, [{**IN, "when": "event.ok == 'IN'"}, OUT], []),
+        (GOOD, [{**IN, "when": "event.ok == 'inside'"}, OUT], []),
         (GOOD, [IN], []),
         (GOOD[:2], [IN, OUT], []),
         ([], [IN, OUT], []),
