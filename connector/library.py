@@ -27,12 +27,14 @@ from connector.delivery.courier import Transport
 from connector.delivery.inputs import Events, observed, opened_events
 from connector.delivery.lanes import LANES
 from connector.delivery.ledger import Ledger
-from connector.delivery.report import Counts, Failure, Report
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.report import Counts, Failure, Report, new_run_id
 from connector.delivery.report_file import check_overwritten, report_file
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
+from connector.delivery.state import can_go_on, durable_run
 from connector.errors import ConfigError, DefinitionError, Problem
-from connector.model import Batch, ItemId, Record, Request
+from connector.model import Batch, Request, name_of
 from connector.pipeline.audiences import KnownAudiences, asks_for_audiences, notes_of, readable
 from connector.pipeline.fill import Filled
 from connector.pipeline.pipeline import Pipeline, template_problem
@@ -236,15 +238,10 @@ def _previewed(batch: Batch, request: Request) -> PreviewedRequest:
         headers=request.headers,
         body=request.body,
         records=len(batch.records),
-        event_ids=tuple(map(_event_id, batch.records)),
+        event_ids=tuple(name_of(record.event_id) for record in batch.records),
         routes=tuple(routes),
         closed_by=batch.closed_by,
     )
-
-
-def _event_id(record: Record) -> int | str:
-    event_id = record.event_id
-    return event_id.event_id if isinstance(event_id, ItemId) else event_id
 
 
 # Send -------------------------------------------------------------------------------------------
@@ -264,6 +261,8 @@ def send(
     timeout: float | None = None,
     keep_failures: bool = True,
     state: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    restart: bool = False,
 ) -> Report:
     """Deliver events and return what became of them; blocks until every record has its outcome.
 
@@ -275,7 +274,8 @@ def send(
     thread of the run. `limit`: read only so many events. `retries`: send a request again so many
     times, by default as often as the destination says, else 7. `keep_failures`: keep every failure
     in the returned report. Without it memory stays flat whatever fails. `state`: a folder for
-    what has to be known at the next run, the ids of audiences by name.
+    what has to be known at the next run: the ids of audiences by name and, unless `resume` is
+    false, how far a run of files is. One that ended early goes on; `restart` forgets it.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
@@ -290,39 +290,61 @@ def send(
     clock = clock or SystemClock()
     pipeline = Pipeline(connection)
     remembered = _remembered(state, connection)
+    rates = connection.destination.rates
+    retry = RetryPolicy.of(connection.destination.retry, retries)
 
     with ExitStack() as stack:
         opened = stack.enter_context(opened_events(events, connection, limit))
         transport = stack.enter_context(_sender(connection, transport, timeout))
-        file = stack.enter_context(report_file(report, connection, opened))
+        durable = None
+        if state is not None and resume and can_go_on(opened):
+            open_run = durable_run(state, connection, opened, limit, restart=restart)
+            durable = stack.enter_context(open_run)
+        file = stack.enter_context(report_file(report, connection, opened, durable))
 
         if remembered is not None:
             remembered.prepare()
         if asks_for_audiences(connection):
-            # A run that names none does without what asks the vendor.
-            from connector.audiences.names import RunAudiences
-
-            audiences = RunAudiences(
-                connection, transport, remembered, clock=clock, retries=retries, notify=notify
+            pipeline = _pipeline_with_audiences(
+                connection, transport, remembered, clock, retries, notify
             )
-            audiences.prepare()
-            pipeline = Pipeline(connection, audiences)
 
-        ledger = Ledger(file, keep_failures=keep_failures)
-        if notify is not None:
-            ledger.notify = notify
+        limiter = Limiter(rates, clock)
+        if durable is None:
+            ledger = Ledger(file, keep_failures=keep_failures, run=new_run_id(clock.now()))
+        else:
+            ledger = durable.ledger(file, clock, limiter, keep_failures=keep_failures)
+        ledger.notify = notify or ledger.notify
+        chunks = observed(opened, connection, ledger)
 
         def show_progress() -> None:
             if progress is not None:
                 progress(replace(ledger.counts))
 
-        policy = RetryPolicy.of(connection.destination.retry, retries)
-        rates = connection.destination.rates
         advice = connection.sign_in_advice
-        run = Run(pipeline, rates, transport, clock, policy, ledger, show_progress, advice)
-        result = run.deliver(observed(opened, connection, ledger))
+        run = Run(pipeline, rates, transport, clock, retry, ledger, show_progress, advice, limiter)
+        result = run.deliver(chunks)
         show_progress()
     return result
+
+
+def _pipeline_with_audiences(
+    connection: Connection,
+    transport: Transport,
+    remembered: Remembered | None,
+    clock: Clock,
+    retries: int | None,
+    notify: Callable[[str], None] | None,
+) -> Pipeline:
+    """Return a pipeline that knows the audiences which the connection names."""
+    # A run that names none does without what asks the vendor.
+    from connector.audiences.names import RunAudiences
+
+    audiences = RunAudiences(
+        connection, transport, remembered, clock=clock, retries=retries, notify=notify
+    )
+    audiences.prepare()
+    return Pipeline(connection, audiences)
 
 
 def _remembered(state: str | os.PathLike[str] | None, connection: Connection) -> Remembered | None:

@@ -31,18 +31,40 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class NamedEvent(NamedTuple):
+    """What stands for an event that has an id of its own: its position in the input, and the id."""
+
+    position: int
+    name: str
+
+
 class ItemId(NamedTuple):
     """What stands for an event's id where it becomes several records: the id, and which of them.
 
     `item` is the position in the list of the route's `each`, from 0.
     """
 
-    event_id: int | str
+    event_id: int | NamedEvent
     item: int
 
 
-#: What a report calls a record by.
-EventId = int | str | ItemId
+#: What a report calls a record by. An event without an id of its own is known by its position.
+EventId = int | NamedEvent | ItemId
+
+
+def name_of(event_id: EventId) -> int | str:
+    """Return the id of an event, or its position where it has none."""
+    if isinstance(event_id, ItemId):
+        event_id = event_id.event_id
+    return event_id.name if isinstance(event_id, NamedEvent) else event_id
+
+
+def position_of(event_id: EventId) -> int:
+    """Return the position of an event in the input."""
+    if isinstance(event_id, ItemId):
+        event_id = event_id.event_id
+    return event_id.position if isinstance(event_id, NamedEvent) else event_id
+
 
 #: A piece of the input, in order.
 Chunk = Sequence[Event | Unreadable]

@@ -136,8 +136,14 @@ StateOption = Annotated[
     typer.Option(
         "--state",
         metavar="DIR",
-        help="A folder for what has to be known at the next run: the ids of audiences by name. "
-        "--sandbox leaves it alone.",
+        help="A folder for what has to be known at the next run: how far this one is, so that it "
+        "goes on when it ended early, and the ids of audiences by name. --sandbox leaves it alone.",
+    ),
+]
+RestartOption = Annotated[
+    bool,
+    typer.Option(
+        "--restart", help="Forget the unfinished run in --state, and send everything again."
     ),
 ]
 

@@ -26,6 +26,7 @@ from connector.cli.options import (
     ProgressOption,
     QuoteOption,
     ReportOption,
+    RestartOption,
     RetriesOption,
     SetOption,
     StateOption,
@@ -57,6 +58,7 @@ def send(
     ] = False,
     report: ReportOption = None,
     state: StateOption = None,
+    restart: RestartOption = False,
     limit: LimitOption = None,
     input_format: InputFormatOption = None,
     delimiter: DelimiterOption = None,
@@ -88,6 +90,7 @@ def send(
     from connector.sandbox.local import connected_to
 
     _check_fail(fail, sandbox)
+    _check_restart(state, restart=restart)
     flags = InputFlags(input_format, delimiter, encoding, quote)
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
@@ -121,6 +124,8 @@ def send(
                     timeout=timeout,
                     keep_failures=False,
                     state=state,
+                    resume=not sandbox,
+                    restart=restart,
                 )
             except DefectError as error:
                 result, defect = error.report, error
@@ -159,6 +164,12 @@ def _print(
 
     as_json = summary_json(result, warnings, holdings, name)
     print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
+
+
+def _check_restart(state: Path | None, *, restart: bool) -> None:
+    if restart and state is None:
+        problem = Problem("C012", "--restart", "", "requires --state", "add --state DIR")
+        raise ConfigError([problem])
 
 
 def _check_fail(fail: list[str] | None, sandbox: bool) -> None:

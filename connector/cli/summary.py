@@ -35,6 +35,9 @@ def summary_json(
     summary |= reasons_json(report)
     summary["audiences"] = audiences_json(report.audiences)
     summary["warnings"] = list(warnings)
+    summary["run"] = report.run
+    summary["restarts"] = report.restarts
+    summary["resent"] = report.resent
     if name:
         summary["connection"] = name
     if holdings is not None:
@@ -81,6 +84,8 @@ def summary_text(
     interrupted = ", interrupted" if report.interrupted else ""
     traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
+    if report.ended is not None:
+        lines.append(_run_line(report))
 
     lines += audience_lines(report.audiences)
     lines += report_lines(report)
@@ -118,6 +123,16 @@ def audience_lines(audiences: Sequence[UsedAudience]) -> list[str]:
     if further > 0:
         lines.append(f"… and {further} more audiences; --format json lists all")
     return lines
+
+
+def _run_line(report: Report) -> str:
+    """Return what there is to know of a run that has a state."""
+    end = "finished" if report.ended else "unfinished; the same command goes on with it"
+    line = f"run {report.run} {end}"
+    if not report.restarts:
+        return line
+    times = "once" if report.restarts == 1 else f"{report.restarts} times"
+    return f"{line}; restarted {times}, {report.resent:,} records sent again"
 
 
 def report_lines(report: Report) -> list[str]:

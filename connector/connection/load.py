@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 _ADDRESSES = ("base_url", "token_url", "login_url")
 _CREDENTIAL = re.compile("[a-z][a-z0-9_]*")
 _SECTIONS = ("settings", "limits", "input")
+# Members of a connection that change nothing of what is sent to whom.
+_DECIDE_NOTHING = (
+    "name", "description", "credentials", "token_url", "login_url", "limits", "exports",
+)  # fmt: skip
 _SETTABLE = (
     "allowed: settings.NAME=VALUE, limits.NAME=VALUE, input.NAME=VALUE, base_url=URL, "
     "token_url=URL, login_url=URL"
@@ -174,7 +180,15 @@ def make_connection(
         description=document.get("description", ""),
         input=input_options(document.get("input", {})),
         exports=mapped,
+        digest=_digest(document),
     )
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """Return the digest of the members that decide what is sent where."""
+    deciding = {name: document[name] for name in document if name not in _DECIDE_NOTHING}
+    content = json.dumps(deciding, default=str, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def connection_warnings(connection: Connection) -> list[Problem]:

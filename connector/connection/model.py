@@ -233,6 +233,8 @@ class Connection:
     #: How the input is written.
     input: InputOptions = AS_WRITTEN
     exports: Mapping[str, MappedExport] = field(default_factory=dict)
+    #: Of everything that decides what is sent where: equal when that did not change.
+    digest: str = ""
 
     def __repr__(self) -> str:
         # A destination is a million characters, and settings are the customer's own.

@@ -10,9 +10,9 @@ from typing import Any, TypeGuard, cast
 from connector.connection.fields import fields_read
 from connector.connection.model import Connection, Taking
 from connector.delivery.ledger import Ledger
+from connector.model import Chunk
 from connector.sources.files import Source, open_source
 from connector.sources.objects import object_chunks
-from connector.sources.reading import Chunk
 
 #: The path of a file, a folder or a pattern (`-` is standard input), or a list of paths; or the
 #: events themselves, as dictionaries.
@@ -82,7 +82,7 @@ def observed(
 
     ledger.locate = opened.locate
     ledger.doubts_of_input = lambda: opened.doubts
-    for chunk in opened:
+    for chunk in ledger.remaining(opened):
         ledger.counts.blank = opened.blank
         yield chunk
     ledger.counts.blank = opened.blank

@@ -13,7 +13,18 @@ from typing import BinaryIO
 
 from connector.delivery.report import Counts, Failure, Report
 from connector.delivery.retry import waiting_line
-from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
+from connector.model import (
+    Batch,
+    Chunk,
+    EventId,
+    ItemId,
+    Outcome,
+    Record,
+    Rejection,
+    Request,
+    Response,
+    name_of,
+)
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Filled
@@ -31,7 +42,12 @@ class Ledger:
     To observe a run, subclass it and extend its public methods.
     """
 
-    def __init__(self, report: BinaryIO | None = None, *, keep_failures: bool = False) -> None:
+    def __init__(
+        self, report: BinaryIO | None = None, *, keep_failures: bool = False, run: str = ""
+    ) -> None:
+        """`run`: what the run is called, in each line of the report."""
+        #: What the run is called, "" if it has no name.
+        self.run = run
         self.counts = Counts()
         #: Failed records by (outcome, code, reason).
         self.reasons: Counter[tuple[str, str, str]] = Counter()
@@ -58,6 +74,17 @@ class Ledger:
     def prepared(self, records: int) -> None:
         """Count records that were made."""
         self.counts.records += records
+
+    def remaining(self, chunks: Iterable[Chunk]) -> Iterable[Chunk]:
+        """Return the chunks of an input without what is done with."""
+        return chunks
+
+    def take(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that are to be delivered."""
+        return records
+
+    def chunk_done(self, position: int) -> None:
+        """Note that all events up to this position became records, or something else."""
 
     def skipped(self) -> None:
         """Count an event that no route takes."""
@@ -177,6 +204,7 @@ class Ledger:
             tuple(fill),
             (*self.doubts_of_input(), *doubts),
             tuple(audiences),
+            self.run,
         )
 
     @property
@@ -210,23 +238,27 @@ class Ledger:
         if not self._reports_events:
             return
 
-        item = file = line = None
-        if isinstance(event_id, ItemId):
-            event_id, item = event_id
-        event: str | None = str(event_id)
-        if isinstance(event_id, int):
-            file, line = self.locate(event_id)
+        item = event_id.item if isinstance(event_id, ItemId) else None
+        file = line = None
+        name = name_of(event_id)
+        event: str | None = str(name)
+        if isinstance(name, int):
+            file, line = self.locate(name)
             # A position among ids would blame another event.
             if not self.positions_are_ids or not route:
                 event = None
         failure = Failure(event, route or None, outcome, code, reason, item, file, line, parameter)
         if self._keep_failures:
             self.failures.append(failure)
+        if self._report is not None:
+            self._write(failure.ndjson(self.run))
+
+    def _write(self, line: bytes) -> None:
+        """Write a line of the report."""
         if self._report is None:
             return
-
         try:
-            self._report.write(failure.ndjson())
+            self._report.write(line)
         except OSError as error:
             # The run goes on without a report; the summary says so.
             self.report_error = str(error.strerror)

@@ -60,6 +60,20 @@ class Limiter:
         with self._lock:
             self._not_before = max(self._not_before, until)
 
+    def recent(self) -> list[int]:
+        """Return how many requests each rate's window of time has now."""
+        now = self._clock.now()
+        with self._lock:
+            counts = []
+            for rate, window in zip(self._rates, self._windows, strict=True):
+                counts.append(sum(turn.at > now - rate.per for turn in window))
+            return counts
+
+    def resume(self, counts: Sequence[int], at: float) -> None:
+        """Count the requests of an earlier process, the last of which was sent at a moment."""
+        for rate, window, count in zip(self._rates, self._windows, counts, strict=False):
+            window += [Turn(at) for _ in range(min(count, rate.requests))]
+
     def _ready_at(self) -> float:
         ready = self._not_before
         for rate, window in zip(self._rates, self._windows, strict=True):

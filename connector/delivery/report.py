@@ -6,14 +6,22 @@ dropped value.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from connector._util import times
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.fill import Filled
+
+
+def new_run_id(now: float) -> str:
+    """Return what a run is called: the moment of its beginning, and what nothing else has."""
+    moment = times.from_epoch(now).replace("-", "").replace(":", "")
+    return f"{moment}-{secrets.token_hex(3)}"
 
 
 @dataclass(slots=True)
@@ -67,8 +75,8 @@ class Failure:
     line: int | None = None
     parameter: str | None = None
 
-    def ndjson(self) -> bytes:
-        """Return the failure as a line of NDJSON."""
+    def ndjson(self, run: str = "") -> bytes:
+        """Return the failure as a line of NDJSON, with what the run is called, if anything."""
         line: dict[str, Any] = {"event": self.event}
         if self.item is not None:
             line["item"] = self.item
@@ -80,6 +88,8 @@ class Failure:
         line["reason"] = self.reason
         line["file"] = self.file
         line["line"] = self.line
+        if run:
+            line["run"] = run
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -94,7 +104,10 @@ class Report:
     was. `report_error`: why the report file is cut short, or "". `fill`: how many of the rows that
     a route took had a value of each mapped parameter. `doubts`: what the events make look like a
     mistake, though nothing failed, a line for each. `audiences`: those that the run found or
-    created by name.
+    created by name. `run`: what the run is called. With a state the counts are those of all
+    processes that worked at the run, `ended` says whether nothing of it is left, `restarts` how
+    many of them went on with it, and `resent` how many records this one sent that an earlier one
+    may have sent.
     """
 
     counts: Counts
@@ -106,6 +119,10 @@ class Report:
     fill: tuple[Filled, ...] = ()
     doubts: tuple[str, ...] = ()
     audiences: tuple[UsedAudience, ...] = ()
+    run: str = ""
+    ended: bool | None = None
+    restarts: int = 0
+    resent: int = 0
 
     @property
     def complete(self) -> bool:

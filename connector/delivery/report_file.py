@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from connector.connection.model import Connection
 from connector.errors import ConfigError, Problem
+from connector.model import Chunk
 from connector.sources.files import Source
-from connector.sources.reading import Chunk
+
+if TYPE_CHECKING:
+    from connector.delivery.state.resume import OpenRun
 
 
 @contextmanager
@@ -19,8 +22,9 @@ def report_file(
     report: str | os.PathLike[str] | BinaryIO | None,
     connection: Connection,
     opened: Source | Iterator[Chunk],
+    run: OpenRun | None = None,
 ) -> Iterator[BinaryIO | None]:
-    """Open the report.
+    """Open the report, to write at its end: behind what the run committed of it, if it goes on.
 
     Raise ConfigError (C013) when it cannot be written, or is one of the inputs.
     """
@@ -31,7 +35,10 @@ def report_file(
     path = Path(report)
     check_overwritten(path, "report", connection, opened)
     with _report_errors(path):
-        file = path.open("wb")
+        file = path.open("ab")
+        length = run.report_length(path) if run else None
+        if length is not None and length < file.tell():
+            file.truncate(length)
     try:
         yield file
     finally:

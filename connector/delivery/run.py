@@ -55,9 +55,12 @@ def batches(
             now = clock.now()
             ledger.read(len(chunk))
             for prepared in in_pieces(pipeline.prepare(chunk, now)):
-                records = _count_prepared(prepared, ledger)
+                records = ledger.take(_records_of(prepared, ledger))
+                ledger.prepared(len(records))
                 ledger.dropped(pipeline.take_dropped())
                 yield from batcher.take(records)
+            if chunk:
+                ledger.chunk_done(chunk[-1].position)
             yield from batcher.due(now)
             if clock.ending:
                 break
@@ -86,13 +89,11 @@ def in_pieces(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
         yield piece
 
 
-def _count_prepared(prepared: list[Result | None], ledger: Ledger) -> list[Record]:
+def _records_of(prepared: list[Result | None], ledger: Ledger) -> list[Record]:
     """Return the records; report everything else to the ledger."""
     if _RECORD_TYPE.issuperset(map(type, prepared)):
         # Mostly so: without a loop in Python for each record.
-        records = cast(list[Record], prepared)
-        ledger.prepared(len(records))
-        return records
+        return cast(list[Record], prepared)
 
     records = []
     for entry in prepared:
@@ -102,7 +103,6 @@ def _count_prepared(prepared: list[Result | None], ledger: Ledger) -> list[Recor
             ledger.refused(entry)
         else:
             records.append(entry)
-    ledger.prepared(len(records))
     return records
 
 
@@ -111,7 +111,7 @@ class Run:
     """Everything that a run needs.
 
     `progress` is called after each chunk of events. `advice` is for when the vendor refuses the
-    credentials.
+    credentials. `limiter`: by default one of the `rates` that knows no request yet.
     """
 
     pipeline: Pipeline
@@ -122,6 +122,7 @@ class Run:
     ledger: Ledger
     progress: Callable[[], None] = lambda: None
     advice: str = ""
+    limiter: Limiter | None = None
 
     def deliver(self, chunks: Iterable[Chunk]) -> Report:
         """Deliver all events and return the report.
@@ -129,7 +130,7 @@ class Run:
         Raise what the source raises, and DefectError for a defect of the connector.
         """
         started = time.perf_counter()
-        limiter = Limiter(self.rates, self.clock)
+        limiter = self.limiter or Limiter(self.rates, self.clock)
         courier = Courier(
             self.transport, self.ledger, self.clock, limiter, self.policy, advice=self.advice
         )

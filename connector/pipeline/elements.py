@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from connector.connection.fields import field_of_path
 from connector.connection.mapping import Element, compile_path, compile_when, is_absent
 from connector.connection.model import Taking
-from connector.model import EventId, ItemId, Rejection
+from connector.model import EventId, ItemId, NamedEvent, Rejection
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Fill
 from connector.pipeline.in_vain import InVain
@@ -105,7 +105,7 @@ class EachPreparer:
         return len(found) if isinstance(found, list) else 1
 
     def prepare(
-        self, data: Sequence[dict[str, Any]], event_ids: Sequence[int | str], now: float
+        self, data: Sequence[dict[str, Any]], event_ids: Sequence[int | NamedEvent], now: float
     ) -> list[Iterable[Any]]:
         """Return the results of each event's elements, in order; None where `when` takes one not.
 
@@ -142,7 +142,7 @@ class EachPreparer:
         return found if isinstance(found, list) else None
 
     def _in_slices(
-        self, event: dict[str, Any], event_id: int | str, elements: Sequence[Any], now: float
+        self, event: dict[str, Any], event_id: int | NamedEvent, elements: Sequence[Any], now: float
     ) -> Iterator[Any]:
         for start in range(0, len(elements), SLICE):
             part = elements[start : start + SLICE]
@@ -155,7 +155,7 @@ class EachPreparer:
     def _in_order(
         self,
         event: _Data,
-        event_id: int | str,
+        event_id: int | NamedEvent,
         elements: Sequence[Any],
         start: int,
         records: Iterator[Any],
@@ -190,7 +190,7 @@ def elements_of(event: dict[str, Any], path: str) -> Iterator[Element]:
 
 def _add_rows(
     event: dict[str, Any],
-    event_id: int | str,
+    event_id: int | NamedEvent,
     elements: Sequence[Any],
     start: int,
     rows: list[Element],

@@ -16,7 +16,7 @@ from connector.connection.fields import Field, fields_of_source
 from connector.connection.mapping import compile_event_id, is_absent
 from connector.connection.model import FromPaths, Taking
 from connector.definitions.model import Identifier
-from connector.model import Chunk, Event, Rejection, Unreadable
+from connector.model import Chunk, Event, NamedEvent, Rejection, Unreadable
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.elements import SLICE, EachPreparer, RowPreparer
 from connector.pipeline.fill import Fill, Filled
@@ -158,7 +158,7 @@ class Preparation:
 
     def _event_ids(
         self, events: Sequence[Event], data: Sequence[dict[str, Any]]
-    ) -> Sequence[int | str]:
+    ) -> Sequence[int | NamedEvent]:
         """Return the id of each event; `data` is that of the events.
 
         It is what the connection's `event_id` finds, else the event's position.
@@ -166,14 +166,14 @@ class Preparation:
         if self._event_id is None or self._ids is None:
             return list(map(_position_of, events))
 
-        event_ids: list[int | str] = []
+        event_ids: list[int | NamedEvent] = []
         found = 0
         for position, one in events:
             value = self._event_id(one)
             if is_absent(value) or isinstance(value, dict | list):
                 event_ids.append(position)
             else:
-                event_ids.append(str(value))
+                event_ids.append(NamedEvent(position, str(value)))
                 found += 1
         self._ids.found("event_id", found)
         self._ids.took(data)

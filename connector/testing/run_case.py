@@ -19,7 +19,17 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import batches
 from connector.errors import ConnectorError, DefinitionError, SendError
-from connector.model import Batch, EventId, ItemId, Outcome, Record, Rejection, Request, Response
+from connector.model import (
+    Batch,
+    EventId,
+    ItemId,
+    Outcome,
+    Record,
+    Rejection,
+    Request,
+    Response,
+    position_of,
+)
 from connector.pipeline.audiences import notes_of, numbered
 from connector.pipeline.pipeline import Pipeline
 from connector.sandbox.faults import Fault
@@ -245,10 +255,8 @@ class _CaseLedger(Ledger):
         self._last_time = now
 
     def _keep(self, event_id: EventId, route: str, outcome: str) -> None:
-        item = None
-        if isinstance(event_id, ItemId):
-            event_id, item = event_id
-        self.outcomes.setdefault(event_id, []).append(_Outcome(route, item, outcome))
+        item = event_id.item if isinstance(event_id, ItemId) else None
+        self.outcomes.setdefault(position_of(event_id), []).append(_Outcome(route, item, outcome))
 
     def _keep_records(self, records: Sequence[Record], outcome: str) -> None:
         for record in records:

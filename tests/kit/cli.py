@@ -40,7 +40,18 @@ COUNTS = (
     *("requests", "bytes", "seconds"),
 )
 #: What `send --format json` prints, in this order.
-MEMBERS = (*COUNTS, "interrupted", "reasons", "dropped", "fill", "audiences", "warnings")
+MEMBERS = (
+    *COUNTS,
+    "interrupted",
+    "reasons",
+    "dropped",
+    "fill",
+    "audiences",
+    "warnings",
+    "run",
+    "restarts",
+    "resent",
+)
 
 PARAMETERS = {
     "custom_audience_id": "audience",
@@ -205,7 +216,7 @@ def report_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a report about events that were not delivered; all lines are checked for their form."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for line in lines:
-        members = ["event", "route", "outcome", "code", "reason", "file", "line"]
+        members = ["event", "route", "outcome", "code", "reason", "file", "line", "run"]
         if line["outcome"] == "dropped":
             members.insert(3, "parameter")
         assert list(line) == members

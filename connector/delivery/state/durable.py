@@ -1,0 +1,238 @@
+"""The ledger of a run that can go on after it ended: every outcome is on disk before it counts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from connector.delivery.ledger import Ledger
+from connector.delivery.report import Counts, Report
+from connector.delivery.state.progress import Place, Progress
+from connector.delivery.state.runs import Runs, Saved
+from connector.model import Chunk, Record, Rejection, position_of
+from connector.pipeline.audiences import UsedAudience
+from connector.pipeline.dropped import DroppedValue
+from connector.pipeline.fill import Filled
+
+
+class DurableLedger(Ledger):
+    """Keeps how far a run is in its state, and counts over all processes that worked at it.
+
+    What is delivered or rejected is committed at once, with its counts and with what it superseded.
+    What became of events without being sent is counted once for each chunk, with the next commit.
+    What is undelivered stays open: the next process sends it again.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        run: str,
+        saved: Saved,
+        progress: Progress,
+        report: BinaryIO | None = None,
+        *,
+        keep_failures: bool = False,
+        paced: Callable[[], Sequence[int]] = tuple,
+        now: Callable[[], float],
+    ) -> None:
+        """`report` stands where the run left it; `paced` counts the latest requests by rate."""
+        super().__init__(report, keep_failures=keep_failures, run=run)
+        self._runs = runs
+        self._saved = saved
+        self._progress = progress
+        self._paced = paced
+        self._now = now
+        self.counts = replace(saved.counts)
+        self.reasons = Counter(saved.reasons)
+        self._dropped = Counter(saved.dropped)
+
+        # What became of this chunk's events without being sent.
+        self._chunk = Counts()
+        self._refused: list[Rejection] = []
+        self._lost: list[DroppedValue] = []
+        # The places of records on their way to the same outcome, by `id(record)` of the newest.
+        self._replaced: dict[int, list[Place]] = {}
+        # Lines about records that stay open: the next process has other words for them.
+        self._open_lines = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._is_open = False
+        # Taken before the lock of `Ledger`.
+        self._turn = threading.RLock()
+
+    # While a chunk is prepared.
+
+    def remaining(self, chunks: Iterable[Chunk]) -> Iterable[Chunk]:
+        """Return the chunks of an input without what earlier processes are done with."""
+        return self._progress.remaining(chunks)
+
+    def read(self, events: int) -> None:
+        """Count events that were read."""
+        self._chunk.events += events
+
+    def skipped(self) -> None:
+        """Count an event that no route takes."""
+        self._chunk.skipped += 1
+
+    def refused(self, rejection: Rejection) -> None:
+        """Report an event that cannot become a record."""
+        if rejection.outcome != "undelivered":
+            self._refused.append(rejection)
+            return
+        with self._turn:
+            self._progress.hold(position_of(rejection.event_id))
+            self._is_open = True
+            super().refused(rejection)
+            self._is_open = False
+
+    def dropped(self, values: Iterable[DroppedValue]) -> None:
+        """Report values that were dropped."""
+        self._lost += values
+
+    def take(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that no earlier process delivered."""
+        with self._turn:
+            return self._progress.take(records)
+
+    def chunk_done(self, position: int) -> None:
+        """Count what became of a chunk without being sent, unless an earlier process did."""
+        with self._turn:
+            if not self._progress.is_counted:
+                self._count_chunk()
+            self._clear_chunk()
+            self._progress.chunk_done(position)
+
+    def _count_chunk(self) -> None:
+        saved = self._saved
+        for counts in (self.counts, saved.counts):
+            counts.events += self._chunk.events
+            counts.skipped += self._chunk.skipped
+            counts.blank = self.counts.blank
+        for rejection in self._refused:
+            super().refused(rejection)
+            if rejection.outcome == "rejected":
+                saved.counts.records += 1
+                saved.counts.rejected += 1
+            self._save_reason(rejection.outcome, rejection.code, rejection.reason, 1)
+        super().dropped(self._lost)
+        self._dropped.update((value.parameter, value.code) for value in self._lost)
+
+    def _clear_chunk(self) -> None:
+        self._chunk = Counts()
+        self._refused = []
+        self._lost = []
+
+    # While records are delivered.
+
+    def superseded(self, older: Record, newer: Record) -> None:
+        """Count a record that a newer one replaced; it shares the outcome of the newer one."""
+        with self._turn:
+            super().superseded(older, newer)
+            replaced = self._replaced.pop(id(older), [])
+            replaced.append(self._progress.replace(older))
+            self._replaced.setdefault(id(newer), []).extend(replaced)
+
+    def delivered(self, records: Sequence[Record]) -> None:
+        """Commit records that the vendor confirmed."""
+        with self._turn:
+            super().delivered(records)
+            self._saved.counts.delivered += len(records)
+            self._settle(records)
+
+    def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """Commit and report records that the vendor refused for good."""
+        with self._turn:
+            super().rejected(records, code, reason)
+            self._saved.counts.rejected += len(records)
+            self._save_reason("rejected", code, reason, len(records))
+            self._settle(records)
+
+    def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """Report records that were not sent, or whose arrival is unknown. They stay open."""
+        with self._turn:
+            self._is_open = True
+            super().undelivered(records, code, reason)
+            self._is_open = False
+
+    def _settle(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        replaced: list[Place] = []
+        for record in records:
+            replaced += self._replaced.pop(id(record), ())
+
+        name = records[0].target.lane
+        lane = self._progress.settle(name, records, replaced)
+        counts = self._saved.counts
+        counts.superseded += len(replaced)
+        counts.records += len(records) + len(replaced)
+        self._save()
+        self._runs.commit(self.run, self._saved, {name: lane})
+
+    def _save(self) -> None:
+        """Bring what is saved up to date."""
+        saved = self._saved
+        saved.settled = self._progress.settled
+        saved.prepared = self._progress.prepared
+        saved.counts.requests = self.counts.requests
+        saved.counts.bytes = self.counts.bytes
+        saved.counts.identifiers_dropped = self._dropped.total()
+        saved.dropped = self._dropped
+        saved.paced = self._paced()
+        saved.paced_at = self._now()
+        if self._report is not None:
+            self._report.flush()
+            saved.report_bytes = self._report.tell()
+
+    def _save_reason(self, outcome: str, code: str, reason: str, count: int) -> None:
+        key = (outcome, code, reason)
+        if key in self.reasons:
+            self._saved.reasons[key] = self._saved.reasons.get(key, 0) + count
+
+    def _write(self, line: bytes) -> None:
+        if self._is_open and self._report is not None:
+            self._open_lines.write(line)
+        else:
+            super()._write(line)
+
+    def close(
+        self,
+        dropped: Mapping[tuple[str, str], int],
+        seconds: float,
+        *,
+        interrupted: bool = False,
+        fill: Iterable[Filled] = (),
+        doubts: Iterable[str] = (),
+        audiences: Iterable[UsedAudience] = (),
+    ) -> Report:
+        """Return the report of the run over all processes; it is ended when nothing is open."""
+        with self._turn:
+            self._save()
+            self._saved.counts.seconds += seconds
+            ended = not interrupted and self._progress.finish()
+            if ended:
+                self._runs.end(self.run, self._saved, self._now())
+            else:
+                self._save()
+                self._runs.commit(self.run, self._saved, {})
+
+            if not self._progress.is_counted:
+                self._count_chunk()  # of a chunk that a defect ended
+            self._clear_chunk()
+            if self._report is not None:
+                self._open_lines.seek(0)
+                shutil.copyfileobj(self._open_lines, self._report)
+            self._open_lines.close()
+            report = super().close(
+                self._dropped,
+                self._saved.counts.seconds,
+                interrupted=interrupted,
+                fill=fill,
+                doubts=doubts,
+                audiences=audiences,
+            )
+        restarts, resent = self._saved.restarts, self._progress.resent
+        return replace(report, ended=ended, restarts=restarts, resent=resent)

@@ -1,0 +1,226 @@
+"""How far a run is: which of its records are settled, lane by lane.
+
+A record's place is its event's position and a number, which counts the records that the event has
+in the record's lane from 0. Lanes are delivered in order, so what is settled of one is nearly
+always everything up to some position; only what was sent beside it lies beyond.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from connector.model import Chunk, Record, position_of
+
+# So many lanes are looked at for each settled batch, to know how far the whole run is.
+_LOOKED_AT = 64
+
+
+class Place(NamedTuple):
+    """Where a record stands in its lane."""
+
+    position: int
+    number: int
+
+
+class LaneProgress:
+    """How far one lane is.
+
+    Everything up to the position `before` is settled, and what is in `beyond`.
+    """
+
+    def __init__(self, before: int = 0, beyond: Iterable[Place] = ()) -> None:
+        self.before = before
+        self.beyond = set(beyond)
+        # How many records of a position are open, the earliest position first.
+        self._open: dict[int, int] = {}
+
+    def has_settled(self, place: Place) -> bool:
+        """Return whether a record was settled by an earlier process."""
+        return place.position <= self.before or place in self.beyond
+
+    def take(self, position: int) -> None:
+        """Note a record that is to be delivered."""
+        self._open[position] = self._open.get(position, 0) + 1
+
+    def settle(self, place: Place) -> None:
+        """Note that a record has its outcome."""
+        position = place.position
+        left = self._open[position] - 1
+        if left:
+            self._open[position] = left
+        else:
+            del self._open[position]
+        self.beyond.add(place)
+
+    def first_open(self) -> int | None:
+        """Return the first position that has an open record, None if none has."""
+        return next(iter(self._open), None)
+
+    def advance(self, prepared: int) -> None:
+        """Move `before` as far as it goes. All events up to the position `prepared` were taken."""
+        first = self.first_open()
+        settled = prepared if first is None else min(prepared, first - 1)
+        if settled > self.before:
+            self.before = settled
+            self.beyond = {place for place in self.beyond if place.position > settled}
+
+
+class Progress:
+    """How far a run is, over all processes that worked at it.
+
+    settled: all events up to this position are done with. prepared: the events up to this position
+    were prepared once, so that what became of them without being sent was counted and reported.
+    """
+
+    def __init__(self, settled: int = 0, prepared: int = 0) -> None:
+        self.settled = settled
+        self.prepared = prepared
+        # What this process prepared: lanes of earlier ones may have open records after it.
+        self._taken = settled
+        self._counted = prepared
+        # Beyond this position no earlier process sent anything that it knew the outcome of.
+        self._known = prepared
+        self._lanes: dict[str, LaneProgress] = {}
+        # How many records each event of this chunk has so far, by lane and position.
+        self._numbers: dict[tuple[str, int], int] = {}
+        # The numbers of open records, by `id(record)`, but for those whose number is 0.
+        self._number_of: dict[int, int] = {}
+        self._held: int | None = None
+        self._commits = 0
+        #: Whether what became of the chunk that was given last was counted by an earlier process.
+        self.is_counted = False
+        #: How many records were taken that an earlier process may have sent.
+        self.resent = 0
+
+    def add_lane(self, name: str, before: int, beyond: Iterable[Place]) -> None:
+        """Add what is known of a lane from earlier processes."""
+        lane = self._lanes[name] = LaneProgress(before, beyond)
+        for place in lane.beyond:
+            self._known = max(self._known, place.position)
+
+    def remaining(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yield the chunks without the events that are done with.
+
+        No chunk has events that were counted before and others.
+        """
+        begin = self.settled
+        for chunk in chunks:
+            self.is_counted = True
+            if chunk[-1].position <= begin:
+                continue
+            known = [entry for entry in chunk if begin < entry.position <= self._counted]
+            if known:
+                yield known
+
+            self.is_counted = False
+            if known or chunk[0].position <= begin:
+                chunk = [entry for entry in chunk if entry.position > self._counted]  # noqa: PLW2901
+            if chunk:
+                yield chunk
+
+    def take(self, records: Sequence[Record]) -> list[Record]:
+        """Return the records that are still to be delivered; they are open from now on."""
+        open_records: list[Record] = []
+        numbers = self._numbers
+        lane = None
+        name = ""
+        for record in records:
+            if lane is None or record.target.lane != name:
+                name = record.target.lane
+                lane = self._lanes.get(name)
+                if lane is None:
+                    lane = self._lanes[name] = LaneProgress()
+
+            position = position_of(record.event_id)
+            key = (name, position)
+            number = numbers.get(key, 0)
+            numbers[key] = number + 1
+            if position <= self._known:
+                if lane.has_settled(Place(position, number)):
+                    continue
+                self.resent += 1
+            if number:
+                self._number_of[id(record)] = number
+            lane.take(position)
+            open_records.append(record)
+        return open_records
+
+    def place(self, record: Record) -> Place:
+        """Return the place of an open record."""
+        return Place(position_of(record.event_id), self._number_of.get(id(record), 0))
+
+    def replace(self, older: Record) -> Place:
+        """Return the place of an open record that is delivered no more: it shares an outcome."""
+        return Place(position_of(older.event_id), self._number_of.pop(id(older), 0))
+
+    def hold(self, position: int) -> None:
+        """Note an event that has to be prepared again by another process."""
+        if self._held is None:
+            self._held = position
+
+    def chunk_done(self, position: int) -> None:
+        """Note that all events up to this position were taken."""
+        self._numbers.clear()
+        self._taken = position
+        self.prepared = max(self.prepared, position)
+
+    def settle(
+        self, lane_name: str, records: Sequence[Record], replaced: Iterable[Place]
+    ) -> LaneProgress:
+        """Note that records of one lane, and those they replaced, have their outcome."""
+        lane = self._lanes[lane_name]
+        for record in records:
+            lane.settle(self.replace(record))
+        for place in replaced:
+            lane.settle(place)
+        lane.advance(self._taken)
+        self._advance()
+        if lane.first_open() is None and not lane.beyond and self._taken >= self._known:
+            del self._lanes[lane_name]  # nothing has to be known of it any more
+        return lane
+
+    def finish(self) -> bool:
+        """Note that the input is at its end. Return whether everything is settled."""
+        self.settled = self._everything_before()
+        return self.settled == self._taken and self._held is None
+
+    def _advance(self) -> None:
+        self._commits += 1
+        if self._commits * _LOOKED_AT >= len(self._lanes):
+            self._commits = 0
+            self.settled = max(self.settled, self._everything_before())
+
+    def _everything_before(self) -> int:
+        """Return up to where all records of all lanes are settled."""
+        settled = self._taken
+        if self._held is not None:
+            settled = min(settled, self._held - 1)
+        for lane in self._lanes.values():
+            first = lane.first_open()
+            if first is not None:
+                settled = min(settled, first - 1)
+        return settled
+
+
+def packed(places: Iterable[Place]) -> bytes:
+    """Return places as bytes: runs of positions that follow each other, of one number."""
+    numbers = array("Q")
+    ordered = sorted(places, key=lambda place: (place.number, place.position))
+    for position, number in ordered:
+        if numbers and numbers[-1] == number and numbers[-2] == position - 1:
+            numbers[-2] = position
+        else:
+            numbers.extend((position, position, number))
+    return numbers.tobytes()
+
+
+def unpacked(content: bytes) -> Iterator[Place]:
+    """Yield the places of `packed`."""
+    numbers = array("Q")
+    numbers.frombytes(content)
+    for index in range(0, len(numbers), 3):
+        first, last, number = numbers[index : index + 3]
+        for position in range(first, last + 1):
+            yield Place(position, number)

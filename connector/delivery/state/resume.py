@@ -1,0 +1,130 @@
+"""Go on with the run of a state folder, or begin one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from connector.connection.model import Connection
+from connector.definitions.model import Destination
+from connector.delivery.clock import Clock
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.state.durable import DurableLedger
+from connector.delivery.state.folder import delivering
+from connector.delivery.state.inputs import Input
+from connector.delivery.state.progress import Progress
+from connector.delivery.state.runs import Identity, Runs, Saved, StoredRun
+from connector.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that this process works at. `last` is what earlier ones did of it, None for a new run.
+
+    Nothing of it is stored before its ledger is asked for.
+    """
+
+    runs: Runs
+    connection: str
+    identity: Identity
+    last: StoredRun | None
+    saved: Saved
+    progress: Progress
+
+    def report_length(self, report: Path) -> int | None:
+        """Return how long a report is as far as it is committed; None for one it has not seen.
+
+        From now on it is the run's report.
+        """
+        path = str(report.resolve())
+        length = self.saved.report_bytes if self.saved.report == path else None
+        self.saved.report = path
+        return length
+
+    def ledger(
+        self, report: BinaryIO | None, clock: Clock, limiter: Limiter, *, keep_failures: bool
+    ) -> DurableLedger:
+        """Return the ledger of this process; the limiter knows the latest requests from now on."""
+        limiter.resume(self.saved.paced, self.saved.paced_at)
+        return DurableLedger(
+            self.runs,
+            self._store(clock.now()),
+            self.saved,
+            self.progress,
+            report,
+            keep_failures=keep_failures,
+            paced=limiter.recent,
+            now=clock.now,
+        )
+
+    def _store(self, now: float) -> str:
+        """Store that this process begins; return what the run is called."""
+        if self.last is None:
+            return self.runs.begin(self.connection, self.identity, now)
+
+        if not self.last.ended:
+            self.saved.restarts += 1
+        self.runs.go_on(self.last.id, self.identity, self.saved)
+        return self.last.id
+
+
+@contextmanager
+def open_run(
+    folder: Path, connection: Connection, source: Input, *, restart: bool
+) -> Iterator[OpenRun]:
+    """Go on with the run of a connection, unless there is none or `restart`; then begin one.
+
+    While a run is unfinished, it is an error (C250) when its input, definitions or connection are
+    not what they were. After that another input begins a new run. The same input has nothing left
+    to send, and what it has more at its end is sent.
+
+    Raise ConfigError: also C247 and C251, as `delivering`.
+    """
+    name = Path(connection.file).stem
+    identity = Identity(source, _digest(connection.destination), connection.digest)
+    with delivering(folder):
+        runs = Runs(folder)
+        try:
+            last = None if restart else runs.last(name)
+            if last is not None and not _goes_on(last, identity, folder):
+                last = None
+            saved = Saved() if last is None else last.saved
+            progress = Progress(saved.settled, saved.prepared)
+            if last is not None:
+                for lane, before, beyond in runs.lanes(last.id):
+                    progress.add_lane(lane, before, beyond)
+            yield OpenRun(runs, name, identity, last, saved, progress)
+        finally:
+            runs.close()
+
+
+def _goes_on(last: StoredRun, identity: Identity, folder: Path) -> bool:
+    """Return whether a run goes on with this identity. Raise ConfigError (C250) if it has to."""
+    change = identity.input.difference(last.input)
+    if change:
+        change = f"the input is another: {change}"
+    elif identity.definitions != last.definitions:
+        change = "the definition files of the destination changed"
+    elif identity.connection != last.connection:
+        change = "the connection changed in what it sends"
+
+    if change and not last.ended:
+        message = f"run {last.id} is unfinished, and {change}"
+        hint = "undo the change to finish it, or pass --restart to forget it and send everything"
+        raise ConfigError([Problem("C250", str(folder), "", message, hint)])
+    return not change
+
+
+def _digest(destination: Destination) -> str:
+    """Return the digest of all files that say what is sent."""
+    folder = destination.document.folder
+    files = [folder.standard, *folder.path.rglob("*.json"), *destination.templates.rglob("*")]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
