@@ -32,7 +32,7 @@ from connector.delivery.report import Counts, Failure, Report, new_run_id
 from connector.delivery.report_file import check_overwritten, report_file
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run, batches
-from connector.delivery.state import can_go_on, durable_run
+from connector.delivery.state import durable_run
 from connector.errors import ConfigError, DefinitionError, Problem
 from connector.model import Batch, Request, name_of
 from connector.pipeline.audiences import KnownAudiences, asks_for_audiences, notes_of, readable
@@ -296,10 +296,8 @@ def send(
     with ExitStack() as stack:
         opened = stack.enter_context(opened_events(events, connection, limit))
         transport = stack.enter_context(_sender(connection, transport, timeout))
-        durable = None
-        if state is not None and resume and can_go_on(opened):
-            open_run = durable_run(state, connection, opened, limit, restart=restart)
-            durable = stack.enter_context(open_run)
+        kept = durable_run(state if resume else None, connection, opened, restart=restart)
+        durable = stack.enter_context(kept)
         file = stack.enter_context(report_file(report, connection, opened, durable))
 
         if remembered is not None:

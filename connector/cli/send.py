@@ -89,8 +89,7 @@ def send(
     from connector.delivery.run import quiet_collector
     from connector.sandbox.local import connected_to
 
-    _check_fail(fail, sandbox)
-    _check_restart(state, restart=restart)
+    _check_options(fail, state, sandbox=sandbox, restart=restart)
     flags = InputFlags(input_format, delimiter, encoding, quote)
     overrides = [*(settings or ()), *flags.overrides()]
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
@@ -166,12 +165,12 @@ def _print(
     print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
 
 
-def _check_restart(state: Path | None, *, restart: bool) -> None:
+def _check_options(
+    fail: list[str] | None, state: Path | None, *, sandbox: bool, restart: bool
+) -> None:
+    """Raise ConfigError (C012) for an option that does nothing without another."""
     if restart and state is None:
         problem = Problem("C012", "--restart", "", "requires --state", "add --state DIR")
         raise ConfigError([problem])
-
-
-def _check_fail(fail: list[str] | None, sandbox: bool) -> None:
     if fail and not sandbox:
         raise ConfigError([Problem("C012", "--fail", "", "requires --sandbox", "add --sandbox")])

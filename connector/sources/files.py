@@ -34,6 +34,7 @@ BLOCK_BYTES = 256 * 1024
 class Source:
     """The open input, one file or several: iterate over it once for chunks of events.
 
+    `paths` are its files, `limit` is how many entries are read at most, None for all.
     Close it at the end or use it as a context manager. `size` is the size on disk in bytes, None
     when there is none to know (standard input, a named pipe). A chunk has at most 1,000 entries and
     comes from about 1 MiB of input. Only standard input gives empty chunks: one for each second in
@@ -51,6 +52,7 @@ class Source:
     ) -> None:
         """Open the first file, and see whether the others can be opened. Raise `SourceError`."""
         self.paths = tuple(paths)
+        self.limit = limit
         self._options = options
         self._reads = reads
         self._block_bytes = min(block_bytes, MAX_EVENT_BYTES)

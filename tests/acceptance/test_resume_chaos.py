@@ -39,6 +39,8 @@ class Chaos(Vendor):
         self.troubled: set[bytes] = set()
 
     def _answer_to(self, seen: Message) -> Reply:
+        if len(seen.body) < int(seen.headers["content-length"]):
+            return Reply(cut=True)  # the process was killed while it sent this
         self.count += 1
         kill = self.kills.get(self.count)
         if kill == "before":

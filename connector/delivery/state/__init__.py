@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from connector.connection.model import Connection
 from connector.model import Chunk
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from connector.delivery.state.resume import OpenRun
 
 
-def can_go_on(events: Source | Iterator[Chunk]) -> TypeGuard[Source]:
-    """Return whether the events can be read again: files can, a pipe or an iterator cannot."""
-    return isinstance(events, Source) and events.size is not None
-
-
 def durable_run(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
     connection: Connection,
-    source: Source,
-    limit: int | None,
+    source: Source | Iterator[Chunk],
     *,
     restart: bool,
-) -> AbstractContextManager[OpenRun]:
-    """Go on with the run of a connection, or begin one, as `open_run` does."""
+) -> AbstractContextManager[OpenRun | None]:
+    """Go on with the run of a connection, or begin one, as `open_run` does.
+
+    None without a folder, and for events that cannot be read again: a pipe, or an iterator.
+    """
+    if folder is None or not isinstance(source, Source) or source.size is None:
+        return nullcontext()
+
     from connector.delivery.state.inputs import describe
     from connector.delivery.state.resume import open_run
 
-    found = describe(source.paths, limit)
+    found = describe(source.paths, source.limit)
     return open_run(Path(folder), connection, found, restart=restart)

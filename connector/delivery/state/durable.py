@@ -210,13 +210,13 @@ class DurableLedger(Ledger):
     ) -> Report:
         """Return the report of the run over all processes; it is ended when nothing is open."""
         with self._turn:
-            self._save()
             self._saved.counts.seconds += seconds
-            ended = not interrupted and self._progress.finish()
+            nothing_open = self._progress.finish()
+            ended = nothing_open and not interrupted
+            self._save()
             if ended:
                 self._runs.end(self.run, self._saved, self._now())
             else:
-                self._save()
                 self._runs.commit(self.run, self._saved, {})
 
             if not self._progress.is_counted:
