@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,7 @@ from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.connection.model import Connection
+    from connector.delivery.courier import Transport
     from connector.delivery.report import Report
     from connector.sandbox.local import Sandbox
     from connector.sandbox.vendor import Holding
@@ -87,7 +88,6 @@ def send(
     from connector.delivery.clock import SystemClock
     from connector.delivery.report import DefectError
     from connector.delivery.run import quiet_collector
-    from connector.sandbox.local import connected_to
 
     _check_options(fail, state, sandbox=sandbox, restart=restart)
     flags = InputFlags(input_format, delimiter, encoding, quote)
@@ -100,9 +100,7 @@ def send(
         source = stack.enter_context(open_input(loaded, events, flags, limit))
         if sandbox:
             box = _sandbox(loaded, fail)
-            loaded = connected_to(loaded, stack.enter_context(box.serve()))
-            sender = library.http_transport(loaded, secrets=box.secrets, timeout=timeout)
-            transport = stack.enter_context(sender)
+            loaded, transport = stack.enter_context(_served(box, loaded, timeout))
             # Its audiences are gone afterwards, and so is what is remembered of them.
             state = Path(stack.enter_context(TemporaryDirectory(prefix="connector-")))
 
@@ -150,6 +148,20 @@ def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:
         create_named(connection, box)
     box.vendor.inject(faults)
     return box
+
+
+@contextmanager
+def _served(
+    box: Sandbox, connection: Connection, timeout: float | None
+) -> Iterator[tuple[Connection, Transport]]:
+    """Yield the connection as one to a sandbox that is served, and what sends to it."""
+    from connector import library
+    from connector.sandbox.local import connected_to
+
+    with box.serve() as server:
+        connected = connected_to(connection, server)
+        with library.http_transport(connected, secrets=box.secrets, timeout=timeout) as sender:
+            yield connected, sender
 
 
 def _print(
