@@ -161,8 +161,9 @@ class DurableLedger(Ledger):
         if not records:
             return
         replaced: list[Place] = []
-        for record in records:
-            replaced += self._replaced.pop(id(record), ())
+        if self._replaced:
+            for record in records:
+                replaced += self._replaced.pop(id(record), ())
 
         name = records[0].target.lane
         lane = self._progress.settle(name, records, replaced)

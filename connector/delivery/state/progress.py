@@ -8,10 +8,15 @@ always everything up to some position; only what was sent beside it lies beyond.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import NamedTuple, cast
 
-from connector.model import Chunk, Record, position_of
+from connector.model import Chunk, EventId, NamedEvent, Record, position_of
+
+# Without a Python frame for each record.
+_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
+_first_of: Callable[[NamedEvent], int] = itemgetter(0)
 
 # So many lanes are looked at for each settled batch, to know how far the whole run is.
 _LOOKED_AT = 64
@@ -33,8 +38,8 @@ class LaneProgress:
     def __init__(self, before: int = 0, beyond: Iterable[Place] = ()) -> None:
         self.before = before
         self.beyond = set(beyond)
-        # How many records of a position are open, the earliest position first.
-        self._open: dict[int, int] = {}
+        #: How many records of a position are open, the earliest position first.
+        self.open: dict[int, int] = {}
 
     def has_settled(self, place: Place) -> bool:
         """Return whether a record was settled by an earlier process."""
@@ -42,29 +47,33 @@ class LaneProgress:
 
     def take(self, position: int) -> None:
         """Note a record that is to be delivered."""
-        self._open[position] = self._open.get(position, 0) + 1
-
-    def settle(self, place: Place) -> None:
-        """Note that a record has its outcome."""
-        position = place.position
-        left = self._open[position] - 1
-        if left:
-            self._open[position] = left
-        else:
-            del self._open[position]
-        self.beyond.add(place)
+        self.open[position] = self.open.get(position, 0) + 1
 
     def first_open(self) -> int | None:
         """Return the first position that has an open record, None if none has."""
-        return next(iter(self._open), None)
+        return next(iter(self.open), None)
 
-    def advance(self, prepared: int) -> None:
-        """Move `before` as far as it goes. All events up to the position `prepared` were taken."""
+    def settle(self, positions: Iterable[int], numbers: Mapping[int, int], prepared: int) -> None:
+        """Note that records have their outcome, and how far the lane is then.
+
+        `numbers`: those of records that are not the first of their event, by their index among the
+        positions. All events up to the position `prepared` were taken.
+        """
+        counts = self.open
+        for position in positions:
+            if counts[position] == 1:
+                del counts[position]
+            else:
+                counts[position] -= 1
+
         first = self.first_open()
-        settled = prepared if first is None else min(prepared, first - 1)
-        if settled > self.before:
-            self.before = settled
-            self.beyond = {place for place in self.beyond if place.position > settled}
+        before = prepared if first is None else min(prepared, first - 1)
+        if before > self.before:
+            self.before = before
+            self.beyond = {place for place in self.beyond if place.position > before}
+        for index, position in enumerate(positions):
+            if position > self.before:
+                self.beyond.add(Place(position, numbers.get(index, 0)))
 
 
 class Progress:
@@ -120,23 +129,38 @@ class Progress:
             if chunk:
                 yield chunk
 
-    def take(self, records: Sequence[Record]) -> list[Record]:
+    def take(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return the records that are still to be delivered; they are open from now on."""
-        open_records: list[Record] = []
-        numbers = self._numbers
-        lane = None
-        name = ""
-        for record in records:
-            if lane is None or record.target.lane != name:
-                name = record.target.lane
-                lane = self._lanes.get(name)
-                if lane is None:
-                    lane = self._lanes[name] = LaneProgress()
+        if not records:
+            return records
+        positions = _positions(records)
+        first, last = positions[0], positions[-1]
+        if first > self._known and len(set(positions)) == len(positions) and not self._numbers:
+            self._take_single(records, positions)
+            # The next records may be of the same event.
+            self._numbers[records[-1].target.lane, last] = 1
+            return records
+        return list(self._take_numbered(records, positions))
 
-            position = position_of(record.event_id)
-            key = (name, position)
-            number = numbers.get(key, 0)
-            numbers[key] = number + 1
+    def _take_single(self, records: Sequence[Record], positions: Sequence[int]) -> None:
+        """Take records of which each is the only one of its event, and new."""
+        target = None
+        counts: dict[int, int] = {}
+        for record, position in zip(records, positions, strict=True):
+            if record.target is not target:
+                target = record.target
+                counts = self._lane(target.lane).open
+            counts[position] = 1
+
+    def _take_numbered(
+        self, records: Sequence[Record], positions: Sequence[int]
+    ) -> Iterator[Record]:
+        numbers = self._numbers
+        for record, position in zip(records, positions, strict=True):
+            name = record.target.lane
+            lane = self._lane(name)
+            number = numbers.get((name, position), 0)
+            numbers[name, position] = number + 1
             if position <= self._known:
                 if lane.has_settled(Place(position, number)):
                     continue
@@ -144,12 +168,17 @@ class Progress:
             if number:
                 self._number_of[id(record)] = number
             lane.take(position)
-            open_records.append(record)
-        return open_records
+            yield record
 
-    def place(self, record: Record) -> Place:
-        """Return the place of an open record."""
-        return Place(position_of(record.event_id), self._number_of.get(id(record), 0))
+    def _lane(self, name: str) -> LaneProgress:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = LaneProgress()
+        return lane
+
+    def number(self, record: Record) -> int:
+        """Return the number of an open record."""
+        return self._number_of.get(id(record), 0)
 
     def replace(self, older: Record) -> Place:
         """Return the place of an open record that is delivered no more: it shares an outcome."""
@@ -170,14 +199,19 @@ class Progress:
         self, lane_name: str, records: Sequence[Record], replaced: Iterable[Place]
     ) -> LaneProgress:
         """Note that records of one lane, and those they replaced, have their outcome."""
-        lane = self._lanes[lane_name]
-        for record in records:
-            lane.settle(self.replace(record))
+        positions = list(_positions(records))
+        numbers: dict[int, int] = {}
+        if self._number_of:
+            for index, record in enumerate(records):
+                numbers[index] = self._number_of.pop(id(record), 0)
         for place in replaced:
-            lane.settle(place)
-        lane.advance(self._taken)
+            numbers[len(positions)] = place.number
+            positions.append(place.position)
+
+        lane = self._lanes[lane_name]
+        lane.settle(positions, numbers, self._taken)
         self._advance()
-        if lane.first_open() is None and not lane.beyond and self._taken >= self._known:
+        if not lane.open and not lane.beyond and self._taken >= self._known:
             del self._lanes[lane_name]  # nothing has to be known of it any more
         return lane
 
@@ -202,6 +236,17 @@ class Progress:
             if first is not None:
                 settled = min(settled, first - 1)
         return settled
+
+
+def _positions(records: Sequence[Record]) -> Sequence[int]:
+    """Return the positions of the records' events."""
+    event_ids = list(map(_event_id_of, records))
+    types = set(map(type, event_ids))
+    if types == {int}:
+        return cast(list[int], event_ids)
+    if types == {NamedEvent}:
+        return list(map(_first_of, cast(list[NamedEvent], event_ids)))
+    return list(map(position_of, event_ids))
 
 
 def packed(places: Iterable[Place]) -> bytes:
