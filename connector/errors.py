@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 
 class Problem(NamedTuple):
@@ -91,6 +91,34 @@ class SendError(Exception):
 
 class UnreachableError(SendError):
     """There is no answer, because no connection was made: nothing was sent."""
+
+
+class StaleError(SendError):
+    """A connection that was kept open turned out to be closed; it can be sent again at once."""
+
+
+class FinalError(SendError):
+    """There is no answer, and sending it again would not change that; `code` is a stable word."""
+
+    code: ClassVar[str] = "not_sent"
+
+
+class CutError(FinalError):
+    """The run was ended at once, while this was in flight."""
+
+    code: ClassVar[str] = "interrupted"
+
+
+class UntrustedError(FinalError):
+    """The host did not prove to be the one that is meant: nothing was sent."""
+
+    code: ClassVar[str] = "untrusted_host"
+
+
+class ForbiddenAddressError(FinalError):
+    """The host is at an address that nothing is ever sent to: nothing was sent."""
+
+    code: ClassVar[str] = "forbidden_address"
 
 
 class UnauthorizedError(Exception):

@@ -298,12 +298,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request, without credentials until it is signed."""
+    """An HTTP request, without credentials until it is signed.
+
+    `repeatable`: whether it may arrive twice, as people do who are added or removed.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    repeatable: bool = field(default=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +337,14 @@ class Retry:
     """Send the same bytes again, after a wait of the retry policy, or not before a known moment.
 
     `not_before`: that moment, in seconds since the epoch. `named`: whether the response itself
-    named it; otherwise a definition knows how long such a wait takes.
+    named it; otherwise a definition knows how long such a wait takes. `at_once`: there is nothing
+    to wait for the first time.
     """
 
     reason: str
     not_before: float | None = None
     named: bool = True
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

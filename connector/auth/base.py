@@ -13,13 +13,14 @@ from connector.model import Response
 class Message(NamedTuple):
     """A request as it travels, with its credentials; header names are in lower case.
 
-    Its `repr` shows none of it.
+    `repeatable`: whether it may arrive twice. Its `repr` shows none of it.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes = b""
+    repeatable: bool = False
 
     def __repr__(self) -> str:
         return f"Message({self.method})"

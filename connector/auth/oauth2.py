@@ -136,7 +136,7 @@ class OAuth2(Scheme):
         try:
             response = exchange(self._request())
         except SendError as error:
-            raise SendError(f"no answer from the token endpoint: {error}") from None
+            raise type(error)(f"no answer from the token endpoint: {error}") from None
 
         status = response.status
         if status in _RETRIED:

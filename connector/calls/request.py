@@ -63,7 +63,8 @@ class Requests:
         return self._request(url)
 
     def _request(self, url: str) -> Request:
-        return Request(self._call.method, url, self._headers, self._body)
+        call = self._call
+        return Request(call.method, url, self._headers, self._body, repeatable=call.reads)
 
     def _query(self) -> dict[str, str]:
         """Return the members of the query whose parameters are all there."""

@@ -19,7 +19,14 @@ from connector.definitions.model import Call
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
 from connector.delivery.retry import RetryPolicy, waiting_line
-from connector.errors import CallError, SendError, UnauthorizedError, UnreachableError
+from connector.errors import (
+    CallError,
+    FinalError,
+    SendError,
+    StaleError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from connector.model import Delivered, Request, Response, Retry
 from connector.pipeline.responses import compile_rules
 from connector.templating.data import ExpressionError
@@ -185,9 +192,11 @@ class _Caller:
     def _attempt(self, request: Request) -> tuple[Response | None, Delivered | Retry]:
         """Send once. Raise CallError for everything that is not worth sending again."""
         try:
-            response = self._transport(request)
+            response = self._send(request)
         except UnauthorizedError as error:
             raise self._error(_UNAUTHORIZED, str(error), None) from None
+        except FinalError as error:
+            raise self._error(error.code, str(error), None) from None
         except UnreachableError as error:
             return None, Retry(str(error))
         except SendError as error:
@@ -201,6 +210,13 @@ class _Caller:
             self._check_repeatable(outcome.reason, response)
             return response, outcome
         raise self._error(outcome.code, outcome.reason, response)
+
+    def _send(self, request: Request) -> Response:
+        try:
+            return self._transport(request)
+        except StaleError:
+            # Only what may arrive twice is sent on a connection that was kept open.
+            return self._transport(request)
 
     def _check_repeatable(self, reason: str, response: Response | None) -> None:
         """Raise CallError when nobody knows whether a change was made."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 _EXAMPLES = "write it like https://host or http://127.0.0.1:8080"
+
+
+# Where machines in a cloud ask for their own credentials; others do so at link-local addresses.
+_METADATA = (ip_address("100.100.100.200"), ip_address("fd00:ec2::254"))
+# IPv6 addresses that stand for the IPv4 address in their last four bytes.
+_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::/96"))
 
 
 class Purpose(Enum):
@@ -28,6 +34,29 @@ def is_local(url: str) -> bool:
         return False
 
 
+def is_forbidden(host: str) -> bool:
+    """Return whether a host is an address that nothing is ever sent to, under no other name."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    inner = _inner(address)
+    return inner.is_link_local or inner in _METADATA
+
+
+def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for, else the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped:
+        return address.ipv4_mapped
+    if address.sixtofour:
+        return address.sixtofour
+    if any(address in network for network in _TRANSLATED):
+        return IPv4Address(address.packed[-4:])
+    return address
+
+
 def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
     """Return what is wrong with an address, and the fix; two empty texts when it is valid."""
     name, content = purpose.value
@@ -46,6 +75,9 @@ def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
         return invalid
     if parts.query or parts.fragment:
         return invalid
+    if is_forbidden(host):
+        message = "is a link-local address, which nothing is ever sent to"
+        return message, "write the vendor's host"
     if parts.scheme == "http" and not is_local(url):
         message = f"https is required: {content} would be sent unencrypted"
         return message, "http is allowed on loopback only"

@@ -25,7 +25,7 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.refusals import IN_A_ROW, Refusal, Refusals
 from connector.delivery.retry import RandomUnit, RetryPolicy
-from connector.errors import SendError, UnauthorizedError
+from connector.errors import FinalError, SendError, StaleError, UnauthorizedError
 from connector.model import (
     Batch,
     Bisect,
@@ -378,6 +378,7 @@ class Courier:
         policy = self._policy
         started = self._clock.now() if part.since is None else part.since
         retry = attempts = part.retries
+        was_stale = False
         while turn := self._limiter.wait():
             outcome = self._attempt(part.batch, request)
             self._limiter.answered(turn)
@@ -385,6 +386,10 @@ class Courier:
                 return outcome
 
             attempts += 1
+            if outcome.at_once and not was_stale:
+                was_stale = True
+                continue
+
             now = self._clock.now()
             moment = outcome.not_before
             is_named = outcome.named and moment is not None and moment > now
@@ -413,6 +418,10 @@ class Courier:
         outcome: Outcome
         try:
             response = self._transport(request)
+        except FinalError as error:
+            outcome = Stop(error.code, str(error))
+        except StaleError as error:
+            outcome = Retry(str(error), at_once=True)
         except SendError as error:
             outcome = Retry(str(error))
         except UnauthorizedError as error:

@@ -20,25 +20,27 @@ from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
 import certifi
-import httpcore
+import h11
 import httpx
 
 from connector import __version__
 from connector.auth.base import Message, Scheme
 from connector.auth.oauth2 import FORM
-from connector.delivery.sockets import DeadlineBackend
-from connector.errors import ConfigError, Problem, SendError, UnreachableError
+from connector.delivery.connections import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Connections,
+    Origin,
+    check_size,
+)
+from connector.errors import ConfigError, Problem, SendError
 from connector.model import Request, Response
 
 #: For a whole attempt, its tokens included.
 TIMEOUT_SECONDS = 60.0
 
-_MAX_ANSWER_BYTES = 8_000_000
 _GZIP = zlib.MAX_WBITS | 16
 _UNREADABLE = "the answer cannot be decoded"
-
-# A connection is closed when it was not used for so long, before the vendor closes it.
-_IDLE_SECONDS = 5.0
 
 _HEADERS = {
     "user-agent": f"audience-connector/{__version__}",
@@ -46,18 +48,13 @@ _HEADERS = {
     "accept-encoding": "identity",
 }
 
-_FAILURES = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-)
+_PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65_535
+_INVALID_URL = "invalid URL"
 
-# The libraries underneath log whole URLs, headers and signature base strings, which hold keys and
+# The library that signs logs whole URLs, headers and signature base strings, which hold keys and
 # identifiers. A filter works only on the logger that it is added to, so each one is named.
 _LOGGERS = (
-    "httpcore.connection",
-    "httpcore.http11",
     "oauthlib",
     "oauthlib.oauth1.rfc5849",
     "oauthlib.oauth1.rfc5849.signature",
@@ -107,13 +104,7 @@ class HttpSender:
         self._timeout = timeout or TIMEOUT_SECONDS
         # Proxies and .netrc of the environment, which might see or replace credentials, are not
         # looked for.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls_context(),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=_IDLE_SECONDS,
-            network_backend=DeadlineBackend(),
-        )
+        self._connections = Connections(connections, tls_context())
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +115,11 @@ class HttpSender:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with _quiet_logs():
-            self._pool.close()
+        self._connections.close()
+
+    def cut(self) -> None:
+        """End the requests in flight, from any thread, and each later one: they raise SendError."""
+        self._connections.cut()
 
     def __call__(self, request: Request) -> Response:
         """Send once; a second time when new credentials may help.
@@ -151,42 +145,32 @@ class HttpSender:
         with _quiet_logs():
             message = _message(Request(method, url, headers, body))
             signed = self._auth.sign(message, partial(self._exchange, deadline=deadline))
-            status, _, content = self._answer(signed, deadline)
-        return Fetched(status, content)
+            answer = self._answer(signed, deadline)
+        return Fetched(answer.status, _body(answer))
 
     def _exchange(self, message: Message, deadline: float) -> Response:
         """Send a signed message and read its answer."""
-        return Response.parsed(*self._answer(message, deadline))
+        answer = self._answer(message, deadline)
+        return Response.parsed(answer.status, _fields(answer.headers), _body(answer))
 
-    def _answer(self, message: Message, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    def _answer(self, message: Message, deadline: float) -> Answer:
         url = httpx.URL(message.url)
-        target = httpcore.URL(
-            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-        )
+        port = url.port or _PORTS.get(url.scheme, 0)
+        if url.scheme not in _PORTS or not url.raw_host or port > _MAX_PORT:
+            raise SendError(_INVALID_URL)
+        origin = Origin(url.scheme == "https", url.raw_host.decode("ascii"), port)
+
         headers = [(b"host", url.netloc)]
         for name, text in {**_HEADERS, **message.headers}.items():
             headers.append((name.encode(), text.encode()))
-
-        # The pool waits for so many seconds; the sockets read the others as moments.
-        limits = dict.fromkeys(("connect", "write", "read"), deadline)
-        limits["pool"] = max(0.0, deadline - time.monotonic())
+        headers.append((b"content-length", str(len(message.body)).encode()))
         try:
-            with self._pool.stream(
-                message.method,
-                target,
-                headers=headers,
-                content=message.body,
-                extensions={"timeout": limits},
-            ) as answer:
-                body = _read(answer.iter_stream())
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            raise UnreachableError(_explain(error)) from None
-        except _FAILURES as error:
-            raise SendError(_explain(error)) from None
-
-        fields = _fields(answer.headers)
-        body = _unpacked(body, fields.get("content-encoding", ""))
-        return answer.status, fields, body
+            head = h11.Request(method=message.method, target=url.raw_path, headers=headers)
+        except h11.LocalProtocolError:
+            raise SendError("the request cannot be sent: it is no valid HTTP") from None
+        return self._connections.ask(
+            origin, head, message.body, deadline, repeatable=message.repeatable
+        )
 
 
 def tls_context() -> ssl.SSLContext:
@@ -198,6 +182,7 @@ def tls_context() -> ssl.SSLContext:
     # Not `ssl.create_default_context`: with SSLKEYLOGFILE it writes down the keys that decrypt
     # every request.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["http/1.1"])
 
     file = os.environ.get("SSL_CERT_FILE")
     folder = os.environ.get("SSL_CERT_DIR")
@@ -227,8 +212,8 @@ def _message(request: Request) -> Message:
         # What is signed has to be what is sent: the URL as httpx spells it.
         url = str(httpx.URL(request.url))
     except httpx.InvalidURL:
-        raise SendError("invalid URL") from None
-    return Message(request.method, url, headers, request.body)
+        raise SendError(_INVALID_URL) from None
+    return Message(request.method, url, headers, request.body, request.repeatable)
 
 
 def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -241,48 +226,21 @@ def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return fields
 
 
-def _read(pieces: Iterable[bytes]) -> bytes:
-    body = bytearray()
-    for piece in pieces:
-        body += piece
-        _check_size(body)
-    return bytes(body)
-
-
-def _unpacked(body: bytes, encoding: str) -> bytes:
+def _body(answer: Answer) -> bytes:
     """Return a body as it was before it was packed, once and as asked for by nobody."""
-    if encoding.lower() in ("", "identity") or not body:
+    encoding = _fields(answer.headers).get("content-encoding", "").lower()
+    body = answer.body
+    if encoding in ("", "identity") or not body:
         return body
-    if encoding.lower() not in ("gzip", "x-gzip"):
+    if encoding not in ("gzip", "x-gzip"):
         raise SendError(_UNREADABLE)
 
     reader = zlib.decompressobj(_GZIP)
     try:
-        unpacked = reader.decompress(body, _MAX_ANSWER_BYTES + 1)
+        unpacked = reader.decompress(body, MAX_ANSWER_BYTES + 1)
     except zlib.error:
         raise SendError(_UNREADABLE) from None
-    _check_size(unpacked)
+    check_size(unpacked)
     if not reader.eof or reader.unused_data:
         raise SendError(_UNREADABLE)
     return unpacked
-
-
-def _check_size(body: bytes | bytearray) -> None:
-    if len(body) > _MAX_ANSWER_BYTES:
-        raise SendError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
-
-
-def _explain(error: Exception) -> str:
-    """Return why there is no answer. The text of the error itself may hold the URL."""
-    if isinstance(error, httpcore.ConnectTimeout):
-        return "timed out while connecting"
-    if isinstance(error, httpcore.TimeoutException):
-        return "timed out waiting for an answer"
-    if isinstance(error, httpcore.ConnectError) and "SSL" in str(error):
-        return (
-            "cannot connect: the TLS handshake failed; "
-            "check the host's certificate, or set SSL_CERT_FILE"
-        )
-    if isinstance(error, httpcore.ConnectError):
-        return "cannot connect: host unreachable or connection refused"
-    return f"the connection closed before the answer was complete ({type(error).__name__})"

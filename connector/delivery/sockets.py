@@ -1,110 +1,248 @@
-"""Sockets that keep to a deadline, for the pool of connections.
+"""Sockets that keep to a deadline, and that another thread can cut.
 
-The pool gives each call that waits a time limit of its own, so that a vendor which keeps sending a
-little could hold an attempt forever. Here the limit is a moment, by `time.monotonic`: the same one
-for every call of an attempt. Only looking up a name is left to the operating system's own limits.
+A deadline is a moment by `time.monotonic`: the same one for every call of an attempt, so that a
+vendor which keeps sending a little cannot hold an attempt for longer.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from queue import Empty, SimpleQueue
 
-import httpcore
+from connector.connection.urls import is_forbidden
+from connector.errors import (
+    CutError,
+    ForbiddenAddressError,
+    SendError,
+    UnreachableError,
+    UntrustedError,
+)
 
 # Seconds for each address of a host, so that one that is dead leaves time for the next.
 _LONGEST_CONNECT = 10.0
 
+_READ_BYTES = 65_536
 
-class DeadlineBackend(httpcore.NetworkBackend):
-    """Connects; `timeout` is the moment by which each call has to end."""
+_CONNECT_TIMED_OUT = "timed out while connecting"
+_ANSWER_TIMED_OUT = "timed out waiting for an answer"
+_NO_CONNECTION = "cannot connect: host unreachable or connection refused"
+_NO_HANDSHAKE = (
+    "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
+)
+_FORBIDDEN = "nothing is sent there: the host is at a link-local address"
+_CUT = "the run was ended while this was sent; it may have arrived"
+
+
+class Cut:
+    """Ends, from any thread, whatever waits for the network."""
 
     def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
+        self._lock = threading.Lock()
+        self._enders: set[Callable[[], None]] = set()
+        self.happened = False
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect to the first address of a host that answers."""
-        failure: Exception = httpcore.ConnectError()
-        for address in _addresses(host, port):
-            seconds = _left(timeout, httpcore.ConnectTimeout)
-            try:
-                stream = self._backend.connect_tcp(
-                    address, port, min(seconds, _LONGEST_CONNECT), local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return _Stream(stream)
-        raise failure
+    def now(self) -> None:
+        """End everything that waits, and whatever would begin to wait."""
+        with self._lock:
+            self.happened = True
+            enders = list(self._enders)
+        for end in enders:
+            end()
+
+    def check(self) -> None:
+        """Raise CutError when it has happened."""
+        if self.happened:
+            raise CutError(_CUT)
+
+    @contextmanager
+    def ends(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `end` called when it happens meanwhile. Raise CutError when it has happened."""
+        with self._lock:
+            self.check()
+            self._enders.add(end)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._enders.discard(end)
 
 
-class _Stream(httpcore.NetworkStream):
-    """A connection; `timeout` is the moment by which each call has to end."""
+class Wire:
+    """An open connection, with or without TLS."""
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
+    def __init__(self, sock: socket.socket, cut: Cut) -> None:
+        self._sock = sock
+        self._cut = cut
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what has arrived, b"" at the end."""
-        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of it. Raise SendError, and OSError when the connection breaks."""
+        rest = memoryview(data)
+        with self._cut.ends(self._shut_down):
+            while rest:
+                self._sock.settimeout(_left(deadline, SendError(_ANSWER_TIMED_OUT)))
+                with self._errors():
+                    sent = self._sock.send(rest)
+                rest = rest[sent:]
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of it. The inner stream would begin its time limit anew for each piece."""
-        sock: socket.socket = self._stream.get_extra_info("socket")
-        rest = memoryview(buffer)
-        while rest:
-            sock.settimeout(_left(timeout, httpcore.WriteTimeout))
-            try:
-                sent = sock.send(rest)
-            except TimeoutError as error:
-                raise httpcore.WriteTimeout(str(error)) from error
-            except OSError as error:
-                raise httpcore.WriteError(str(error)) from error
-            rest = rest[sent:]
+    def receive(self, deadline: float) -> bytes:
+        """Return what has arrived, b"" at the end. Raise SendError, and OSError when it breaks."""
+        with self._cut.ends(self._shut_down):
+            self._sock.settimeout(_left(deadline, SendError(_ANSWER_TIMED_OUT)))
+            with self._errors():
+                data = self._sock.recv(_READ_BYTES)
+        if not data:
+            self._cut.check()  # otherwise an answer that was cut short might pass for a whole one
+        return data
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the other end has neither closed the connection nor sent anything unasked."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._stream.close()
+        """Close it."""
+        with suppress(OSError):
+            self._sock.close()
 
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        """Return the connection under TLS."""
-        seconds = min(_left(timeout, httpcore.ConnectTimeout), _LONGEST_CONNECT)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds))
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what ended a call, unless the connection broke by itself."""
+        try:
+            yield
+        except TimeoutError:
+            raise SendError(_ANSWER_TIMED_OUT) from None
+        except OSError:
+            self._cut.check()
+            raise
 
-    def get_extra_info(self, info: str) -> Any:
-        """Return what the inner stream knows."""
-        return self._stream.get_extra_info(info)
+    def _shut_down(self) -> None:
+        _shut_down(self._sock)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """Return the addresses of a host. Raise ConnectError."""
+def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float, cut: Cut) -> Wire:
+    """Connect to the first address of a host that answers.
+
+    Raise UnreachableError, UntrustedError, ForbiddenAddressError, CutError.
+    """
+    found = _addresses(host, port, deadline, cut)
+    allowed = [address for address in found if not is_forbidden(address)]
+    if found and not allowed:
+        raise ForbiddenAddressError(_FORBIDDEN)
+
+    failure = UnreachableError(_NO_CONNECTION)
+    for address in allowed:
+        try:
+            sock = _opened(address, port, deadline, cut)
+        except UnreachableError as error:
+            failure = error
+        else:
+            return Wire(_under_tls(sock, host, tls, deadline, cut) if tls else sock, cut)
+    raise failure
+
+
+def _opened(address: str, port: int, deadline: float, cut: Cut) -> socket.socket:
+    """Return a socket that is connected to an address."""
+    seconds = _left(deadline, UnreachableError(_CONNECT_TIMED_OUT))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    with _connecting(sock, cut):
+        sock.settimeout(min(seconds, _LONGEST_CONNECT))
+        sock.connect((address, port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _under_tls(
+    sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float, cut: Cut
+) -> ssl.SSLSocket:
+    """Return the connection under TLS."""
+    with _connecting(sock, cut):
+        seconds = _left(deadline, UnreachableError(_CONNECT_TIMED_OUT))
+        sock.settimeout(min(seconds, _LONGEST_CONNECT))
+        wrapped = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    with _connecting(wrapped, cut):
+        wrapped.do_handshake()
+    return wrapped
+
+
+@contextmanager
+def _connecting(sock: socket.socket, cut: Cut) -> Iterator[None]:
+    """Close a socket with which something goes wrong, and say what."""
+    is_open = False
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise httpcore.ConnectError(str(error)) from error
-    return [str(address[0]) for *_, address in found]
+        with cut.ends(lambda: _shut_down(sock)):
+            yield
+        is_open = True
+    except OSError as error:
+        cut.check()
+        raise _why_not_connected(error) from None
+    finally:
+        if not is_open:
+            sock.close()
 
 
-def _left(moment: float | None, error: type[Exception]) -> float:
+def _why_not_connected(error: OSError) -> SendError:
+    """Return what to raise. The text of the error itself may hold what nobody should read."""
+    if isinstance(error, TimeoutError):
+        return UnreachableError(_CONNECT_TIMED_OUT)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message.rstrip(".")
+        return UntrustedError(
+            f"the host's certificate is not accepted ({reason}); nothing was sent; "
+            "check the address, or name your own authority in SSL_CERT_FILE"
+        )
+    if isinstance(error, ssl.SSLError):
+        return UnreachableError(_NO_HANDSHAKE)
+    return UnreachableError(_NO_CONNECTION)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    # That of the class below: TLS would say goodbye first, and forget its state in mid-read.
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _addresses(host: str, port: int, deadline: float, cut: Cut) -> list[str]:
+    """Return the addresses of a host, none when they cannot be found."""
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        pass
+
+    # The operating system takes its own time over a name: whoever asks for it does not wait longer.
+    found: SimpleQueue[list[str]] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, OverflowError):
+            infos = []
+        found.put([str(address[0]) for *_, address in infos])
+
+    threading.Thread(target=look_up, name="lookup", daemon=True).start()
+    with cut.ends(lambda: found.put([])):
+        try:
+            addresses = found.get(timeout=_left(deadline, UnreachableError(_CONNECT_TIMED_OUT)))
+        except Empty:
+            raise UnreachableError(_CONNECT_TIMED_OUT) from None
+    cut.check()
+    return addresses
+
+
+def _left(moment: float, error: SendError) -> float:
     """Return the seconds until a moment. Raise this error when it has passed."""
-    if moment is None:
-        return _LONGEST_CONNECT
     seconds = moment - time.monotonic()
     if seconds <= 0:
-        raise error("the deadline has passed")
+        raise error
     return seconds

@@ -176,5 +176,51 @@ class SlowVendor:
         return Request("POST", url, {"content-type": "application/json"}, body)
 
 
+class RawVendor:
+    """Answers with bytes as they are; a context manager.
+
+    `scripts`: for each connection that is made, the answers to its requests. One without a further
+    answer is closed when a request comes, or at once if `hangs_up`.
+    """
+
+    def __init__(self, *scripts: list[bytes], hangs_up: bool = False) -> None:
+        self._scripts = iter(scripts)
+        self._hangs_up = hangs_up
+        #: The number of requests on each connection.
+        self.requests: list[int] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.requests.append(0)
+                number, script = len(self.requests) - 1, next(self._scripts)
+                threading.Thread(
+                    target=self._serve, args=(connection, number, script), daemon=True
+                ).start()
+
+    def _serve(self, connection: socket.socket, number: int, script: list[bytes]) -> None:
+        with contextlib.suppress(OSError), connection:
+            for answer in script:
+                if not connection.recv(65536):
+                    return
+                self.requests[number] += 1
+                connection.sendall(answer)
+            if not self._hangs_up and connection.recv(65536):
+                self.requests[number] += 1
+
+    def request(self, *, repeatable: bool = True) -> Request:
+        return Request("POST", self.base_url, {}, b"{}", repeatable=repeatable)
+
+
 def never(message: Message) -> Response:
     raise AssertionError("nothing has to be fetched")

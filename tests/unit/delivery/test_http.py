@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 import ssl
 import subprocess
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -17,10 +19,17 @@ import pytest
 from connector.auth.base import Scheme
 from connector.definitions.model import AuthConfig
 from connector.delivery.http import HttpSender, tls_context
-from connector.errors import ConfigError, SendError
+from connector.errors import (
+    ConfigError,
+    CutError,
+    ForbiddenAddressError,
+    SendError,
+    StaleError,
+    UntrustedError,
+)
 from connector.model import Request
 from tests.kit.auth import auth
-from tests.kit.http_vendor import Reply, SlowVendor, TokenVendor, reply
+from tests.kit.http_vendor import RawVendor, Reply, SlowVendor, TokenVendor, reply
 
 NO_AUTH = Scheme(AuthConfig("none"), {})
 OAUTH1 = {"scheme": "oauth1"}
@@ -64,7 +73,7 @@ def https(authority: Path) -> Iterator[TokenVendor]:
 def test_a_certificate_of_an_unknown_authority_is_refused(https: TokenVendor) -> None:
     with (
         HttpSender(NO_AUTH, 1) as send,
-        pytest.raises(SendError, match="TLS handshake failed; check the host's certificate"),
+        pytest.raises(UntrustedError, match="not accepted \\(self-signed certificate\\); nothing"),
     ):
         send(https.request())
     assert https.calls == []
@@ -98,7 +107,7 @@ def test_another_host_s_certificate_is_refused(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "certificate.pem"))
     url = https.request().url.replace("127.0.0.1", "localhost")
-    with HttpSender(NO_AUTH, 1) as send, pytest.raises(SendError, match="TLS handshake failed"):
+    with HttpSender(NO_AUTH, 1) as send, pytest.raises(UntrustedError, match="Hostname mismatch"):
         send(Request("POST", url, {}, b"{}"))
 
 
@@ -268,3 +277,144 @@ def test_no_cookie_is_sent_back() -> None:
         for _ in range(2):
             assert send(vendor.request()).headers["set-cookie"] == "a=b; Path=/"
         assert "cookie" not in vendor.calls[1].headers
+
+
+# --- connections that are used again ---
+
+
+def answer(number: int) -> bytes:
+    body = b'{"number": %d}' % number
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def numbers(vendor: RawVendor, send: HttpSender, count: int) -> list[int]:
+    return [send(vendor.request()).body["number"] for _ in range(count)]
+
+
+def test_a_connection_is_used_again() -> None:
+    with RawVendor([answer(1), answer(2)]) as vendor, HttpSender(NO_AUTH, 1) as send:
+        assert numbers(vendor, send, 2) == [1, 2]
+        assert vendor.requests == [2]
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [answer(8), answer(8) + answer(9), answer(8)[:20], b"HTTP/1.1 100 Continue\r\n\r\n", b"x"],
+    ids=["an answer", "two", "a part of one", "a hint", "a letter"],
+)
+def test_what_comes_after_an_answer_is_no_answer_to_the_next_request(surplus: bytes) -> None:
+    with (
+        RawVendor([answer(1) + surplus, answer(7)], [answer(2)]) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+    ):
+        assert numbers(vendor, send, 2) == [1, 2]
+        assert vendor.requests == [1, 1]
+
+
+def test_nor_is_what_comes_later() -> None:
+    with (
+        SlowVendor(answer(1), answer(8), PAUSE) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+    ):
+        for _ in range(2):
+            assert send(vendor.request()).body == {"number": 1}
+            time.sleep(PAUSE * 3)
+
+
+def test_a_connection_that_the_vendor_closed_is_not_used_again() -> None:
+    with (
+        RawVendor([answer(1)], [answer(2)], hangs_up=True) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+    ):
+        assert numbers(vendor, send, 1) == [1]
+        time.sleep(0.05)
+        assert numbers(vendor, send, 1) == [2]
+
+
+def test_one_that_it_closes_when_it_is_asked_again_is_told_apart() -> None:
+    with (
+        RawVendor([answer(1)], [answer(2)]) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+    ):
+        assert numbers(vendor, send, 1) == [1]
+        with pytest.raises(StaleError, match="closed the connection, which was kept open"):
+            send(vendor.request())
+        assert numbers(vendor, send, 1) == [2]
+        assert vendor.requests == [2, 1]
+
+
+@pytest.mark.parametrize("begun", [b"H", answer(1)[:-1]])
+def test_one_that_has_begun_to_answer_is_not(begun: bytes) -> None:
+    with (
+        RawVendor([answer(1), begun], hangs_up=True) as vendor,
+        HttpSender(NO_AUTH, 1) as send,
+    ):
+        numbers(vendor, send, 1)
+        with pytest.raises(SendError, match="closed before the answer was complete") as caught:
+            send(vendor.request())
+        assert type(caught.value) is SendError
+
+
+def test_a_first_request_without_an_answer_is_no_stale_one() -> None:
+    with RawVendor([]) as vendor, HttpSender(NO_AUTH, 1) as send:
+        with pytest.raises(SendError, match="closed before the answer was complete") as caught:
+            send(vendor.request())
+        assert type(caught.value) is SendError
+
+
+def test_what_must_not_arrive_twice_is_sent_on_a_connection_of_its_own() -> None:
+    with (
+        RawVendor([answer(1)], [answer(2), answer(3)]) as vendor,
+        HttpSender(NO_AUTH, 2) as send,
+    ):
+        numbers(vendor, send, 1)
+        assert send(vendor.request(repeatable=False)).body == {"number": 2}
+        assert numbers(vendor, send, 1) == [3]
+        assert vendor.requests == [1, 2]
+
+
+# --- what is cut, and what nothing is sent to ---
+
+WAITING: dict[str, tuple[tuple[Any, ...], str]] = {
+    "an answer": ((b"", b"", PAUSE), "http"),
+    "the rest of an answer that ends with the connection": ((HEAD + b"\r\n{}", b"", PAUSE), "http"),
+    "a handshake": ((b"", b"", PAUSE), "https"),
+}
+
+
+@pytest.mark.parametrize(("slow", "scheme"), WAITING.values(), ids=WAITING)
+def test_what_is_in_flight_is_cut(slow: tuple[Any, ...], scheme: str) -> None:
+    with SlowVendor(*slow) as vendor, HttpSender(NO_AUTH, 1) as send:
+        threading.Timer(0.1, send.cut).start()
+        started = time.monotonic()
+        with pytest.raises(CutError, match="it may have arrived"):
+            send(vendor.request(scheme=scheme))
+        assert time.monotonic() - started < 2
+        with pytest.raises(CutError):
+            send(vendor.request())
+
+
+def test_looking_up_a_host_is_cut_and_has_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(30) and [])
+    request = Request("POST", "http://vendor.example.com/", {}, b"{}")
+    with HttpSender(NO_AUTH, 1, TIMEOUT) as send:
+        assert_out_of_time(send, request, "while connecting")
+    with HttpSender(NO_AUTH, 1) as send:
+        threading.Timer(0.1, send.cut).start()
+        with pytest.raises(CutError):
+            send(request)
+    never.set()
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
+def test_a_name_that_leads_to_a_link_local_address_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with (
+        HttpSender(NO_AUTH, 1) as send,
+        pytest.raises(ForbiddenAddressError, match="the host is at a link-local address"),
+    ):
+        send(Request("POST", "http://vendor.example.com/", {}, b"{}"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import pytest
 
-from connector.definitions.model import Limits, RetrySchedule
+from connector.definitions.model import Limits, Rate, RetrySchedule
 from connector.delivery.courier import Courier
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
+from connector.errors import SendError, StaleError, UntrustedError
 from connector.model import Batch, Delivered, Outcome, Request, Response, Retry, Stop
 from tests.kit.clock import NOW, FakeClock
 from tests.kit.memory_vendor import Book
@@ -124,3 +126,45 @@ def test_without_a_schedule_there_are_seven_retries() -> None:
 def test_lanes_do_not_start_again_at_once_unless_the_schedule_says_so() -> None:
     policy = RetryPolicy.of(SCHEDULE)
     assert [policy.backoff(retry, lambda: 0.5) for retry in range(3)] == [0.0, 60.5, 300.5]
+
+
+class Failing:
+    """A transport that fails with each of these errors, then gets answers."""
+
+    def __init__(self, *errors: SendError) -> None:
+        self.errors = list(errors)
+        self.sent = 0
+
+    def __call__(self, request: Request) -> Response:
+        self.sent += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return Response(200, {}, {})
+
+
+def sent_through(transport: Failing) -> tuple[list[float], Stop | None]:
+    """Return the waits of one batch, and what became of it."""
+    clock = FakeClock()
+    where: Any = target("lane", "add", "g", Limits())
+    object.__setattr__(where, "endpoint", Endpoint(clock, repeat(Delivered())))
+    batch = Batch((record(where, [("email", "a")], 0),), (1,))
+    policy = RetryPolicy(waits=(5.0,))
+    limiter = Limiter((Rate(100, 60.0),), clock)
+    courier = Courier(transport, Book(), clock, limiter, policy, lambda: 0.0)
+    return clock.slept, courier.deliver(batch)
+
+
+def test_a_connection_that_turns_out_to_be_closed_costs_no_wait_once() -> None:
+    transport = Failing(StaleError("closed"))
+    assert sent_through(transport) == ([], None)
+    assert transport.sent == 2
+    assert sent_through(Failing(StaleError("closed"), StaleError("closed"))) == ([5.0], None)
+
+
+def test_an_untrusted_host_is_asked_once() -> None:
+    transport = Failing(UntrustedError("the certificate is not accepted"))
+    assert sent_through(transport) == (
+        [],
+        Stop("untrusted_host", "the certificate is not accepted"),
+    )
+    assert transport.sent == 1
