@@ -5,6 +5,7 @@
     ├─ ConfigError       the customer must act: connection file, mapping, missing secret
     ├─ CallError         the vendor did not do what a call asked for
     ├─ LoginError        nobody is signed in: declined, refused, or without an answer
+    ├─ OutputError       what was made cannot be written: the disk is full, say
     └─ SourceError       the input cannot be read
 
 What is expected to happen (an invalid record, a 429, an expired token) is an outcome, not an
@@ -65,6 +66,10 @@ class ConfigError(ProblemsError):
 
 class LoginError(ConnectorError):
     """Nobody is signed in, or out; the message says why, and quotes no token and no code."""
+
+
+class OutputError(ConnectorError):
+    """What was made cannot be written: the fault of a disk, and no wrong use."""
 
 
 class SourceError(ConnectorError):

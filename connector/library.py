@@ -268,7 +268,8 @@ def send(
 
     `transport` sends one request; without one they go over HTTP, with the secrets that the
     connection refers to. `timeout` is how many seconds an attempt may take, as in `http_transport`.
-    `clock` tells the time, waits, and may end the run early (`SystemClock.end`). `report`: a file,
+    `clock` tells the time, waits, and may end the run early (`SystemClock.end`, and `cut` for what
+    is in flight, too). `report`: a file,
     or its path, that gets a line of NDJSON for each failure. `progress` is called with the counts
     so far, last when all is done; `notify` with a line when a request has to wait for long, from a
     thread of the run. `limit`: read only so many events. `retries`: send a request again so many
@@ -295,7 +296,7 @@ def send(
 
     with ExitStack() as stack:
         opened = stack.enter_context(opened_events(events, connection, limit))
-        transport = stack.enter_context(_sender(connection, transport, timeout))
+        transport = stack.enter_context(_sender(connection, transport, timeout, clock))
         kept = durable_run(state if resume else None, connection, opened, restart=restart)
         durable = stack.enter_context(kept)
         file = stack.enter_context(report_file(report, connection, opened, durable))
@@ -379,7 +380,7 @@ def call(
     values_of(found_call, given)
 
     def found() -> Iterator[dict[str, Any]]:
-        with _sender(connection, transport, timeout) as sender:
+        with _sender(connection, transport, timeout, clock) as sender:
             yield from rows(
                 connection, name, given, sender, clock=clock, retries=retries, notify=notify
             )
@@ -410,7 +411,7 @@ def open_audiences(
 
     _check_connection(connection)
     chosen = find_kind(connection.destination, kind)
-    with _sender(connection, transport, timeout) as sender:
+    with _sender(connection, transport, timeout, clock) as sender:
         yield Manager(connection, chosen, sender, clock=clock, retries=retries, notify=notify)
 
 
@@ -437,7 +438,7 @@ def check(
     if remembered is not None:
         remembered.check()
     try:
-        opened = _sender(connection, transport, timeout)
+        opened = _sender(connection, transport, timeout, clock)
     except ConfigError as error:
         yield from without_secrets(connection, error)
         return
@@ -485,12 +486,21 @@ def http_transport(
 
 
 def _sender(
-    connection: Connection, transport: Transport | None, timeout: float | None
+    connection: Connection,
+    transport: Transport | None,
+    timeout: float | None,
+    clock: Clock | None = None,
 ) -> AbstractContextManager[Transport]:
-    """Return the transport of whoever calls, left open, else one of its own. Raise ConfigError."""
+    """Return the transport of whoever calls, left open, else one of its own, which `clock` cuts.
+
+    Raise ConfigError.
+    """
     if transport is not None:
         return nullcontext(transport)
-    return http_transport(connection, timeout=timeout)
+    sender = http_transport(connection, timeout=timeout)
+    if isinstance(clock, SystemClock):
+        clock.when_cut(sender.cut)
+    return sender
 
 
 def _check_connection(connection: object) -> None:

@@ -160,7 +160,7 @@ class _Caller:
 
         Raise CallError.
         """
-        started = self._clock.now()
+        started = self._clock.monotonic()
         retry = 0
         while True:
             response, outcome = self._attempt(request)
@@ -172,7 +172,7 @@ class _Caller:
             moment = outcome.not_before
             is_named = outcome.named and moment is not None and moment > now
             delay = self._policy.delay(retry, outcome, now, random.random)
-            late = now + delay > started + self._policy.deadline
+            late = self._clock.monotonic() + delay > started + self._policy.deadline
             if late and is_named and moment is not None:
                 until = times.from_epoch(moment)
                 message = f"the vendor asks to wait until {until}: {outcome.reason}"

@@ -5,8 +5,6 @@ Heavy imports wait until a command needs them.
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from typing import Annotated
 
@@ -22,13 +20,14 @@ from connector.cli.lint import lint
 from connector.cli.list import list_destinations
 from connector.cli.login import login, logout
 from connector.cli.new import EXAMPLE, new
-from connector.cli.output import visible
+from connector.cli.output import say, say_error
 from connector.cli.preview import preview
 from connector.cli.sandbox import sandbox
 from connector.cli.send import send
 from connector.cli.show import show
+from connector.cli.streams import prepare_streams, silence_output
 from connector.cli.test import run_tests
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, OutputError
 
 app = typer.Typer(
     name="connector",
@@ -62,25 +61,25 @@ app.add_typer(audiences, name="audiences")
 
 def main() -> None:
     """Run the command line. A usage or configuration error ends with a message and status 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Whatever the locale: JSON is UTF-8.
-            stream.reconfigure(encoding="utf-8")
-
+    prepare_streams()
     try:
         app()
-    except ConnectorError as error:
-        print(visible(str(error)), file=sys.stderr)
-        sys.exit(2)
     except BrokenPipeError:
         # Whoever read the output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         sys.exit(1)
+    except OutputError as error:
+        say_error(str(error))
+        silence_output()
+        sys.exit(1)
+    except ConnectorError as error:
+        say_error(str(error))
+        sys.exit(2)
 
 
 def _print_version(is_asked_for: bool) -> None:
     if is_asked_for:
-        print(f"connector {__version__}")
+        say(f"connector {__version__}")
         raise typer.Exit
 
 

@@ -69,6 +69,7 @@ def call(
     with ExitStack() as stack:
         show, notify = stack.enter_context(show_pages(wanted=wants_progress))
         transport = stack.enter_context(library.http_transport(loaded, timeout=timeout))
+        clock.when_cut(transport.cut)
         stack.enter_context(interruptible(clock))
         pages = run(loaded, name, given, transport, clock=clock, retries=retries, notify=notify)
         try:

@@ -132,7 +132,7 @@ def export(
         if path is None:
             stack.enter_context(redirect_stdout(sys.stderr))
         print_result(summary, lambda _: _text(result, warnings, path), form)
-    raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
+    raise typer.Exit(exit_status(succeeded=result.succeeded, warnings=warnings, strict=strict))
 
 
 def _about_file(
@@ -164,7 +164,10 @@ def _summary(result: Report, warnings: Sequence[str], path: Path | None) -> dict
         summary[name] = getattr(result.counts, counted)
     summary["seconds"] = round(result.counts.seconds, 3)
     summary["interrupted"] = result.interrupted
-    return {**summary, **reasons_json(result), "warnings": list(warnings)}
+    summary |= {**reasons_json(result), "warnings": list(warnings)}
+    if result.report_error:
+        summary["report_error"] = result.report_error
+    return summary
 
 
 def _text(result: Report, warnings: Sequence[str], path: Path | None) -> str:

@@ -1,37 +1,81 @@
-"""Ctrl-C and SIGTERM: the first one ends a run in good order."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one ends a run in good order, the second one at once.
+
+Signals are taken by a thread of their own: a handler runs in the midst of whatever the main thread
+does, and would wait forever for a lock that is held there.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connector.delivery.clock import SystemClock
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# A shell adds the number of the signal that ended a process.
+_ENDED_BY = 128
 
 
 @contextmanager
 def interruptible(
     clock: SystemClock, words: str = "stopping after the requests in flight"
 ) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the run in good order; `words` say what happens.
+    """Let the first signal end the run in good order; `words` say what happens.
 
-    The second one ends it at once.
+    The second one gives up the requests in flight, too. Either way the run accounts for every
+    record. The third one ends the process.
     """
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    watcher = threading.Thread(target=_watch, args=(ours, clock, words), daemon=True)
+    watcher.start()
 
-    def end(number: int, frame: object) -> None:
-        restore()
-        clock.end()
-        print(f"{words}; press Ctrl-C again to stop at once", file=sys.stderr)
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    outer = signal.set_wakeup_fd(theirs)
+    before = {}
+    for number in _SIGNALS:
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # whoever uses nohup wants it so
+        before[number] = signal.signal(number, _leave_to_watcher)
     try:
         yield
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(outer)
+        os.close(theirs)
+        watcher.join()
+        os.close(ours)
+
+
+def _leave_to_watcher(number: int, frame: object) -> None:
+    """Do nothing: Python has written the number into the pipe."""
+
+
+def _watch(pipe: int, clock: SystemClock, words: str) -> None:
+    """Act on the signals whose numbers come out of a pipe, until it is closed."""
+    count = 0
+    while data := os.read(pipe, 1):
+        number = data[0]
+        if number not in _SIGNALS:
+            continue
+        count += 1
+        if count == 1:
+            clock.end()
+            _say(f"{words}; press Ctrl-C again to stop at once")
+        elif count == 2:
+            clock.cut()
+        else:
+            os._exit(_ENDED_BY + number)
+
+
+def _say(line: str) -> None:
+    # Past what another thread may be printing there.
+    with suppress(OSError, ValueError, AttributeError):
+        os.write(sys.stderr.fileno(), f"{line}\n".encode())

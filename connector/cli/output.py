@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from connector.cli.options import Format
-from connector.errors import ConnectorError, Problem
+from connector.errors import Problem
 
 # Control characters, line separators and overrides of the direction of text: what a terminal acts
 # on.
@@ -39,7 +37,7 @@ def _escape(match: re.Match[str]) -> str:
 def print_result(result: Any, as_text: Callable[[Any], str], form: Format) -> None:
     """Print a result in the format that was asked for.
 
-    Raise ConnectorError when it cannot be written.
+    Raise OutputError when it cannot be written.
     """
     if form is Format.JSON:
         import json
@@ -57,15 +55,9 @@ def say(text: str) -> None:
 def say_raw(text: str) -> None:
     """Print a text as it is.
 
-    Raise ConnectorError when it cannot be written, BrokenPipeError when the reader is gone.
+    Raise OutputError when it cannot be written, BrokenPipeError when the reader is gone.
     """
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ConnectorError(f"cannot write the output: {error.strerror}") from None
+    print(text, flush=True)
 
 
 def warn(problems: Iterable[Problem]) -> None:
@@ -76,7 +68,4 @@ def warn(problems: Iterable[Problem]) -> None:
 
 def say_error(text: str) -> None:
     """Print a line on standard error; ignore a failure to write it."""
-    if not sys.stderr:
-        return  # it was closed by whoever started the command
-    with contextlib.suppress(OSError):
-        print(visible(text), file=sys.stderr)
+    print(visible(text), file=sys.stderr, flush=True)

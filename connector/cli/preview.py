@@ -71,7 +71,7 @@ def preview(
                 say(f"# {on_one_line(loaded.name)}\n")
             warnings = _print_text(requests, about)
     complete = requests.counts.complete
-    raise typer.Exit(exit_status(complete=complete, warnings=warnings, strict=strict))
+    raise typer.Exit(exit_status(succeeded=complete, warnings=warnings, strict=strict))
 
 
 def _print_json(requests: Preview, about: Sequence[Problem]) -> list[str]:

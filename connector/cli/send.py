@@ -40,10 +40,9 @@ from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.connection.model import Connection
-    from connector.delivery.courier import Transport
+    from connector.delivery.http import HttpSender
     from connector.delivery.report import Report
     from connector.sandbox.local import Sandbox
-    from connector.sandbox.vendor import Holding
 
 
 def send(
@@ -101,6 +100,7 @@ def send(
         if sandbox:
             box = _sandbox(loaded, fail)
             loaded, transport = stack.enter_context(_served(box, loaded, timeout))
+            clock.when_cut(transport.cut)
             # Its audiences are gone afterwards, and so is what is remembered of them.
             state = Path(stack.enter_context(TemporaryDirectory(prefix="connector-")))
 
@@ -127,12 +127,11 @@ def send(
             except DefectError as error:
                 result, defect = error.report, error
 
-    holdings = box.holdings() if box else None
     warnings = warnings_of(result, connection_warnings(loaded))
-    _print(result, warnings, holdings, loaded.name, form)
+    _print(result, warnings, box, loaded.name, form)
     if defect is not None:
         raise defect
-    raise typer.Exit(exit_status(complete=result.complete, warnings=warnings, strict=strict))
+    raise typer.Exit(exit_status(succeeded=result.succeeded, warnings=warnings, strict=strict))
 
 
 def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:
@@ -153,7 +152,7 @@ def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:
 @contextmanager
 def _served(
     box: Sandbox, connection: Connection, timeout: float | None
-) -> Iterator[tuple[Connection, Transport]]:
+) -> Iterator[tuple[Connection, HttpSender]]:
     """Yield the connection as one to a sandbox that is served, and what sends to it."""
     from connector import library
     from connector.sandbox.local import connected_to
@@ -167,12 +166,13 @@ def _served(
 def _print(
     result: Report,
     warnings: Sequence[str],
-    holdings: Sequence[Holding] | None,
+    box: Sandbox | None,
     name: str,
     form: Format,
 ) -> None:
     from connector.cli.summary import summary_json, summary_text
 
+    holdings = box.holdings() if box else None
     as_json = summary_json(result, warnings, holdings, name)
     print_result(as_json, lambda _: summary_text(result, warnings, holdings, name), form)
 

@@ -38,6 +38,8 @@ def summary_json(
     summary["run"] = report.run
     summary["restarts"] = report.restarts
     summary["resent"] = report.resent
+    if report.report_error:
+        summary["report_error"] = report.report_error
     if name:
         summary["connection"] = name
     if holdings is not None:

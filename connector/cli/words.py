@@ -98,9 +98,9 @@ def fill_json(fill: Iterable[Filled]) -> list[dict[str, Any]]:
     return entries
 
 
-def exit_status(*, complete: bool, warnings: Sequence[str], strict: bool) -> int:
+def exit_status(*, succeeded: bool, warnings: Sequence[str], strict: bool) -> int:
     """Return the exit status of a run; `strict`: a warning is a failure."""
-    return 0 if complete and not (strict and warnings) else 1
+    return 0 if succeeded and not (strict and warnings) else 1
 
 
 def blank_words(counts: Counts) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -11,7 +12,11 @@ class Clock(Protocol):
     """The time, waiting, and whether the run is to end."""
 
     def now(self) -> float:
-        """Return seconds since the epoch."""
+        """Return seconds since the epoch: the time of day, which may be set back."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment, which are never set: what is waited for is so long."""
         ...
 
     def sleep(self, seconds: float) -> bool:
@@ -25,14 +30,19 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. `end` wakes every sleeper."""
+    """The machine's clock. `end` and `cut` end a run, and wake every sleeper."""
 
     def __init__(self) -> None:
         self._end = threading.Event()
+        self._cuts: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """Return seconds since the epoch."""
         return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment, which are never set."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> bool:
         """Wait. Return False, at once, when `end` was called."""
@@ -43,7 +53,33 @@ class SystemClock:
         """End the run: no further request is started."""
         self._end.set()
 
+    def cut(self) -> None:
+        """End the run at once: what is in flight is given up, and may have arrived."""
+        self._end.set()
+        for cut in self._cuts:
+            cut()
+
+    def when_cut(self, cut: Callable[[], None]) -> None:
+        """Have `cut` called by `cut`, such as that of a transport."""
+        self._cuts.append(cut)
+
     @property
     def ending(self) -> bool:
         """Whether `end` was called."""
         return self._end.is_set()
+
+
+class SteadyTime:
+    """The time of day of a run: it goes on when the clock is set back."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._time = clock.now()
+        self._moment = clock.monotonic()
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        moment = self._clock.monotonic()
+        self._time = max(self._clock.now(), self._time + moment - self._moment)
+        self._moment = moment
+        return self._time

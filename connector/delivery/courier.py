@@ -69,7 +69,8 @@ def defect(error: BaseException) -> Stop:
 class _Part(NamedTuple):
     """A batch, or what is left of one.
 
-    `retries`: how often the vendor asked to send it again later, the first time at `since`.
+    `retries`: how often the vendor asked to send it again later, the first time at `since`, by the
+    clock's `monotonic`.
     `other_half`: whether it is sent as a whole before it is halved, as the first half of what it
     belongs to was refused.
     """
@@ -298,7 +299,7 @@ class Courier:
         remaining = [_Part(batch.only(positions)) for positions in verdict.again]
         if verdict.later:
             # The vendor asked to wait for these, which uses up a retry.
-            since = part.since or self._clock.now()
+            since = self._clock.monotonic() if part.since is None else part.since
             remaining.append(_Part(batch.only(verdict.later), part.retries + 1, since))
         delivery.put_back(remaining)
 
@@ -365,7 +366,8 @@ class Courier:
         if part.retries:
             retry = part.retries - 1
             backoff = self._policy.backoff(retry, self._random_unit)
-            late = part.since is not None and now + backoff > part.since + self._policy.deadline
+            ends = self._clock.monotonic() + backoff
+            late = part.since is not None and ends > part.since + self._policy.deadline
             if late or not self._policy.allows(retry):
                 return _gave_up(part.retries, "the vendor asks to send these again later")
             if not self._clock.sleep(backoff):
@@ -376,7 +378,7 @@ class Courier:
     def _send_with_retries(self, part: _Part, request: Request) -> _Settled:
         """Send the same bytes until the outcome is not Retry."""
         policy = self._policy
-        started = self._clock.now() if part.since is None else part.since
+        started = self._clock.monotonic() if part.since is None else part.since
         retry = attempts = part.retries
         was_stale = False
         while turn := self._limiter.wait():
@@ -398,7 +400,8 @@ class Courier:
                 return _gave_up(attempts, outcome.reason)
 
             delay = policy.delay(retry, outcome, now, self._random_unit)
-            if now + delay > started + policy.deadline:
+            ends = self._clock.monotonic() + delay
+            if ends > started + policy.deadline:
                 if is_named and moment is not None:
                     return _too_long(moment, outcome.reason)
                 return _gave_up(attempts, outcome.reason)
@@ -406,7 +409,7 @@ class Courier:
             self._ledger.waiting(delay, outcome.reason)
             if moment is not None:
                 # The vendor's own time holds for all lanes; the limiter waits for it.
-                self._limiter.pause(now + delay)
+                self._limiter.pause(ends)
             elif not self._clock.sleep(delay):
                 return _INTERRUPTED
             if not is_named:

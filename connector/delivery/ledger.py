@@ -62,6 +62,7 @@ class Ledger:
         #: Called with a line for whoever watches the run.
         self.notify: Callable[[str], None] = lambda line: None
         self._report = report
+        self._is_flushed = True
         self._keep_failures = keep_failures
         # The (event id, route) pairs that a record on its way has superseded, by `id(record)`.
         self._superseded: dict[int, list[tuple[EventId, str]]] = {}
@@ -72,8 +73,10 @@ class Ledger:
         self.counts.events += events
 
     def prepared(self, records: int) -> None:
-        """Count records that were made."""
+        """Count records that were made of a piece of the input."""
         self.counts.records += records
+        with self._lock:
+            self._flush()
 
     def remaining(self, chunks: Iterable[Chunk]) -> Iterable[Chunk]:
         """Return the chunks of an input without what is done with."""
@@ -123,6 +126,7 @@ class Ledger:
                     value.reason,
                     value.parameter,
                 )
+            self._flush()
 
     def superseded(self, older: Record, newer: Record) -> None:
         """Count a record that a newer one replaced; it shares the outcome of the newer one."""
@@ -151,6 +155,7 @@ class Ledger:
             self.counts.rejected += len(records)
             for record in records:
                 self._fail(record, "rejected", code, reason)
+            self._flush()
 
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
         """Report records that were not sent, or whose arrival is unknown."""
@@ -158,6 +163,7 @@ class Ledger:
             self.counts.undelivered += len(records)
             for record in records:
                 self._fail(record, "undelivered", code, reason)
+            self._flush()
 
     def attempted(
         self,
@@ -192,6 +198,8 @@ class Ledger:
         `dropped` counts identifier values by (parameter, reason); `seconds` is the wall clock time
         of the run; `fill`, `doubts` and `audiences` are those of the pipeline.
         """
+        with self._lock:
+            self._flush()
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds
         return Report(
@@ -257,9 +265,23 @@ class Ledger:
         """Write a line of the report."""
         if self._report is None:
             return
+        self._is_flushed = False
         try:
             self._report.write(line)
         except OSError as error:
-            # The run goes on without a report; the summary says so.
-            self.report_error = str(error.strerror)
-            self._report = None
+            self._give_up_report(error)
+
+    def _flush(self) -> None:
+        """Hand on the lines so far: a process that is killed leaves them behind."""
+        if self._is_flushed or self._report is None:
+            return
+        self._is_flushed = True
+        try:
+            self._report.flush()
+        except OSError as error:
+            self._give_up_report(error)
+
+    def _give_up_report(self, error: OSError) -> None:
+        """Go on without a report; the summary says so."""
+        self.report_error = error.strerror or type(error).__name__
+        self._report = None

@@ -33,13 +33,13 @@ class Limiter:
         self._lock = threading.Lock()
         # The last requests, of each rate.
         self._windows: list[list[Turn]] = [[] for _ in rates]
-        self._not_before = 0.0
+        self._not_before = float("-inf")
 
     def wait(self) -> Turn | None:
         """Wait until a request is allowed, and count it. Return None when the run is to end."""
         while not self._clock.ending:
             with self._lock:
-                now = self._clock.now()
+                now = self._clock.monotonic()
                 ready = self._ready_at()
                 if ready <= now:
                     return self._take_turn(now)
@@ -50,12 +50,12 @@ class Limiter:
 
     def answered(self, turn: Turn) -> None:
         """Count a request from now on as one that arrived at this moment at the latest."""
-        turn.at = self._clock.now()
+        turn.at = self._clock.monotonic()
 
     def pause(self, until: float) -> None:
         """Let no lane send before `until`: the vendor counts all lanes together.
 
-        `until`: seconds since the epoch.
+        `until`: by the clock's `monotonic`.
         """
         with self._lock:
             self._not_before = max(self._not_before, until)

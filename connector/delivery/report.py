@@ -129,6 +129,11 @@ class Report:
         """Whether everything was delivered: nothing rejected, left undelivered or interrupted."""
         return self.counts.complete and not self.interrupted
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything was delivered, and the report file is as long as it should be."""
+        return self.complete and not self.report_error
+
 
 class DefectError(Exception):
     """The connector itself failed: a defect, which is the cause of this error.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -35,15 +36,29 @@ def report_file(
     path = Path(report)
     check_overwritten(path, "report", connection, opened)
     with _report_errors(path):
-        file = path.open("ab")
+        file = _opened(path)
         length = run.report_length(path) if run else None
         if length is not None and length < file.tell():
             file.truncate(length)
     try:
         yield file
     finally:
-        with _report_errors(path):
+        # What could not be written was noted when it was flushed.
+        with suppress(OSError):
             file.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    if not path.is_fifo():
+        return path.open("ab")
+    try:
+        pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "nobody reads from this named pipe") from None
+        raise
+    os.set_blocking(pipe, True)
+    return os.fdopen(pipe, "wb")
 
 
 def check_overwritten(

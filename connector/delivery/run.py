@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar, cast
 
 from connector.definitions.model import Rate
-from connector.delivery.clock import Clock
+from connector.delivery.clock import Clock, SteadyTime
 from connector.delivery.courier import Courier, Transport, defect
 from connector.delivery.lanes import Lanes
 from connector.delivery.ledger import Ledger
@@ -50,9 +50,10 @@ def batches(
     """
     pipeline.take_dropped()  # what was prepared before is no part of this run
     batcher = Batcher(ledger.superseded, strict=pipeline.strict)
+    time_of_run = SteadyTime(clock)
     try:
         for chunk in chunks:
-            now = clock.now()
+            now = time_of_run.now()
             ledger.read(len(chunk))
             for prepared in in_pieces(pipeline.prepare(chunk, now)):
                 records = ledger.take(_records_of(prepared, ledger))

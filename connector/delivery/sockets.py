@@ -37,7 +37,7 @@ _NO_HANDSHAKE = (
     "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
 )
 _FORBIDDEN = "nothing is sent there: the host is at a link-local address"
-_CUT = "the run was ended while this was sent; it may have arrived"
+_CUT = "the run was ended while a request was in flight; it may have arrived"
 
 
 class Cut:

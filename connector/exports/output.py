@@ -15,11 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self, cast
 
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, OutputError, Problem
 
 
 @contextmanager
-def _problems(file: str) -> Iterator[None]:
+def _problems(file: str, *, is_begun: bool = True) -> Iterator[None]:
+    """Say why a file cannot be written. One that is begun is at the fault of its disk."""
     try:
         yield
     except BrokenPipeError:
@@ -27,7 +28,8 @@ def _problems(file: str) -> Iterator[None]:
     except OSError as error:
         message = f"cannot write the export: {error.strerror}"
         hint = "create the folder first" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError([Problem("C042", file, "", message, hint)]) from None
+        problem = Problem("C042", file, "", message, hint)
+        raise (OutputError(str(problem)) if is_begun else ConfigError([problem])) from None
 
 
 class Output(Protocol):
@@ -47,7 +49,7 @@ class StreamOutput:
         self._stream = stream
 
     def write(self, data: bytes) -> None:
-        """Write bytes. Raise BrokenPipeError, and ConfigError (C042)."""
+        """Write bytes. Raise BrokenPipeError, and OutputError (C042)."""
         with _problems("the output"):
             self._stream.write(data)
 
@@ -60,8 +62,8 @@ class StreamOutput:
 class FileOutput:
     """Writes to a file that appears when it is complete; packed with gzip if its name says so.
 
-    To be used as a context manager. Raise ConfigError (C042) when it cannot be written, and (C043)
-    when there is such a file already, unless `force` is given.
+    To be used as a context manager. Raise ConfigError (C042) when it cannot be begun, and (C043)
+    when there is such a file already, unless `force` is given; OutputError (C042) later on.
     """
 
     def __init__(self, path: Path, *, force: bool) -> None:
@@ -75,7 +77,7 @@ class FileOutput:
             raise ConfigError([Problem("C042", str(path), "", "is not a file", hint)])
         if not force and os.path.lexists(path):
             raise self._exists()
-        with _problems(str(self._path)):
+        with _problems(str(self._path), is_begun=False):
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         self._temporary = Path(name)
         self._file = os.fdopen(descriptor, "wb")

@@ -171,6 +171,9 @@ class _Clock:
     def now(self) -> float:
         return self._now
 
+    def monotonic(self) -> float:
+        return self._now
+
     def sleep(self, seconds: float) -> bool:
         self._now += max(0.0, seconds)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -43,7 +44,7 @@ def line_about_ending(process: subprocess.Popen[bytes]) -> str:
     return process.stderr.readline().decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_request_in_flight_is_finished_and_the_rest_reported(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -115,19 +116,81 @@ def test_an_answer_that_never_ends_is_waited_for_no_longer_than_the_timeout(
     assert (status, json.loads(out)["undelivered"]) == (1, 1)
 
 
-def test_a_second_one_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_one_gives_up_what_is_in_flight_and_accounts_for_it(
+    second: signal.Signals, tmp_path: Path
+) -> None:
+    # An audience of its own for each, so that many requests are in flight.
+    events = ndjson(tmp_path, [person(i, audience=f"a{i}") for i in range(12)])
+    report = tmp_path / "report"
     with Patient() as vendor:
-        made = connection(tmp_path, base_url=vendor.base_url)
-        process = start("send", made, ndjson(tmp_path, [person(1)]))
+        made = connection(tmp_path, base_url=vendor.base_url, changes="limits: {records: 1}")
+        process = start("send", made, events, "--format", "json", "--report", report)
         assert vendor.arrived.wait(10)
         process.send_signal(signal.SIGINT)
         line_about_ending(process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(second)
         try:
-            status, _, _ = ended(process, 5)
+            status, out, _ = ended(process, 5)
         finally:
             vendor.go_on.set()
-    assert status != 0
+    summary = json.loads(out)
+    assert_adds_up(summary)
+    assert (status, summary["undelivered"], summary["interrupted"]) == (1, 12, True)
+    lines = report_lines(report)
+    assert sorted(line["event"] for line in lines) == sorted(f"e{i}" for i in range(12))
+    assert {(line["outcome"], line["code"]) for line in lines} == {("undelivered", "interrupted")}
+    in_flight = {line["event"] for line in lines if line["reason"].endswith("it may have arrived")}
+    arrived = {f"e{seen.url.split('/')[-2].removeprefix('a')}" for seen in vendor.seen}
+    assert arrived
+    assert arrived <= in_flight
+
+
+def test_a_third_one_ends_the_process_whatever_it_does(tmp_path: Path) -> None:
+    pipe = tmp_path / "events.ndjson"
+    os.mkfifo(pipe)
+    with Vendor() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", made, pipe)
+        with pipe.open("wb"):  # the command waits for a first event, within the operating system
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            line_about_ending(process)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            status, _, _ = ended(process, 5)
+    assert status == 128 + signal.SIGTERM
+
+
+def test_whoever_uses_nohup_is_not_ended(tmp_path: Path) -> None:
+    with Patient() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            process = start("send", made, ndjson(tmp_path, [person(1)]), "--format", "json")
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        vendor.go_on.set()
+        status, out, err = ended(process, 5)
+    assert (status, err, json.loads(out)["delivered"]) == (0, "", 1)
+
+
+def test_a_process_that_is_killed_leaves_the_lines_of_its_report(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    with Patient() as vendor:
+        events = ndjson(tmp_path, ["{", person(1), person(2, email="no address")])
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", made, events, "--report", report)
+        assert vendor.arrived.wait(10)
+        process.kill()
+        ended(process, 5)
+        vendor.go_on.set()
+    assert len(report.read_text("utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize(

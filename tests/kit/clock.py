@@ -13,6 +13,7 @@ class FakeClock:
 
     def __init__(self, end_after: int | None = None, now: float = NOW) -> None:
         self._now = now
+        self._set_back = 0.0
         self._lock = threading.Lock()
         self.left = end_after
         self.slept: list[float] = []
@@ -20,8 +21,16 @@ class FakeClock:
     def now(self) -> float:
         return self._now
 
+    def monotonic(self) -> float:
+        return self._now + self._set_back
+
     def set(self, now: float) -> None:
         self._now = now
+
+    def set_back(self, seconds: float) -> None:
+        """Set the time of day back, as an operator or a time server may do."""
+        self._now -= seconds
+        self._set_back += seconds
 
     def sleep(self, seconds: float) -> bool:
         assert seconds >= 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections import Counter
@@ -184,8 +183,9 @@ class DurableLedger(Ledger):
         saved.dropped = self._dropped
         saved.paced = self._paced()
         saved.paced_at = self._now()
-        if self._report is not None:
-            self._report.flush()
+        with self._lock:
+            self._flush()
+        if self._report is not None and self._report.seekable():
             saved.report_bytes = self._report.tell()
 
     def _save_reason(self, outcome: str, code: str, reason: str, count: int) -> None:
@@ -223,9 +223,10 @@ class DurableLedger(Ledger):
             if not self._progress.is_counted:
                 self._count_chunk()  # of a chunk that a defect ended
             self._clear_chunk()
-            if self._report is not None:
-                self._open_lines.seek(0)
-                shutil.copyfileobj(self._open_lines, self._report)
+            self._is_open = False
+            self._open_lines.seek(0)
+            for line in self._open_lines:
+                self._write(line)
             self._open_lines.close()
             report = super().close(
                 self._dropped,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import ConfigError
+from connector.errors import ConfigError, OutputError
 from connector.exports.output import FileOutput
 
 
@@ -133,7 +133,7 @@ def test_a_full_disk_is_explained(tmp_path: Path) -> None:
     with FileOutput(tmp_path / "a", force=False) as output:
         output._file.close()
         output._file = Path("/dev/full").open("wb")  # noqa: SIM115 - closed by the output
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(OutputError) as caught:
             output.write(b"a" * 100_000)
     assert "cannot write the export: No space left on device" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
