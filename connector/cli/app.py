@@ -5,6 +5,7 @@ Heavy imports wait until a command needs them.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from connector.cli.send import send
 from connector.cli.show import show
 from connector.cli.streams import prepare_streams, silence_output
 from connector.cli.test import run_tests
+from connector.connection.urls import ALLOW_VARIABLE
 from connector.errors import ConnectorError, OutputError
 
 app = typer.Typer(
@@ -94,5 +96,17 @@ def common(
             help="Print the version and exit.",
         ),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="HOST",
+            help="A host (*.example.com: every one below it) that a connection's base_url, "
+            "token_url and login_url may lead to beside those of its destination; repeatable. "
+            f"Also: {ALLOW_VARIABLE}, with commas.",
+        ),
+    ] = None,
 ) -> None:
     """Add people to ad audiences and remove them, with destinations described in files."""
+    if allow_host:
+        os.environ[ALLOW_VARIABLE] = ",".join([*allow_host, os.environ.get(ALLOW_VARIABLE, "")])

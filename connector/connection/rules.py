@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from connector._util import times
@@ -29,11 +30,12 @@ from connector.connection.model import (
     opt_out,
 )
 from connector.connection.secrets import REFERENCE_HINT, missing
-from connector.connection.urls import Purpose, address_problem
+from connector.connection.urls import Purpose, address_problem, host_of, host_problem
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.exports import Export
 from connector.definitions.fields import Form
 from connector.definitions.headers import NOT_IN_CONNECTIONS, is_header, names_a_secret
+from connector.definitions.login import ADDRESSES
 from connector.definitions.model import (
     Action,
     AuthConfig,
@@ -189,9 +191,7 @@ class Rules:
 
     def _check_base_url(self) -> Findings:
         if "base_url" in self._document:
-            message, hint = address_problem(self._document["base_url"], Purpose.BASE)
-            if message:
-                yield Finding("C205", "/base_url", message, hint)
+            yield from self._check_moved("base_url", Purpose.BASE)
             return
 
         template = self._destination.base_url_template
@@ -215,6 +215,7 @@ class Rules:
         if own_url and auth and not auth.token_url:
             message = "has no effect: the authentication scheme uses no access token"
             yield Finding("C217", "/token_url", message, "remove it")
+            return
 
         names = placeholders(auth.token_url if auth else "")
         required = self._destination.schema.get("required", ())
@@ -224,13 +225,16 @@ class Rules:
                 message = f"missing setting '{name}'"
                 yield Finding("C202", "/settings", message, "it is part of token_url")
 
+        if own_url:
+            yield from self._check_moved("token_url", Purpose.TOKEN)
+            return
         filled_auth = self._auth(self._destination.auth_of)
-        url = own_url or (filled_auth.token_url if filled_auth else "")
+        url = filled_auth.token_url if filled_auth else ""
         if not url:
             return
         message, hint = address_problem(url, Purpose.TOKEN)
         if message:
-            pointer = f"/settings/{names[0]}" if names and not own_url else "/token_url"
+            pointer = f"/settings/{names[0]}" if names else "/token_url"
             yield Finding("C205", pointer, message, hint)
 
     def _check_login_url(self) -> Findings:
@@ -241,9 +245,28 @@ class Rules:
         if auth and not auth.login:
             message = "has no effect: the definition does not say how to sign in"
             yield Finding("C217", "/login_url", message, "remove it")
-        message, hint = address_problem(url, Purpose.LOGIN)
+        yield from self._check_moved("login_url", Purpose.LOGIN)
+
+    def _check_moved(self, member: str, purpose: Purpose) -> Findings:
+        """Check an address that stands in the place of the destination's own."""
+        url = self._document[member]
+        message, hint = address_problem(url, purpose)
+        if not message:
+            message, hint = host_problem(url, self._own_hosts())
         if message:
-            yield Finding("C205", "/login_url", message, hint)
+            yield Finding("C205", f"/{member}", message, hint)
+
+    def _own_hosts(self) -> set[str]:
+        """Return the hosts of the destination's own addresses, of those that can be known."""
+        addresses = []
+        with suppress(LookupError, ValueError):  # a wrong setting is reported with the settings
+            addresses.append(self._destination.base_url(self.settings))
+        with suppress(LookupError, ValueError):
+            auth = self._destination.auth_of(self.settings)
+            addresses.append(auth.token_url)
+            if auth.login:
+                addresses += [getattr(auth.login, name) for name in ADDRESSES]
+        return set(filter(None, map(host_of, addresses)))
 
     # --- limits, event ids ---
 

@@ -1,13 +1,21 @@
-"""Addresses that identifiers or secrets are sent to: https, except on this machine."""
+"""Addresses that identifiers or secrets are sent to: https, except on this machine.
+
+A connection may move them to another host only if whoever runs it allows that host.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 _EXAMPLES = "write it like https://host or http://127.0.0.1:8080"
 
+
+#: The variable that names the hosts which whoever runs a connection allows, with commas.
+ALLOW_VARIABLE = "CONNECTOR_ALLOW_HOSTS"
 
 # Where machines in a cloud ask for their own credentials; others do so at link-local addresses.
 _METADATA = (ip_address("100.100.100.200"), ip_address("fd00:ec2::254"))
@@ -21,6 +29,14 @@ class Purpose(Enum):
     BASE = ("a base URL", "identifiers")
     TOKEN = ("a token endpoint URL", "secrets")
     LOGIN = ("a sign-in address", "secrets")
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, "" for what is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_local(url: str) -> bool:
@@ -82,3 +98,27 @@ def address_problem(url: str, purpose: Purpose) -> tuple[str, str]:
         message = f"https is required: {content} would be sent unencrypted"
         return message, "http is allowed on loopback only"
     return "", ""
+
+
+def host_problem(url: str, own: Collection[str]) -> tuple[str, str]:
+    """Return what is wrong with the host of a valid address, and the fix; two empty texts if none.
+
+    `own`: the hosts of the destination.
+    """
+    host = urlsplit(url).hostname or ""
+    if host in own or is_local(url) or _is_allowed(host):
+        return "", ""
+    allowed = ", ".join([*sorted(own), "this machine"])
+    hint = (
+        f"allowed: {allowed}; if it is meant, run 'connector --allow-host {host} …', "
+        f"or name it in {ALLOW_VARIABLE}"
+    )
+    return f"leads to {host}, which is no host of the destination", hint
+
+
+def _is_allowed(host: str) -> bool:
+    for text in os.environ.get(ALLOW_VARIABLE, "").lower().split(","):
+        allowed = text.strip()
+        if allowed == host or (allowed.startswith("*.") and host.endswith(allowed[1:])):
+            return True
+    return False

@@ -36,11 +36,14 @@ class Origin(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer as it came."""
+    """An answer as it came; its `repr` shows only the status."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"
 
 
 class Connection:

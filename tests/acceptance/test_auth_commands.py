@@ -328,7 +328,7 @@ def test_a_part_of_the_address_is_encoded(tmp_path: Path) -> None:
     assert connection.auth().token_url == "https://login.example.com/a%2F..%2Fb%3Fc/token"
 
 
-def test_secrets_stay_on_this_machine(tmp_path: Path) -> None:
+def test_secrets_stay_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     define_people(tmp_path, whole({**TOKENS, "grant": "client_credentials"}), {"region": REGION})
     catalog = Catalog([tmp_path])
     for host in ("127.0.0.1:8080", "localhost", "[::1]:80", "127.1.2.3"):
@@ -340,6 +340,7 @@ def test_secrets_stay_on_this_machine(tmp_path: Path) -> None:
         ["token_url=http://127.0.0.1:1/t"],
     )
     assert local.auth().token_url == "http://127.0.0.1:1/t"
+    monkeypatch.setenv("CONNECTOR_ALLOW_HOSTS", "proxy.example.com")
     proxied = load_connection(connect(tmp_path, "base_url: https://proxy.example.com"), catalog)
     assert proxied.auth().token_url == "https://login.example.com/eu/token"
 

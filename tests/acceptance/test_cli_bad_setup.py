@@ -276,6 +276,23 @@ def test_damaged_gzip_keeps_what_is_before_the_damage(made: Path) -> None:
     assert done.json["rejected"] == 1
 
 
+def test_another_host_is_allowed_by_whoever_runs_it(tmp_path: Path) -> None:
+    made = connection(tmp_path, base_url="https://proxy.example.com")
+    events = ndjson(tmp_path, [person(1)])
+    for command in (("lint", made), ("preview", made, events), ("send", made, events)):
+        done = run(*command)
+        text = "leads to proxy.example.com, which is no host of the destination"
+        assert (done.status, text in done.text) == (1 if command[0] == "lint" else 2, True)
+
+    preview = ("preview", made, events)
+    for allowed in (
+        run("--allow-host", "other.example.com", "--allow-host", "*.example.com", *preview),
+        run(*preview, env=environment(CONNECTOR_ALLOW_HOSTS="proxy.example.com")),
+    ):
+        assert allowed.status == 0
+        assert "POST https://proxy.example.com/" in allowed.out
+
+
 # Full disks and closed pipes ------------------------------------------------------------------------------------------
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

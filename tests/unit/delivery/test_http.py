@@ -418,3 +418,8 @@ def test_a_name_that_leads_to_a_link_local_address_is_refused(
         pytest.raises(ForbiddenAddressError, match="the host is at a link-local address"),
     ):
         send(Request("POST", "http://vendor.example.com/", {}, b"{}"))
+
+
+def test_nor_does_a_number_lead_there() -> None:
+    with HttpSender(NO_AUTH, 1) as send, pytest.raises(ForbiddenAddressError):
+        send(Request("POST", "http://2852039166/", {}, b"{}"))
