@@ -25,7 +25,7 @@ from connector.definitions.catalog import Catalog
 from connector.delivery.clock import Clock, SystemClock
 from connector.delivery.courier import Transport
 from connector.delivery.inputs import Events, observed, opened_events
-from connector.delivery.lanes import LANES
+from connector.delivery.lanes import REQUESTS
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.report import Counts, Failure, Report, new_run_id
@@ -482,7 +482,7 @@ def http_transport(
     auth = connection.auth()
     renewed = scheme_of(auth).RENEWED
     kept = connection.kept_secret(renewed) if are_its_own else None
-    return HttpSender(Auth(auth, secrets, kept), LANES, timeout)
+    return HttpSender(Auth(auth, secrets, kept), REQUESTS, timeout)
 
 
 def _sender(

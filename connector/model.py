@@ -109,6 +109,10 @@ class RequestLimits(Protocol):
     def age(self) -> float | None:
         """Seconds since the oldest record of the batch was prepared."""
 
+    @property
+    def concurrency(self) -> int | None:
+        """Requests of one lane side by side."""
+
 
 class Endpoint(Protocol):
     """Where the records of a target are sent: builds the requests and reads the responses."""
@@ -173,6 +177,10 @@ class Target:
     part: int = 0
     #: The same object for all parts of one target.
     family: object = None
+    #: The values of `request`, apart from what tells the parts of a person apart.
+    shared: tuple[Any, ...] = ()
+    #: The parameters that items may read: what they say of a person beside identifiers.
+    details: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return f"Target(route={self.route!r}, operation={self.operation!r})"

@@ -52,6 +52,9 @@ def _destination_lines(destination: dict[str, Any]) -> Iterator[str]:
     for rate in destination["rate"]:
         yield f"rate       {rate['requests']} requests in {rate['per']}"
         yield from _source_lines(rate)
+    concurrency = destination["concurrency"]
+    yield f"at once    {concurrency['requests']} requests for one audience"
+    yield from _source_lines(concurrency)
 
     yield from ("", "settings")
     for setting in destination["settings"]:

@@ -283,8 +283,8 @@ class Rules:
             action = self._destination.actions.get(route["action"])
             if action is None:
                 continue
-            for name in limits.above(action.caps):
-                cap = (getattr(action.caps, name), action.id)
+            for name in limits.above(action.most):
+                cap = (getattr(action.most, name), action.id)
                 lowest[name] = min(cap, lowest.get(name, cap))
 
         for name, (cap, action_id) in lowest.items():

@@ -53,13 +53,15 @@ class Api:
 class Limits:
     """When a batch is full: records, groups, bytes of body, and seconds since its oldest record.
 
-    None means that there is no limit.
+    `concurrency`: how many requests of a lane are on their way side by side. None means that there
+    is no limit.
     """
 
     records: int | None = None
     groups: int | None = None
     bytes: int | None = None
     age: float | None = None
+    concurrency: int | None = None
 
     def over(self, other: Limits) -> Limits:
         """Return these limits, with the other's where one is not set."""
@@ -68,6 +70,7 @@ class Limits:
             groups=other.groups if self.groups is None else self.groups,
             bytes=other.bytes if self.bytes is None else self.bytes,
             age=other.age if self.age is None else self.age,
+            concurrency=other.concurrency if self.concurrency is None else self.concurrency,
         )
 
     def within(self, caps: Limits) -> Limits:
@@ -77,12 +80,13 @@ class Limits:
             groups=_smaller(self.groups, caps.groups),
             bytes=_smaller(self.bytes, caps.bytes),
             age=_smaller(self.age, caps.age),
+            concurrency=_smaller(self.concurrency, caps.concurrency),
         )
 
     def above(self, caps: Limits) -> list[str]:
         """Return the names of the limits that are above the cap."""
         names = []
-        for name in ("records", "groups", "bytes", "age"):
+        for name in ("records", "groups", "bytes", "age", "concurrency"):
             limit, cap = getattr(self, name), getattr(caps, name)
             if limit is not None and cap is not None and limit > cap:
                 names.append(name)
@@ -117,6 +121,14 @@ class Rate:
 
     requests: int
     per: float
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many requests that change one audience the vendor takes side by side."""
+
+    requests: int = 1
     source: Source | None = None
 
 
@@ -304,7 +316,7 @@ class Action(Form):
     apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those of
     the destination laid under them; those that begin with `own_` are the action's alone, as
     written. `prefer` is the setting that says which identifier counts, "" when there is none.
-    `together` has the companions that identify a person when all of them are there, by the wire key
+    `concurrency` is the destination's. `together` has the companions that identify a person when all of them are there, by the wire key
     of what they are as one. `codes` are the destination's. `accepts` is the vendor's contract for
     the body, None when there is none.
     """
@@ -333,6 +345,7 @@ class Action(Form):
     codes: Codes
     limits: BatchLimits
     own_limits: BatchLimits | None
+    concurrency: int
     sandbox: SandboxConfig
     own_sandbox: SandboxConfig
     accepts: JsonSchema | None
@@ -361,6 +374,11 @@ class Action(Form):
     def caps(self) -> Limits:
         """The vendor's ceilings."""
         return self.limits.caps
+
+    @property
+    def most(self) -> Limits:
+        """What no connection may go above: the caps, and the requests side by side."""
+        return replace(self.caps, concurrency=self.concurrency)
 
     @cached_property
     def body_caps(self) -> Limits:
@@ -417,7 +435,7 @@ class Later(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Destination(Named):
-    """A vendor's API: settings, authentication, limits, rates, actions and calls.
+    """A vendor's API: settings, authentication, limits, rates, concurrency, actions and calls.
 
     `retry` is None when nothing is known about it.
 
@@ -440,6 +458,7 @@ class Destination(Named):
     more_headers: str
     limits: BatchLimits
     rates: tuple[Rate, ...]
+    concurrency: Concurrency
     retry: RetrySchedule | None
     responses: tuple[ResponseRule, ...]
     sandbox: SandboxConfig

@@ -28,6 +28,7 @@ from connector.definitions.model import (
     BodySignature,
     Check,
     Codes,
+    Concurrency,
     Destination,
     Field,
     FromNow,
@@ -105,6 +106,7 @@ def read_destination(
         more_headers=members.get("more_headers", ""),
         limits=reader.batch_limits(members.get("limits", {})),
         rates=tuple(reader.rate(rate) for rate in members.get("rate", ())),
+        concurrency=reader.concurrency(members),
         retry=reader.retry(members["retry"]) if "retry" in members else None,
         responses=reader.responses({}, members),
         sandbox=reader.sandbox(members.get("sandbox", {}), templates),
@@ -136,6 +138,7 @@ def read_limits(members: Members) -> Limits:
         groups=members.get("groups"),
         bytes=times.size(members["bytes"]) if "bytes" in members else None,
         age=times.span(members["age"]) if "age" in members else None,
+        concurrency=members.get("concurrency"),
     )
 
 
@@ -187,6 +190,7 @@ class Reader:
             codes=self._codes(defaults.get("codes")),
             limits=(own_limits or BatchLimits()).over(shared_limits),
             own_limits=own_limits,
+            concurrency=self.concurrency(defaults).requests,
             sandbox=self.sandbox(
                 {**defaults.get("sandbox", {}), **members.get("sandbox", {})}, templates
             ),
@@ -228,6 +232,13 @@ class Reader:
             per=times.span(members["per"]),
             source=self._source(members),
         )
+
+    def concurrency(self, members: Members) -> Concurrency:
+        """Return how many requests for one audience there may be side by side: one if not said."""
+        written = members.get("concurrency")
+        if written is None:
+            return Concurrency()
+        return Concurrency(written["requests"], self._source(written))
 
     def retry(self, members: Members) -> RetrySchedule:
         """Return when a request is sent again."""

@@ -8,11 +8,17 @@ mean the request: then only the first half of each refused part is sent, down to
 after that each other half as a whole. If all get the same answer, the lane stops and keeps
 everybody; this takes few requests. Once a part is accepted, the refused ones are halved until those
 at fault are alone. See docs/decisions/0018.
+
+Several batches of a lane may be on their way side by side, each in a thread. What their answers
+mean is settled one after the other; while one of them is asked about in this way, others that were
+refused wait, so that a fault of the account is not asked about by all of them. See
+docs/decisions/0026.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,10 +27,12 @@ from typing import NamedTuple
 
 from connector._util import times
 from connector.delivery.clock import Clock
+from connector.delivery.lane import Lane
 from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.refusals import IN_A_ROW, Refusal, Refusals
+from connector.delivery.refusals import IN_A_ROW, Refusal, Row
 from connector.delivery.retry import RandomUnit, RetryPolicy
+from connector.delivery.window import Window
 from connector.errors import FinalError, SendError, StaleError, UnauthorizedError
 from connector.model import (
     Batch,
@@ -60,6 +68,9 @@ _UNAUTHORIZED = "unauthorized"
 
 _INTERRUPTED = Stop("interrupted", "the run ended before this was sent")
 
+# Seconds that a batch sleeps at most before it looks whether its lane was stopped.
+_NAP = 5.0
+
 
 def defect(error: BaseException) -> Stop:
     """Return why a lane stops when the connector itself fails."""
@@ -89,9 +100,13 @@ class _Part(NamedTuple):
 class _Delivery:
     """A batch on its way."""
 
-    def __init__(self, batch: Batch, lane: Refusals) -> None:
+    def __init__(self, batch: Batch, lane: Lane) -> None:
         self.batch = batch
         self.lane = lane
+        #: Its refusals in a row.
+        self.row = Row()
+        #: Whether it holds the lane's `asking`.
+        self.asks = False
         #: What is to be sent, in order.
         self.pending = deque([_Part(batch)])
         #: Other halves that were refused as well; whether they are halved is open.
@@ -114,6 +129,7 @@ class _Delivery:
         self.told_apart = True
         self.halves_all = True
         self.halve_undecided()
+        self.asked()
 
     def halve_undecided(self) -> None:
         """Let the undecided parts be halved, before anything else is sent."""
@@ -128,15 +144,31 @@ class _Delivery:
         waiting = (undecided.batch for undecided in self.undecided)
         return not all(may_overtake(part.batch, batch) for batch in waiting)
 
+    def wait_to_ask(self) -> None:
+        """Wait, after a refusal that may mean everybody, until no other batch is asked about."""
+        if self.refused and not self.told_apart and not self.asks:
+            self.lane.asking.acquire()
+            self.asks = True
+
+    def asked(self) -> None:
+        """Let another batch be asked about."""
+        if self.asks:
+            self.asks = False
+            self.lane.asking.release()
+
     def unsettled(self) -> Iterable[Batch]:
         """Return what has no outcome yet, the people of earlier batches included."""
-        alone = [batch for batch, _ in self.lane.judged()]
+        refusals = self.lane.refusals
+        alone = [batch for batch, _ in refusals.judge(refusals.known)]
         parts = [part.batch for part in chain(self.undecided, self.pending)]
         return [*alone, *parts]
 
 
 class Courier:
-    """Delivers one batch at a time, in parts when the vendor refuses a part of it."""
+    """Delivers batches, each in parts when the vendor refuses a part of it.
+
+    Any number of threads may call `deliver`.
+    """
 
     def __init__(
         self,
@@ -157,58 +189,120 @@ class Courier:
         self._limiter = limiter
         self._policy = policy or RetryPolicy()
         self._random_unit = random_unit
-        self._lanes: dict[str, Refusals] = {}
+        self._lock = threading.Lock()
+        self._lanes: dict[str, Lane] = {}
+        # Guards the windows of all lanes.
+        self._windows_changed = threading.Condition()
+        # Why every lane stops: the credentials are refused.
+        self._unauthorized: Stop | None = None
+
+    @property
+    def stopped(self) -> dict[str, Stop]:
+        """Why lanes were stopped, by lane."""
+        with self._lock:
+            lanes = dict(self._lanes)
+        stopped = {}
+        for name, lane in lanes.items():
+            if lane.stop is not None:
+                stopped[name] = lane.stop
+        return stopped
+
+    def side_by_side(self, batch: Batch) -> int:
+        """Return how many batches of the lane of this one may be on their way now."""
+        return self._lane(batch).window.size()
 
     def deliver(self, batch: Batch) -> Stop | None:
         """Deliver a batch; every record of it gets its outcome, at the latest in `finish`.
 
-        Return a Stop when the lane of the batch has to stop.
+        Return a Stop when the lane of the batch is stopped.
         """
-        delivery = _Delivery(batch, self._lanes.setdefault(batch.lane, Refusals()))
+        lane = self._lane(batch)
+        delivery = _Delivery(batch, lane)
         try:
             stop = self._deliver(delivery)
+            with lane.settling:
+                self._end(delivery, stop)
         except BaseException as error:
-            self._report_undelivered(delivery.unsettled(), defect(error))
+            with lane.settling:
+                self._end(delivery, defect(error))
             raise
-        if stop is not None:
-            self._report_undelivered(delivery.unsettled(), stop)
-        return stop
+        finally:
+            delivery.asked()
+        return lane.stop
 
-    def finish(self) -> dict[str, Stop]:
+    def finish(self) -> None:
         """Judge the people who were refused alone, once nothing more is delivered.
 
-        Return why lanes stop now: nothing was ever accepted in them, and several people got the
-        same answer.
+        Lanes stop now where nothing was ever accepted and several people got the same answer.
         """
-        stops = {}
-        for name, lane in self._lanes.items():
-            alone = lane.judged()
-            if lane.accepted or len(alone) < 2:
+        for lane in self._lanes.values():
+            refusals = lane.refusals
+            alone = refusals.judge(refusals.known)
+            if refusals.accepted or len(alone) < 2:
                 self._reject(alone)
                 continue
             _, refusal = alone[-1]
-            stops[name] = refusal.of_everybody()
-            self._report_undelivered([batch for batch, _ in alone], stops[name])
-        return stops
+            lane.stop = refusal.of_everybody()
+            self._report_undelivered([batch for batch, _ in alone], lane.stop)
+
+    def _lane(self, batch: Batch) -> Lane:
+        with self._lock:
+            lane = self._lanes.get(batch.lane)
+            if lane is None:
+                most = batch.endpoint.limits.concurrency or 1
+                lane = Lane(Window(most, self._clock, self._windows_changed))
+                self._lanes[batch.lane] = lane
+            return lane
 
     def _deliver(self, delivery: _Delivery) -> Stop | None:
+        """Send a batch until nothing of it is left. Return a Stop when it has to stop."""
+        lane = delivery.lane
         pending = delivery.pending
         while pending:
+            delivery.wait_to_ask()
+            stop = self._stop_of(lane)
+            if stop is not None:
+                return stop
             part = pending[0]
             if delivery.would_overtake(part):
                 delivery.halve_undecided()
                 continue
 
-            outcome = self._send(part)
+            known = lane.refusals.known
+            outcome = self._send(delivery, part)
             if isinstance(outcome, Stop):
                 return outcome
 
-            stop = self._settle(delivery, part, outcome)
-            if stop is None and not pending:
-                stop = self._conclude(delivery)
+            with lane.settling:
+                stop = self._settle(delivery, part, outcome, known)
+                if stop is None and not pending:
+                    stop = self._conclude(delivery)
             if stop is not None:
                 return stop
         return None
+
+    def _stop_of(self, lane: Lane) -> Stop | None:
+        """Return why nothing is sent in a lane any more, None when it goes on."""
+        if lane.stop is None:
+            lane.stop = self._unauthorized
+        if lane.stop is None:
+            return None
+        return Stop(lane.stop.code, f"its lane was stopped: {lane.stop.reason}")
+
+    def _end(self, delivery: _Delivery, stop: Stop | None) -> None:
+        """Note what a batch means for its lane, and report what of it was not delivered."""
+        lane = delivery.lane
+        if stop is None:
+            # Somebody of it may have been refused alone meanwhile.
+            stop = self._stop_of(lane)
+        if stop is not None:
+            if stop.code == _UNAUTHORIZED and self._unauthorized is None:
+                self._unauthorized = stop
+            if lane.stop is None:
+                lane.stop = stop
+            self._report_undelivered(delivery.unsettled(), stop)
+        elif delivery.row.last is not None:
+            lane.refusals.row.add(delivery.row.last, delivery.row.length)
 
     def _conclude(self, delivery: _Delivery) -> Stop | None:
         """Decide about a batch when all of it was sent; return a Stop when nothing was accepted.
@@ -216,19 +310,19 @@ class Courier:
         Few people may by chance be bad in each part: of a small batch each is asked about alone. In
         a lane that works there may by chance be nobody else in it: its lane goes on.
         """
-        lane = delivery.lane
+        last = delivery.row.last
         people = len(delivery.batch.records)
         is_small = people < IN_A_ROW
-        if delivery.told_apart or not delivery.refused or lane.last is None or people == 1:
+        if delivery.told_apart or not delivery.refused or last is None or people == 1:
             return None
 
         if is_small and delivery.undecided:
             delivery.halves_all = True
             delivery.halve_undecided()
             return None
-        if is_small and lane.accepted:
+        if is_small and delivery.lane.refusals.accepted:
             return None
-        return lane.last.of_everybody()
+        return last.of_everybody()
 
     def _report_undelivered(self, batches: Iterable[Batch], stop: Stop) -> None:
         """Report batches as undelivered: they can be sent again as they are."""
@@ -242,20 +336,25 @@ class Courier:
     # What an outcome means for the records. The part is still the first that is pending.
 
     def _settle(
-        self, delivery: _Delivery, part: _Part, outcome: Delivered | Rejected | Bisect | _Unsendable
+        self,
+        delivery: _Delivery,
+        part: _Part,
+        outcome: Delivered | Rejected | Bisect | _Unsendable,
+        known: int,
     ) -> Stop | None:
         """Report the records whose outcome is known, and put back what still has to be sent.
 
-        Return a Stop when the lane has to stop.
+        `known`: how many people had been refused alone when it was sent. Return a Stop when the
+        lane has to stop.
         """
         batch = part.batch
         if isinstance(outcome, Delivered):
             delivery.pending.popleft()
             self._ledger.delivered(batch.records)
-            self._accept(delivery)
+            self._accept(delivery, known)
         elif isinstance(outcome, Bisect):
             refusal = Refusal(outcome.code, outcome.reason, outcome.said)
-            return self._refuse(delivery, part, refusal)
+            return self._refuse(delivery, part, refusal, known)
         elif isinstance(outcome, _Unsendable):
             delivery.pending.popleft()
             if len(batch.records) == 1:
@@ -267,29 +366,35 @@ class Courier:
             self._ledger.rejected(batch.records, outcome.code, outcome.reason)
             delivery.tell_apart()
         else:
-            return self._settle_named(delivery, part, outcome, outcome.named)
+            return self._settle_named(delivery, part, outcome, outcome.named, known)
         return None
 
     def _settle_named(
-        self, delivery: _Delivery, part: _Part, outcome: Rejected, named: NamedRecords
+        self,
+        delivery: _Delivery,
+        part: _Part,
+        outcome: Rejected,
+        named: NamedRecords,
+        known: int,
     ) -> Stop | None:
         """Report the records that the vendor named, and put back what still has to be sent."""
         batch = part.batch
+        unnamed = Refusal(outcome.code, outcome.reason)
         places = None
         if named.by != "value" and len(batch.records) > 1:
             places = batch.endpoint.places(batch, self._clock.now())
             if places is None:
-                return self._refuse(delivery, part, Refusal(outcome.code, outcome.reason))
+                return self._refuse(delivery, part, unnamed, known)
 
         verdict = attribute(batch, named, places)
         if verdict is None:
-            return self._refuse(delivery, part, Refusal(outcome.code, outcome.reason))
+            return self._refuse(delivery, part, unnamed, known)
 
         reasons = verdict.refused_by_reason(outcome.reason)
         if _means_everybody(batch, named, verdict) and len(reasons) == 1:
             reason, _ = reasons[0]
             said = outcome.reason + named.said
-            return self._refuse(delivery, part, Refusal(outcome.code, reason, said))
+            return self._refuse(delivery, part, Refusal(outcome.code, reason, said), known)
 
         delivery.pending.popleft()
         for reason, positions in reasons:
@@ -304,32 +409,43 @@ class Courier:
         delivery.put_back(remaining)
 
         if verdict.delivered:
-            self._accept(delivery)
+            self._accept(delivery, known)
         elif verdict.refused:
             delivery.tell_apart()
         return None
 
-    def _accept(self, delivery: _Delivery) -> None:
-        """Note that the vendor accepted a part: who was refused alone is at fault."""
-        delivery.lane.accept()
+    def _accept(self, delivery: _Delivery, known: int) -> None:
+        """Note that the vendor accepted a part: who was refused alone before it is at fault."""
+        lane = delivery.lane
+        lane.window.open()
+        refusals = lane.refusals
+        refusals.accepted = True
+        refusals.row.clear()
+        delivery.row.clear()
         delivery.accepted = True
-        self._reject(delivery.lane.judged())
+        self._reject(refusals.judge(known))
         delivery.tell_apart()
 
-    def _refuse(self, delivery: _Delivery, part: _Part, refusal: Refusal) -> Stop | None:
+    def _refuse(
+        self, delivery: _Delivery, part: _Part, refusal: Refusal, known: int
+    ) -> Stop | None:
         """Put back the halves of a part that was refused as a whole, or keep it undecided.
 
         Return a Stop when it is nobody's fault.
         """
-        lane = delivery.lane
-        differs = lane.count(refusal)
-        if lane.in_a_row >= IN_A_ROW:
+        refusals = delivery.lane.refusals
+        differs_here = delivery.row.differs(refusal)
+        differs = differs_here or refusals.row.differs(refusal)
+        if differs:
+            refusals.row.clear()
+        delivery.row.add(refusal)
+        if refusals.row.length + delivery.row.length >= IN_A_ROW:
             return refusal.of_everybody()
 
         if differs:
             # The vendor tells people apart: those before had an answer of their own.
-            self._reject(lane.judged())
-        tells_apart = differs and delivery.refused
+            self._reject(refusals.judge(known))
+        tells_apart = differs_here and delivery.refused
         delivery.refused = True
 
         delivery.pending.popleft()
@@ -338,7 +454,7 @@ class Courier:
             if delivery.accepted:
                 self._reject([(batch, refusal)])
             else:
-                lane.alone.append((batch, refusal))
+                refusals.alone.append((batch, refusal))
         elif part.other_half and not delivery.halves_all and not tells_apart:
             delivery.undecided.append(part)
         else:
@@ -350,8 +466,9 @@ class Courier:
 
     # Sending.
 
-    def _send(self, part: _Part) -> _Settled:
+    def _send(self, delivery: _Delivery, part: _Part) -> _Settled:
         """Send a part, again as often as the vendor asks and the policy allows."""
+        lane = delivery.lane
         batch = part.batch
         now = self._clock.now()
         try:
@@ -370,20 +487,20 @@ class Courier:
             late = part.since is not None and ends > part.since + self._policy.deadline
             if late or not self._policy.allows(retry):
                 return _gave_up(part.retries, "the vendor asks to send these again later")
-            if not self._clock.sleep(backoff):
-                return _INTERRUPTED
+            stop = self._rest(lane, backoff)
+            if stop is not None:
+                return stop
 
-        return self._send_with_retries(part, request)
+        return self._send_with_retries(lane, part, request)
 
-    def _send_with_retries(self, part: _Part, request: Request) -> _Settled:
+    def _send_with_retries(self, lane: Lane, part: _Part, request: Request) -> _Settled:
         """Send the same bytes until the outcome is not Retry."""
         policy = self._policy
         started = self._clock.monotonic() if part.since is None else part.since
         retry = attempts = part.retries
         was_stale = False
-        while turn := self._limiter.wait():
-            outcome = self._attempt(part.batch, request)
-            self._limiter.answered(turn)
+        while True:
+            outcome = self._attempt_in_turn(lane, part.batch, request)
             if not isinstance(outcome, Retry):
                 return outcome
 
@@ -410,13 +527,40 @@ class Courier:
             if moment is not None:
                 # The vendor's own time holds for all lanes; the limiter waits for it.
                 self._limiter.pause(ends)
-            elif not self._clock.sleep(delay):
-                return _INTERRUPTED
+            else:
+                stop = self._rest(lane, delay)
+                if stop is not None:
+                    return stop
             if not is_named:
                 retry += 1
-        return _INTERRUPTED
 
-    def _attempt(self, batch: Batch, request: Request) -> Outcome:
+    def _rest(self, lane: Lane, seconds: float) -> Stop | None:
+        """Sleep. Return a Stop, soon, when nothing is to be sent any more."""
+        while self._stop_of(lane) is None:
+            nap = min(seconds, _NAP)
+            if not self._clock.sleep(nap):
+                return _INTERRUPTED
+            seconds -= nap
+            if seconds <= 0:
+                return None
+        return self._stop_of(lane)
+
+    def _attempt_in_turn(self, lane: Lane, batch: Batch, request: Request) -> Outcome:
+        """Send once, when the lane's window and the vendor's rate allow it."""
+        with lane.window.request():
+            turn = self._limiter.wait()
+            if turn is None:
+                return _INTERRUPTED
+            # A stop of the lane may have come while this waited.
+            stop = self._stop_of(lane)
+            if stop is not None:
+                return stop
+            outcome = self._attempt(lane, batch, request)
+            self._limiter.answered(turn)
+            return outcome
+
+    def _attempt(self, lane: Lane, batch: Batch, request: Request) -> Outcome:
+        sent_at = self._clock.monotonic()
         response: Response | None = None
         outcome: Outcome
         try:
@@ -433,6 +577,8 @@ class Courier:
             classify = batch.endpoint.classify
             records = batch.records
             outcome = classify(response, len(records), self._clock.now(), records)
+            if isinstance(outcome, Retry):
+                lane.window.push_back(sent_at)
 
         if self._advice and isinstance(outcome, Stop) and outcome.code == _UNAUTHORIZED:
             outcome = replace(outcome, reason=f"{outcome.reason}; {self._advice}")

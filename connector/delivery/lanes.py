@@ -1,6 +1,8 @@
-"""Lanes: each first in, first out with one request in flight; different lanes run at the same time.
+"""Lanes: the order of batches in each, and how many are on their way at the same time.
 
-What cannot be delivered stops its lane: what comes later must not overtake it.
+A lane is a sequence of phases: inside a phase are batches that commute, which are on their way side
+by side, and a phase begins when the one before is settled. So only what is first in a lane may
+start, once it commutes with everything that is on its way: nothing overtakes what is before it.
 """
 
 from __future__ import annotations
@@ -9,88 +11,97 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from connector.delivery.courier import Courier, defect
-from connector.delivery.ledger import Ledger
+from connector.delivery.courier import Courier
 from connector.model import Batch, Stop
+from connector.pipeline.commuting import Change
 
-#: How many lanes are delivered at the same time.
-LANES = 8
-#: How many batches wait or are being delivered before `submit` waits.
+#: How many batches are on their way at the same time, over all lanes.
+REQUESTS = 64
+#: How many further ones wait before `submit` waits.
 QUEUE = 16
 
 
+class _Queue:
+    """The batches of a lane: those on their way, and those that wait, in order."""
+
+    __slots__ = ("on_their_way", "waiting")
+
+    def __init__(self) -> None:
+        self.on_their_way: list[Change] = []
+        self.waiting: deque[Change] = deque()
+
+
 class Lanes:
-    """Runs a courier for each lane in threads."""
+    """Runs a courier for each batch in threads."""
 
     def __init__(
-        self, courier: Courier, ledger: Ledger, lanes: int = LANES, queue: int = QUEUE
+        self,
+        courier: Courier,
+        *,
+        strict: bool = True,
+        requests: int = REQUESTS,
+        queue: int = QUEUE,
     ) -> None:
+        """`strict`: also people without a common identifier may be one person to the vendor."""
         self._courier = courier
-        self._ledger = ledger
-        self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
-        self._queue_slots = threading.Semaphore(queue)
-        self._lock = threading.Lock()
-        # By lane. The first batch of a queue is the one that is being delivered.
-        self._queues: dict[str, deque[Batch]] = {}
-        self._stopped: dict[str, Stop] = {}
+        self._strict = strict
+        # It starts a thread only when none of those that it has is idle.
+        self._pool = ThreadPoolExecutor(requests, thread_name_prefix="lane")
+        self._room = threading.Semaphore(queue)
+        self._changed = threading.Condition()
+        self._queues: dict[str, _Queue] = {}
         self._defect: BaseException | None = None
 
     @property
     def stopped(self) -> dict[str, Stop]:
         """Why lanes were stopped, by lane."""
-        return dict(self._stopped)
+        return self._courier.stopped
 
     def submit(self, batch: Batch) -> None:
-        """Queue a batch. Wait while too many are queued."""
-        self._queue_slots.acquire()
-
-        with self._lock:
-            queue = self._queues.setdefault(batch.lane, deque())
-            idle = not queue
-            queue.append(batch)
-
-        if idle:
-            self._pool.submit(self._run_lane, batch.lane)
+        """Queue a batch. Wait while too many wait."""
+        change = Change(batch)
+        self._room.acquire()
+        with self._changed:
+            queue = self._queues.setdefault(batch.lane, _Queue())
+            queue.waiting.append(change)
+            self._start(queue)
 
     def close(self) -> None:
         """Wait until every batch has its outcome.
 
         Raise the exception of a lane that failed by a defect.
         """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._queues)
         self._pool.shutdown(wait=True)
-        self._stopped |= self._courier.finish()
+        self._courier.finish()
         if self._defect is not None:
             raise self._defect
 
-    def _run_lane(self, lane: str) -> None:
-        """Deliver the batches of a lane until its queue is empty."""
-        with self._lock:
-            queue = self._queues[lane]
-            batch = queue[0]
-
-        while True:
-            self._deliver(lane, batch)
-            self._queue_slots.release()
-
-            with self._lock:
-                queue.popleft()
-                if not queue:
-                    del self._queues[lane]
+    def _start(self, queue: _Queue) -> None:
+        """Start what is first in a lane, as long as it may be beside what is on its way."""
+        while queue.waiting:
+            first = queue.waiting[0]
+            if len(queue.on_their_way) >= self._courier.side_by_side(first.batch):
+                return
+            for other in queue.on_their_way:
+                if not first.commutes_with(other, strict=self._strict):
                     return
-                batch = queue[0]
 
-    def _deliver(self, lane: str, batch: Batch) -> None:
-        earlier_stop = self._stopped.get(lane)
-        if earlier_stop is not None:
-            reason = f"its lane was stopped: {earlier_stop.reason}"
-            self._ledger.undelivered(batch.records, earlier_stop.code, reason)
-            return
+            queue.on_their_way.append(queue.waiting.popleft())
+            self._pool.submit(self._deliver, first, queue)
 
+    def _deliver(self, change: Change, queue: _Queue) -> None:
+        # Only now: what has no thread yet fills the memory as what waits does.
+        self._room.release()
         try:
-            stop = self._courier.deliver(batch)
+            self._courier.deliver(change.batch)
         except BaseException as error:  # noqa: BLE001 - a defect stops its lane; `close` raises it
             self._defect = error
-            stop = defect(error)
 
-        if stop is not None:
-            self._stopped[lane] = stop
+        with self._changed:
+            queue.on_their_way.remove(change)
+            self._start(queue)
+            if not queue.on_their_way:
+                del self._queues[change.batch.lane]
+                self._changed.notify_all()

@@ -2,6 +2,9 @@
 
 A vendor that refuses whole requests with the same answer, and accepts nothing, means the request or
 the account. Nobody is refused for good because of that.
+
+Several batches of a lane may be on their way side by side. Each counts its own refusals in a row,
+so that one bad person in each of many batches is not taken for a fault of the account.
 """
 
 from __future__ import annotations
@@ -39,36 +42,55 @@ class Refusal(NamedTuple):
 
 
 @dataclass(slots=True)
+class Row:
+    """Refusals in a row with one answer, since something was accepted."""
+
+    last: Refusal | None = None
+    length: int = 0
+
+    def differs(self, refusal: Refusal) -> bool:
+        """Return whether the last answer was another one."""
+        return self.last is not None and not self.last.is_as(refusal)
+
+    def add(self, refusal: Refusal, times: int = 1) -> None:
+        """Count a refusal."""
+        if self.differs(refusal):
+            self.length = 0
+        self.last = refusal
+        self.length += times
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.last = None
+        self.length = 0
+
+
+@dataclass(slots=True)
 class Refusals:
     """What a lane knows about refusals.
 
-    `accepted`: whether the vendor ever accepted something in it. `last`, `in_a_row`: the last
-    answer, and how often it came since something was accepted. `alone`: the people who were refused
-    on their own since then, and are still to be judged.
+    `accepted`: whether the vendor ever accepted something in it. `row`: the refusals of the batches
+    that are settled. `alone`: the people who were refused on their own since something was
+    accepted, and are still to be judged; `judged`: how many were judged before.
     """
 
     accepted: bool = False
-    last: Refusal | None = None
-    in_a_row: int = 0
+    row: Row = field(default_factory=Row)
     alone: list[tuple[Batch, Refusal]] = field(default_factory=list)
+    judged: int = 0
 
-    def count(self, refusal: Refusal) -> bool:
-        """Count a refusal. Return whether it differs from the one before it."""
-        differs = self.last is not None and not self.last.is_as(refusal)
-        if differs:
-            self.in_a_row = 0
-        self.last = refusal
-        self.in_a_row += 1
-        return differs
+    @property
+    def known(self) -> int:
+        """How many people were refused alone so far, for `judge`."""
+        return self.judged + len(self.alone)
 
-    def accept(self) -> None:
-        """Note that the vendor accepted something."""
-        self.accepted = True
-        self.last = None
-        self.in_a_row = 0
+    def judge(self, known: int) -> list[tuple[Batch, Refusal]]:
+        """Return the people who are still to be judged, of the first so many; they are judged now.
 
-    def judged(self) -> list[tuple[Batch, Refusal]]:
-        """Return the people who were refused alone; they are no longer to be judged."""
-        judged = self.alone
-        self.alone = []
+        An answer says nothing of who was refused after its request was sent.
+        """
+        count = max(0, known - self.judged)
+        judged = self.alone[:count]
+        self.alone = self.alone[count:]
+        self.judged += len(judged)
         return judged

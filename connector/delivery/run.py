@@ -135,7 +135,7 @@ class Run:
         courier = Courier(
             self.transport, self.ledger, self.clock, limiter, self.policy, advice=self.advice
         )
-        lanes = Lanes(courier, self.ledger)
+        lanes = Lanes(courier, strict=self.pipeline.strict)
         source_failed = threading.Event()
         found: Exception | None = None
         try:

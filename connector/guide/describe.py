@@ -131,6 +131,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "auth": dict(written["auth"]),
         "limits": written.get("limits", {}),
         "rate": written.get("rate", []),
+        "concurrency": written.get("concurrency", {"requests": 1}),
         "retry": written.get("retry", {}),
         "settings": _parameters(destination, destination.settings),
         "responses": [_response(rule) for rule in destination.responses],

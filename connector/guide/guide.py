@@ -37,7 +37,7 @@ from connector.guide.example_connection import (
 )
 from connector.guide.exports import export_chapters
 from connector.guide.identifier_words import identifier_rules
-from connector.guide.limit_words import limit_table, rate_words, retry_words
+from connector.guide.limit_words import concurrency_words, limit_table, rate_words, retry_words
 from connector.guide.markdown import Markdown, block, code, codes, prose, table
 from connector.guide.parameter_words import sent_words, split_words
 from connector.guide.requests import MOMENT, cannot_share_requests, requests_of
@@ -85,6 +85,7 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "limits": _limits(destination),
         "capped": any(action.caps != Limits() for action in actions),
         "rates": [rate_words(rate) for rate in destination.rates],
+        "concurrency": concurrency_words(destination.concurrency.requests),
         "retry": retry_words(destination.retry),
         "settings": _settings(destination),
         "schemes": list(_schemes(destination)),

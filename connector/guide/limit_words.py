@@ -74,6 +74,16 @@ def rate_words(rate: Rate) -> str:
     return f"At most {rate.requests:,} requests in {span_words(rate.per)}, {counted}."
 
 
+def concurrency_words(requests: int) -> Markdown:
+    """Return how many requests there may be side by side, as sentences."""
+    if requests == 1:
+        return Markdown("Requests for one audience are sent one after the other.")
+    lower = f"a connection may set a lower {code('concurrency')} under {code('limits')}"
+    return Markdown(
+        f"Up to {requests} requests for one audience are on their way side by side; {lower}."
+    )
+
+
 def retry_words(retry: RetrySchedule | None) -> str:
     """Return when a request is sent again."""
     text = "If a response asks to wait, the connector waits."

@@ -48,6 +48,7 @@ def _facts(destination: Destination) -> Iterator[Fact]:
     yield from _shared(destination.limits, destination.responses)
     for rate in destination.rates:
         yield "rate limit", rate.source
+    yield "requests side by side", destination.concurrency.source
     if destination.retry:
         yield "retries", destination.retry.source
     for setting in destination.settings.values():

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.definitions.model import Action
 from connector.templating.items import ItemRenderer
-from connector.templating.template import read_template
+from connector.templating.template import Template, read_template
 
 # Without a template, an item is the object of all identifiers.
 _DEFAULT_ITEM = "{{ ids }}"
@@ -19,9 +19,14 @@ def item_renderer(action: Action, templates: Path, settings: Mapping[str, Any]) 
 
     Raise RenderError for a template that is not allowed.
     """
-    template = read_template(templates, action.item, _DEFAULT_ITEM, ItemRenderer.NAMES)
+    template = item_template(action, templates)
     shared = {"operation": action.operation, "settings": settings}
     return ItemRenderer(template, action.wires, plain_wires(action), shared)
+
+
+def item_template(action: Action, templates: Path) -> Template:
+    """Return the template of an action's items. Raise RenderError for one that is not allowed."""
+    return read_template(templates, action.item, _DEFAULT_ITEM, ItemRenderer.NAMES)
 
 
 def plain_wires(action: Action) -> set[str]:

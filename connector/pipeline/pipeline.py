@@ -23,7 +23,7 @@ from typing import cast
 
 from connector.connection.fields import Field
 from connector.connection.model import Connection
-from connector.definitions.model import Action
+from connector.definitions.model import Action, Limits
 from connector.errors import DefinitionError, Problem
 from connector.model import Chunk, Result
 from connector.pipeline.audiences import Audiences, KnownAudiences, UsedAudience
@@ -108,6 +108,7 @@ def _compile_action(connection: Connection, action: Action) -> RequestBuilder:
     """Return what builds the requests of an action, within the limits that hold for it."""
     # The connection's own limits come first, then the usual ones; none may pass a vendor's cap.
     limits = connection.limits.over(action.default_limits).within(action.body_caps)
+    limits = limits.within(Limits(concurrency=action.concurrency))
     return RequestBuilder(
         action,
         connection.destination.templates,

@@ -13,6 +13,7 @@ from connector.definitions.uri_template import expand, placeholders
 from connector.model import Batch, Request, Target
 from connector.pipeline.addresses import filled_headers, more_headers, path_of, query_of
 from connector.pipeline.envelope_size import EnvelopeSizes, Group, group_members
+from connector.pipeline.item_renderer import item_template
 from connector.pipeline.responses import Classify, compile_rules
 from connector.pipeline.vendor_words import VendorWords
 from connector.templating.envelope import Envelope
@@ -55,6 +56,9 @@ class RequestBuilder:
         self._path = action.path
         self._query = action.query
         self._audience = action.audience
+
+        #: Whether items may say more of a person than who they are.
+        self.items_read_params = "params" in item_template(action, templates).uses
 
         self._headers = {
             "content-type": "application/json",

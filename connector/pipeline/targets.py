@@ -310,8 +310,11 @@ class Targets:
         builder = self._builder
         action = self._action
         request = {}
+        shared = []
         for key, value in action.request.items():
             request[key] = _shared_value(value, params)
+            if not isinstance(value, FromParameter) or value.parameter != self._part_name:
+                shared.append((key, request[key]))
         group = []
         for key, value in action.group.items():
             group.append((key, _shared_value(value, {**params, **moments})))
@@ -332,7 +335,12 @@ class Targets:
             group_bytes=group_bytes,
             room=cap - base_bytes - group_bytes,
             endpoint=builder,
+            shared=tuple(shared),
+            details=self._details(params) if builder.items_read_params else (),
         )
+
+    def _details(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple((name, params[name]) for name in self._names)
 
 
 _TEXT_OR_NONE = {str, type(None)}

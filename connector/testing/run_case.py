@@ -102,8 +102,8 @@ def _run(case: Case) -> Transcript:
     policy = RetryPolicy.of(case.connection.destination.retry)
     courier = Courier(vendor, ledger, clock, limiter, policy, random_unit=lambda: 0.0)
 
-    # One lane with a queue of one delivers the batches one after the other, in this order.
-    lanes = Lanes(courier, ledger, lanes=1, queue=1)
+    # One request at a time, and a queue of one: the batches go one after the other, in this order.
+    lanes = Lanes(courier, requests=1, queue=1)
     try:
         for batch in list(batches(pipeline, [case.events], ledger, clock)):
             lanes.submit(batch)

@@ -216,7 +216,7 @@ def told(using: Pipeline, rows: Sequence[dict[str, Any]], send: Any, retries: in
     courier = Courier(
         send, result.book, result.clock, Limiter((), result.clock), policy, lambda: 0.5
     )
-    lanes = Lanes(courier, result.book, lanes=2)
+    lanes = Lanes(courier, requests=2)
     for batch in [*batcher.take(records), *batcher.flush()]:
         lanes.submit(batch)
     lanes.close()

@@ -156,7 +156,7 @@ def deliver(
     courier = Courier(
         vendor, book, clock, Limiter(rates, clock), RetryPolicy(retries=retries), lambda: 0.5
     )
-    lanes = Lanes(courier, book, lanes=2)
+    lanes = Lanes(courier, requests=2)
     for batch in world.batches:
         lanes.submit(batch)
     lanes.close()
@@ -449,7 +449,7 @@ def test_a_defect_keeps_the_records_and_is_raised_at_the_end() -> None:
     def broken(request: Any) -> Any:
         raise ZeroDivisionError
 
-    lanes = Lanes(Courier(broken, book, clock, Limiter((), clock)), book)
+    lanes = Lanes(Courier(broken, book, clock, Limiter((), clock)))
     for batch in [*batcher.take(records), *batcher.flush()]:
         lanes.submit(batch)
     with pytest.raises(ZeroDivisionError):
@@ -531,7 +531,7 @@ def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
         return vendor(request)
 
     started: list[str] = []
-    lanes = Lanes(Courier(send, book, clock, Limiter((), clock)), book, lanes=2)
+    lanes = Lanes(Courier(send, book, clock, Limiter((), clock)), requests=2)
     for batch in [*batcher.take(records), *batcher.flush()]:
         lanes.submit(batch)
     lanes.close()

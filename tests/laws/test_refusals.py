@@ -96,7 +96,7 @@ def batches(vendor: Any, sizes: Sequence[int], operations: Sequence[str] = ()) -
 
 def deliver(vendor: Any, made: Sequence[Batch]) -> tuple[Book, Stop | None]:
     clock, book = FakeClock(), Book()
-    lanes = Lanes(Courier(vendor, book, clock, Limiter((), clock)), book, lanes=1)
+    lanes = Lanes(Courier(vendor, book, clock, Limiter((), clock)), requests=1)
     for batch in made:
         lanes.submit(batch)
     lanes.close()
