@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connector.errors import SendError
@@ -21,10 +21,16 @@ class Vendor:
     """The audiences by URL. `faults` are, by URL, what the first attempts get; then it is honest.
 
     An honest refusal of offenders: "named" gives the positions of their operations, "anonymous" does not.
+    `pause` is called before and after a request is looked at, so that requests side by side come
+    and are answered in any order.
     """
 
     def __init__(
-        self, clock: FakeClock, faults: dict[str, list[str]], refusal: str = "named"
+        self,
+        clock: FakeClock,
+        faults: dict[str, list[str]],
+        refusal: str = "named",
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self.people: dict[str, People] = defaultdict(frozenset)
         self.requests: list[tuple[str, bytes, str]] = []
@@ -33,31 +39,44 @@ class Vendor:
         self._clock = clock
         self._faults = {url: list(names) for url, names in faults.items()}
         self._refusal = refusal
+        self._pause = pause
+        self._lock = threading.Lock()
         self._flying: Counter[str] = Counter()
         self.most_in_flight: Counter[str] = Counter()
+        self.most_in_all = 0
 
     def __call__(self, request: Request) -> Response:
         url = request.url
         assert not self._clock.ending, "a request was started after the run was to end"
-        self._flying[url] += 1
-        self.most_in_flight[url] = max(self.most_in_flight[url], self._flying[url])
-        self.times.append((self._clock.now(), url))
-        self._clock.sent()
-        faults = self._faults.get(url, [])
-        said = faults.pop(0) if faults else "honest"
-        self.requests.append((url, request.body, said))
+        with self._lock:
+            self._flying[url] += 1
+            self.most_in_flight[url] = max(self.most_in_flight[url], self._flying[url])
+            self.most_in_all = max(self.most_in_all, self._flying.total())
+            self.times.append((self._clock.now(), url))
+            self._clock.sent()
         try:
-            return (
-                self._fault(said)
-                if said not in ("honest", "count")
-                else self._honest(request, said)
-            )
+            self._pause()
+            with self._lock:
+                response = self._answer(request)
+            self._pause()
+            if response is None:
+                raise SendError("the connection broke")
+            return response
         finally:
-            self._flying[url] -= 1
+            with self._lock:
+                self._flying[url] -= 1
 
-    def _fault(self, said: str) -> Response:
+    def _answer(self, request: Request) -> Response | None:
+        faults = self._faults.get(request.url, [])
+        said = faults.pop(0) if faults else "honest"
+        self.requests.append((request.url, request.body, said))
+        if said in ("honest", "count"):
+            return self._honest(request, said)
+        return self._fault(said)
+
+    def _fault(self, said: str) -> Response | None:
         if said == "broken":
-            raise SendError("the connection broke")
+            return None
         if said == "reset":
             return Response(429, {"x-rate-limit-reset": str(int(self._clock.now()) + 30)}, None)
         if said == "retry-after":
