@@ -39,7 +39,7 @@ def main() -> int:
     figures = []
     quiet_collector()  # as `send` does; both sides of each ratio
     with tempfile.TemporaryDirectory() as folder:
-        for measure in (mapping, scaling, memory, sending, start_up):
+        for measure in (mapping, scaling, memory, sending, latency, start_up):
             for name, value, bound in measure(Path(folder)):
                 figures.append(
                     {"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound}
@@ -118,6 +118,25 @@ def sending(folder: Path) -> Figures:
     )
 
 
+def latency(folder: Path) -> Figures:
+    """Wall time of `send` to one audience of a vendor that takes 300 ms for each answer.
+
+    It is compared with what X's rate allows: 1,500 requests in a minute.
+    """
+    requests = 150
+    write_events(folder / "latency.ndjson", 1000 * requests)
+    with vendor(0.3) as base_url:
+        start = time.perf_counter()
+        _run(_send(folder, base_url, "latency.ndjson"))
+        seconds = time.perf_counter() - start
+    allowed = requests / 25
+    yield (
+        "latency: `send` to one audience at 300 ms, against the vendor's rate",
+        seconds / allowed,
+        1.11,
+    )
+
+
 def start_up(folder: Path) -> Figures:
     """CPU seconds of commands that do nothing yet."""
     for command in ("--help", "list"):
@@ -128,11 +147,10 @@ def start_up(folder: Path) -> Figures:
 
 
 @contextmanager
-def vendor() -> Iterator[str]:
+def vendor(wait: float = 0.0) -> Iterator[str]:
     """Run the vendor in a process of its own; give its base URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.vendor"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "benchmarks.vendor", str(wait)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"

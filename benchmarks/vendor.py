@@ -1,17 +1,20 @@
 """A vendor on loopback that counts the users of a body and says so.
 
-`python -m benchmarks.vendor` prints its port.
+`python -m benchmarks.vendor [SECONDS]` prints its port; it waits so long before each answer.
 """
 
 from __future__ import annotations
 
 import socket
+import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """Answers every POST at once."""
+    """Answers every POST, at once unless it waits."""
 
+    wait = 0.0
     protocol_version = "HTTP/1.1"
 
     def setup(self) -> None:
@@ -20,6 +23,7 @@ class Vendor(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         count = self.rfile.read(int(self.headers["content-length"])).count(b'"email"')
+        time.sleep(self.wait)
         body = b'{"data":{"success_count":%d,"total_count":%d}}' % (count, count)
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -32,6 +36,7 @@ class Vendor(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    Vendor.wait = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
     print(server.server_port, flush=True)
     server.serve_forever()

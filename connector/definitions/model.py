@@ -316,9 +316,9 @@ class Action(Form):
     apart by URL. `responses`, `sandbox`, `limits` and `headers` (lower-case names) have those of
     the destination laid under them; those that begin with `own_` are the action's alone, as
     written. `prefer` is the setting that says which identifier counts, "" when there is none.
-    `concurrency` is the destination's. `together` has the companions that identify a person when all of them are there, by the wire key
-    of what they are as one. `codes` are the destination's. `accepts` is the vendor's contract for
-    the body, None when there is none.
+    `together` has the companions that identify a person when all of them are there, by the wire key
+    of what they are as one. `codes` and `concurrency` are the destination's. `accepts` is the
+    vendor's contract for the body, None when there is none.
     """
 
     id: str
