@@ -19,6 +19,8 @@ from connector.pipeline.commuting import Change
 REQUESTS = 64
 #: How many further ones wait before `submit` waits.
 QUEUE = 16
+#: How many records all of these hold, whatever the vendor's requests take: they fill the memory.
+RECORDS = 100_000
 
 
 class _Queue:
@@ -41,14 +43,19 @@ class Lanes:
         strict: bool = True,
         requests: int = REQUESTS,
         queue: int = QUEUE,
+        records: int = RECORDS,
     ) -> None:
         """`strict`: also people without a common identifier may be one person to the vendor."""
         self._courier = courier
         self._strict = strict
         # It starts a thread only when none of those that it has is idle.
         self._pool = ThreadPoolExecutor(requests, thread_name_prefix="lane")
-        self._room = threading.Semaphore(queue)
+        self._max_waiting = queue
+        self._max_records = records
         self._changed = threading.Condition()
+        # Batches without a thread yet, and the records of all that have no outcome.
+        self._waiting = 0
+        self._records = 0
         self._queues: dict[str, _Queue] = {}
         self._defect: BaseException | None = None
 
@@ -58,10 +65,12 @@ class Lanes:
         return self._courier.stopped
 
     def submit(self, batch: Batch) -> None:
-        """Queue a batch. Wait while too many wait."""
+        """Queue a batch. Wait while too much waits."""
         change = Change(batch)
-        self._room.acquire()
         with self._changed:
+            self._changed.wait_for(lambda: self._has_room_for(batch))
+            self._waiting += 1
+            self._records += len(batch.records)
             queue = self._queues.setdefault(batch.lane, _Queue())
             queue.waiting.append(change)
             self._start(queue)
@@ -78,6 +87,13 @@ class Lanes:
         if self._defect is not None:
             raise self._defect
 
+    def _has_room_for(self, batch: Batch) -> bool:
+        if self._waiting >= self._max_waiting:
+            return False
+        # A batch that is too large by itself goes alone.
+        records = self._records
+        return not records or records + len(batch.records) <= self._max_records
+
     def _start(self, queue: _Queue) -> None:
         """Start what is first in a lane, as long as it may be beside what is on its way."""
         while queue.waiting:
@@ -92,16 +108,19 @@ class Lanes:
             self._pool.submit(self._deliver, first, queue)
 
     def _deliver(self, change: Change, queue: _Queue) -> None:
-        # Only now: what has no thread yet fills the memory as what waits does.
-        self._room.release()
+        batch = change.batch
+        with self._changed:
+            self._waiting -= 1
+            self._changed.notify_all()
         try:
-            self._courier.deliver(change.batch)
+            self._courier.deliver(batch)
         except BaseException as error:  # noqa: BLE001 - a defect stops its lane; `close` raises it
             self._defect = error
 
         with self._changed:
+            self._records -= len(batch.records)
             queue.on_their_way.remove(change)
             self._start(queue)
             if not queue.on_their_way:
-                del self._queues[change.batch.lane]
-                self._changed.notify_all()
+                del self._queues[batch.lane]
+            self._changed.notify_all()

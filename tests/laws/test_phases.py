@@ -343,6 +343,31 @@ def test_a_stopped_lane_does_not_slow_the_others() -> None:
     assert book.ids("delivered") == {10, 11, 12}
 
 
+def test_what_waits_holds_a_bounded_number_of_records() -> None:
+    gate = Gate()
+    clock, book = FakeClock(), Book()
+    lanes = Lanes(Courier(gate, book, clock, Limiter((), clock)), records=3)
+    submitted: list[Batch] = []
+
+    def submit() -> None:
+        for number in range(6):
+            [batch] = batches_of(f"list{number}", 1, number)
+            lanes.submit(batch)
+            submitted.append(batch)
+
+    feeding = threading.Thread(target=submit)
+    feeding.start()
+    gate.wait_for(3)
+    time.sleep(0.01)
+    assert len(submitted) == 3
+    for place in range(6):
+        gate.wait_for(place + 1)
+        gate.answer(place, OK)
+    feeding.join(10)
+    lanes.close()
+    assert len(book.ids("delivered")) == 6
+
+
 # --- refusals of whole requests, beside each other ---
 
 
