@@ -19,18 +19,17 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from itertools import chain
 from typing import NamedTuple
 
 from connector._util import times
 from connector.delivery.clock import Clock
 from connector.delivery.lane import Lane
 from connector.delivery.ledger import Ledger
+from connector.delivery.parts import BatchDelivery, Part
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.refusals import IN_A_ROW, Refusal, Row
+from connector.delivery.refusals import IN_A_ROW, Refusal
 from connector.delivery.retry import RandomUnit, RetryPolicy
 from connector.delivery.window import Window
 from connector.errors import FinalError, SendError, StaleError, UnauthorizedError
@@ -46,7 +45,7 @@ from connector.model import (
     Retry,
     Stop,
 )
-from connector.pipeline.attribution import Verdict, attribute, may_overtake
+from connector.pipeline.attribution import Verdict, attribute
 from connector.templating.template import RenderError
 
 #: Sends a request once. Raises SendError when there is no answer, UnauthorizedError when
@@ -75,93 +74,6 @@ _NAP = 5.0
 def defect(error: BaseException) -> Stop:
     """Return why a lane stops when the connector itself fails."""
     return Stop("internal", f"internal error: {type(error).__name__}")
-
-
-class _Part(NamedTuple):
-    """A batch, or what is left of one.
-
-    `retries`: how often the vendor asked to send it again later, the first time at `since`, by the
-    clock's `monotonic`.
-    `other_half`: whether it is sent as a whole before it is halved, as the first half of what it
-    belongs to was refused.
-    """
-
-    batch: Batch
-    retries: int = 0
-    since: float | None = None
-    other_half: bool = False
-
-    def halves(self) -> list[_Part]:
-        """Return the two halves."""
-        first, second = self.batch.halves()
-        return [_Part(first), _Part(second, other_half=True)]
-
-
-class _Delivery:
-    """A batch on its way."""
-
-    def __init__(self, batch: Batch, lane: Lane) -> None:
-        self.batch = batch
-        self.lane = lane
-        #: Its refusals in a row.
-        self.row = Row()
-        #: Whether it holds the lane's `asking`.
-        self.asks = False
-        #: What is to be sent, in order.
-        self.pending = deque([_Part(batch)])
-        #: Other halves that were refused as well; whether they are halved is open.
-        self.undecided: list[_Part] = []
-        #: Whether the vendor accepted a part of the batch.
-        self.accepted = False
-        #: Whether it refused one.
-        self.refused = False
-        #: Whether its answers differ from part to part.
-        self.told_apart = False
-        #: Whether other halves are halved at once when they are refused.
-        self.halves_all = False
-
-    def put_back(self, parts: Iterable[_Part]) -> None:
-        """Put parts before everything that is to be sent."""
-        self.pending.extendleft(reversed(list(parts)))
-
-    def tell_apart(self) -> None:
-        """Note that the vendor tells people apart: refused parts are halved from now on."""
-        self.told_apart = True
-        self.halves_all = True
-        self.halve_undecided()
-        self.asked()
-
-    def halve_undecided(self) -> None:
-        """Let the undecided parts be halved, before anything else is sent."""
-        halves: list[_Part] = []
-        for part in self.undecided:
-            halves += part.halves()
-        self.undecided = []
-        self.put_back(halves)
-
-    def would_overtake(self, part: _Part) -> bool:
-        """Return whether a part must not be sent before the undecided ones."""
-        waiting = (undecided.batch for undecided in self.undecided)
-        return not all(may_overtake(part.batch, batch) for batch in waiting)
-
-    def wait_to_ask(self) -> None:
-        """Wait, after a refusal that may mean everybody, until no other batch is asked about."""
-        if self.refused and not self.told_apart and not self.asks:
-            self.lane.asking.acquire()
-            self.asks = True
-
-    def asked(self) -> None:
-        """Let another batch be asked about."""
-        if self.asks:
-            self.asks = False
-            self.lane.asking.release()
-
-    def unsettled(self) -> Iterable[Batch]:
-        """Return what has no outcome yet, the people of earlier batches included."""
-        refusals = self.lane.refusals
-        alone = [batch for batch, _ in refusals.judge(refusals.known)]
-        parts = [part.batch for part in chain(self.undecided, self.pending)]
-        return [*alone, *parts]
 
 
 class Courier:
@@ -217,7 +129,7 @@ class Courier:
         Return a Stop when the lane of the batch is stopped.
         """
         lane = self._lane(batch)
-        delivery = _Delivery(batch, lane)
+        delivery = BatchDelivery(batch, lane)
         try:
             stop = self._deliver(delivery)
             with lane.settling:
@@ -254,7 +166,7 @@ class Courier:
                 self._lanes[batch.lane] = lane
             return lane
 
-    def _deliver(self, delivery: _Delivery) -> Stop | None:
+    def _deliver(self, delivery: BatchDelivery) -> Stop | None:
         """Send a batch until nothing of it is left. Return a Stop when it has to stop."""
         lane = delivery.lane
         pending = delivery.pending
@@ -289,7 +201,7 @@ class Courier:
             return None
         return Stop(lane.stop.code, f"its lane was stopped: {lane.stop.reason}")
 
-    def _end(self, delivery: _Delivery, stop: Stop | None) -> None:
+    def _end(self, delivery: BatchDelivery, stop: Stop | None) -> None:
         """Note what a batch means for its lane, and report what of it was not delivered."""
         lane = delivery.lane
         if stop is None:
@@ -304,7 +216,7 @@ class Courier:
         elif delivery.row.last is not None:
             lane.refusals.row.add(delivery.row.last, delivery.row.length)
 
-    def _conclude(self, delivery: _Delivery) -> Stop | None:
+    def _conclude(self, delivery: BatchDelivery) -> Stop | None:
         """Decide about a batch when all of it was sent; return a Stop when nothing was accepted.
 
         Few people may by chance be bad in each part: of a small batch each is asked about alone. In
@@ -337,8 +249,8 @@ class Courier:
 
     def _settle(
         self,
-        delivery: _Delivery,
-        part: _Part,
+        delivery: BatchDelivery,
+        part: Part,
         outcome: Delivered | Rejected | Bisect | _Unsendable,
         known: int,
     ) -> Stop | None:
@@ -371,8 +283,8 @@ class Courier:
 
     def _settle_named(
         self,
-        delivery: _Delivery,
-        part: _Part,
+        delivery: BatchDelivery,
+        part: Part,
         outcome: Rejected,
         named: NamedRecords,
         known: int,
@@ -401,11 +313,11 @@ class Courier:
             self._ledger.rejected(batch.only(positions).records, outcome.code, reason)
         self._ledger.delivered(batch.only(verdict.delivered).records)
 
-        remaining = [_Part(batch.only(positions)) for positions in verdict.again]
+        remaining = [Part(batch.only(positions)) for positions in verdict.again]
         if verdict.later:
             # The vendor asked to wait for these, which uses up a retry.
             since = self._clock.monotonic() if part.since is None else part.since
-            remaining.append(_Part(batch.only(verdict.later), part.retries + 1, since))
+            remaining.append(Part(batch.only(verdict.later), part.retries + 1, since))
         delivery.put_back(remaining)
 
         if verdict.delivered:
@@ -414,7 +326,7 @@ class Courier:
             delivery.tell_apart()
         return None
 
-    def _accept(self, delivery: _Delivery, known: int) -> None:
+    def _accept(self, delivery: BatchDelivery, known: int) -> None:
         """Note that the vendor accepted a part: who was refused alone before it is at fault."""
         lane = delivery.lane
         lane.window.open()
@@ -427,7 +339,7 @@ class Courier:
         delivery.tell_apart()
 
     def _refuse(
-        self, delivery: _Delivery, part: _Part, refusal: Refusal, known: int
+        self, delivery: BatchDelivery, part: Part, refusal: Refusal, known: int
     ) -> Stop | None:
         """Put back the halves of a part that was refused as a whole, or keep it undecided.
 
@@ -466,7 +378,7 @@ class Courier:
 
     # Sending.
 
-    def _send(self, delivery: _Delivery, part: _Part) -> _Settled:
+    def _send(self, delivery: BatchDelivery, part: Part) -> _Settled:
         """Send a part, again as often as the vendor asks and the policy allows."""
         lane = delivery.lane
         batch = part.batch
@@ -493,7 +405,7 @@ class Courier:
 
         return self._send_with_retries(lane, part, request)
 
-    def _send_with_retries(self, lane: Lane, part: _Part, request: Request) -> _Settled:
+    def _send_with_retries(self, lane: Lane, part: Part, request: Request) -> _Settled:
         """Send the same bytes until the outcome is not Retry."""
         policy = self._policy
         started = self._clock.monotonic() if part.since is None else part.since

@@ -1,0 +1,126 @@
+"""Runs: events are delivered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from connector.connection.model import Connection
+from connector.delivery.clock import Clock, SystemClock
+from connector.delivery.courier import Transport
+from connector.delivery.inputs import Events, observed, opened_events
+from connector.delivery.ledger import Ledger
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.report import Counts, Report, new_run_id
+from connector.delivery.report_file import report_file
+from connector.delivery.retry import RetryPolicy
+from connector.delivery.run import Run
+from connector.delivery.state import durable_run
+from connector.library.arguments import remembered_in, require_connection, require_routes
+from connector.library.transports import sender_of
+from connector.pipeline.audiences import asks_for_audiences
+from connector.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from connector.audiences.remembered import Remembered
+
+
+def send(
+    connection: Connection,
+    events: Events,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    report: str | os.PathLike[str] | BinaryIO | None = None,
+    progress: Callable[[Counts], None] | None = None,
+    notify: Callable[[str], None] | None = None,
+    limit: int | None = None,
+    retries: int | None = None,
+    timeout: float | None = None,
+    keep_failures: bool = True,
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    restart: bool = False,
+) -> Report:
+    """Deliver events and return what became of them; blocks until every record has its outcome.
+
+    `transport` sends one request; without one they go over HTTP, with the secrets that the
+    connection refers to. `timeout` is how many seconds an attempt may take, as in `http_transport`.
+    `clock` tells the time, waits, and may end the run early (`SystemClock.end`, and `cut` for what
+    is in flight, too). `report`: a file,
+    or its path, that gets a line of NDJSON for each failure. `progress` is called with the counts
+    so far, last when all is done; `notify` with a line when a request has to wait for long, from a
+    thread of the run. `limit`: read only so many events. `retries`: send a request again so many
+    times, by default as often as the destination says, else 7. `keep_failures`: keep every failure
+    in the returned report. Without it memory stays flat whatever fails. `state`: a folder for
+    what has to be known at the next run: the ids of audiences by name and, unless `resume` is
+    false, how far a run of files is. One that ended early goes on; `restart` forgets it.
+
+    Changes nothing of the process around it: no signal handlers, no logging, no environment.
+
+    Raise ConfigError for a missing secret, an audience that is not there or a report that cannot be
+    written, DefinitionError, and SourceError. Raise DefectError, with the report, when the
+    connector itself fails.
+    """
+    require_connection(connection)
+    require_routes(connection)
+    if retries is not None and retries < 0:
+        raise ValueError(f"retries must be 0 or more, got {retries}")
+    clock = clock or SystemClock()
+    pipeline = Pipeline(connection)
+    remembered = remembered_in(state, connection)
+    rates = connection.destination.rates
+    retry = RetryPolicy.of(connection.destination.retry, retries)
+
+    with ExitStack() as stack:
+        opened = stack.enter_context(opened_events(events, connection, limit))
+        transport = stack.enter_context(sender_of(connection, transport, timeout, clock))
+        kept = durable_run(state if resume else None, connection, opened, restart=restart)
+        durable = stack.enter_context(kept)
+        file = stack.enter_context(report_file(report, connection, opened, durable))
+
+        if remembered is not None:
+            remembered.prepare()
+        if asks_for_audiences(connection):
+            asking = (transport, remembered, clock, retries, notify)
+            pipeline = _pipeline_with_audiences(connection, *asking)
+
+        limiter = Limiter(rates, clock)
+        if durable is None:
+            ledger = Ledger(file, keep_failures=keep_failures, run=new_run_id(clock.now()))
+        else:
+            ledger = durable.ledger(file, clock, limiter, keep_failures=keep_failures)
+        ledger.notify = notify or ledger.notify
+        chunks = observed(opened, connection, ledger)
+
+        def show_progress() -> None:
+            if progress is not None:
+                progress(replace(ledger.counts))
+
+        advice = connection.sign_in_advice
+        run = Run(pipeline, rates, transport, clock, retry, ledger, show_progress, advice, limiter)
+        result = run.deliver(chunks)
+        show_progress()
+    return result
+
+
+def _pipeline_with_audiences(
+    connection: Connection,
+    transport: Transport,
+    remembered: Remembered | None,
+    clock: Clock,
+    retries: int | None,
+    notify: Callable[[str], None] | None,
+) -> Pipeline:
+    """Return a pipeline that knows the audiences which the connection names."""
+    # A run that names none does without what asks the vendor.
+    from connector.audiences.names import RunAudiences
+
+    audiences = RunAudiences(
+        connection, transport, remembered, clock=clock, retries=retries, notify=notify
+    )
+    audiences.prepare()
+    return Pipeline(connection, audiences)
