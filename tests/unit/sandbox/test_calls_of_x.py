@@ -35,6 +35,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "delete_custom_audience": AUDIENCE,
     "list_targeted_line_items": AUDIENCE,
     "list_permissions": AUDIENCE,
+    "count_permissions": AUDIENCE,
     "grant_permission": {**AUDIENCE, **GRANTED},
     "revoke_permission": PERMISSION,
     "change_flexible_audiences": {"operations": [CHANGE]},
