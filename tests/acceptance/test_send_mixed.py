@@ -64,10 +64,15 @@ def server(**options: object) -> StrictServer:
 
 
 @pytest.mark.parametrize(
-    ("count", "seed", "limits"),
-    [(EVENTS, 1, "{}"), (2_000, 2, "{records: 7}"), (2_000, 3, "{bytes: 3000}")],
+    ("count", "seed", "limits", "side_by_side"),
+    [
+        (EVENTS, 1, "{}", 16),
+        (2_000, 2, "{records: 7}", 16),
+        (2_000, 2, "{records: 7, concurrency: 1}", 1),
+        (2_000, 3, "{bytes: 3000, concurrency: 3}", 3),
+    ],
 )
-def test_mixed(tmp_path: Path, count: int, seed: int, limits: str) -> None:
+def test_mixed(tmp_path: Path, count: int, seed: int, limits: str, side_by_side: int) -> None:
     events = list(generate(count, seed))
     expected = expected_members(events)
     written = list(lines(events, unreadable=0.002, seed=seed))
@@ -78,7 +83,7 @@ def test_mixed(tmp_path: Path, count: int, seed: int, limits: str) -> None:
             assert vendor.members(audience) == expected[audience]
         assert vendor.members(DNR_LIST_ID) == expected[DNR]
         assert not vendor.violations
-        assert vendor.concurrent == 1
+        assert vendor.concurrent <= side_by_side
     assert done.status == 1
     assert summary["events"] == len(written)
     parts = ("delivered", "superseded", "rejected", "undelivered")
