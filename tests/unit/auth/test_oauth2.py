@@ -482,7 +482,7 @@ def test_what_a_courier_makes_of_it(vendor: TokenVendor, answer: Reply, expected
     nothing: Any = None
     with sender(vendor) as send:
         courier = Courier(send, ledger, clock, Limiter((), clock))
-        assert courier._attempt(nothing, vendor.request()) == expected
+        assert courier._attempt(nothing, nothing, vendor.request()) == expected
 
 
 # --- the sandbox's token endpoint ---
