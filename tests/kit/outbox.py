@@ -22,6 +22,9 @@ from connector.delivery.outbox.model import Entry, Outbox
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from tests.kit.clock import NOW
 
+#: Where a disk is not waited for, if there is such a folder.
+MEMORY = Path("/dev/shm")
+#: What moves when time passes, by table.
 MOVED = {
     "lane": ("lease_ends", "probe_at"),
     "entry": ("committed_at",),
@@ -51,14 +54,16 @@ class World(Protocol):
 
 class SqliteWorld:
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="outbox"))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="outbox", dir=MEMORY if MEMORY.is_dir() else None)
+        )
         self._now = NOW
         self._lock: FolderLock | None = None
         self.outbox: SqliteOutbox | None = None
 
     def open(self, **options: Any) -> SqliteOutbox:
         """Open the store again, as a new process would, once the one before has ended."""
-        self._end()
+        self.end()
         self._lock = FolderLock(self.folder)
         self.outbox = SqliteOutbox(self.folder, self._lock, now=self.now, **options)
         return self.outbox
@@ -74,10 +79,11 @@ class SqliteWorld:
         return self.outbox._writer.execute(statement).fetchall()
 
     def close(self) -> None:
-        self._end()
+        self.end()
         shutil.rmtree(self.folder)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Let another process have the folder."""
         if self.outbox is not None and self._lock is not None:
             self.outbox.close()
             self._lock.close()
@@ -133,16 +139,21 @@ def postgres_url() -> str:
         server = server_package.get_server(folder / "data", cleanup_mode=None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop)
-    return str(server.get_uri())
+    url = str(server.get_uri())
+
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # no test pulls the plug
+        connection.execute("SELECT pg_reload_conf()")
+    return url
 
 
 @cache
 def _connection() -> Any:
     import psycopg
 
-    return psycopg.connect(
-        postgres_url(), autocommit=True, options="-c search_path=connector"
-    )
+    return psycopg.connect(postgres_url(), autocommit=True, options="-c search_path=connector")
 
 
 def key(number: int) -> bytes:
