@@ -119,10 +119,10 @@ class PostgresOutbox(SqlOutbox):
             raise OutboxError("PostgreSQL has to be version 13 or later")
 
         tx = _Transaction(connection, self._queries)
-        if not tx.rows("has_schema")[0][0]:
-            tx.rows("lock_schema")
-            if not tx.rows("has_schema")[0][0]:  # nobody was quicker
-                for statement in self._queries["schema"].split(b";"):
+        if not tx.rows("has_tables")[0][0]:
+            tx.rows("lock_tables")
+            if not tx.rows("has_tables")[0][0]:  # nobody was quicker
+                for statement in self._queries["tables"].split(b";"):
                     connection.execute(statement)
                 tx.change("set_version", version=VERSION)
         [(version,)] = tx.rows("version")

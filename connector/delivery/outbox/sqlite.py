@@ -138,7 +138,7 @@ class SqliteOutbox(SqlOutbox):
                 f"this one knows {VERSION}); install that version, or name another folder"
             )
         if version == 0:
-            for statement in self._queries["schema"].split(";"):
+            for statement in self._queries["tables"].split(";"):
                 self._writer.execute(statement)
             self._writer.execute(f"PRAGMA user_version = {VERSION}")
 

@@ -1,6 +1,6 @@
 -- What only PostgreSQL is told. The tables are in a schema of their own, `connector`.
 
--- name: schema
+-- name: tables
 CREATE SCHEMA IF NOT EXISTS connector;
 CREATE TABLE connector.version (version integer NOT NULL);
 CREATE TABLE connector.connection (
@@ -87,10 +87,10 @@ COPY entry (lane, seq, operation, keys, payload, committed_at) FROM STDIN (FORMA
 -- name: now
 SELECT extract(epoch FROM clock_timestamp())::double precision
 
--- name: lock_schema
+-- name: lock_tables
 SELECT pg_advisory_xact_lock(7165630)
 
--- name: has_schema
+-- name: has_tables
 SELECT to_regclass('connector.version') IS NOT NULL
 
 -- name: version

@@ -1,6 +1,6 @@
 -- What only SQLite is told.
 
--- name: schema
+-- name: tables
 CREATE TABLE connection (
     name TEXT NOT NULL PRIMARY KEY,
     pending INTEGER NOT NULL DEFAULT 0
