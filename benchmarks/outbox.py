@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from connector._util.folder_lock import FolderLock
+from connector._util.state_folder import FolderLock
 from connector.delivery.outbox.model import Entry, Outbox, Post, Settled
 from connector.delivery.outbox.sqlite import SqliteOutbox
 

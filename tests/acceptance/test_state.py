@@ -110,7 +110,7 @@ def test_an_interrupted_run_goes_on(place: Place) -> None:
     assert place.vendor.arrived.wait(10)
     second = place.send()
     assert second.status == 2
-    message = f"C251 {place.state}: another process is delivering with this folder"
+    message = f"{place.state}: another process delivers from this folder; wait for its end"
     assert second.err.startswith(message)
 
     process.send_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from connector._util.folder_lock import FolderLock
+from connector._util.state_folder import FolderLock
 from connector.delivery.outbox.model import Entry, Outbox
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from tests.kit.clock import NOW

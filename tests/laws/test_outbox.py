@@ -375,6 +375,6 @@ class PostgresMachine(OutboxMachine):
 
 
 TestSqliteOutbox = SqliteMachine.TestCase
-TestSqliteOutbox.settings = tries(40)
+TestSqliteOutbox.settings = tries(30)
 TestPostgresOutbox = PostgresMachine.TestCase
-TestPostgresOutbox.settings = tries(15)
+TestPostgresOutbox.settings = tries(10)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from connector.delivery.outbox.dead import Newest, key_numbers, overtake
 from connector.delivery.outbox.model import (
     KEEP_KEYS,
+    KEY_BYTES,
     Accepted,
     Answer,
     Conflict,
@@ -123,6 +124,8 @@ def _append(tx: Transaction, connection: str, lanes: Mapping[str, list[Entry]]) 
         entries = lanes[name]
         for seq, entry in enumerate(entries, last_seq + 1):
             keys = b"".join(entry.keys)
+            if len(keys) % KEY_BYTES:
+                raise ValueError("a key has 8 bytes")
             rows.append((number, seq, entry.operation, keys, entry.payload, now))
         changes.append((len(entries), len(entries), 0, number))
         if dead:

@@ -246,6 +246,7 @@ class Outbox(Protocol):
     def settle(self, lease: Lease, settled: Settled) -> bool:
         """Note what became of records. A delivered one ends the stop of its lane.
 
+        Records that share an identifier under different operations are settled in their order.
         Return False, without any change, when the lane is no longer held.
         """
         ...

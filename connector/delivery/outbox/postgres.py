@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,7 +70,7 @@ class PostgresOutbox(SqlOutbox):
                 with self._pool.connection() as connection:
                     return work(connection)
             except _PASSING as error:
-                if wait is None or not _passes(error):
+                if wait is None or _refusal(error):
                     raise OutboxError(_plain(error)) from None
                 time.sleep(wait)
             except psycopg.Error as error:
@@ -212,16 +213,13 @@ class _Pool:
         return connection
 
 
-def _passes(error: psycopg.Error) -> bool:
-    """Return whether an error may pass: nobody was refused."""
-    return not _refusal(error)
-
-
 def _refusal(error: psycopg.Error) -> str:
-    text = str(error)
-    for words, plain in _REFUSALS.items():
-        if words in text:
-            return plain
+    """Return why there is no connection, empty when it is not for good."""
+    if error.sqlstate is None:
+        text = str(error)
+        for pattern, plain in _REFUSALS.items():
+            if re.search(pattern, text):
+                return plain
     return ""
 
 
@@ -230,6 +228,8 @@ def _plain(error: psycopg.Error) -> str:
     refusal = _refusal(error)
     if refusal:
         return f"PostgreSQL refuses the connection: {refusal}"
+    if isinstance(error, psycopg.DataError):
+        return "PostgreSQL cannot hold a text of this record, as one with the character U+0000"
     if error.sqlstate is None:
         return "PostgreSQL cannot be reached; see that it runs and that the URL's host is right"
     if error.sqlstate == errors.InsufficientPrivilege.sqlstate:
@@ -245,7 +245,8 @@ _REFUSALS = {
     "password authentication failed": "the user or the password is wrong",
     "no password supplied": "it needs a password",
     "no pg_hba.conf entry": "pg_hba.conf does not allow this user and host",
-    'role "': "there is no such user",
-    'database "': "there is no such database",
-    "SSL": "it and this machine do not agree on TLS",
+    'role ".*" does not exist': "there is no such user",
+    'database ".*" does not exist': "there is no such database",
+    "does not support SSL": "it has no TLS, which the URL asks for",
+    "certificate verify failed": "its certificate is not one that this machine trusts",
 }

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +16,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from connector._util.folder_lock import FolderLock
+from connector._util.state_folder import FolderLock
 from connector.delivery.outbox.model import ALL, MAX_PENDING, OutboxError, Selection
 from connector.delivery.outbox.queries import sqlite_queries
 from connector.delivery.outbox.store import SqlOutbox
@@ -147,20 +145,6 @@ class SqliteOutbox(SqlOutbox):
         with self._writer_lock, _plain_errors(self._path):
             [(busy, _, _)] = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return not busy
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder that belongs to its owner alone. Raise OutboxError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.stat().st_mode
-    except OSError as error:
-        raise OutboxError(f"{folder} cannot be used: {error.strerror}") from None
-    if sys.platform != "win32" and mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise OutboxError(
-            f"{folder}: others can write to this folder; make it yours alone (chmod 700), "
-            "or name a folder inside, which is made"
-        )
 
 
 class _Transaction:

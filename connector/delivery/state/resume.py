@@ -82,7 +82,7 @@ def open_run(
     not what they were. After that another input begins a new run. The same input has nothing left
     to send, and what it has more at its end is sent.
 
-    Raise ConfigError: also C247 and C251, as `delivering`.
+    Raise ConfigError, also C247, and StateFolderError as `delivering`.
     """
     name = Path(connection.file).stem
     identity = Identity(source, _digest(connection.destination), connection.digest)

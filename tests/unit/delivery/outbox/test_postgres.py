@@ -179,6 +179,14 @@ def test_who_is_refused_learns_why_at_once(
         PostgresOutbox(url)
 
 
+def test_a_text_that_it_cannot_hold_is_refused_alone(world: PostgresWorld) -> None:
+    outbox = world.open()
+    with pytest.raises(OutboxError, match=r"cannot hold a text .* U\+0000"):
+        outbox.accept([Post([entry("l", "a"), entry("l\0", "b")])])
+    assert outbox.accept([Post([entry("l", "a")])]) == [Accepted()]
+    assert pending(outbox) == 1
+
+
 def test_a_user_without_rights_learns_which(world: PostgresWorld) -> None:
     with psycopg.connect(world.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE reader LOGIN")

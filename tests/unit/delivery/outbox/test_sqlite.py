@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from connector._util.folder_lock import FolderLock, FolderLockedError
+from connector._util.state_folder import FolderLock, StateFolderError, make_folder
 from connector.delivery.outbox.model import OutboxError, Post, Retried, Selection, Settled, Verdict
-from connector.delivery.outbox.sqlite import FILE, SqliteOutbox, make_folder
+from connector.delivery.outbox.sqlite import FILE, SqliteOutbox
 from tests.kit import ROOT
 from tests.kit.outbox import SqliteWorld, entry
 
@@ -49,20 +49,22 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(OutboxError, match="others can write to this folder; make it yours"):
+    with pytest.raises(StateFolderError, match="others can write to this folder; make it yours"):
         make_folder(folder)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutboxError, match="file cannot be used: "):
+    with pytest.raises(StateFolderError, match="file cannot be used: "):
         make_folder(tmp_path / "file")
+    with pytest.raises(StateFolderError, match="lock cannot be used: No such file"):
+        FolderLock(tmp_path / "nowhere")
 
 
 def test_one_process_delivers(world: SqliteWorld) -> None:
     world.open()
-    code = "import sys, pathlib, connector._util.folder_lock as f; f.FolderLock(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib, connector._util.state_folder as f; f.FolderLock(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, world.folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert "another process delivers from this folder; wait for its end" in done.stderr
-    with pytest.raises(FolderLockedError):
+    with pytest.raises(StateFolderError):
         FolderLock(world.folder)
 
 
@@ -149,7 +151,7 @@ def test_nothing_is_left_of_what_is_gone(world: SqliteWorld) -> None:
 ACCEPT = """
 import sys
 from pathlib import Path
-from connector._util.folder_lock import FolderLock
+from connector._util.state_folder import FolderLock
 from connector.delivery.outbox.model import Entry, Post
 from connector.delivery.outbox.sqlite import SqliteOutbox
 folder = Path(sys.argv[1])

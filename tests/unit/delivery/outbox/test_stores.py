@@ -184,6 +184,12 @@ def test_odd_names_and_bytes_come_back(outbox: Outbox) -> None:
     assert payloads(outbox, lease) == [payload, b""]
 
 
+def test_a_key_that_is_no_digest_is_a_defect(outbox: Outbox) -> None:
+    with pytest.raises(ValueError, match="a key has 8 bytes"):
+        outbox.accept([Post([Entry("c", "l", "add", (b"short",), b"")])])
+    assert outbox.status().connections == {}
+
+
 def test_reading_goes_on_where_it_ended(outbox: Outbox) -> None:
     put(outbox, *(entry("l", str(number)) for number in range(5)))
     lease = hold(outbox)
