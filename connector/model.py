@@ -181,6 +181,10 @@ class Target:
     shared: tuple[Any, ...] = ()
     #: The parameters that items may read: what they say of a person beside identifiers.
     details: tuple[Any, ...] = ()
+    #: The action that the records are of.
+    action: str = ""
+    #: How long after a request is built the moments among the parameters are (ISO 8601).
+    moments: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Target(route={self.route!r}, operation={self.operation!r})"

@@ -88,7 +88,7 @@ def _compile_routes(connection: Connection, audiences: Audiences) -> list[RowPre
 
     def builder_of(action: Action) -> RequestBuilder:
         if action.id not in builders:
-            builders[action.id] = _compile_action(connection, action)
+            builders[action.id] = request_builder_of(connection, action)
         return builders[action.id]
 
     for route in connection.routes:
@@ -104,7 +104,7 @@ def _compile_routes(connection: Connection, audiences: Audiences) -> list[RowPre
     return preparers
 
 
-def _compile_action(connection: Connection, action: Action) -> RequestBuilder:
+def request_builder_of(connection: Connection, action: Action) -> RequestBuilder:
     """Return what builds the requests of an action, within the limits that hold for it."""
     # The connection's own limits come first, then the usual ones; none may pass a vendor's cap.
     limits = connection.limits.over(action.default_limits).within(action.body_caps)

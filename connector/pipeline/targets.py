@@ -6,7 +6,6 @@ They are checked once for each combination of their values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from connector._util import times
@@ -29,11 +28,12 @@ from connector.connection.model import (
     Route,
 )
 from connector.definitions.coercion import ParameterError, compile_parameter
-from connector.definitions.model import Check, FromNow, FromParameter, SharedValue
+from connector.definitions.model import Check, FromNow
 from connector.model import Target
 from connector.pipeline.audiences import Audiences, Unresolved, shown
 from connector.pipeline.fill import Fill, count_present
 from connector.pipeline.request_builder import RequestBuilder
+from connector.pipeline.target_factory import TargetFactory
 from connector.templating.data import AbsentError, ExpressionError, Shown
 from connector.templating.expressions import Evaluate, compile_expression
 from connector.templating.template import RenderError
@@ -130,9 +130,9 @@ class Targets:
         self._may_be_placeholder = frozenset(self._varying).difference(ids, self._audience_names)
 
         split = action.split
-        self._part_name = split.name if split else ""
-        self._part_names = tuple(split.parts) if split and split.name else ()
-        self._needed = [name for name in builder.needed if name != self._part_name]
+        part_name = split.name if split else ""
+        self._needed = [name for name in builder.needed if name != part_name]
+        self._factory = TargetFactory(route.name, action, builder)
         self._checks = [_Check(check) for check in action.checks]
         self._known: dict[Any, Resolved] = {}
         self._known_characters = 0
@@ -224,7 +224,7 @@ class Targets:
             # Last: for what cannot be sent, no audience is created.
             for name in self._audience_names:
                 params[name] = self._audience(name, row, now, find)
-            return self._parted(params, moments)
+            return self._factory.make(params, moments)
         except _NoAudienceError as error:
             return NoTarget(*error.reason)
         except ParameterError as error:
@@ -294,54 +294,6 @@ class Targets:
                 return name
         return None
 
-    def _parted(self, params: Mapping[str, Any], moments: Mapping[str, FromNow]) -> Target:
-        """Return the target; that of the first part, which knows the others, of a split person."""
-        if not self._part_names:
-            return self._target(params, moments)
-
-        family = object()
-        parts = []
-        for part, name in enumerate(self._part_names):
-            target = self._target({**params, self._part_name: name}, moments)
-            parts.append(replace(target, part=part, family=family))
-        return replace(parts[0], parts=tuple(parts))
-
-    def _target(self, params: Mapping[str, Any], moments: Mapping[str, FromNow]) -> Target:
-        builder = self._builder
-        action = self._action
-        request = {}
-        shared = []
-        for key, value in action.request.items():
-            request[key] = _shared_value(value, params)
-            if not isinstance(value, FromParameter) or value.parameter != self._part_name:
-                shared.append((key, request[key]))
-        group = []
-        for key, value in action.group.items():
-            group.append((key, _shared_value(value, {**params, **moments})))
-
-        base_bytes, group_bytes = builder.sizes(params, request, group)
-        cap = builder.caps.bytes or float("inf")
-        url = builder.url(params)
-        return Target(
-            route=self._route,
-            operation=action.operation,
-            url=url,
-            lane=builder.lane(params, url),
-            key=builder.key(params, request, url),
-            request=request,
-            group=tuple(group),
-            params=params,
-            base_bytes=base_bytes,
-            group_bytes=group_bytes,
-            room=cap - base_bytes - group_bytes,
-            endpoint=builder,
-            shared=tuple(shared),
-            details=self._details(params) if builder.items_read_params else (),
-        )
-
-    def _details(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple((name, params[name]) for name in self._names)
-
 
 _TEXT_OR_NONE = {str, type(None)}
 
@@ -356,14 +308,6 @@ def _keys(columns: list[list[Any]]) -> list[Any]:
     for column in columns:
         types.update(map(type, column))
     return rows if types <= _TEXT_OR_NONE else list(map(repr, rows))
-
-
-def _shared_value(value: SharedValue, params: Mapping[str, Any]) -> Any:
-    """Return a member of `group` or `request`: a literal, or what it takes from a parameter."""
-    if not isinstance(value, FromParameter):
-        return value
-    parameter = params.get(value.parameter)
-    return value.default if parameter is None else parameter
 
 
 class _Check:

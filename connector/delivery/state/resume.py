@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from connector.connection.model import Connection
-from connector.definitions.model import Destination
+from connector.definitions.digest import definition_digest
 from connector.delivery.clock import Clock
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.state.durable import DurableLedger
@@ -85,7 +84,7 @@ def open_run(
     Raise ConfigError, also C247, and StateFolderError as `delivering`.
     """
     name = Path(connection.file).stem
-    identity = Identity(source, _digest(connection.destination), connection.digest)
+    identity = Identity(source, definition_digest(connection.destination), connection.digest)
     with delivering(folder):
         runs = Runs(folder)
         try:
@@ -117,14 +116,3 @@ def _goes_on(last: StoredRun, identity: Identity, folder: Path) -> bool:
         hint = "undo the change to finish it, or pass --restart to forget it and send everything"
         raise ConfigError([Problem("C250", str(folder), "", message, hint)])
     return not change
-
-
-def _digest(destination: Destination) -> str:
-    """Return the digest of all files that say what is sent."""
-    folder = destination.document.folder
-    files = [folder.standard, *folder.path.rglob("*.json"), *destination.templates.rglob("*")]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
