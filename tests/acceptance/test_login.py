@@ -293,15 +293,15 @@ def test_a_token_that_is_revoked_in_the_middle_of_a_run(place: Make) -> None:
     x.box.vendor.log = revoke
     done = x.run("send", "c.yaml", "events.ndjson", "--format", "json")
     assert (done.status, done.json["delivered"], done.json["undelivered"]) == (1, 1, 2)
+    # whether both were on their way already or one of them waited
+    assert sum(reason["count"] for reason in done.json["reasons"]) == 2
     revoked = (
         "X takes this access token no more: it was revoked, or made anew; access_token and "
         "access_token_secret have to be new; sign in again: connector login c.yaml"
     )
-    told = {"outcome": "undelivered", "code": "unauthorized", "count": 1}
-    assert done.json["reasons"] == [
-        {**told, "reason": revoked},
-        {**told, "reason": f"its lane was stopped: {revoked}"},
-    ]
+    for reason in done.json["reasons"]:
+        assert (reason["outcome"], reason["code"]) == ("undelivered", "unauthorized")
+        assert reason["reason"] in {revoked, f"its lane was stopped: {revoked}"}
 
 
 def test_logging_out_of_what_is_revoked_already(place: Make) -> None:
