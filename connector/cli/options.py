@@ -131,6 +131,14 @@ FailOption = Annotated[
         "applied-drop, html, counts, slow=SECONDS, 202, 204, person; can be repeated.",
     ),
 ]
+ExitDetailOption = Annotated[
+    bool,
+    typer.Option(
+        "--exit-detail",
+        help="In place of exit status 1: 3 when something was rejected and all else delivered, "
+        "4 when something is left undelivered, 5 when the run was interrupted.",
+    ),
+]
 StateOption = Annotated[
     Path | None,
     typer.Option(

@@ -18,6 +18,7 @@ from connector.cli.options import (
     DelimiterOption,
     EncodingOption,
     EventsArgument,
+    ExitDetailOption,
     FailOption,
     Format,
     FormatOption,
@@ -35,7 +36,7 @@ from connector.cli.options import (
     parse_faults,
 )
 from connector.cli.output import print_result
-from connector.cli.words import exit_status, warnings_of
+from connector.cli.words import detailed_status, exit_status, warnings_of
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def send(
     fail: FailOption = None,
     progress: ProgressOption = None,
     strict: StrictOption = False,
+    exit_detail: ExitDetailOption = False,
     settings: SetOption = None,
     definitions: DefinitionsOption = None,
     form: FormatOption = Format.TEXT,
@@ -131,7 +133,8 @@ def send(
     _print(result, warnings, box, loaded.name, form)
     if defect is not None:
         raise defect
-    raise typer.Exit(exit_status(succeeded=result.succeeded, warnings=warnings, strict=strict))
+    status = exit_status(succeeded=result.succeeded, warnings=warnings, strict=strict)
+    raise typer.Exit(detailed_status(result, status) if exit_detail else status)
 
 
 def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:

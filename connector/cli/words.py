@@ -103,6 +103,17 @@ def exit_status(*, succeeded: bool, warnings: Sequence[str], strict: bool) -> in
     return 0 if succeeded and not (strict and warnings) else 1
 
 
+def detailed_status(report: Report, status: int) -> int:
+    """Return what a status of 1 is in detail: 3, 4 or 5; 1 where only an output or a warning is."""
+    if status != 1:
+        return status
+    if report.interrupted:
+        return 5
+    if report.counts.undelivered:
+        return 4
+    return 3 if report.counts.rejected else 1
+
+
 def blank_words(counts: Counts) -> str:
     """Return how many blank rows there were, as the end of a line; nothing if there were none."""
     return f", {counts.blank:,} blank" if counts.blank else ""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connector.auth.base import Message
-from tests.kit.cli import Done, connection, ndjson, person, report_lines, run, start
+from tests.kit.cli import Done, call, connection, ndjson, person, report_lines, run, start
 from tests.kit.http_vendor import Reply, Vendor, people, reply, success
 
 
@@ -260,3 +260,13 @@ def test_standard_input_keeps_no_run(place: Place) -> None:
     done = run("send", place.connection, "-", "--state", place.state, stdin=content)
     assert done.status == 0
     assert not (place.state / "runs.sqlite3").exists()
+
+
+def test_the_status_in_detail(place: Place) -> None:
+    place.refuse_after(1)
+    options = ("send", place.connection, place.events, "--state", place.state)
+    assert call(*options).status == 1
+    assert call(*options, "--exit-detail").status == 4
+    place.append({**person(40), "email": "nobody"})
+    place.take_all()
+    assert call(*options, "--exit-detail").status == 3
