@@ -28,8 +28,6 @@ def prepare_streams() -> None:
             # To write into it fails, as it would in a closed one.
             os.open(os.devnull, os.O_WRONLY if number == 0 else os.O_RDONLY)
 
-    if sys.stdin is None:
-        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), _ENCODING)
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _text(_Telling(1, "w", closefd=False), "strict")
     if sys.stderr is None or sys.stderr is sys.__stderr__:

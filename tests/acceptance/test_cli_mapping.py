@@ -107,8 +107,18 @@ def test_a_list_of_people_is_delivered_one_by_one(tmp_path: Path) -> None:
         ("crm-2", None, "in", "each_not_a_list"),
         ("crm-1", 7, "in", "no_country"),
     ]
-    assert list(lines[0]) == ["event", "item", "route", "outcome", "code", "reason", "file", "line"]
-    assert list(lines[-2]) == ["event", "route", "outcome", "code", "reason", "file", "line"]
+    assert list(lines[0]) == [
+        "event",
+        "item",
+        "route",
+        "outcome",
+        "code",
+        "reason",
+        "file",
+        "line",
+        "run",
+    ]
+    assert list(lines[-2]) == ["event", "route", "outcome", "code", "reason", "file", "line", "run"]
     assert "example.com" not in report.read_text("utf-8")
 
     request = next(json.loads(line) for line in preview.out.splitlines() if '"body"' in line)

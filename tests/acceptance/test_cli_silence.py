@@ -211,7 +211,18 @@ routes:
         ("e1", 2, "email", "placeholder"),
         ("e1", 2, "phone_number", "not_e164"),
     ]
-    members = ["event", "item", "route", "outcome", "parameter", "code", "reason", "file", "line"]
+    members = [
+        "event",
+        "item",
+        "route",
+        "outcome",
+        "parameter",
+        "code",
+        "reason",
+        "file",
+        "line",
+        "run",
+    ]
     for line in lines:
         assert list(line) == members
         assert (line["route"], line["outcome"]) == ("in", "dropped")
@@ -222,6 +233,8 @@ routes:
         assert count == len([one for one in found if one[2:] == (parameter, code)])
     assert done.json["identifiers_dropped"] == sum(counts.values()) == len(lines)
 
+    # a preview is no run
+    lines = [{name: line[name] for name in members[:-1]} for line in lines]
     shown_lines = [json.loads(line) for line in shown.out.splitlines()]
     assert [one for one in shown_lines if one.get("outcome") == "dropped"] == lines
     assert "# event e1, item 1 (route in): dropped email, placeholder: " in text_shown.out

@@ -34,6 +34,9 @@ class SimulatedClock:
     def now(self) -> float:
         return self._now
 
+    def monotonic(self) -> float:
+        return self._now
+
     def sleep(self, seconds: float) -> bool:
         with self._changed:
             wakes_at = self._now + seconds

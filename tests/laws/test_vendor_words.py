@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import connector
 from connector.cli.summary import summary_json, summary_text
 from connector.definitions.model import Codes, Limits, ResponseRule
-from connector.delivery.refusals import Refusal, Refusals
+from connector.delivery.refusals import Refusal, Row
 from connector.model import Bisect, Request, Response
 from connector.pipeline.responses import compile_rules
 from connector.pipeline.vendor_words import VendorWords
@@ -208,7 +208,7 @@ def test_which_codes_are_repeated(
 
 def test_a_code_that_is_not_repeated_still_tells_answers_apart_and_is_in_no_repr() -> None:
     classify = rules(Codes(pattern="[A-Z]+"))
-    lane = Refusals()
+    row = Row()
     differs = []
     for code in ("ann1", "ann1", "ben1"):
         outcome = classify(Response(400, {}, {"codes": [code]}), 1, NOW)
@@ -216,19 +216,22 @@ def test_a_code_that_is_not_repeated_still_tells_answers_apart_and_is_in_no_repr
         assert code not in repr(outcome)
         refusal = Refusal(outcome.code, outcome.reason, outcome.said)
         assert code not in repr(refusal) + repr(refusal.of_everybody())
-        differs.append(lane.count(refusal))
+        differs.append(row.differs(refusal))
+        row.add(refusal)
     assert differs == [False, False, True]
 
 
 def test_a_code_that_one_batch_hides_is_the_same_answer_as_in_another() -> None:
-    lane = Refusals()
+    row = Row()
     where = target("u", "add", "g", Limits())
     for value in ("parameter@example.com", "ann@example.com"):
         people = [record(where, [("email", value)], 1)]
         outcome = rules()(Response(400, {}, {"codes": [OWN]}), 1, NOW, people)
         assert isinstance(outcome, Bisect)
-        assert not lane.count(Refusal(outcome.code, outcome.reason, outcome.said))
-    assert lane.in_a_row == 2
+        refusal = Refusal(outcome.code, outcome.reason, outcome.said)
+        assert not row.differs(refusal)
+        row.add(refusal)
+    assert row.length == 2
 
 
 def test_uuid_without_dashes_is_found_in_a_longer_word() -> None:

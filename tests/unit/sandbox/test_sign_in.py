@@ -70,7 +70,7 @@ class Box:
 
     def ask(self, message: Message, scheme: Scheme | None = None) -> Answer:
         signed = scheme.sign(message, never) if scheme else message
-        answer = self.sandbox.vendor.answer(*signed)
+        answer = self.sandbox.vendor.answer(*signed[:4])
         assert isinstance(answer, Answer)
         return answer
 
