@@ -27,6 +27,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = folder.stat().st_mode
+    except (FileExistsError, NotADirectoryError):
+        raise StateFolderError(f"{folder} is no folder; name a folder, or one to be made") from None
     except OSError as error:
         raise StateFolderError(f"{folder} cannot be used: {error.strerror}") from None
     if sys.platform != "win32" and mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -58,10 +58,14 @@ def _lines(source: Source, done: str) -> Iterator[Watchers]:
         latest = counts
         if time.monotonic() >= next_line:
             next_line += _EVERY
-            _print_line(_counts_text(counts, done))
+            _print_line(_read_text(source) + _counts_text(counts, done))
 
     yield update, _print_line
     _print_line(_counts_text(latest, done))
+
+
+def _read_text(source: Source) -> str:
+    return f"{source.bytes_read / source.size:.0%} read, " if source.size else ""
 
 
 def _print_line(text: str) -> None:
@@ -115,5 +119,6 @@ def _page_text(page: int, rows: int) -> str:
 
 
 def _counts_text(counts: Counts, done: str) -> str:
-    failed = counts.rejected + counts.undelivered
-    return f"{counts.events:,} events, {counts.delivered:,} {done}, {failed:,} failed"
+    text = f"{counts.events:,} events, {counts.delivered:,} {done}, {counts.rejected:,} rejected"
+    # Nothing is wrong with these, and they can be sent again.
+    return f"{text}, {counts.undelivered:,} kept" if counts.undelivered else text

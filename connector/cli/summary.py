@@ -115,7 +115,7 @@ def audience_lines(audiences: Sequence[UsedAudience]) -> list[str]:
     in_order = sorted(audiences, key=lambda one: one.status != "created")
     for audience in in_order[:_MAX_AUDIENCES]:
         line = f"{audience.title} {audience.id} {audience.status}"
-        if audience.gone is not None:
+        if audience.gone is not None and audience.gone != audience.id:
             line += f" in the place of {audience.gone}, which is gone"
         if audience.name is not None:
             line += f": {audience.name}"
@@ -129,12 +129,21 @@ def audience_lines(audiences: Sequence[UsedAudience]) -> list[str]:
 
 def _run_line(report: Report) -> str:
     """Return what there is to know of a run that has a state."""
+    if report.nothing_new:
+        return (
+            f"run {report.run} was finished before: nothing was sent now; "
+            "--restart sends everything again"
+        )
+
     end = "finished" if report.ended else "unfinished; the same command goes on with it"
     line = f"run {report.run} {end}"
     if not report.restarts:
         return line
     times = "once" if report.restarts == 1 else f"{report.restarts} times"
-    return f"{line}; restarted {times}, {report.resent:,} records sent again"
+    line += f"; restarted {times}, the values found are those since then"
+    if report.resent:
+        line += f"; up to {report.resent:,} records may have been sent twice"
+    return line
 
 
 def report_lines(report: Report) -> list[str]:

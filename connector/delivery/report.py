@@ -106,8 +106,8 @@ class Report:
     mistake, though nothing failed, a line for each. `audiences`: those that the run found or
     created by name. `run`: what the run is called. With a state the counts are those of all
     processes that worked at the run, `ended` says whether nothing of it is left, `restarts` how
-    many of them went on with it, and `resent` how many records this one sent that an earlier one
-    may have sent.
+    many of them went on with it, and `resent` how many records at most this one sent that an
+    earlier one may have sent. `nothing_new`: it had ended before, and nothing was sent now.
     """
 
     counts: Counts
@@ -123,6 +123,7 @@ class Report:
     ended: bool | None = None
     restarts: int = 0
     resent: int = 0
+    nothing_new: bool = False
 
     @property
     def complete(self) -> bool:

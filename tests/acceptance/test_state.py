@@ -76,7 +76,7 @@ def test_what_was_left_undelivered_is_sent_by_the_next_process(place: Place) -> 
 
     place.take_all()
     second = place.send("--report", place.report)
-    assert (outcome(second), place.taken) == ((0, 30, 0, 20), 20)
+    assert (outcome(second), place.taken) == ((0, 30, 0, 0), 20)
     assert second.json["run"] == first.json["run"]
     assert (second.json["restarts"], second.json["events"]) == (1, 30)
     assert not place.report.read_bytes()
@@ -93,7 +93,9 @@ def test_the_summary_says_what_becomes_of_the_run(place: Place) -> None:
     assert "unfinished; the same command goes on with it" in first.out
     place.take_all()
     second = run(*options)
-    assert "finished; restarted once, 20 records sent again" in second.out
+    assert "finished; restarted once, the values found are those since then\n" in second.out
+    third = run(*options)
+    assert "was finished before: nothing was sent now; --restart sends" in third.out
 
 
 def test_an_interrupted_run_goes_on(place: Place) -> None:
@@ -122,8 +124,25 @@ def test_an_interrupted_run_goes_on(place: Place) -> None:
     assert 0 < delivered < 30
 
     place.take_all()
-    assert outcome(place.send()) == (0, 30, 0, 30 - delivered)
+    assert outcome(place.send()) == (0, 30, 0, 0)
     assert place.taken == 30 - delivered
+
+
+def test_what_had_no_answer_may_be_sent_twice(place: Place) -> None:
+    place.vendor.answer = lambda _: Reply(cut=True)
+    first = run(
+        *("send", place.connection, place.events, "--state", place.state),
+        *("--retries", "0", "--format", "json"),
+    )
+    assert (first.json["undelivered"], len(place.vendor.seen)) == (30, 1)
+    place.take_all()
+    assert outcome(place.send()) == (0, 30, 0, 10)
+
+
+def test_a_state_that_is_no_folder_says_so(place: Place) -> None:
+    done = run("send", place.connection, place.events, "--state", place.events)
+    assert done.status == 2
+    assert done.err == f"{place.events} is no folder; name a folder, or one to be made\n"
 
 
 def test_a_file_may_grow(place: Place) -> None:

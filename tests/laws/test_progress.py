@@ -79,7 +79,7 @@ class Process:
                 return False
 
         name = one.target.lane
-        place = Place(one.event_id, self.progress.number(one))
+        place = self.progress.place(one)
         lane = self.progress.settle(name, [one], [])
         self.settled.append((name, place))
         self.stored.settled, self.stored.prepared = self.progress.settled, self.progress.prepared

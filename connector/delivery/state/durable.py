@@ -13,7 +13,16 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Report
 from connector.delivery.state.progress import Place, Progress
 from connector.delivery.state.runs import Runs, Saved
-from connector.model import Chunk, Record, Rejection, position_of
+from connector.model import (
+    Batch,
+    Chunk,
+    Outcome,
+    Record,
+    Rejection,
+    Request,
+    Response,
+    position_of,
+)
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Filled
@@ -38,17 +47,27 @@ class DurableLedger(Ledger):
         keep_failures: bool = False,
         paced: Callable[[], Sequence[int]] = tuple,
         now: Callable[[], float],
+        had_ended: bool = False,
+        unanswered: int | None = None,
     ) -> None:
-        """`report` stands where the run left it; `paced` counts the latest requests by rate."""
+        """`report` stands where the run left it; `paced` counts the latest requests by rate.
+
+        `had_ended`: whether nothing was left of the run. `unanswered`: how many records the last
+        process had sent without an answer, None when it did not come to its end.
+        """
         super().__init__(report, keep_failures=keep_failures, run=run)
         self._runs = runs
         self._saved = saved
         self._progress = progress
         self._paced = paced
+        self._had_ended = had_ended
+        self._left_unanswered = unanswered
         self._now = now
         self.counts = replace(saved.counts)
         self.reasons = Counter(saved.reasons)
         self._dropped = Counter(saved.dropped)
+        # Open records that were sent, and may have arrived: the lane and place of each.
+        self._unanswered: set[tuple[str, Place]] = set()
 
         # What became of this chunk's events without being sent.
         self._chunk = Counts()
@@ -134,6 +153,15 @@ class DurableLedger(Ledger):
             replaced.append(self._progress.replace(older))
             self._replaced.setdefault(id(newer), []).extend(replaced)
 
+    def attempted(
+        self, batch: Batch, request: Request, response: Response | None, outcome: Outcome
+    ) -> None:
+        """Count a request that was sent."""
+        with self._turn:
+            super().attempted(batch, request, response, outcome)
+            if response is None:
+                self._unanswered.update(self._places(batch.records))
+
     def delivered(self, records: Sequence[Record]) -> None:
         """Commit records that the vendor confirmed."""
         with self._turn:
@@ -164,6 +192,9 @@ class DurableLedger(Ledger):
             for record in records:
                 replaced += self._replaced.pop(id(record), ())
 
+        if self._unanswered:
+            self._unanswered.difference_update(self._places(records))
+
         name = records[0].target.lane
         lane = self._progress.settle(name, records, replaced)
         counts = self._saved.counts
@@ -171,6 +202,12 @@ class DurableLedger(Ledger):
         counts.records += len(records) + len(replaced)
         self._save()
         self._runs.commit(self.run, self._saved, {name: lane})
+
+    def _places(self, records: Sequence[Record]) -> list[tuple[str, Place]]:
+        places = []
+        for record in records:
+            places.append((record.target.lane, self._progress.place(record)))
+        return places
 
     def _save(self) -> None:
         """Bring what is saved up to date."""
@@ -215,6 +252,8 @@ class DurableLedger(Ledger):
             nothing_open = self._progress.finish()
             ended = nothing_open and not interrupted
             self._save()
+            self._saved.ended_well = True
+            self._saved.unanswered = len(self._unanswered)
             if ended:
                 self._runs.end(self.run, self._saved, self._now())
             else:
@@ -236,5 +275,13 @@ class DurableLedger(Ledger):
                 doubts=doubts,
                 audiences=audiences,
             )
-        restarts, resent = self._saved.restarts, self._progress.resent
-        return replace(report, ended=ended, restarts=restarts, resent=resent)
+        resent = self._left_unanswered
+        if resent is None:
+            resent = self._progress.reopened
+        return replace(
+            report,
+            ended=ended,
+            restarts=self._saved.restarts,
+            resent=resent,
+            nothing_new=self._had_ended and not self._progress.taken,
+        )

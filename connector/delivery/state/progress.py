@@ -100,8 +100,10 @@ class Progress:
         self._commits = 0
         #: Whether what became of the chunk that was given last was counted by an earlier process.
         self.is_counted = False
-        #: How many records were taken that an earlier process may have sent.
-        self.resent = 0
+        #: How many open records earlier processes may have sent: those that they prepared.
+        self.reopened = 0
+        #: How many records were taken.
+        self.taken = 0
 
     def add_lane(self, name: str, before: int, beyond: Iterable[Place]) -> None:
         """Add what is known of a lane from earlier processes."""
@@ -151,6 +153,7 @@ class Progress:
                 target = record.target
                 counts = self._lane(target.lane).open
             counts[position] = 1
+        self.taken += len(records)
 
     def _take_numbered(
         self, records: Sequence[Record], positions: Sequence[int]
@@ -164,10 +167,11 @@ class Progress:
             if position <= self._known:
                 if lane.has_settled(Place(position, number)):
                     continue
-                self.resent += 1
+                self.reopened += 1
             if number:
                 self._number_of[id(record)] = number
             lane.take(position)
+            self.taken += 1
             yield record
 
     def _lane(self, name: str) -> LaneProgress:
@@ -176,9 +180,9 @@ class Progress:
             lane = self._lanes[name] = LaneProgress()
         return lane
 
-    def number(self, record: Record) -> int:
-        """Return the number of an open record."""
-        return self._number_of.get(id(record), 0)
+    def place(self, record: Record) -> Place:
+        """Return the place of an open record."""
+        return Place(position_of(record.event_id), self._number_of.get(id(record), 0))
 
     def replace(self, older: Record) -> Place:
         """Return the place of an open record that is delivered no more: it shares an outcome."""

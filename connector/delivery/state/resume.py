@@ -49,6 +49,8 @@ class OpenRun:
     ) -> DurableLedger:
         """Return the ledger of this process; the limiter knows the latest requests from now on."""
         limiter.resume(self.saved.paced, self.saved.paced_at)
+        unanswered = self.saved.unanswered if self.saved.ended_well else None
+        self.saved.ended_well = False
         return DurableLedger(
             self.runs,
             self._store(clock.now()),
@@ -58,6 +60,8 @@ class OpenRun:
             keep_failures=keep_failures,
             paced=limiter.recent,
             now=clock.now,
+            had_ended=self.last is not None and self.last.ended,
+            unanswered=unanswered,
         )
 
     def _store(self, now: float) -> str:

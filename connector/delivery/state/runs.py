@@ -69,6 +69,8 @@ class Saved:
 
     `settled` and `prepared` are those of Progress. `report_bytes`: how long the report was. `paced`
     counts the requests in the window of each rate, the last of them sent at `paced_at`.
+    `ended_well`: whether the last process that worked at the run came to its end, and `unanswered`
+    how many records that are still open it sent then, without an answer.
     """
 
     settled: int = 0
@@ -81,6 +83,8 @@ class Saved:
     report_bytes: int = 0
     paced: Sequence[int] = ()
     paced_at: float = 0.0
+    ended_well: bool = False
+    unanswered: int = 0
 
     def as_json(self) -> bytes:
         """Return the same as JSON."""

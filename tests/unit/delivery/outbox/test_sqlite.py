@@ -52,7 +52,7 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateFolderError, match="others can write to this folder; make it yours"):
         make_folder(folder)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateFolderError, match="file cannot be used: "):
+    with pytest.raises(StateFolderError, match="file is no folder; "):
         make_folder(tmp_path / "file")
     with pytest.raises(StateFolderError, match="lock cannot be used: No such file"):
         FolderLock(tmp_path / "nowhere")
