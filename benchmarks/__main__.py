@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all figures, in about two minutes.
+"""`python -m benchmarks`: all figures, in about three minutes.
 
 Exits with 1 when one misses its bound.
 """
@@ -39,7 +39,7 @@ def main() -> int:
     figures = []
     quiet_collector()  # as `send` does; both sides of each ratio
     with tempfile.TemporaryDirectory() as folder:
-        for measure in (mapping, scaling, memory, sending, latency, start_up):
+        for measure in (mapping, scaling, memory, sending, durability, latency, start_up):
             for name, value, bound in measure(Path(folder)):
                 figures.append(
                     {"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound}
@@ -115,6 +115,22 @@ def sending(folder: Path) -> Figures:
         "send: CPU time against a script with httpx, 150,000 events, median of 5",
         sorted(ratios)[2],
         2.0,
+    )
+
+
+def durability(folder: Path) -> Figures:
+    """CPU time of `send --state` against `send`, each time with a new state."""
+    write_events(folder / "durable.ndjson", 150_000)
+    ratios = []
+    with vendor() as base_url:
+        plain = _send(folder, base_url, "durable.ndjson")
+        for number in range(5):
+            durable = [*plain, "--state", str(folder / f"state-{number}")]
+            ratios.append(_seconds(_run(durable)) / _seconds(_run(plain)))
+    yield (
+        "state: CPU time of `send --state` against `send`, 150,000 events, median of 5",
+        sorted(ratios)[2],
+        1.15,
     )
 
 
