@@ -534,7 +534,7 @@ def test_a_lane_waits_for_its_own_answer_and_for_no_other_lanes() -> None:
         started.append(request.url)
         # the first lane has its answer once the second one was served
         assert other.wait(10)
-        assert started.count(url("aaa")) == 1 or book.ids("delivered")
+        assert started.count(url("aaa")) <= 1 or book.ids("delivered")
         return vendor(request)
 
     started: list[str] = []
