@@ -43,7 +43,7 @@ def connection(destination: Destination) -> Connection:
         for name, field in route.action.parameters.items():
             if field.is_moment:
                 # Of a beginning and an end, the end is the later one.
-                mapped[name] = AfterNow(f"P{12 + len(of_item)}M")
+                mapped[name] = AfterNow(f"P{300 + len(of_item)}D")
             of_item[name] = mapped[name]
             if isinstance(mapped[name], FromPaths):
                 of_item[name] = FromPaths((f"item.{name}",))
