@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from connector.cli.options import InputFormat
 from connector.errors import ConfigError, Problem
+from connector.sources.prepared import PREPARED
 
 if TYPE_CHECKING:
     from connector.connection.model import Connection, Taking
@@ -54,6 +55,14 @@ def open_input(
 
 
 def _without_effect(flags: InputFlags, formats: set[str]) -> Iterator[Problem]:
+    if PREPARED in formats:
+        for name, value in flags._asdict().items():
+            if value is not None:
+                option = "--input-format" if name == "format" else f"--{name}"
+                message = "has no effect: the input is prepared records"
+                yield Problem("C025", option, "", message, "leave it out")
+        return
+
     message = "has no effect: no input is CSV"
     hint = "leave it out, or add --input-format csv"
     if "csv" not in formats:

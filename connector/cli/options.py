@@ -154,6 +154,15 @@ RestartOption = Annotated[
         "--restart", help="Forget the unfinished run in --state, and send everything again."
     ),
 ]
+UndeliveredOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--undelivered",
+        metavar="FILE",
+        help="Write the records that are left undelivered to a new file (.gz: packed), which can "
+        "be sent later in the place of EVENTS.",
+    ),
+]
 
 ReportOption = Annotated[
     Path | None,

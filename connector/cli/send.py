@@ -33,6 +33,7 @@ from connector.cli.options import (
     StateOption,
     StrictOption,
     TimeoutOption,
+    UndeliveredOption,
     parse_faults,
 )
 from connector.cli.output import print_result
@@ -58,6 +59,7 @@ def send(
         ),
     ] = False,
     report: ReportOption = None,
+    undelivered: UndeliveredOption = None,
     state: StateOption = None,
     restart: RestartOption = False,
     limit: LimitOption = None,
@@ -125,6 +127,7 @@ def send(
                     state=state,
                     resume=not sandbox,
                     restart=restart,
+                    undelivered=undelivered,
                 )
             except DefectError as error:
                 result, defect = error.report, error

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.cli.output import on_one_line
 from connector.cli.words import fill_json, fill_lines, warning_lines
-from connector.delivery.report import Report
+from connector.delivery.report import Counts, Report, UndeliveredFile
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Holding
@@ -40,6 +40,8 @@ def summary_json(
     summary["resent"] = report.resent
     if report.report_error:
         summary["report_error"] = report.report_error
+    if report.undelivered_file is not None:
+        summary["undelivered_file"] = _undelivered_json(report.undelivered_file)
     if name:
         summary["connection"] = name
     if holdings is not None:
@@ -88,6 +90,9 @@ def summary_text(
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
     if report.ended is not None:
         lines.append(_run_line(report))
+
+    if report.undelivered_file is not None:
+        lines.append(on_one_line(_undelivered_line(report.undelivered_file, counts)))
 
     lines += audience_lines(report.audiences)
     lines += report_lines(report)
@@ -144,6 +149,28 @@ def _run_line(report: Report) -> str:
     if report.resent:
         line += f"; up to {report.resent:,} records may have been sent twice"
     return line
+
+
+def _undelivered_json(file: UndeliveredFile) -> dict[str, Any]:
+    """Return what is in the file of undelivered records; its path is null if there is none."""
+    entry: dict[str, Any] = {"path": file.path if file.records else None, "records": file.records}
+    if file.error:
+        entry["error"] = file.error
+    return entry
+
+
+def _undelivered_line(file: UndeliveredFile, counts: Counts) -> str:
+    """Return what is in the file of undelivered records."""
+    again = "send their events again"
+    if file.error:
+        return f"{file.path} could not be written: {file.error}; {again}"
+    if not counts.undelivered:
+        return f"nothing is left undelivered: {file.path} was not written"
+    line = f"{file.path} has {file.records:,} undelivered records; send it in the place of events"
+    if not file.records:
+        line = f"{file.path} was not written"
+    without = counts.undelivered - file.records
+    return f"{line}; {without:,} became no record: {again}" if without else line
 
 
 def report_lines(report: Report) -> list[str]:

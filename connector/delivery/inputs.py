@@ -10,6 +10,7 @@ from typing import Any, TypeGuard, cast
 from connector.connection.fields import fields_read
 from connector.connection.model import Connection, Taking
 from connector.delivery.ledger import Ledger
+from connector.errors import SourceError
 from connector.model import Chunk
 from connector.sources.files import Source, open_source
 from connector.sources.objects import object_chunks
@@ -33,12 +34,19 @@ def open_events(
     `takings`: who reads them, by default the routes. Raise SourceError.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return open_source(
+    source = open_source(
         [os.fspath(path) for path in named],
         connection.input,
         reads=fields_read(connection, takings),
         limit=limit,
     )
+    if source.headers and takings is not None:
+        source.close()
+        raise SourceError(
+            f"{source.paths[0]}: holds prepared records, which only 'connector send' and "
+            "'preview' take; name a file of events"
+        )
+    return source
 
 
 @contextmanager

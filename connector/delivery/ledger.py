@@ -9,9 +9,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from connector.delivery.report import Counts, Failure, Report
+from connector.delivery.report import Counts, Failure, Report, UndeliveredFile
 from connector.delivery.retry import waiting_line
 from connector.model import (
     Batch,
@@ -31,6 +31,16 @@ from connector.pipeline.fill import Filled
 
 # A reason may hold a vendor's own code: what a vendor can invent must not fill the memory.
 MAX_REASONS = 1_000
+
+
+class KeepsUndelivered(Protocol):
+    """Keeps records, one call at a time."""
+
+    def add(self, records: Iterable[Record], /) -> None:
+        """Keep records."""
+
+    def complete(self) -> UndeliveredFile:
+        """Return what became of them."""
 
 
 class Ledger:
@@ -61,6 +71,8 @@ class Ledger:
         self.positions_are_ids = True
         #: Called with a line for whoever watches the run.
         self.notify: Callable[[str], None] = lambda line: None
+        #: Keeps the records that are left undelivered, None if nobody asks for them.
+        self.keep: KeepsUndelivered | None = None
         self._report = report
         self._is_flushed = True
         self._keep_failures = keep_failures
@@ -163,6 +175,8 @@ class Ledger:
             self.counts.undelivered += len(records)
             for record in records:
                 self._fail(record, "undelivered", code, reason)
+            if self.keep is not None:
+                self.keep.add(records)
             self._flush()
 
     def attempted(
@@ -200,6 +214,7 @@ class Ledger:
         """
         with self._lock:
             self._flush()
+        undelivered_file = None if self.keep is None else self.keep.complete()
         self.counts.identifiers_dropped = sum(dropped.values())
         self.counts.seconds = seconds
         return Report(
@@ -213,6 +228,7 @@ class Ledger:
             (*self.doubts_of_input(), *doubts),
             tuple(audiences),
             self.run,
+            undelivered_file=undelivered_file,
         )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -93,6 +93,17 @@ class Failure:
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
+class UndeliveredFile(NamedTuple):
+    """What became of the records that a run left undelivered: how many are in the file.
+
+    Without any there is no file. `error`: why it could not be written, or "".
+    """
+
+    path: str
+    records: int
+    error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of a run.
@@ -108,6 +119,8 @@ class Report:
     processes that worked at the run, `ended` says whether nothing of it is left, `restarts` how
     many of them went on with it, and `resent` how many records at most this one sent that an
     earlier one may have sent. `nothing_new`: it had ended before, and nothing was sent now.
+    `undelivered_file`: what is in the file of undelivered records, None if the run was not asked
+    for one.
     """
 
     counts: Counts
@@ -124,6 +137,7 @@ class Report:
     restarts: int = 0
     resent: int = 0
     nothing_new: bool = False
+    undelivered_file: UndeliveredFile | None = None
 
     @property
     def complete(self) -> bool:

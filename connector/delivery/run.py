@@ -20,7 +20,7 @@ from connector.delivery.report import DefectError, Report
 from connector.delivery.retry import RetryPolicy
 from connector.model import Batch, Chunk, Record, Rejection, Result
 from connector.pipeline.batching import Batcher
-from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.prepared_pipeline import AnyPipeline
 
 _Prepared = TypeVar("_Prepared")
 
@@ -41,7 +41,7 @@ def quiet_collector(*, freeze: bool = True) -> None:
 
 
 def batches(
-    pipeline: Pipeline, chunks: Iterable[Chunk], ledger: Ledger, clock: Clock
+    pipeline: AnyPipeline, chunks: Iterable[Chunk], ledger: Ledger, clock: Clock
 ) -> Iterator[Batch]:
     """Yield the batches of a source, each once it is full or old.
 
@@ -115,7 +115,7 @@ class Run:
     credentials. `limiter`: by default one of the `rates` that knows no request yet.
     """
 
-    pipeline: Pipeline
+    pipeline: AnyPipeline
     rates: Sequence[Rate]
     transport: Transport
     clock: Clock

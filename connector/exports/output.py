@@ -6,15 +6,14 @@ file when it is complete, and is removed when it is not.
 
 from __future__ import annotations
 
-import gzip
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self, cast
+from typing import BinaryIO, Protocol, Self
 
+from connector._util.new_file import NewFile
 from connector.errors import ConfigError, OutputError, Problem
 
 
@@ -78,13 +77,7 @@ class FileOutput:
         if not force and os.path.lexists(path):
             raise self._exists()
         with _problems(str(self._path), is_begun=False):
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        self._temporary = Path(name)
-        self._file = os.fdopen(descriptor, "wb")
-        self._packed: BinaryIO | None = None
-        if path.suffix == ".gz":
-            packed = gzip.GzipFile("", "wb", fileobj=self._file, mtime=0)
-            self._packed = cast(BinaryIO, packed)
+            self._file = NewFile(path)
 
     def __enter__(self) -> Self:
         return self
@@ -92,31 +85,15 @@ class FileOutput:
     def write(self, data: bytes) -> None:
         """Write bytes."""
         with _problems(str(self._path)):
-            (self._packed or self._file).write(data)
+            self._file.write(data)
 
     def complete(self) -> None:
         """Give the file its name, once all of it is on the disk."""
         with _problems(str(self._path)):
-            if self._packed:
-                self._packed.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            if self._force:
-                self._temporary.replace(self._path)
-            else:
-                self._place()
-
-    def _place(self) -> None:
-        """Give the file its name, unless another file has got it meanwhile."""
-        try:
-            os.link(self._temporary, self._path)
-        except FileExistsError:
-            raise self._exists() from None
-        except OSError:  # not every file system has links
-            if os.path.lexists(self._path):
+            try:
+                self._file.complete(force=self._force)
+            except FileExistsError:
                 raise self._exists() from None
-            self._temporary.rename(self._path)
 
     def __exit__(
         self,
@@ -124,10 +101,7 @@ class FileOutput:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+        self._file.close()
 
     def _exists(self) -> ConfigError:
         hint = "name another file, or add --force to replace it"

@@ -16,12 +16,14 @@ from connector.delivery.inputs import Events, observed, opened_events
 from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Failure
 from connector.delivery.run import batches
+from connector.delivery.undelivered import are_prepared_records
 from connector.errors import DefinitionError
 from connector.library.arguments import remembered_in, require_connection, require_routes
 from connector.model import Batch, Request, name_of
 from connector.pipeline.audiences import KnownAudiences, notes_of, readable
 from connector.pipeline.fill import Filled
 from connector.pipeline.pipeline import Pipeline, template_problem
+from connector.pipeline.prepared_pipeline import AnyPipeline, PreparedPipeline
 from connector.templating.template import RenderError
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Preview:
     ) -> None:
         self._connection = connection
         known = KnownAudiences(connection, remembered.find if remembered else None)
-        self._pipeline = Pipeline(connection, known)
+        self._pipeline: AnyPipeline = Pipeline(connection, known)
         self._events = events
         self._limit = limit
         self._clock = clock
@@ -118,6 +120,8 @@ class Preview:
 
     def __iter__(self) -> Iterator[PreviewedRequest]:
         with opened_events(self._events, self._connection, self._limit) as opened:
+            if are_prepared_records(opened, self._connection):
+                self._pipeline = PreparedPipeline(self._connection)
             chunks = observed(opened, self._connection, self._ledger)
             for batch in batches(self._pipeline, chunks, self._ledger, self._clock):
                 try:
@@ -146,8 +150,8 @@ def preview(
     `<audience:NAME>`.
 
     Raise DefinitionError for a definition that cannot be used, and ConfigError for a state that
-    cannot be read. Iterating raises SourceError, and DefinitionError for a template that cannot be
-    rendered.
+    cannot be read. Iterating raises SourceError, DefinitionError for a template that cannot be
+    rendered, and ConfigError for prepared records of another connection.
     """
     require_connection(connection)
     require_routes(connection)

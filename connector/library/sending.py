@@ -19,10 +19,12 @@ from connector.delivery.report_file import report_file
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.delivery.state import durable_run
+from connector.delivery.undelivered import are_prepared_records, check_alone, undelivered_file
 from connector.library.arguments import remembered_in, require_connection, require_routes
 from connector.library.transports import sender_of
 from connector.pipeline.audiences import asks_for_audiences
 from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.prepared_pipeline import AnyPipeline, PreparedPipeline
 
 if TYPE_CHECKING:
     from connector.audiences.remembered import Remembered
@@ -44,6 +46,7 @@ def send(
     state: str | os.PathLike[str] | None = None,
     resume: bool = True,
     restart: bool = False,
+    undelivered: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Deliver events and return what became of them; blocks until every record has its outcome.
 
@@ -58,6 +61,8 @@ def send(
     in the returned report. Without it memory stays flat whatever fails. `state`: a folder for
     what has to be known at the next run: the ids of audiences by name and, unless `resume` is
     false, how far a run of files is. One that ended early goes on; `restart` forgets it.
+    `undelivered`: a file, which is not there yet, for what is left undelivered. It can be sent in
+    the place of events, packed or not: its records go as they are, in their order.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
@@ -70,30 +75,38 @@ def send(
     if retries is not None and retries < 0:
         raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
-    pipeline = Pipeline(connection)
+    pipeline: AnyPipeline = Pipeline(connection)
     remembered = remembered_in(state, connection)
     rates = connection.destination.rates
     retry = RetryPolicy.of(connection.destination.retry, retries)
 
     with ExitStack() as stack:
         opened = stack.enter_context(opened_events(events, connection, limit))
+        are_prepared = are_prepared_records(opened, connection)
+        if are_prepared:
+            pipeline = PreparedPipeline(connection)
         transport = stack.enter_context(sender_of(connection, transport, timeout, clock))
         kept = durable_run(state if resume else None, connection, opened, restart=restart)
         durable = stack.enter_context(kept)
+        if durable is not None:
+            check_alone(undelivered)
+        run_id = new_run_id(clock.now())
+        keep = stack.enter_context(undelivered_file(undelivered, connection, report, run_id))
         file = stack.enter_context(report_file(report, connection, opened, durable))
 
         if remembered is not None:
             remembered.prepare()
-        if asks_for_audiences(connection):
+        if asks_for_audiences(connection) and not are_prepared:
             asking = (transport, remembered, clock, retries, notify)
             pipeline = _pipeline_with_audiences(connection, *asking)
 
         limiter = Limiter(rates, clock)
         if durable is None:
-            ledger = Ledger(file, keep_failures=keep_failures, run=new_run_id(clock.now()))
+            ledger = Ledger(file, keep_failures=keep_failures, run=run_id)
         else:
             ledger = durable.ledger(file, clock, limiter, keep_failures=keep_failures)
         ledger.notify = notify or ledger.notify
+        ledger.keep = keep
         chunks = observed(opened, connection, ledger)
 
         def show_progress() -> None:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from connector.errors import SourceError
 from connector.model import AS_WRITTEN, InputOptions
@@ -25,10 +25,13 @@ from connector.sources.opening import (
 )
 from connector.sources.packed import NAMES
 from connector.sources.parquet import parquet_rows
+from connector.sources.prepared import PREPARED, header_of
 from connector.sources.reading import MAX_EVENT_BYTES, Chunk, DamagedError
 from connector.sources.text import Text
 
 BLOCK_BYTES = 256 * 1024
+
+_MIXED = "holds no prepared records, as other files of this input do; send them apart"
 
 
 class Source:
@@ -58,10 +61,15 @@ class Source:
         self._block_bytes = min(block_bytes, MAX_EVENT_BYTES)
         self._left = sys.maxsize if limit is None else limit
 
+        #: The first lines of the files, if all of them are files of prepared records.
+        self.headers = _headers(paths)
+        if self.headers:
+            self._options = AS_WRITTEN
         self._forms: list[Form] = []
         for path in paths:
             with _naming(path):
-                self._forms.append(form_of(path, options))
+                form = Form(PREPARED, "") if self.headers else form_of(path, options)
+                self._forms.append(form)
         self.size = _total_size(paths)
 
         # Where each file that was begun begins: the last position before it.
@@ -254,6 +262,26 @@ def open_source(
     """
     named = [paths] if isinstance(paths, str) else paths
     return Source(expand(named, options), options, reads, limit, block_bytes)
+
+
+def _headers(paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the first lines of files of prepared records, if these are some.
+
+    Raise `SourceError` when only some of them are.
+    """
+    headers = []
+    others = []
+    for path in paths:
+        with _naming(path):
+            header = header_of(path) if _is_file(path) else None
+        if header is None:
+            others.append(path)
+        else:
+            headers.append(header)
+    if headers and others:
+        with _naming(others[0]):
+            raise SourceError(_MIXED)
+    return headers
 
 
 def _check_may_be_empty(form: Form) -> None:

@@ -23,6 +23,7 @@ from connector.sources.json_array import json_array
 from connector.sources.ndjson import ndjson
 from connector.sources.opening import STANDARD_INPUT
 from connector.sources.packed import MAGIC
+from connector.sources.prepared import PREPARED, prepared_lines
 from connector.sources.reading import Chunk, Input
 
 Reads = Collection[FieldPath] | None
@@ -32,6 +33,7 @@ READERS: dict[str, Callable[[Input, InputOptions, Reads], Iterator[Chunk]]] = {
     "ndjson": lambda read, options, reads: ndjson(read),
     "json": lambda read, options, reads: json_array(read),
     "csv": csv_rows,
+    PREPARED: lambda read, options, reads: prepared_lines(read),
 }
 #: The one format that is no text.
 PARQUET = "parquet"
