@@ -38,10 +38,12 @@ _AGAIN = "send the events again instead"
 class Undelivered:
     """Keeps what a run leaves undelivered, and writes it to a file. To be called by one thread."""
 
-    def __init__(self, path: Path, connection: Connection, run: str) -> None:
-        """`run`: what the run is called. Raise RenderError for what lint refuses."""
+    def __init__(self, path: Path, connection: Connection) -> None:
+        """Raise RenderError for what lint refuses."""
+        #: What the run is called.
+        self.run = ""
         self._path = path
-        self._header = {**_belonging(connection), "run": run}
+        self._header = _belonging(connection)
         self._prepared = PreparedRecords(connection)
         self._routes = {}
         for index, route in enumerate(connection.routes):
@@ -91,7 +93,7 @@ class Undelivered:
             return
         try:
             with closing(self._spool), closing(NewFile(self._path)) as file:
-                file.write(orjson.dumps(self._header) + b"\n")
+                file.write(orjson.dumps({**self._header, "run": self.run}) + b"\n")
                 for line in self._spool.in_order():
                     file.write(line + b"\n")
                 file.complete(force=False)
@@ -194,26 +196,30 @@ def are_prepared_records(opened: Source | Iterator[Chunk], connection: Connectio
     return bool(opened.headers)
 
 
-def check_alone(path: str | os.PathLike[str] | None) -> None:
-    """Raise ConfigError (C012) for a file beside a state, which both would keep what is left."""
-    if path is not None:
-        message = "with a state, what is left undelivered stays in its run"
-        hint = "leave it out, and give the same command again to send what is left"
-        raise ConfigError([Problem("C012", str(path), "", message, hint)])
-
-
 @contextmanager
 def undelivered_file(
-    path: str | os.PathLike[str] | None, connection: Connection, report: object, run: str
+    path: str | os.PathLike[str] | None,
+    connection: Connection,
+    report: object = None,
+    *,
+    resumes: bool = False,
 ) -> Iterator[Undelivered | None]:
     """Open the file of what a run leaves undelivered; it is complete at the end, however that is.
 
-    Raise ConfigError (C013) when there is such a file, none can be made there, or `report` is it.
+    `resumes`: what is left stays in the run, which goes on later. Two keepers of it would send it
+    in an order that nobody knows.
+
+    Raise ConfigError: C012 for such a run, C013 when there is such a file, none can be made there,
+    or `report` is it.
     """
     if path is None:
         yield None
         return
-    kept = Undelivered(_checked(Path(path), report), connection, run)
+    if resumes:
+        message = "with a state, what is left undelivered stays in its run"
+        hint = "leave it out, and give the same command again to send what is left"
+        raise ConfigError([Problem("C012", str(path), "", message, hint)])
+    kept = Undelivered(_checked(Path(path), report), connection)
     try:
         yield kept
     finally:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from connector.connection.model import Connection
@@ -19,7 +20,7 @@ from connector.delivery.report_file import report_file
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.run import Run
 from connector.delivery.state import durable_run
-from connector.delivery.undelivered import are_prepared_records, check_alone, undelivered_file
+from connector.delivery.undelivered import Undelivered, are_prepared_records, undelivered_file
 from connector.library.arguments import remembered_in, require_connection, require_routes
 from connector.library.transports import sender_of
 from connector.pipeline.audiences import asks_for_audiences
@@ -28,6 +29,7 @@ from connector.pipeline.prepared_pipeline import AnyPipeline, PreparedPipeline
 
 if TYPE_CHECKING:
     from connector.audiences.remembered import Remembered
+    from connector.delivery.state.resume import OpenRun
 
 
 def send(
@@ -53,16 +55,15 @@ def send(
     `transport` sends one request; without one they go over HTTP, with the secrets that the
     connection refers to. `timeout` is how many seconds an attempt may take, as in `http_transport`.
     `clock` tells the time, waits, and may end the run early (`SystemClock.end`, and `cut` for what
-    is in flight, too). `report`: a file,
-    or its path, that gets a line of NDJSON for each failure. `progress` is called with the counts
-    so far, last when all is done; `notify` with a line when a request has to wait for long, from a
-    thread of the run. `limit`: read only so many events. `retries`: send a request again so many
-    times, by default as often as the destination says, else 7. `keep_failures`: keep every failure
-    in the returned report. Without it memory stays flat whatever fails. `state`: a folder for
-    what has to be known at the next run: the ids of audiences by name and, unless `resume` is
-    false, how far a run of files is. One that ended early goes on; `restart` forgets it.
-    `undelivered`: a file, which is not there yet, for what is left undelivered. It can be sent in
-    the place of events, packed or not: its records go as they are, in their order.
+    is in flight, too). `report`: a file, or its path, that gets a line of NDJSON for each failure.
+    `progress` is called with the counts so far, last when all is done; `notify` with a line when a
+    request has to wait for long, from a thread of the run. `limit`: read only so many events.
+    `retries`: send a request again so many times, by default as often as the destination says, else
+    7. `keep_failures`: keep every failure in the returned report. Without it memory stays flat
+    whatever fails. `state`: a folder for what has to be known at the next run: the ids of audiences
+    by name and, unless `resume` is false, how far a run of files is. One that ended early goes on;
+    `restart` forgets it. `undelivered`: a new file for what is left undelivered, which can be sent
+    in the place of events: its records go as they are, in their order.
 
     Changes nothing of the process around it: no signal handlers, no logging, no environment.
 
@@ -75,7 +76,7 @@ def send(
     if retries is not None and retries < 0:
         raise ValueError(f"retries must be 0 or more, got {retries}")
     clock = clock or SystemClock()
-    pipeline: AnyPipeline = Pipeline(connection)
+    mapping = Pipeline(connection)
     remembered = remembered_in(state, connection)
     rates = connection.destination.rates
     retry = RetryPolicy.of(connection.destination.retry, retries)
@@ -83,15 +84,13 @@ def send(
     with ExitStack() as stack:
         opened = stack.enter_context(opened_events(events, connection, limit))
         are_prepared = are_prepared_records(opened, connection)
-        if are_prepared:
-            pipeline = PreparedPipeline(connection)
+        pipeline: AnyPipeline = PreparedPipeline(connection) if are_prepared else mapping
         transport = stack.enter_context(sender_of(connection, transport, timeout, clock))
         kept = durable_run(state if resume else None, connection, opened, restart=restart)
         durable = stack.enter_context(kept)
-        if durable is not None:
-            check_alone(undelivered)
-        run_id = new_run_id(clock.now())
-        keep = stack.enter_context(undelivered_file(undelivered, connection, report, run_id))
+        resumes = durable is not None
+        left = undelivered_file(undelivered, connection, report, resumes=resumes)
+        keep = stack.enter_context(left)
         file = stack.enter_context(report_file(report, connection, opened, durable))
 
         if remembered is not None:
@@ -101,23 +100,40 @@ def send(
             pipeline = _pipeline_with_audiences(connection, *asking)
 
         limiter = Limiter(rates, clock)
-        if durable is None:
-            ledger = Ledger(file, keep_failures=keep_failures, run=run_id)
-        else:
-            ledger = durable.ledger(file, clock, limiter, keep_failures=keep_failures)
+        ledger = _ledger(durable, file, keep, clock, limiter, keep_failures=keep_failures)
         ledger.notify = notify or ledger.notify
-        ledger.keep = keep
         chunks = observed(opened, connection, ledger)
 
-        def show_progress() -> None:
-            if progress is not None:
-                progress(replace(ledger.counts))
-
+        show_progress = partial(_show, progress, ledger)
         advice = connection.sign_in_advice
         run = Run(pipeline, rates, transport, clock, retry, ledger, show_progress, advice, limiter)
         result = run.deliver(chunks)
         show_progress()
     return result
+
+
+def _ledger(
+    durable: OpenRun | None,
+    report: BinaryIO | None,
+    keep: Undelivered | None,
+    clock: Clock,
+    limiter: Limiter,
+    *,
+    keep_failures: bool,
+) -> Ledger:
+    """Return the ledger of a run: of one that goes on, or of a new one."""
+    if durable is not None:
+        return durable.ledger(report, clock, limiter, keep_failures=keep_failures)
+    ledger = Ledger(report, keep_failures=keep_failures, run=new_run_id(clock.now()))
+    ledger.keep = keep
+    if keep is not None:
+        keep.run = ledger.run
+    return ledger
+
+
+def _show(progress: Callable[[Counts], None] | None, ledger: Ledger) -> None:
+    if progress is not None:
+        progress(replace(ledger.counts))
 
 
 def _pipeline_with_audiences(

@@ -67,7 +67,7 @@ def test_records_come_in_the_order_in_which_they_were_prepared(tmp_path: Path, s
     assert len(prepared) == 150
     shuffled = list(prepared)
     random.Random(seed).shuffle(shuffled)
-    kept = Undelivered(tmp_path / "left.ndjson", here, "run")
+    kept = Undelivered(tmp_path / "left.ndjson", here)
     for start in range(0, len(shuffled), 7):
         kept.add(shuffled[start : start + 7])
     assert kept.complete() == kept.complete() == (str(tmp_path / "left.ndjson"), 150, "")
@@ -78,7 +78,8 @@ def test_records_come_in_the_order_in_which_they_were_prepared(tmp_path: Path, s
 def test_it_is_its_owners_and_known_by_its_first_line(tmp_path: Path, name: str) -> None:
     here = connected()
     path = tmp_path / name
-    kept = Undelivered(path, here, "run-1")
+    kept = Undelivered(path, here)
+    kept.run = "run-1"
     kept.add(records(here, 1))
     assert not list(tmp_path.iterdir())
     kept.complete()
@@ -97,7 +98,7 @@ def test_it_is_its_owners_and_known_by_its_first_line(tmp_path: Path, name: str)
 
 
 def test_nothing_left_is_no_file(tmp_path: Path) -> None:
-    kept = Undelivered(tmp_path / "left", connected(), "run")
+    kept = Undelivered(tmp_path / "left", connected())
     kept.add([])
     assert kept.complete().records == 0
     assert not list(tmp_path.iterdir())
@@ -106,7 +107,7 @@ def test_nothing_left_is_no_file(tmp_path: Path) -> None:
 def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
     here = connected()
     path = tmp_path / "left"
-    kept = Undelivered(path, here, "run")
+    kept = Undelivered(path, here)
     kept.add(records(here, 1))
     path.write_text("mine", "utf-8")
     assert kept.complete() == (str(path), 0, "there is such a file by now")
@@ -116,14 +117,14 @@ def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
     here = connected()
-    kept = Undelivered(tmp_path / "gone" / "left", here, "run")
+    kept = Undelivered(tmp_path / "gone" / "left", here)
     kept.add(records(here, 1))
     assert kept.complete().error == "No such file or directory"
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = connected()
-    kept = Undelivered(tmp_path / "left", here, "run")
+    kept = Undelivered(tmp_path / "left", here)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -139,7 +140,7 @@ def test_what_no_line_can_hold_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = connected()
-    kept = Undelivered(tmp_path / "left", here, "run")
+    kept = Undelivered(tmp_path / "left", here)
     few = records(here, 1)
     too_big = replace(few[0].target, params={**few[0].target.params, "more": 10**30})
     kept.add([few[0]._replace(target=too_big), few[1]])
