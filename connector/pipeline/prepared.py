@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -40,6 +40,9 @@ _MEMBERS_OF_TARGET = {"route", "action", "part", "params", "moments"}
 _ANY_MOMENT = "2000-01-01T00:00:00Z"
 
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
 _NO_JSON = "has a value that JSON cannot hold; send it again from its event"
 
 
@@ -65,7 +68,9 @@ class PreparedRecords:
                     builders[action.id] = request_builder_of(connection, action)
                 kind = _Kind.of(route.name, action, builders[action.id])
                 self._kinds[route.name, action.id] = kind
+        # By what they are read from; and those of whole persons, which have the others as parts.
         self._targets: dict[bytes, Target] = {}
+        self._of_persons: dict[bytes, Target] = {}
         self._written: dict[Target, orjson.Fragment] = {}
 
     def write(self, record: Record) -> bytes:
@@ -100,9 +105,7 @@ class PreparedRecords:
             }
             content = _exact_json(document)
             written = orjson.Fragment(content)
-            if len(self._written) >= _KEEP_TARGETS:
-                self._written.clear()
-            self._written[target] = written
+            _keep(self._written, target, written)
         return written
 
     def read(self, content: bytes) -> Record:
@@ -151,24 +154,30 @@ class PreparedRecords:
             companions=companions,
         )
 
-    def _target(self, document: Mapping[str, Any]) -> Target:
+    def _target(self, document: Any) -> Target:
+        key = orjson.dumps(document)
+        target = self._targets.get(key)
+        if target is None:
+            target = self._new_target(document)
+            _keep(self._targets, key, target)
+        return target
+
+    def _new_target(self, document: Mapping[str, Any]) -> Target:
         if document.keys() != _MEMBERS_OF_TARGET or is_deeper(document, _MAX_DEPTH):
             raise ValueError
         part = _number(document["part"])
         kind = self._kinds[_text(document["route"]), _text(document["action"])]
-        # All parts of a person have one family of targets.
         params = {name: document["params"][name] for name in kind.coerce}
         if document["params"].keys() - {*params, kind.part_name}:
             raise KeyError
+
+        # All parts of a person have one family of targets.
         shared = [document["route"], document["action"], params, document["moments"]]
         key = orjson.dumps(shared, option=orjson.OPT_SORT_KEYS)
-
-        target = self._targets.get(key)
+        target = self._of_persons.get(key)
         if target is None:
             target = kind.make(params, document["moments"])
-            if len(self._targets) >= _KEEP_TARGETS:
-                self._targets.clear()
-            self._targets[key] = target
+            _keep(self._of_persons, key, target)
         return (target.parts or (target,))[part]
 
 
@@ -205,6 +214,13 @@ class _Kind(NamedTuple):
             times.plus(_ANY_MOMENT, _text(duration))
             from_now[name] = FromNow(duration)
         return self.factory.make(params, from_now)
+
+
+def _keep(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Keep a value, for the records that follow."""
+    if len(known) >= _KEEP_TARGETS:
+        known.clear()
+    known[key] = value
 
 
 def _same(one: Any, other: Any) -> bool:
