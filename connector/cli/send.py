@@ -136,8 +136,12 @@ def send(
     _print(result, warnings, box, loaded.name, form)
     if defect is not None:
         raise defect
+    raise typer.Exit(_status(result, warnings, strict=strict, detail=exit_detail))
+
+
+def _status(result: Report, warnings: Sequence[str], *, strict: bool, detail: bool) -> int:
     status = exit_status(succeeded=result.succeeded, warnings=warnings, strict=strict)
-    raise typer.Exit(detailed_status(result, status) if exit_detail else status)
+    return detailed_status(result, status) if detail else status
 
 
 def _sandbox(connection: Connection, fail: list[str] | None) -> Sandbox:
