@@ -136,7 +136,7 @@ def test_standard_input_and_output(folder: Path) -> None:
     done = export(folder, "full_data_match", "-", *options, stdin=events)
     assert done.status == 0
     assert done.out == f"{keyed('ann@example.com')},u1\n"
-    assert "1 events, 1 written, 0 failed" in done.err
+    assert "1 events, 1 written, 0 rejected" in done.err
     assert "in the output" in done.err
 
 
