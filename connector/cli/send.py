@@ -82,8 +82,6 @@ def send(
     Events that come slowly wait until a request is full, until the oldest has the 'age' of the
     connection's 'limits' (often 60m by default), or until the input ends.
 
-    A file that --undelivered wrote is sent in the place of events: its records go as they are.
-
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered (with --strict
     also: there are warnings), 2 usage or configuration error.
     """
