@@ -209,7 +209,7 @@ class _Checks:
             except ConfigError as error:
                 yield Check(name, "skipped", error.problems[0].message, error.problems[0].hint)
             else:
-                yield _audience(name, row, routes)
+                yield _audience(name, row, routes, manager)
         yield from self._by_name()
         yield from self._of_events()
         yield from self._opt_outs()
@@ -232,7 +232,10 @@ class _Checks:
             except ConfigError as error:
                 yield Check(label, "error", error.problems[0].message, error.problems[0].hint)
             else:
-                yield _by_its_name(label, row, gone, wanted, routes)
+                if row is not None or not wanted.create:
+                    yield _audience(label, row, routes, manager)
+                else:
+                    yield _not_there_yet(label, gone, routes)
 
     def _wanted(self) -> dict[Wanted, list[str]]:
         """Return the audiences that routes call by names which are known before there are events.
@@ -384,12 +387,8 @@ def _names(connection: Connection) -> Iterator[tuple[Route, AudienceName]]:
                 yield route, compile_audience_name(parameter, source, settings, each=each)
 
 
-def _by_its_name(
-    label: str, row: Row | None, gone: str | None, wanted: Wanted, routes: list[str]
-) -> Check:
-    """Return what is found of an audience that routes call by a name."""
-    if row is not None or not wanted.create:
-        return _audience(label, row, routes)
+def _not_there_yet(label: str, gone: str | None, routes: list[str]) -> Check:
+    """Return what is found of an audience that a run creates when it is missing."""
     to = ", ".join(routes)
     if gone is None:
         message = f"is not there yet (routes: {to})"
@@ -407,11 +406,15 @@ def _opt_out(name: str, title: str, count: int, also: str) -> Check:
     return Check(name, "ok", f"takes people out of {count:,} {title}{plural}{also}")
 
 
-def _audience(name: str, row: Row | None, routes: list[str]) -> Check:
+def _audience(name: str, row: Row | None, routes: list[str], manager: Manager) -> Check:
+    """Return what is found of an audience that has to be there."""
     to = ", ".join(routes)
     if row is None:
         message = f"does not exist in this account, or was deleted (routes: {to})"
-        fix = "see 'connector audiences list', or create one with 'connector audiences create'"
+        fix = f"see '{manager.command('list')}'"
+        create = manager.command("create")
+        if create:
+            fix += f", or create one with '{create}'"
         return Check(name, "error", message, fix)
     if row.get("writable") is False:
         message = f"cannot be changed by this account (routes: {to})"

@@ -6,6 +6,7 @@ targeted is another question.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,6 +85,17 @@ class Manager:
     def can(self, does: str) -> bool:
         """Return whether there is a call that does this: get, list, create, rename or delete."""
         return does in self.kind.calls
+
+    def command(self, does: str) -> str:
+        """Return the command that lists, or creates; "" when there is no call for it."""
+        if not self.can(does):
+            return ""
+        words = ["connector", "audiences", does, self._connection.file]
+        if self.kind != find_kind(self._connection.destination):
+            words += ["--kind", self.kind.parameter]
+        if does == "create" and not self.kind.only:
+            words += ["--name", "NAME"]
+        return shlex.join(words)
 
     def list(
         self, more: Mapping[str, Any] | None = None, *, deleted: bool = False

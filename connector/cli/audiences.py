@@ -27,6 +27,7 @@ from connector.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from connector.audiences.manager import Manager
     from connector.calls.answer import Row
+    from connector.errors import CallError
 
 #: What every audience is shown with, before all else that the vendor says of it.
 FIRST = ("id", "name", "size", "state")
@@ -194,7 +195,7 @@ def rename(
 ) -> None:
     """Give an audience another name."""
     account = _Account(connection, kind, settings, definitions, retries, timeout)
-    row = account.ask(lambda manager: manager.rename(own, name))
+    row = account.ask(lambda manager: _renamed(manager, own, name))
     _print([shown(row)], form, is_list=False)
 
 
@@ -239,18 +240,51 @@ def _print(rows: list[Row], form: Format, *, is_list: bool) -> None:
 
 def _existing(manager: Manager, own: str) -> Row:
     """Return an audience. Raise CallError when there is none."""
+    try:
+        row = manager.get(own)
+    except ConfigError as error:
+        if not _has_no_form_of_an_id(manager, error):
+            raise
+        row = None
+    if row is None:
+        raise _not_there(manager, own, "get" if manager.can("get") else "list")
+    return shown(row)
+
+
+def _renamed(manager: Manager, own: str, name: str) -> Row:
+    """Give an audience another name. Raise CallError."""
     from connector.errors import CallError
 
-    row = manager.get(own)
-    if row is None:
-        reason = (
-            f"there is no {manager.kind.title} '{own}' in this account; "
-            "see 'connector audiences list'"
-        )
-        raise CallError(
-            manager.kind.calls.get("get", manager.kind.calls["list"]), "not_found", reason
-        )
-    return shown(row)
+    try:
+        return manager.rename(own, name)
+    except ConfigError as error:
+        if not _has_no_form_of_an_id(manager, error):
+            raise
+    except CallError as error:
+        if error.code != "not_found":
+            raise
+    raise _not_there(manager, own, "rename")
+
+
+def _has_no_form_of_an_id(manager: Manager, error: ConfigError) -> bool:
+    """Return whether a call was not sent because its id can be none."""
+    pointers = [problem.pointer for problem in error.problems]
+    return pointers == [f"/{manager.kind.parameter}"]
+
+
+def _not_there(manager: Manager, own: str, does: str) -> CallError:
+    """Return the error of an id that no audience has; somebody may have given its name instead."""
+    from connector.errors import CallError
+
+    kind = manager.kind
+    could_be_name = not kind.only and not kind.names.problem(own)
+    named = manager.find(own) if could_be_name else None
+    if named is not None:
+        reason = f"'{own}' is the name of a {kind.title}; its id is {named['id']}"
+    else:
+        see = manager.command("list")
+        reason = f"there is no {kind.title} '{own}' in this account; see '{see}'"
+    return CallError(kind.calls[does], "not_found", reason)
 
 
 def _created(manager: Manager, name: str | None, more: Mapping[str, Any]) -> Row:

@@ -163,12 +163,31 @@ def test_on_a_terminal_deleting_asks_first(account: Account, answer: str, left: 
     assert len(account.json("list")) == left
 
 
-def test_an_audience_that_is_not_there_is_said_to_be_not_there(account: Account) -> None:
-    for arguments in (["show", "1nmth"], ["delete", "1nmth", "--yes"]):
-        done = account.run(*arguments)
-        assert done.status == 1
-        assert "there is no custom audience '1nmth' in this account" in done.err
+WITH_AN_ID = (["show"], ["delete", "--yes"], ["rename", "--name", "Z"])
+
+
+@pytest.mark.parametrize("command", WITH_AN_ID)
+def test_an_audience_that_is_not_there_is_said_to_be_not_there(
+    account: Account, command: list[str]
+) -> None:
+    name, *options = command
+    done = account.run(name, "1nmth", *options)
+    assert done.status == 1
+    assert "there is no custom audience '1nmth' in this account" in done.err
+    assert f"; see 'connector audiences list {account.file}'" in done.err
     assert account.changes == 0
+
+
+@pytest.mark.parametrize("command", WITH_AN_ID)
+def test_a_name_for_an_id_is_said_to_be_one_with_its_id(
+    account: Account, command: list[str]
+) -> None:
+    own = account.create("Winter list")
+    name, *options = command
+    done = account.run(name, "Winter list", *options)
+    assert done.status == 1
+    assert f"'Winter list' is the name of a custom audience; its id is {own}" in done.err
+    assert account.changes == 1
 
 
 def test_the_do_not_reach_list_is_a_kind_of_its_own(account: Account) -> None:

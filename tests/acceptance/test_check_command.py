@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,22 @@ def test_an_audience_that_does_not_exist_is_an_error(account: Account) -> None:
     missing = found["custom audience 9zzzz"]
     assert missing["status"] == "error"
     assert missing["message"].startswith("does not exist in this account, or was deleted")
-    assert "connector audiences list" in missing["fix"]
+    assert f"'connector audiences list {account.file}'" in missing["fix"]
+    assert f"'connector audiences create {account.file} --name NAME'" in missing["fix"]
+
+
+def test_the_commands_that_it_names_are_those_of_the_kind_that_is_missing(account: Account) -> None:
+    head = account.file.read_text("utf-8").partition("routes:")[0]
+    mapped = "{do_not_reach_list_id: {value: 9zzzz}, email: {from: email}}"
+    route = f"{{action: add_to_do_not_reach_list, map: {mapped}}}"
+    account.file.write_text(f"{head}routes: [{route}]\n", "utf-8")
+
+    fix = account.found()["Do Not Reach list 9zzzz"]["fix"]
+    commands = re.findall("'connector (.+?)'", fix)
+    assert len(commands) == 2
+    for command in commands:
+        done = run(*shlex.split(command))
+        assert done.status == 0, done.text
 
 
 def test_an_audience_that_cannot_be_changed_is_an_error(account: Account) -> None:
