@@ -69,7 +69,7 @@ def run(
     """
     call = find_call(connection.destination, name)
     check_settings(call, connection)
-    params = values_of(call, given, connection.destination)
+    params = values_of(call, given)
     caller = _Caller(call, connection, transport, clock or SystemClock(), retries, notify)
     return caller.pages(params)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from connector.connection.model import Connection
-from connector.definitions.audiences import NAME
 from connector.definitions.coercion import ParameterError, compile_parameter
 from connector.definitions.model import Call, Destination, Field
 from connector.definitions.uri_template import placeholders
@@ -39,7 +38,7 @@ def check_settings(call: Call, connection: Connection) -> None:
         raise ConfigError(problems)
 
 
-def values_of(call: Call, given: Mapping[str, Any], destination: Destination) -> dict[str, Any]:
+def values_of(call: Call, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a call with their defaults; those that are absent are left out.
 
     Text is read as the type that a parameter has; a list may be JSON, or its elements with commas
@@ -63,24 +62,9 @@ def values_of(call: Call, given: Mapping[str, Any], destination: Destination) ->
             values[parameter.name] = _coerced(parameter, value)
         except ParameterError as error:
             problems.append(_problem(call, parameter.name, str(error), parameter.description))
-    problems += _name_problems(call, values, destination)
     if problems:
         raise ConfigError(problems)
     return values
-
-
-def _name_problems(
-    call: Call, values: Mapping[str, Any], destination: Destination
-) -> Iterator[Problem]:
-    """Yield why an audience cannot have the name that a call gives it."""
-    name = values.get(NAME)
-    if not isinstance(name, str):
-        return
-    for kind in destination.audiences.values():
-        if call.id in (kind.calls.get("create"), kind.calls.get("rename")):
-            message, _, hint = kind.names.problem(name).partition("; ")
-            if message:
-                yield _problem(call, NAME, message, hint)
 
 
 def _problem(call: Call, parameter: str, message: str, hint: str) -> Problem:

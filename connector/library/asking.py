@@ -44,7 +44,7 @@ def call(
     given = dict(values or {})
     found_call = find_call(connection.destination, name)
     check_settings(found_call, connection)
-    values_of(found_call, given, connection.destination)
+    values_of(found_call, given)
 
     def found() -> Iterator[dict[str, Any]]:
         with sender_of(connection, transport, timeout, clock) as sender:

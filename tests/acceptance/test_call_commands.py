@@ -68,25 +68,6 @@ def test_a_list_is_a_table_or_json_of_all_pages(account: Account) -> None:
     )
 
 
-NAMES = (("Calls & list", "the name has &"), (" Spring", "the name begins or ends with a space"))
-
-
-@pytest.mark.parametrize(("name", "message"), NAMES)
-def test_a_call_gives_an_audience_no_name_that_the_command_for_audiences_refuses(
-    account: Account, name: str, message: str
-) -> None:
-    own = account.json("create_custom_audience", "name=Spring")["id"]
-    assert message in run("audiences", "create", account.file, "--name", name).err
-    for given in (
-        ("create_custom_audience",),
-        ("update_custom_audience", f"custom_audience_id={own}"),
-    ):
-        done = account.call(*given, f"name={name}")
-        assert done.status == 2
-        assert f"C231 {given[0]}#/name: {message}" in done.err
-    assert [row["name"] for row in account.json("list_custom_audiences")] == ["Spring"]
-
-
 def test_progress_is_on_standard_error_when_it_is_asked_for(account: Account) -> None:
     for name in ("A", "B"):
         account.json("create_custom_audience", f"name={name}")
