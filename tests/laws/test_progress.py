@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import NamedTuple
 
 from hypothesis import given
@@ -15,8 +16,12 @@ from tests.kit.records import record, target, tries
 
 LANES = [target(name, "add", "", Limits()) for name in "abc"]
 
-#: The lanes of each event's records.
-events = st.lists(st.lists(st.sampled_from(range(len(LANES))), max_size=3), max_size=30)
+#: The lane of each of an event's records, and which part of a person it is.
+events = st.lists(
+    st.lists(st.tuples(st.sampled_from(range(len(LANES))), st.integers(0, 1)), max_size=3),
+    max_size=30,
+)
+Lanes = list[list[tuple[int, int]]]
 
 
 class Plan(NamedTuple):
@@ -58,16 +63,18 @@ class Process:
         self.choices = iter(plan.settles if plan else ())
         self.settled: list[tuple[str, Place]] = []
 
-    def work(self, chunks: list[list[Event]], lanes_of: list[list[int]]) -> None:
+    def work(self, chunks: list[list[Event]], lanes_of: Lanes) -> None:
         """Read as many chunks as planned, and settle some of the open records after each of them."""
         for index, chunk in enumerate(self.progress.remaining(chunks)):
             if self.plan and index == self.plan.chunks:
                 break
             made = []
             for entry in chunk:
-                for lane in lanes_of[entry.position - 1]:
-                    made.append(record(LANES[lane], [], entry.position))
-            self.waiting += self.progress.take(made)
+                for lane, part in lanes_of[entry.position - 1]:
+                    made.append((part, record(LANES[lane], [], entry.position)))
+            # all first parts of people come before all second ones
+            made.sort(key=itemgetter(0))
+            self.waiting += self.progress.take([one for _, one in made])
             self.progress.chunk_done(chunk[-1].position)
             self.waiting = [one for one in self.waiting if not self._settle(one)]
 
@@ -89,9 +96,7 @@ class Process:
 
 @given(events, st.integers(1, 5), plans)
 @tries(200)
-def test_each_record_is_settled_once(
-    lanes_of: list[list[int]], size: int, processes: list[Plan]
-) -> None:
+def test_each_record_is_settled_once(lanes_of: Lanes, size: int, processes: list[Plan]) -> None:
     """Whatever processes are killed, and whenever: nothing is lost, and nothing is done twice."""
     entries = [Event(position, {}) for position in range(1, len(lanes_of) + 1)]
     chunks = [entries[start : start + size] for start in range(0, len(entries), size)]
@@ -105,7 +110,7 @@ def test_each_record_is_settled_once(
 
     expected = []
     for position, lanes in enumerate(lanes_of, 1):
-        for lane, count in Counter(lanes).items():
+        for lane, count in Counter(lane for lane, _ in lanes).items():
             for number in range(count):
                 expected.append((LANES[lane].lane, Place(position, number)))
     assert sorted(settled) == sorted(expected)

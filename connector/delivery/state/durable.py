@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Report
-from connector.delivery.state.progress import Place, Progress
+from connector.delivery.state.progress import LaneProgress, Place, Progress
 from connector.delivery.state.runs import Runs, Saved
 from connector.model import (
     Batch,
@@ -69,6 +69,10 @@ class DurableLedger(Ledger):
         # Open records that were sent, and may have arrived: the lane and place of each.
         self._unanswered: set[tuple[str, Place]] = set()
 
+        # Rejections that earlier processes counted, of events that are prepared again, and those
+        # that are counted since the last commit; by position.
+        self._refused_before = runs.refused(run)
+        self._newly_refused: Counter[int] = Counter()
         # What became of this chunk's events without being sent.
         self._chunk = Counts()
         self._refused: list[Rejection] = []
@@ -97,11 +101,15 @@ class DurableLedger(Ledger):
 
     def refused(self, rejection: Rejection) -> None:
         """Report an event that cannot become a record."""
+        position = position_of(rejection.event_id)
         if rejection.outcome != "undelivered":
-            self._refused.append(rejection)
+            if self._refused_before[position]:
+                self._refused_before[position] -= 1
+            else:
+                self._refused.append(rejection)
             return
         with self._turn:
-            self._progress.hold(position_of(rejection.event_id))
+            self._progress.hold(position)
             self._is_open = True
             super().refused(rejection)
             self._is_open = False
@@ -118,27 +126,29 @@ class DurableLedger(Ledger):
     def chunk_done(self, position: int) -> None:
         """Count what became of a chunk without being sent, unless an earlier process did."""
         with self._turn:
-            if not self._progress.is_counted:
-                self._count_chunk()
-            self._clear_chunk()
+            self._count_chunk()
             self._progress.chunk_done(position)
 
     def _count_chunk(self) -> None:
         saved = self._saved
-        for counts in (self.counts, saved.counts):
-            counts.events += self._chunk.events
-            counts.skipped += self._chunk.skipped
-            counts.blank = self.counts.blank
+        if not self._progress.is_counted:
+            for counts in (self.counts, saved.counts):
+                counts.events += self._chunk.events
+                counts.skipped += self._chunk.skipped
+                counts.blank = self.counts.blank
+
+        # An event that was open may have become one that cannot be sent: its time is past, say.
         for rejection in self._refused:
+            self._newly_refused[position_of(rejection.event_id)] += 1
             super().refused(rejection)
             if rejection.outcome == "rejected":
                 saved.counts.records += 1
                 saved.counts.rejected += 1
             self._save_reason(rejection.outcome, rejection.code, rejection.reason, 1)
-        super().dropped(self._lost)
-        self._dropped.update((value.parameter, value.code) for value in self._lost)
 
-    def _clear_chunk(self) -> None:
+        if not self._progress.is_counted:
+            super().dropped(self._lost)
+            self._dropped.update((value.parameter, value.code) for value in self._lost)
         self._chunk = Counts()
         self._refused = []
         self._lost = []
@@ -200,8 +210,12 @@ class DurableLedger(Ledger):
         counts = self._saved.counts
         counts.superseded += len(replaced)
         counts.records += len(records) + len(replaced)
+        self._commit({name: lane})
+
+    def _commit(self, lanes: Mapping[str, LaneProgress]) -> None:
         self._save()
-        self._runs.commit(self.run, self._saved, {name: lane})
+        self._runs.commit(self.run, self._saved, lanes, self._newly_refused)
+        self._newly_refused.clear()
 
     def _places(self, records: Sequence[Record]) -> list[tuple[str, Place]]:
         places = []
@@ -251,17 +265,15 @@ class DurableLedger(Ledger):
             self._saved.counts.seconds += seconds
             nothing_open = self._progress.finish()
             ended = nothing_open and not interrupted
-            self._save()
             self._saved.ended_well = True
             self._saved.unanswered = len(self._unanswered)
             if ended:
+                self._save()
                 self._runs.end(self.run, self._saved, self._now())
             else:
-                self._runs.commit(self.run, self._saved, {})
+                self._commit({})
 
-            if not self._progress.is_counted:
-                self._count_chunk()  # of a chunk that a defect ended
-            self._clear_chunk()
+            self._count_chunk()  # of a chunk that a defect ended
             self._is_open = False
             self._open_lines.seek(0)
             for line in self._open_lines:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from itertools import islice
+from operator import itemgetter, lt
 from typing import NamedTuple, cast
 
 from connector.model import Chunk, EventId, NamedEvent, Record, position_of
@@ -38,8 +39,9 @@ class LaneProgress:
     def __init__(self, before: int = 0, beyond: Iterable[Place] = ()) -> None:
         self.before = before
         self.beyond = set(beyond)
-        #: How many records of a position are open, the earliest position first.
+        #: How many records of a position are open, the earliest position first if `in_order`.
         self.open: dict[int, int] = {}
+        self.in_order = True
 
     def has_settled(self, place: Place) -> bool:
         """Return whether a record was settled by an earlier process."""
@@ -51,6 +53,9 @@ class LaneProgress:
 
     def first_open(self) -> int | None:
         """Return the first position that has an open record, None if none has."""
+        if not self.in_order:
+            self.open = dict(sorted(self.open.items()))
+            self.in_order = True
         return next(iter(self.open), None)
 
     def settle(self, positions: Iterable[int], numbers: Mapping[int, int], prepared: int) -> None:
@@ -96,6 +101,8 @@ class Progress:
         self._numbers: dict[tuple[str, int], int] = {}
         # The numbers of open records, by `id(record)`, but for those whose number is 0.
         self._number_of: dict[int, int] = {}
+        # The latest position that a record was taken of.
+        self._latest = 0
         self._held: int | None = None
         self._commits = 0
         #: Whether what became of the chunk that was given last was counted by an earlier process.
@@ -136,16 +143,16 @@ class Progress:
         if not records:
             return records
         positions = _positions(records)
-        first, last = positions[0], positions[-1]
-        if first > self._known and len(set(positions)) == len(positions) and not self._numbers:
+        is_new = positions[0] > max(self._known, self._latest)
+        if is_new and all(map(lt, positions, islice(positions, 1, None))):
             self._take_single(records, positions)
             # The next records may be of the same event.
-            self._numbers[records[-1].target.lane, last] = 1
+            self._numbers[records[-1].target.lane, positions[-1]] = 1
             return records
         return list(self._take_numbered(records, positions))
 
     def _take_single(self, records: Sequence[Record], positions: Sequence[int]) -> None:
-        """Take records of which each is the only one of its event, and new."""
+        """Take records of which each is the only one of its event, new, and behind the others."""
         target = None
         counts: dict[int, int] = {}
         for record, position in zip(records, positions, strict=True):
@@ -154,6 +161,7 @@ class Progress:
                 counts = self._lane(target.lane).open
             counts[position] = 1
         self.taken += len(records)
+        self._latest = positions[-1]
 
     def _take_numbered(
         self, records: Sequence[Record], positions: Sequence[int]
@@ -170,6 +178,10 @@ class Progress:
                 self.reopened += 1
             if number:
                 self._number_of[id(record)] = number
+            if position < self._latest:
+                # The parts of people who are split change places with each other.
+                lane.in_order = False
+            self._latest = max(self._latest, position)
             lane.take(position)
             self.taken += 1
             yield record

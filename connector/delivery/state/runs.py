@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -40,6 +42,12 @@ CREATE TABLE lane (
   before INTEGER NOT NULL,
   beyond BLOB NOT NULL,
   PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE refused (
+  run TEXT NOT NULL REFERENCES run ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 """
 
@@ -144,28 +152,39 @@ class Runs:
 
     def last(self, connection: str) -> StoredRun | None:
         """Return the run of a connection that began last."""
-        rows = self._execute(
-            "SELECT id, identity, ended, progress FROM run WHERE connection = ?"
-            " ORDER BY began DESC LIMIT 1",
-            connection,
-        )
-        for run, identity, ended, progress in rows:
-            document = orjson.loads(identity)
-            return StoredRun(
-                run,
-                Input.from_json(document["input"]),
-                document["definitions"],
-                document["connection"],
-                ended is not None,
-                Saved.from_json(progress),
+        with self._errors():
+            rows = self._execute(
+                "SELECT id, identity, ended, progress FROM run WHERE connection = ?"
+                " ORDER BY began DESC LIMIT 1",
+                connection,
             )
-        return None
+            row = next(iter(rows), None)
+        if row is None:
+            return None
+
+        run, identity, ended, progress = row
+        document = orjson.loads(identity)
+        return StoredRun(
+            run,
+            Input.from_json(document["input"]),
+            document["definitions"],
+            document["connection"],
+            ended is not None,
+            Saved.from_json(progress),
+        )
 
     def lanes(self, run: str) -> Iterator[tuple[str, int, list[Place]]]:
         """Yield the lanes of a run: name, `before` and `beyond` of LaneProgress."""
-        rows = self._execute("SELECT name, before, beyond FROM lane WHERE run = ?", run)
-        for name, before, beyond in rows:
-            yield name, before, list(unpacked(beyond))
+        with self._errors():
+            rows = self._execute("SELECT name, before, beyond FROM lane WHERE run = ?", run)
+            for name, before, beyond in rows:
+                yield name, before, list(unpacked(beyond))
+
+    def refused(self, run: str) -> Counter[int]:
+        """Return how many rejections were counted of each event that may be prepared again."""
+        with self._errors():
+            rows = self._execute("SELECT position, count FROM refused WHERE run = ?", run)
+            return Counter(dict(rows))
 
     def begin(self, connection: str, identity: Identity, now: float) -> str:
         """Store a new run of a connection, and forget its unfinished one; return its id."""
@@ -194,10 +213,25 @@ class Runs:
                 run,
             )
 
-    def commit(self, run: str, saved: Saved, lanes: Mapping[str, LaneProgress]) -> None:
-        """Store how far a run is, and what is known of some of its lanes."""
+    def commit(
+        self,
+        run: str,
+        saved: Saved,
+        lanes: Mapping[str, LaneProgress],
+        refused: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        """Store how far a run is, what is known of some of its lanes, and further rejections."""
         with self._transaction():
             self._save(run, saved)
+            for position, count in refused.items():
+                self._execute(
+                    "INSERT INTO refused (run, position, count) VALUES (?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                    run,
+                    position,
+                    count,
+                )
+            self._execute("DELETE FROM refused WHERE run = ? AND position <= ?", run, saved.settled)
             for name, lane in lanes.items():
                 self._execute(
                     "INSERT OR REPLACE INTO lane (run, name, before, beyond) VALUES (?, ?, ?, ?)",
@@ -213,6 +247,7 @@ class Runs:
             self._save(run, saved)
             self._execute("UPDATE run SET ended = ? WHERE id = ?", now, run)
             self._execute("DELETE FROM lane WHERE run = ?", run)
+            self._execute("DELETE FROM refused WHERE run = ?", run)
 
     def _save(self, run: str, saved: Saved) -> None:
         self._execute("UPDATE run SET progress = ? WHERE id = ?", saved.as_json().decode(), run)

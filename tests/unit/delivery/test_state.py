@@ -1,0 +1,56 @@
+"""A run that goes on: what changes with the time between its processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import connector
+from connector.model import Request, Response
+from tests.kit.cli import connection
+from tests.kit.clock import NOW, FakeClock
+
+
+def refuse(request: Request) -> Response:
+    return Response(401, {}, {})
+
+
+def accept(request: Request) -> Response:
+    people = sum(len(one["params"]["users"]) for one in json.loads(request.body))
+    return Response(200, {}, {"data": {"success_count": people, "total_count": people}})
+
+
+def test_what_can_no_longer_be_sent_is_rejected_once(tmp_path: Path) -> None:
+    """An event that was open is rejected when it is prepared again; it is counted and reported."""
+    events = [
+        {
+            "id": "e1",
+            "audience": "1nmth",
+            "email": "ann@example.com",
+            "end": "2026-01-16T00:00:00Z",
+        },
+        {"id": "e2", "audience": "1nmth", "email": "nobody"},
+        {"id": "e3", "audience": "1nmth", "email": "cy@example.com"},
+    ]
+    file = tmp_path / "events.ndjson"
+    file.write_text("".join(f"{json.dumps(event)}\n" for event in events), "utf-8")
+    made = connector.load_connection(connection(tmp_path, base_url="http://127.0.0.1:1"))
+    report = tmp_path / "report.ndjson"
+    clock = FakeClock()
+
+    def send(transport: Callable[[Request], Response]) -> connector.Report:
+        return connector.send(
+            made, file, transport=transport, clock=clock, report=report, state=tmp_path / "state"
+        )
+
+    first = send(refuse).counts
+    assert (first.records, first.undelivered, first.rejected) == (3, 2, 1)
+
+    clock.set(NOW + 3 * 24 * 3600)
+    for _ in range(2):
+        counts = send(accept).counts
+        assert (counts.records, counts.delivered, counts.rejected) == (3, 1, 2)
+        lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+        kept = [(line["event"], line["code"]) for line in lines if line["outcome"] == "rejected"]
+        assert kept == [("e2", "no_identifier"), ("e1", "expires_before_effective")]
