@@ -274,6 +274,14 @@ def test_a_state_of_a_newer_version_is_an_error(place: Place) -> None:
     assert "is of a newer version of the connector" in done.err
 
 
+def test_a_state_that_is_no_database_is_an_error(place: Place) -> None:
+    place.state.mkdir(mode=0o700)
+    (place.state / "runs.sqlite3").write_bytes(b"no database" * 100)
+    done = place.send()
+    assert done.status == 2
+    assert done.err.startswith(f"C247 {place.state / 'runs.sqlite3'}: cannot be used: ")
+
+
 def test_standard_input_keeps_no_run(place: Place) -> None:
     content = place.events.read_bytes()
     done = run("send", place.connection, "-", "--state", place.state, stdin=content)

@@ -21,6 +21,7 @@ from connector.delivery.report import Counts, new_run_id
 from connector.delivery.state.folder import state_error
 from connector.delivery.state.inputs import Input
 from connector.delivery.state.progress import LaneProgress, Place, packed, unpacked
+from connector.errors import ConfigError
 
 _FILE = "runs.sqlite3"
 _VERSION = 1
@@ -140,11 +141,16 @@ class Runs:
             self._database = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
             )
-            self._execute("PRAGMA journal_mode = WAL")
-            # What was committed is there, also after a power failure.
-            self._execute("PRAGMA synchronous = FULL")
-            self._execute("PRAGMA foreign_keys = ON")
-            self._create()
+        try:
+            with self._errors():
+                self._execute("PRAGMA journal_mode = WAL")
+                # What was committed is there, also after a power failure.
+                self._execute("PRAGMA synchronous = FULL")
+                self._execute("PRAGMA foreign_keys = ON")
+                self._create()
+        except ConfigError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
