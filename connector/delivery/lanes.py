@@ -44,12 +44,16 @@ class Lanes:
         requests: int = REQUESTS,
         queue: int = QUEUE,
         records: int = RECORDS,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
-        """`strict`: also people without a common identifier may be one person to the vendor."""
+        """`strict`: also people without a common identifier may be one person to the vendor.
+
+        `pool`: the threads, of whoever closes it; by default so many as `requests` of its own.
+        """
         self._courier = courier
         self._strict = strict
         # It starts a thread only when none of those that it has is idle.
-        self._pool = ThreadPoolExecutor(requests, thread_name_prefix="lane")
+        self._pool = pool or ThreadPoolExecutor(requests, thread_name_prefix="lane")
         self._max_waiting = queue
         self._max_records = records
         self._changed = threading.Condition()
@@ -63,6 +67,11 @@ class Lanes:
     def stopped(self) -> dict[str, Stop]:
         """Why lanes were stopped, by lane."""
         return self._courier.stopped
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every batch has its outcome."""
+        return not self._queues
 
     def submit(self, batch: Batch) -> None:
         """Queue a batch. Wait while too much waits."""

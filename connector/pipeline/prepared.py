@@ -50,6 +50,10 @@ class PreparedError(ConnectorError):
     """Something is no prepared record of this connection. The message quotes nothing of it."""
 
 
+class OtherDefinitionError(PreparedError):
+    """A record was prepared by other definition files."""
+
+
 class PreparedRecords:
     """Writes and reads the prepared records of one connection.
 
@@ -121,7 +125,7 @@ class PreparedRecords:
         if not isinstance(document, dict) or document.keys() != set(_MEMBERS):
             raise PreparedError(f"is no prepared record: it needs {', '.join(_MEMBERS)}")
         if document["definition"] != self.definition:
-            raise PreparedError(
+            raise OtherDefinitionError(
                 "was prepared by other definition files; prepare it again from its event"
             )
         try:
