@@ -431,6 +431,11 @@ class Batcher:
         self._max_pending = max_pending
         self._on_superseded = on_superseded
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no batch is open."""
+        return not self._lanes
+
     def take(self, records: Sequence[Record]) -> Iterator[Batch]:
         """Add records; yield the batches that this closes, in the order of their delivery."""
         for target, same_target in groupby(records, key=target_of):

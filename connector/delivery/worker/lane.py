@@ -1,0 +1,249 @@
+"""A lane that is held: reads its records, batches and sends them, and settles what became of them.
+
+The batcher and the courier are those of every run. Nothing is kept of batches: whoever holds the
+lane next reads what is not settled, in its order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from connector.delivery.clock import Clock
+from connector.delivery.courier import Courier
+from connector.delivery.lanes import RECORDS, Lanes
+from connector.delivery.outbox.model import PAGE, Outbox, OutboxError, Settled, Verdict
+from connector.delivery.worker.channel import SLOTS, Channel, probe_after
+from connector.delivery.worker.holding import Holding
+from connector.delivery.worker.ledger import LaneLedger
+from connector.errors import CutError
+from connector.model import Batch, Record, Request, Response, Stop
+from connector.pipeline.batching import Batcher
+
+#: How many records of one lane are read and not settled at most.
+LANE_RECORDS = RECORDS // 2
+
+_NO_BOUND = 10**9
+_NEVER = float("inf")
+_UNAUTHORIZED = "unauthorized"
+_INTERRUPTED = "interrupted"
+
+
+class Watch(NamedTuple):
+    """What a worker wants to know: that it may go on, each request's outcome, each stop."""
+
+    wake: Callable[[], None]
+    attempted: Callable[[str, str], None]
+    stopped: Callable[[str, str, Stop, float], None]
+
+
+class HeldLane:
+    """Delivers one lane under a lease. One thread calls `advance` and `leave`."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        outbox: Outbox,
+        clock: Clock,
+        holding: Holding,
+        timeout: float,
+        watch: Watch,
+    ) -> None:
+        """`timeout`: seconds that an attempt can take."""
+        self.channel = channel
+        #: How many records are read and not settled.
+        self.held = 0
+        #: Whether there may be records that were not read.
+        self.has_more = True
+        self._outbox = outbox
+        self._clock = clock
+        self._holding = holding
+        self._timeout = timeout
+        self._watch = watch
+        self._ledger = LaneLedger(self._settle, lambda word: watch.attempted(channel.name, word))
+        self._courier = Courier(
+            self._send, self._ledger, clock, channel.limiter, channel.policy, advice=channel.advice
+        )
+        self._lanes = Lanes(
+            self._courier,
+            strict=channel.strict,
+            queue=_NO_BOUND,
+            records=_NO_BOUND,
+            pool=channel.pool,
+        )
+        self._batcher = Batcher(self._ledger.superseded, _NO_BOUND, strict=channel.strict)
+        self._after = 0
+        # Of the records in the batcher: the oldest commit, and when a batch may be due.
+        self._oldest = _NEVER
+        self._due_at = _NEVER
+        self._lock = threading.Lock()
+
+    def begin(self, holding: Holding) -> None:
+        """Go on under another lease. What is known of the vendor's answers still holds."""
+        self._holding = holding
+        self._after = 0
+        self.has_more = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The connection and the lane."""
+        lease = self._holding.lease
+        return lease.connection, lease.lane
+
+    def advance(self, now: float, flushed_at: float, room: int) -> bool:
+        """Do what there is to do; return whether the lane can be left.
+
+        `now` is the time of the database. What was committed until `flushed_at` does not wait.
+        `room`: how many further records may be read.
+        """
+        self._holding.keep()
+        if self._stop() is not None:
+            return self._lanes.is_idle
+        if self.has_more:
+            self._read(room)
+        if now >= self._due_at:
+            self._submit(self._batcher.due(now))
+            # Others became older meanwhile: look again soon.
+            self._due_at = now + 1.0 if not self._batcher.is_empty else _NEVER
+        if not self.has_more and self._oldest <= flushed_at:
+            self.flush()
+        return self._can_be_left()
+
+    def flush(self) -> None:
+        """Close every open batch."""
+        self._submit(self._batcher.flush())
+        self._oldest = self._due_at = _NEVER
+
+    def leave(self) -> bool:
+        """Give up the lease, once nothing is on its way; return whether the lane can be resumed."""
+        stop = self._stop()
+        if stop is None:
+            # Who was refused alone is judged now.
+            self._courier.finish()
+            stop = self._stop()
+        if self._holding.is_lost:
+            with suppress(OutboxError):
+                self._outbox.release(self._holding.lease)  # if nobody else holds it
+            return False
+        if stop is None:
+            self._outbox.release(self._holding.lease)
+            return True
+
+        attempts = self._ledger.left()
+        if attempts:
+            self._outbox.settle(self._holding.lease, Settled(attempts=attempts))
+        if stop.code == _INTERRUPTED:
+            self._outbox.release(self._holding.lease)
+        else:
+            self._leave_stopped(stop)
+        return False
+
+    def _leave_stopped(self, stop: Stop) -> None:
+        lease = self._holding.lease
+        seconds = probe_after(lease.stops)
+        refused = self.channel.refused()
+        if refused is not None:
+            seconds = max(seconds, refused[1])
+        self._outbox.stop(lease, stop.code, stop.reason, seconds)
+        self._watch.stopped(lease.connection, lease.lane, stop, seconds)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the lease was lost, or the outbox cannot be reached."""
+        return self._holding.is_lost
+
+    @property
+    def waits_since(self) -> float:
+        """The oldest commit of what waits for a batch to be due; infinite when nothing does."""
+        return self._oldest
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return self._lanes.is_idle
+
+    def _stop(self) -> Stop | None:
+        """Return why nothing more is sent, None while the lane goes on."""
+        if self._holding.is_lost:
+            return Stop("lease_lost", "")
+        if self._clock.ending:
+            return Stop(_INTERRUPTED, "")
+        for stop in self._courier.stopped.values():
+            if stop.code == _UNAUTHORIZED:
+                self.channel.refuse(stop)
+            return stop
+        refused = self.channel.refused()
+        return None if refused is None else refused[0]
+
+    def _can_be_left(self) -> bool:
+        if self._stop() is not None:
+            return self._lanes.is_idle
+        return not self.has_more and not self.held and self._lanes.is_idle
+
+    def _read(self, room: int) -> None:
+        """Read on, as far as there is room."""
+        room = min(room, LANE_RECORDS - self.held)
+        while self.has_more and room > 0:
+            limit = min(PAGE, room)
+            page = self._outbox.read(self._holding.lease, self._after, limit)
+            self.has_more = len(page) == limit
+            if not page:
+                return
+            self._after = page[-1].seq
+            room -= len(page)
+            records = []
+            dead = []
+            for kept in page:
+                record = self.channel.entries.read(kept)
+                if isinstance(record, Verdict):
+                    dead.append(record)
+                else:
+                    records.append(record)
+            with self._lock:
+                self.held += len(page)
+            if dead:
+                self._settle(Settled(dead=dead))
+            if records:
+                self._take(records)
+
+        if self.has_more and self._lanes.is_idle:
+            self.flush()  # there is no room, and nothing that would make some
+
+    def _take(self, records: list[Record]) -> None:
+        self._oldest = min(self._oldest, records[0].prepared_at)
+        for record in records:
+            age = record.target.endpoint.limits.age
+            if age is not None:
+                self._due_at = min(self._due_at, record.prepared_at + age)
+                break
+        self._submit(list(self._batcher.take(records)))
+
+    def _submit(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            self._lanes.submit(batch)
+
+    # From the threads that send.
+
+    def _send(self, request: Request) -> Response:
+        with SLOTS:
+            if self._clock.ending:
+                raise CutError("the service ends")
+            self._holding.check(self._timeout)
+            return self.channel.send(request)
+
+    def _settle(self, settled: Settled) -> None:
+        try:
+            is_held = self._outbox.settle(self._holding.lease, settled)
+        except OutboxError:
+            # What became of these is sent again by whoever holds the lane next.
+            is_held = False
+        if not is_held:
+            self._holding.is_lost = True
+        count = len(settled.delivered) + len(settled.superseded) + len(settled.dead)
+        with self._lock:
+            self.held -= count
+        if settled.delivered:
+            self.channel.accept()
+        self._watch.wake()
