@@ -262,8 +262,10 @@ class Courier:
         batch = part.batch
         if isinstance(outcome, Delivered):
             delivery.pending.popleft()
+            # Whoever was refused before this: a ledger hears of them in their order.
+            self._reject(delivery.lane.refusals.judge(known))
             self._ledger.delivered(batch.records)
-            self._accept(delivery, known)
+            self._accept(delivery)
         elif isinstance(outcome, Bisect):
             refusal = Refusal(outcome.code, outcome.reason, outcome.said)
             return self._refuse(delivery, part, refusal, known)
@@ -311,6 +313,8 @@ class Courier:
         delivery.pending.popleft()
         for reason, positions in reasons:
             self._ledger.rejected(batch.only(positions).records, outcome.code, reason)
+        if verdict.delivered:
+            self._reject(delivery.lane.refusals.judge(known))
         self._ledger.delivered(batch.only(verdict.delivered).records)
 
         remaining = [Part(batch.only(positions)) for positions in verdict.again]
@@ -321,13 +325,13 @@ class Courier:
         delivery.put_back(remaining)
 
         if verdict.delivered:
-            self._accept(delivery, known)
+            self._accept(delivery)
         elif verdict.refused:
             delivery.tell_apart()
         return None
 
-    def _accept(self, delivery: BatchDelivery, known: int) -> None:
-        """Note that the vendor accepted a part: who was refused alone before it is at fault."""
+    def _accept(self, delivery: BatchDelivery) -> None:
+        """Note that the vendor accepted a part."""
         lane = delivery.lane
         lane.window.open()
         refusals = lane.refusals
@@ -335,7 +339,6 @@ class Courier:
         refusals.row.clear()
         delivery.row.clear()
         delivery.accepted = True
-        self._reject(refusals.judge(known))
         delivery.tell_apart()
 
     def _refuse(

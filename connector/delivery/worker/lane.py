@@ -84,13 +84,8 @@ class HeldLane:
         """Go on under another lease. What is known of the vendor's answers still holds."""
         self._holding = holding
         self._after = 0
+        self.held = 0
         self.has_more = True
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The connection and the lane."""
-        lease = self._holding.lease
-        return lease.connection, lease.lane
 
     def advance(self, now: float, flushed_at: float, room: int) -> bool:
         """Do what there is to do; return whether the lane can be left.
@@ -180,7 +175,8 @@ class HeldLane:
     def _can_be_left(self) -> bool:
         if self._stop() is not None:
             return self._lanes.is_idle
-        return not self.has_more and not self.held and self._lanes.is_idle
+        # People who were refused alone may be left, who are judged then.
+        return not self.has_more and self._batcher.is_empty and self._lanes.is_idle
 
     def _read(self, room: int) -> None:
         """Read on, as far as there is room."""

@@ -44,6 +44,8 @@ class LaneLedger(Ledger):
 
     def delivered(self, records: Sequence[Record]) -> None:
         """Settle records that the vendor confirmed."""
+        if not records:
+            return
         seqs = list(map(_event_id_of, records))
         replaced, _ = self._take(seqs)
         self._settle(Settled(delivered=seqs, superseded=replaced))

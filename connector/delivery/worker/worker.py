@@ -96,9 +96,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver. Raise OutboxError."""
+        """Begin to deliver. Raise OutboxError.
+
+        Nobody knows when the outbox was flushed before: what it holds now does not wait then.
+        """
         self._look()
-        self._flushed_at.clear()
         self._thread.start()
 
     def wake(self, lanes: Collection[_Key] = ()) -> None:
