@@ -28,7 +28,7 @@ each_module = pytest.mark.parametrize("module", MODULES)
 #: The rooms from the ground up: each may import from those that stand before it, and from itself.
 ROOMS = (
     "errors", "model", "_util", "validation", "templating", "definitions", "connection", "pipeline", "auth", "sources",
-    "delivery", "exports", "sandbox", "calls", "audiences", "testing", "linting", "guide", "scaffold", "login", "library", "cli",
+    "delivery", "exports", "sandbox", "calls", "audiences", "testing", "linting", "guide", "scaffold", "login", "library", "service", "cli",
 )  # fmt: skip
 #: Rooms that know less than their place allows.
 KNOWS_ONLY = {

@@ -25,6 +25,7 @@ from connector.cli.output import say, say_error
 from connector.cli.preview import preview
 from connector.cli.sandbox import sandbox
 from connector.cli.send import send
+from connector.cli.serve import serve
 from connector.cli.show import show
 from connector.cli.streams import prepare_streams, silence_output
 from connector.cli.test import run_tests
@@ -50,6 +51,7 @@ _COMMANDS = (
     ("lint", lint, "connector lint connection.yaml schemas/"),
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
+    ("serve", serve, "connector serve connection.yaml --state state/ --token env:TOKEN"),
     ("export", export, "connector export connection.yaml match_file events.csv --into outbox/"),
     ("call", call, "connector call connection.yaml CALL name=value --format json"),
     ("check", check, "connector check connection.yaml"),

@@ -152,11 +152,35 @@ class KeptSecret:
 
 def _read(reference: SecretRef, credential: str, logins: _Logins) -> str:
     if reference.kind == "stored":
-        secret = logins.secret(reference.location, credential)
-    elif reference.kind == "env":
-        secret = _variable(reference.location)
-    else:
-        secret = _file(reference.location)
+        return _checked(logins.secret(reference.location, credential))
+    return secret_of(reference)
+
+
+def secret_of(reference: SecretRef) -> str:
+    """Return the secret that a variable or a file holds. Raise ValueError."""
+    read = _variable if reference.kind == "env" else _file
+    return _checked(read(reference.location))
+
+
+def reference_in(text: str, option: str) -> str:
+    """Return the secret that an option's `env:NAME` or `file:PATH` refers to.
+
+    Raise ConfigError (C045).
+    """
+    kind, _, location = text.partition(":")
+    if kind not in ("env", "file") or not location:
+        # It may be the secret itself, so it is not quoted.
+        message = "is not a reference to a secret"
+        hint = f"write {option} env:NAME or {option} file:PATH"
+        raise ConfigError([Problem("C045", option, "", message, hint)])
+    try:
+        return secret_of(SecretRef(kind, location))
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise ConfigError([Problem("C045", option, "", message, hint)]) from None
+
+
+def _checked(secret: str) -> str:
     if not secret.isprintable():
         raise ValueError(
             "the secret contains a line break or a control character; store the secret alone"

@@ -23,6 +23,8 @@ PROBES = (60.0, 300.0, 900.0)
 
 #: How many requests are on their way at the same time, over all channels of a process.
 SLOTS = threading.BoundedSemaphore(REQUESTS)
+#: How many seconds a request waits for its turn among them.
+SLOT_SECONDS = 10.0
 
 
 class Sender(AbstractContextManager[object], Protocol):

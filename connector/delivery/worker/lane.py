@@ -15,10 +15,10 @@ from connector.delivery.clock import Clock
 from connector.delivery.courier import Courier
 from connector.delivery.lanes import RECORDS, Lanes
 from connector.delivery.outbox.model import PAGE, Outbox, OutboxError, Settled, Verdict
-from connector.delivery.worker.channel import SLOTS, Channel, probe_after
+from connector.delivery.worker.channel import SLOT_SECONDS, SLOTS, Channel, probe_after
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.ledger import LaneLedger
-from connector.errors import CutError
+from connector.errors import CutError, UnreachableError
 from connector.model import Batch, Record, Request, Response, Stop
 from connector.pipeline.batching import Batcher
 
@@ -223,11 +223,15 @@ class HeldLane:
     # From the threads that send.
 
     def _send(self, request: Request) -> Response:
-        with SLOTS:
+        if not SLOTS.acquire(timeout=SLOT_SECONDS):
+            raise UnreachableError("too many requests of this process are on their way")
+        try:
             if self._clock.ending:
                 raise CutError("the service ends")
             self._holding.check(self._timeout)
             return self.channel.send(request)
+        finally:
+            SLOTS.release()
 
     def _settle(self, settled: Settled) -> None:
         try:

@@ -1,0 +1,319 @@
+"""The intake: posts become committed records, many posts at a time.
+
+One thread unpacks, parses and maps what has come meanwhile; another commits what is mapped
+meanwhile, in one transaction. So small posts share the costs of both. A post is answered once its
+records are on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from connector.delivery.outbox.model import (
+    Accepted,
+    Answer,
+    Conflict,
+    Idempotency,
+    Outbox,
+    OutboxError,
+    Post,
+)
+from connector.model import Event, Unreadable
+from connector.service.body import entries_of
+from connector.service.mapping import Mapped, Mapper
+from connector.service.problems import Problem, ProblemError, later
+
+# What is handled together: so many posts or bytes of bodies, and so many records of a commit.
+_POSTS = 500
+_BYTES = 1024 * 1024
+_RECORDS = 20_000
+# How many groups of posts wait for a commit.
+_GROUPS = 4
+# So many of the lines that cannot be read are named when none can.
+_NAMED = 20
+
+# Seconds after which a post may come again.
+_FULL_WAIT = 10
+_FAILED_WAIT = 5
+
+NO_EVENT = Problem(400, "no_event", "the body holds no event; post a JSON object, array or lines")
+
+
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """A post as it came. `key`: the digest of its idempotency key, "" without one."""
+
+    body: bytes
+    content_type: str
+    encoding: str
+    connections: Sequence[str]
+    key: str = ""
+
+    events: list[Event] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    mapped: dict[str, Mapped] = field(default_factory=dict)
+    post: Post = Post(())  # noqa: RUF009 - an immutable value
+    answer: bytes = b""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A post was committed; `counts` are those of its events, none when it had been before."""
+
+    answer: bytes
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+Result = Taken | Problem
+#: Called with what became of posts, from a thread of the intake.
+Done = Callable[[Sequence[tuple[Incoming, Result]]], None]
+#: Called with the lanes (connection, lane) that have new records.
+Wake = Callable[[Collection[tuple[str, str]]], None]
+
+
+class Intake:
+    """Takes posts, until it is closed."""
+
+    def __init__(
+        self, outbox: Outbox, mappers: Mapping[str, Mapper], done: Done, wake: Wake
+    ) -> None:
+        self._outbox = outbox
+        self._mappers = mappers
+        self._done = done
+        self._wake = wake
+        self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._groups: queue.Queue[list[Incoming] | None] = queue.Queue(_GROUPS)
+        #: Why the last commit failed, "" after one that did not.
+        self.failure = ""
+        self._threads = [
+            threading.Thread(target=self._map_posts, name="mapping", daemon=True),
+            threading.Thread(target=self._commit_groups, name="commits", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, post: Incoming) -> None:
+        """Take a post; `done` is called with it later."""
+        self._posts.put(post)
+
+    def close(self) -> None:
+        """End once everything that was submitted is done."""
+        self._posts.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    # Mapping.
+
+    def _map_posts(self) -> None:
+        is_open = True
+        while is_open:
+            group, is_open = self._waiting()
+            readable = []
+            refused: list[tuple[Incoming, Result]] = []
+            for incoming in group:
+                problem = _parse(incoming)
+                if problem is None:
+                    readable.append(incoming)
+                else:
+                    refused.append((incoming, problem))
+            if refused:
+                self._done(refused)
+            if readable:
+                self._map_group(readable)
+        self._groups.put(None)
+
+    def _waiting(self) -> tuple[list[Incoming], bool]:
+        """Return what has come, and whether more may come."""
+        group = []
+        size = 0
+        incoming = self._posts.get()
+        while incoming is not None:
+            group.append(incoming)
+            size += len(incoming.body)
+            if len(group) >= _POSTS or size >= _BYTES:
+                return group, True
+            try:
+                incoming = self._posts.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _map_group(self, group: list[Incoming]) -> None:
+        try:
+            self._map(group)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the service
+            if len(group) > 1:
+                for incoming in group:
+                    incoming.mapped.clear()
+                    self._map_group([incoming])
+            else:
+                self._done([(group[0], _defect(error))])
+            return
+        for incoming in group:
+            _finish(incoming)
+        self._groups.put(group)
+
+    def _map(self, group: Sequence[Incoming]) -> None:
+        now = time.time()
+        for name, mapper in self._mappers.items():
+            posts = [incoming for incoming in group if name in incoming.connections]
+            if not posts:
+                continue
+            mapped = mapper.map([incoming.events for incoming in posts], now)
+            for incoming, its in zip(posts, mapped, strict=True):
+                incoming.mapped[name] = its
+
+    # Committing.
+
+    def _commit_groups(self) -> None:
+        group = self._groups.get()
+        while group is not None:
+            while _records(group) < _RECORDS:
+                try:
+                    following = self._groups.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self._groups.put(None)  # the end, which comes after this
+                    break
+                group += following
+            self._commit(group)
+            group = self._groups.get()
+
+    def _commit(self, group: Sequence[Incoming]) -> None:
+        try:
+            answers = self._outbox.accept([incoming.post for incoming in group])
+        except OutboxError as error:
+            self.failure = str(error)
+            self._done([(incoming, _unavailable()) for incoming in group])
+            return
+        except Exception as error:  # noqa: BLE001 - a defect must not end the service
+            if len(group) > 1:
+                for incoming in group:
+                    self._commit([incoming])
+            else:
+                self._done([(group[0], _defect(error))])
+            return
+
+        self.failure = ""
+        lanes = set()
+        results = []
+        for incoming, answer in zip(group, answers, strict=True):
+            results.append((incoming, _result(incoming, answer)))
+            if isinstance(answer, Accepted) and not answer.repeated:
+                for entry in incoming.post.entries:
+                    lanes.add((entry.connection, entry.lane))
+        self._done(results)
+        if lanes:
+            self._wake(lanes)
+
+
+def _parse(incoming: Incoming) -> Problem | None:
+    """Find the events of a post; return why it is refused as a whole."""
+    try:
+        entries = entries_of(incoming.body, incoming.content_type, incoming.encoding)
+    except ProblemError as error:
+        return error.problem
+    for entry in entries:
+        if isinstance(entry, Event):
+            incoming.events.append(entry)
+        else:
+            incoming.unreadable.append(entry)
+    if incoming.events:
+        return None
+    if not incoming.unreadable:
+        return NO_EVENT
+
+    rejected = []
+    for position, reason in incoming.unreadable[:_NAMED]:
+        rejected.append({"position": position, "code": "unreadable", "reason": reason})
+    detail = "no event of the body can be read; see 'rejected', and post JSON objects"
+    return Problem(400, "unreadable", detail, more={"rejected": rejected})
+
+
+def _finish(incoming: Incoming) -> None:
+    """Make of what was mapped what is committed, and what is answered then."""
+    entries = []
+    counts: dict[tuple[str, str], int] = {}
+    accepted: set[int] = set()
+    rejected = []
+    for position, reason in incoming.unreadable:
+        rejected.append({"position": position, "code": "unreadable", "reason": reason})
+    for name, mapped in incoming.mapped.items():
+        entries += mapped.entries
+        accepted |= mapped.accepted
+        counts[name, "accepted"] = len(mapped.accepted)
+        counts[name, "rejected"] = len(mapped.rejected)
+        counts[name, "dropped"] = mapped.dropped
+        for position, code, reason in mapped.rejected:
+            line = {"position": position, "code": code, "reason": reason}
+            if len(incoming.connections) > 1:
+                line["connection"] = name
+            rejected.append(line)
+
+    refused = {line["position"] for line in rejected}
+    events = len(incoming.events) + len(incoming.unreadable)
+    skipped = events - len(accepted | refused)
+    incoming.counts = {
+        "accepted": len(accepted),
+        "skipped": skipped,
+        "rejected": len(refused - accepted),
+    }
+    rejected.sort(key=_position)
+    answer = orjson.dumps({"accepted": len(accepted), "skipped": skipped, "rejected": rejected})
+    digest = hashlib.sha256(incoming.body).hexdigest() if incoming.key else ""
+    idempotency = Idempotency(incoming.key, digest, answer)
+    incoming.post = Post(entries, counts, idempotency if incoming.key else None)
+    incoming.answer = answer
+    incoming.mapped.clear()
+    incoming.events.clear()
+
+
+def _position(line: Mapping[str, object]) -> int:
+    position = line["position"]
+    assert isinstance(position, int)
+    return position
+
+
+def _records(group: Sequence[Incoming]) -> int:
+    return sum(len(incoming.post.entries) for incoming in group)
+
+
+def _result(incoming: Incoming, answer: Answer) -> Result:
+    if isinstance(answer, Accepted):
+        if answer.repeated:
+            return Taken(answer.answer)
+        return Taken(incoming.answer, incoming.counts)
+    if isinstance(answer, Conflict):
+        return Problem(
+            422,
+            "other_body",
+            "the Idempotency-Key was used for another body; give each post a key of its own",
+        )
+    return later(
+        429,
+        "full",
+        f"{answer.pending:,} records of connection '{answer.connection}' are pending, as many as "
+        "--max-pending allows; post again later, and see /v1/status for why they are not delivered",
+        _FULL_WAIT,
+    )
+
+
+def _unavailable() -> Problem:
+    detail = (
+        "the events could not be kept, or nobody knows whether they were; post them again, best "
+        "with the same Idempotency-Key"
+    )
+    return later(503, "not_kept", detail, _FAILED_WAIT)
+
+
+def _defect(error: Exception) -> Problem:
+    return Problem(500, "internal", f"internal error: {type(error).__name__}")

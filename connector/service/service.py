@@ -1,0 +1,266 @@
+"""A service: what takes events, keeps them and delivers them, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.connection.model import Connection
+from connector.delivery.clock import SystemClock
+from connector.delivery.outbox.model import Outbox, Selection, Status
+from connector.delivery.rate_limit import Limiter
+from connector.delivery.worker.channel import Channel, Sender
+from connector.delivery.worker.pace import SharedLimiter, account_of
+from connector.delivery.worker.worker import Events, Terms, Worker
+from connector.library.arguments import remembered_in, require_routes
+from connector.library.transports import http_transport
+from connector.model import Request, Response, Stop
+from connector.pipeline.audiences import asks_for_audiences
+from connector.pipeline.pipeline import Pipeline
+from connector.service.app import PATHS
+from connector.service.intake import Incoming, Intake, Result, Taken
+from connector.service.logs import Log
+from connector.service.mapping import Mapper
+from connector.service.metrics import Metrics
+from connector.service.stores import Place
+
+# How often the vendor is asked again for an audience while a post waits for the answer.
+_LOOK_UPS = 1
+# Seconds between two looks for dead letters that are too old.
+_PURGE_SECONDS = 600.0
+# A lease of one process, which nobody else can take, and of several, in attempts.
+_LONG_LEASE = 3600.0
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a service is told. `keep_dead`: seconds, None for ever."""
+
+    place: Place
+    timeout: float
+    retries: int | None
+    keep_dead: float | None
+
+
+class Service:
+    """Takes posts and delivers them, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        connections: Mapping[str, Connection],
+        outbox: Outbox,
+        settings: Settings,
+        log: Log,
+    ) -> None:
+        """Read the credentials and the audiences of all connections.
+
+        Raise ConfigError and DefinitionError.
+        """
+        self.connections = list(connections)
+        self._outbox = outbox
+        self._settings = settings
+        self._log = log
+        self._clock = SystemClock()
+        self._is_ending = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: dict[Incoming, Callable[[Result], None]] = {}
+        self._metrics = Metrics(outbox.status, self.connections, PATHS)
+
+        limiters: dict[str, Limiter] = {}
+        channels = []
+        mappers = {}
+        for name, connection in connections.items():
+            require_routes(connection)
+            limiter = self._limiter(connection, limiters)
+            channel = Channel(
+                name, connection, self._opening(connection), limiter, settings.retries
+            )
+            channel.open()
+            channels.append(channel)
+            mappers[name] = Mapper(name, connection, self._pipelines(connection, channel))
+
+        lease = _LONG_LEASE
+        if settings.place.is_shared:
+            lease = _ATTEMPTS * settings.timeout
+        terms = Terms(max(lease, _ATTEMPTS * settings.timeout), settings.timeout)
+        worker_name = f"{platform.node()}-{os.getpid()}"
+        told = _Told(self._metrics, log)
+        self._worker = Worker(worker_name, outbox, channels, self._clock, terms, told)
+        self._mappers = mappers
+        self._intake: Intake | None = None
+        self._ended = threading.Event()
+        self._purging = threading.Thread(target=self._purge, name="purging", daemon=True)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to deliver and to take posts. Raise OutboxError."""
+        self._loop = loop
+        self._worker.start()
+        self._intake = Intake(self._outbox, self._mappers, self._done, self._worker.wake)
+        if self._settings.keep_dead is not None:
+            self._purging.start()
+
+    def end(self) -> None:
+        """Send nothing further; what was posted is still taken."""
+        self._is_ending = True
+        self._clock.end()
+
+    def stop(self, seconds: float) -> None:
+        """End: answer what was posted, wait so long for requests in flight, then give them up."""
+        self._is_ending = True
+        self._ended.set()
+        if self._intake is not None:
+            self._intake.close()
+        self._worker.stop(seconds)
+
+    def cut(self) -> None:
+        """Give up the requests in flight."""
+        self._clock.cut()
+
+    # What the application asks.
+
+    def post(self, incoming: Incoming, done: Callable[[Result], None]) -> None:
+        """Take a post; both are called in the loop's thread."""
+        assert self._intake is not None
+        self._waiting[incoming] = done
+        self._intake.submit(incoming)
+
+    def flush(self, connections: Sequence[str]) -> None:
+        """Send what is accepted so far. Raise OutboxError."""
+        self._worker.flush(connections)
+
+    def status(self) -> Status:
+        """Return what the outbox holds. Raise OutboxError."""
+        return self._outbox.status()
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Return the metrics and their media type. Raise OutboxError."""
+        return self._metrics.text()
+
+    def unready(self) -> str:
+        """Return why no post is taken, "" when posts are."""
+        if self._is_ending or self._intake is None:
+            return "the service begins or ends"
+        if self._intake.failure:
+            return "the last commit failed; see the log of the service"
+        if not self._worker.is_alive:
+            return "nothing is delivered any more; see the log of the service, and restart it"
+        return ""
+
+    def answered(self, path: str, status: int) -> None:
+        """Count an answer; say so where the service itself is at fault."""
+        self._metrics.answered(path, status)
+        if status >= 500 and path in PATHS and path != "/readyz":
+            self._log.error("answered", path=path, status=status)
+
+    def _done(self, results: Sequence[tuple[Incoming, Result]]) -> None:
+        """Hand on what became of posts, in the loop's thread."""
+        assert self._loop is not None
+        for _, result in results:
+            if isinstance(result, Taken):
+                self._metrics.taken(result.counts)
+        with contextlib.suppress(RuntimeError):  # nobody waits in a loop that is closed
+            self._loop.call_soon_threadsafe(self._hand_on, results)
+
+    def _hand_on(self, results: Sequence[tuple[Incoming, Result]]) -> None:
+        for incoming, result in results:
+            self._waiting.pop(incoming)(result)
+
+    # What it is made of.
+
+    def _opening(self, connection: Connection) -> Callable[[], Sender]:
+        return lambda: http_transport(connection, timeout=self._settings.timeout)
+
+    def _limiter(self, connection: Connection, known: dict[str, Limiter]) -> Limiter:
+        """Return the limiter of an account, which its connections share."""
+        account = account_of(connection, connection.secrets())
+        if account not in known:
+            rates = connection.destination.rates
+            if self._settings.place.is_shared:
+                timeout = self._settings.timeout
+                known[account] = SharedLimiter(rates, self._clock, self._outbox, account, timeout)
+            else:
+                known[account] = Limiter(rates, self._clock)
+        return known[account]
+
+    def _pipelines(self, connection: Connection, channel: Channel) -> Callable[[], Pipeline]:
+        """Return what makes a connection's pipeline, which may ask the vendor for audiences."""
+        if not asks_for_audiences(connection):
+            return lambda: Pipeline(connection)
+        from connector.audiences.names import RunAudiences
+
+        remembered = remembered_in(self._settings.place.folder, connection)
+
+        def ask(request: Request) -> Response:
+            turn = channel.limiter.wait()
+            response = channel.send(request)
+            if turn is not None:
+                channel.limiter.answered(turn)
+            return response
+
+        def make() -> Pipeline:
+            if remembered is not None:
+                remembered.prepare()
+            audiences = RunAudiences(
+                connection, ask, remembered, clock=self._clock, retries=_LOOK_UPS
+            )
+            audiences.prepare()
+            return Pipeline(connection, audiences)
+
+        return make
+
+    def _purge(self) -> None:
+        """Delete dead letters that are too old, now and then."""
+        keep = self._settings.keep_dead
+        assert keep is not None
+        while True:
+            for name in self.connections:
+                try:
+                    count = self._outbox.purge(Selection(connection=name), keep)
+                except Exception as error:  # noqa: BLE001 - it is tried again
+                    self._log.warning("purge_failed", reason=_words(error))
+                    break
+                if count:
+                    self._log.info("purged", connection=name, dead_letters=count)
+            if self._ended.wait(_PURGE_SECONDS):
+                return
+
+
+class _Told(Events):
+    """Counts and logs what a worker tells."""
+
+    def __init__(self, metrics: Metrics, log: Log) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    def attempted(self, connection: str, word: str) -> None:
+        """Count a request."""
+        self._metrics.attempted(connection, word)
+
+    def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
+        """Say why a lane is stopped."""
+        self._metrics.stopped(connection)
+        self._log.warning(
+            "lane_stopped",
+            connection=connection,
+            lane=lane,
+            code=stop.code,
+            reason=stop.reason,
+            tried_again_in_seconds=round(seconds),
+        )
+
+    def failed(self, error: Exception) -> None:
+        """Say that nothing is delivered for now."""
+        self._log.error("delivery_failed", reason=_words(error))
+
+
+def _words(error: Exception) -> str:
+    from connector.errors import ConnectorError
+
+    # What else an exception says may quote what it was about.
+    return str(error) if isinstance(error, ConnectorError) else type(error).__name__

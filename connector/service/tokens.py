@@ -1,0 +1,40 @@
+"""The token that callers prove themselves with."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from connector.connection.secrets import reference_in
+from connector.errors import ConfigError, Problem
+
+_LEAST = 16
+
+
+class Token:
+    """A secret that is compared in constant time, and never shown."""
+
+    def __init__(self, secret: str) -> None:
+        self._digest = hashlib.sha256(secret.encode()).digest()
+
+    @property
+    def digest(self) -> str:
+        """What tells it from other tokens, and does not show it."""
+        return self._digest.hex()
+
+    def is_in(self, authorization: str) -> bool:
+        """Return whether a header `Authorization` holds it."""
+        scheme, _, given = authorization.partition(" ")
+        digest = hashlib.sha256(given.strip().encode("utf-8", "replace")).digest()
+        is_equal = hmac.compare_digest(digest, self._digest)
+        return is_equal and scheme.lower() == "bearer"
+
+
+def token_of(text: str) -> Token:
+    """Return the token of `--token`. Raise ConfigError (C045)."""
+    secret = reference_in(text, "--token")
+    if len(secret) < _LEAST or not secret.isascii() or " " in secret:
+        message = f"the token has to have {_LEAST} or more characters of ASCII and no space"
+        hint = "make one with: openssl rand -hex 32"
+        raise ConfigError([Problem("C045", "--token", "", message, hint)])
+    return Token(secret)
