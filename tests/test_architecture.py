@@ -157,6 +157,11 @@ HEAVY = (
     "yaml",
     "oauthlib",
     "syrupy",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
+    "structlog",
+    "psycopg",
 )
 
 
@@ -215,6 +220,7 @@ GENERIC = {
     "data": "a word of Jinja for a token",
     "account": "our own word for whose audiences they are, asked for after signing in",
     "location": "a header of HTTP",
+    "schema": "a member of every OpenAPI document",
 }
 
 

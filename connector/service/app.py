@@ -36,6 +36,8 @@ _BODY_SECONDS = 60.0
 # How many bytes of bodies are held at a time, over all posts that are not answered yet.
 _HELD_BYTES = 256 * 1024 * 1024
 _MAX_KEY = 255
+# How much of a body that is too long is read, as a multiple of what is allowed.
+_READ_IN_VAIN = 4
 
 _UNAUTHORIZED = Problem(
     401,
@@ -210,38 +212,45 @@ class Body:
         self._api = api
         self._request = request
         self._size = 0
+        self._held = 0
 
     async def read(self) -> bytes:
         """Return it. Raise ProblemError."""
-        declared = self._request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared[:20]) > MAX_BODY_BYTES:
-            raise ProblemError(TOO_LARGE)
         chunks = []
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 async for chunk in self._request.stream():
-                    self._hold(len(chunk))
-                    chunks.append(chunk)
+                    if self._has_room_for(len(chunk)):
+                        chunks.append(chunk)
         except TimeoutError:
             detail = f"the body did not come within {_BODY_SECONDS:.0f} seconds; post less at once"
             raise ProblemError(Problem(408, "too_slow", detail, {"Connection": "close"})) from None
         except ClientDisconnect:
             raise ProblemError(Problem(400, "gone", "the body is not complete")) from None
+        if self._size > MAX_BODY_BYTES:
+            raise ProblemError(TOO_LARGE)
         return b"".join(chunks)
 
     def release(self) -> None:
         """Let others have the room."""
-        self._api.held -= self._size
-        self._size = 0
+        self._api.held -= self._held
+        self._held = 0
 
-    def _hold(self, size: int) -> None:
+    def _has_room_for(self, size: int) -> bool:
+        """Hold so many bytes more; return whether they are kept. Raise ProblemError."""
         self._size += size
-        self._api.held += size
         if self._size > MAX_BODY_BYTES:
-            raise ProblemError(TOO_LARGE)
+            # Few clients look for an answer before they have sent everything: a while it is read.
+            self.release()
+            if self._size > _READ_IN_VAIN * MAX_BODY_BYTES:
+                raise ProblemError(TOO_LARGE)
+            return False
+        self._held += size
+        self._api.held += size
         if self._api.held > _HELD_BYTES:
             detail = "too many posts are being handled; post again later"
             raise ProblemError(later(503, "busy", detail, 1))
+        return True
 
 
 class Guard:

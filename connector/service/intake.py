@@ -94,7 +94,7 @@ class Intake:
         #: Why the last commit failed, "" after one that did not.
         self.failure = ""
         self._threads = [
-            threading.Thread(target=self._map_posts, name="mapping", daemon=True),
+            threading.Thread(target=self._map_posts, name="mapper", daemon=True),
             threading.Thread(target=self._commit_groups, name="commits", daemon=True),
         ]
         for thread in self._threads:
