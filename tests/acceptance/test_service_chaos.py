@@ -61,6 +61,7 @@ class Client(threading.Thread):
         for index, events in enumerate(posts_of(self.number, self.chance)):
             self.events += events
             self._post(f"{self.number}-{index}", events)
+            time.sleep(0.2 * self.chance.random())
 
     def _post(self, key: str, events: list[dict[str, Any]]) -> None:
         ends = time.monotonic() + 60
@@ -84,7 +85,7 @@ def run_clients(services: Sequence[Served], seed: int, keep_alive: Any) -> list[
     for client in clients:
         client.start()
     while any(client.is_alive() for client in clients):
-        keep_alive()
+        keep_alive(clients)
         time.sleep(0.02)
     for client in clients:
         client.join()
@@ -120,7 +121,7 @@ def test_what_was_answered_202_is_delivered_though_the_process_is_killed(tmp_pat
         vendor.process = served.process
         starts = 1
 
-        def keep_alive() -> None:
+        def keep_alive(_: Sequence[Client] = ()) -> None:
             nonlocal starts
             if served.process.poll() is not None:
                 served.kill()
@@ -167,12 +168,13 @@ def test_three_workers_on_postgresql_deliver_in_order(
         # a lease of three attempts, so that another takes over soon
         options = (made, "--store", "env:STORE", "--timeout", "0.5")
         services = [Served(*options) for _ in range(3)]
-        kill_at = [15, 40, 70]
+        kill_at = [10, 35, 60]
         killed = 0
 
-        def keep_alive() -> None:
+        def keep_alive(clients: Sequence[Client] = ()) -> None:
             nonlocal killed
-            if killed < len(kill_at) and vendor.count >= kill_at[killed]:
+            answered = sum(len(client.statuses) for client in clients)
+            if killed < len(kill_at) and answered >= kill_at[killed]:
                 victim = services[killed]
                 victim.kill()
                 victim.start()
