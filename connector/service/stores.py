@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector._util.state_folder import FolderLock, make_folder
-from connector.connection.secrets import reference_in
 from connector.delivery.outbox.model import MAX_PENDING
 from connector.errors import ConfigError, Problem
+from connector.service.references import reference_in
 
 if TYPE_CHECKING:
     from connector.delivery.outbox.store import SqlOutbox

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from connector.connection.secrets import reference_in
 from connector.errors import ConfigError, Problem
+from connector.service.references import reference_in
 
 _LEAST = 16
 
