@@ -15,8 +15,10 @@ from connector import __version__
 from connector.cli.audiences import audiences
 from connector.cli.call import call
 from connector.cli.check import check
+from connector.cli.dead import dead
 from connector.cli.docs import docs
 from connector.cli.export import export
+from connector.cli.flush import flush
 from connector.cli.lint import lint
 from connector.cli.list import list_destinations
 from connector.cli.login import login, logout
@@ -27,6 +29,7 @@ from connector.cli.sandbox import sandbox
 from connector.cli.send import send
 from connector.cli.serve import serve
 from connector.cli.show import show
+from connector.cli.status import status
 from connector.cli.streams import prepare_streams, silence_output
 from connector.cli.test import run_tests
 from connector.connection.urls import ALLOW_VARIABLE
@@ -52,6 +55,8 @@ _COMMANDS = (
     ("preview", preview, "connector preview connection.yaml events.ndjson --limit 3"),
     ("send", send, "connector send connection.yaml events.ndjson.gz --report failed.ndjson"),
     ("serve", serve, "connector serve connection.yaml --state state/ --token env:TOKEN"),
+    ("flush", flush, "connector flush --url http://127.0.0.1:8080 --token env:TOKEN"),
+    ("status", status, "connector status --state state/ --watch"),
     ("export", export, "connector export connection.yaml match_file events.csv --into outbox/"),
     ("call", call, "connector call connection.yaml CALL name=value --format json"),
     ("check", check, "connector check connection.yaml"),
@@ -61,6 +66,7 @@ _COMMANDS = (
 for _name, _command, _example in _COMMANDS:
     app.command(_name, epilog=f"Example: {_example}")(_command)
 app.add_typer(audiences, name="audiences")
+app.add_typer(dead, name="dead")
 
 
 def main() -> None:
