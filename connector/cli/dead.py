@@ -187,9 +187,10 @@ def _origin(payload: bytes) -> dict[str, Any]:
     try:
         document = json.loads(payload)
         position, name, item = document["event"]
+        target = document["target"]
         return {
-            "route": document["route"],
-            "action": document["action"],
+            "route": target["route"],
+            "action": target["action"],
             "event": position if name is None else name,
             "item": item,
         }

@@ -37,7 +37,7 @@ def flush(
 
     Exit status: 0 done, 1 the service refused it or cannot be reached, 2 usage error.
     """
-    from connector.connection.secrets import reference_in
+    from connector.service.references import reference_in
 
     if not url.startswith(("http://", "https://")):
         hint = "write it like http://127.0.0.1:8080"
