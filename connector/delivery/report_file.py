@@ -37,9 +37,11 @@ def report_file(
     check_overwritten(path, "report", connection, opened)
     with _report_errors(path):
         file = _opened(path)
-        length = run.report_length(path) if run else None
-        if length is not None and length < file.tell():
-            file.truncate(length)
+        if run and file.seekable():
+            size = file.tell()
+            length = run.report_length(path, size)
+            if length < size:
+                file.truncate(length)
     try:
         yield file
     finally:

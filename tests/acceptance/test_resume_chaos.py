@@ -150,3 +150,25 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None
     lines = report_lines(report)
     assert sorted(line["event"] for line in lines) == sorted(refused)
     assert {line["run"] for line in lines} == {summary["run"]}
+
+
+def test_a_report_has_each_line_once_though_nothing_was_committed(tmp_path: Path) -> None:
+    report = tmp_path / "report.ndjson"
+    report.write_text("what another run said\n", "utf-8")
+    events: list[dict[str, Any]] = [{"id": "good", "audience": "a", "email": "a@example.com"}]
+    events += [{"id": f"e{number}", "audience": "a"} for number in range(200)]
+    with Chaos({1: "before"}, random.Random(1)) as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        file = ndjson(tmp_path, events)
+        statuses = []
+        for _ in range(2):
+            vendor.process = start(
+                *("send", made, file, "--state", tmp_path / "state", "--report", report)
+            )
+            statuses.append(finished(vendor.process).status)
+    assert statuses == [-signal.SIGKILL, 1]
+    first, *others = report.read_text("utf-8").splitlines()
+    assert first == "what another run said"
+    assert sorted(json.loads(line)["event"] for line in others) == sorted(
+        event["id"] for event in events[1:]
+    )

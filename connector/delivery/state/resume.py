@@ -34,15 +34,17 @@ class OpenRun:
     saved: Saved
     progress: Progress
 
-    def report_length(self, report: Path) -> int | None:
-        """Return how long a report is as far as it is committed; None for one it has not seen.
+    def report_length(self, report: Path, size: int) -> int:
+        """Return how long a report is as far as it is committed, of `size` bytes as it is now.
 
         From now on it is the run's report.
         """
         path = str(report.resolve())
-        length = self.saved.report_bytes if self.saved.report == path else None
-        self.saved.report = path
-        return length
+        if self.saved.report != path:
+            # What stands there already is of other runs.
+            self.saved.report = path
+            self.saved.report_bytes = size
+        return self.saved.report_bytes
 
     def ledger(
         self, report: BinaryIO | None, clock: Clock, limiter: Limiter, *, keep_failures: bool
@@ -67,7 +69,7 @@ class OpenRun:
     def _store(self, now: float) -> str:
         """Store that this process begins; return what the run is called."""
         if self.last is None:
-            return self.runs.begin(self.connection, self.identity, now)
+            return self.runs.begin(self.connection, self.identity, self.saved, now)
 
         if not self.last.ended:
             self.saved.restarts += 1

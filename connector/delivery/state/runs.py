@@ -192,7 +192,7 @@ class Runs:
             rows = self._execute("SELECT position, count FROM refused WHERE run = ?", run)
             return Counter(dict(rows))
 
-    def begin(self, connection: str, identity: Identity, now: float) -> str:
+    def begin(self, connection: str, identity: Identity, saved: Saved, now: float) -> str:
         """Store a new run of a connection, and forget its unfinished one; return its id."""
         run = new_run_id(now)
         with self._transaction():
@@ -205,7 +205,7 @@ class Runs:
                 connection,
                 now,
                 orjson.dumps(identity.as_json()).decode(),
-                Saved().as_json().decode(),
+                saved.as_json().decode(),
             )
         return run
 
