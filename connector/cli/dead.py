@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -183,16 +182,11 @@ def _row(one: DeadLetter, now: float) -> dict[str, Any]:
 
 
 def _origin(payload: bytes) -> dict[str, Any]:
-    """Return the route, the action and the event of a prepared record: nobody is named by them."""
+    """Return the route, the action and the event of a dead letter: nobody is named by them."""
+    from connector.pipeline.bundles import origin_of
+    from connector.pipeline.prepared import PreparedError
+
     try:
-        document = json.loads(payload)
-        position, name, item = document["event"]
-        target = document["target"]
-        return {
-            "route": target["route"],
-            "action": target["action"],
-            "event": position if name is None else name,
-            "item": item,
-        }
-    except (ValueError, KeyError, TypeError):
+        return origin_of(payload)
+    except PreparedError:
         return {}

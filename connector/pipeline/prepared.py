@@ -43,6 +43,9 @@ _ANY_MOMENT = "2000-01-01T00:00:00Z"
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
+#: Why something cannot be read.
+OTHER_DEFINITION = "was prepared by other definition files; prepare it again from its event"
+OTHER_ROUTES = "is no prepared record of this connection's routes"
 _NO_JSON = "has a value that JSON cannot hold; send it again from its event"
 
 
@@ -84,7 +87,7 @@ class PreparedRecords:
         """
         document = {
             "definition": self.definition,
-            "target": self._target_json(record.target),
+            "target": self.target_json(record.target),
             "ids": record.ids,
             "wires": record.wires,
             "companions": sorted(record.companions),
@@ -97,7 +100,8 @@ class PreparedRecords:
         except orjson.JSONEncodeError:
             raise PreparedError(_NO_JSON) from None
 
-    def _target_json(self, target: Target) -> orjson.Fragment:
+    def target_json(self, target: Target) -> orjson.Fragment:
+        """Return a target as JSON. Raise PreparedError for one that JSON cannot hold."""
         written = self._written.get(target)
         if written is None:
             document = {
@@ -125,26 +129,18 @@ class PreparedRecords:
         if not isinstance(document, dict) or document.keys() != set(_MEMBERS):
             raise PreparedError(f"is no prepared record: it needs {', '.join(_MEMBERS)}")
         if document["definition"] != self.definition:
-            raise OtherDefinitionError(
-                "was prepared by other definition files; prepare it again from its event"
-            )
+            raise OtherDefinitionError(OTHER_DEFINITION)
         try:
             return self._record(document)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, ConnectorError):
-            raise PreparedError("is no prepared record of this connection's routes") from None
+            raise PreparedError(OTHER_ROUTES) from None
 
     def _record(self, document: Mapping[str, Any]) -> Record:
-        target = self._target(document["target"])
-        kind = self._kinds[target.route, target.action]
+        target = self.target(document["target"])
         ids, wires = _texts(document["ids"]), _texts(document["wires"])
         companions = frozenset(_texts(document["companions"]))
-        if not ids or len(ids) != len(wires) or not kind.wires.issuperset((*wires, *companions)):
-            raise ValueError
-
         item = _text(document["item"]).encode()
-        orjson.loads(item)
-        if len(item) > target.room:
-            raise ValueError
+        self.check(target, ids, wires, companions, item)
         prepared_at = document["prepared_at"]
         if type(prepared_at) not in {int, float} or not math.isfinite(prepared_at):
             raise TypeError
@@ -158,7 +154,26 @@ class PreparedRecords:
             companions=companions,
         )
 
-    def _target(self, document: Any) -> Target:
+    def check(
+        self,
+        target: Target,
+        ids: tuple[str, ...],
+        wires: tuple[str, ...],
+        companions: frozenset[str],
+        item: bytes,
+    ) -> None:
+        """Raise ValueError or TypeError unless these can be one record of a target."""
+        kind = self._kinds[target.route, target.action]
+        if not ids or len(ids) != len(wires) or not {str}.issuperset(map(type, ids)):
+            raise ValueError
+        if not kind.wires.issuperset(wires) or not kind.wires.issuperset(companions):
+            raise ValueError
+        orjson.loads(item)
+        if len(item) > target.room:
+            raise ValueError
+
+    def target(self, document: Any) -> Target:
+        """Return the target that some JSON is. Raise an error for what is none."""
         key = orjson.dumps(document)
         target = self._targets.get(key)
         if target is None:

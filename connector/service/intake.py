@@ -11,7 +11,7 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -25,6 +25,7 @@ from connector.delivery.outbox.model import (
     OutboxError,
     Post,
 )
+from connector.delivery.worker.bundles import Offered, Written
 from connector.model import Event, Unreadable
 from connector.service.body import entries_of
 from connector.service.mapping import Mapped, Mapper
@@ -59,6 +60,7 @@ class Incoming:
     events: list[Event] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     mapped: dict[str, Mapped] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
     post: Post = Post(())  # noqa: RUF009 - an immutable value
     answer: bytes = b""
     counts: dict[str, int] = field(default_factory=dict)
@@ -75,20 +77,20 @@ class Taken:
 Result = Taken | Problem
 #: Called with what became of posts, from a thread of the intake.
 Done = Callable[[Sequence[tuple[Incoming, Result]]], None]
-#: Called with the lanes (connection, lane) that have new records.
-Wake = Callable[[Collection[tuple[str, str]]], None]
+#: Called with what was committed, in the order of the commits.
+Offer = Callable[[Sequence[Offered]], None]
 
 
 class Intake:
     """Takes posts, until it is closed."""
 
     def __init__(
-        self, outbox: Outbox, mappers: Mapping[str, Mapper], done: Done, wake: Wake
+        self, outbox: Outbox, mappers: Mapping[str, Mapper], done: Done, offer: Offer
     ) -> None:
         self._outbox = outbox
         self._mappers = mappers
         self._done = done
-        self._wake = wake
+        self._offer = offer
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._groups: queue.Queue[list[Incoming] | None] = queue.Queue(_GROUPS)
         #: Why the last commit failed, "" after one that did not.
@@ -204,16 +206,21 @@ class Intake:
             return
 
         self.failure = ""
-        lanes = set()
         results = []
+        offered: list[Offered] = []
         for incoming, answer in zip(group, answers, strict=True):
             results.append((incoming, _result(incoming, answer)))
             if isinstance(answer, Accepted) and not answer.repeated:
-                for entry in incoming.post.entries:
-                    lanes.add((entry.connection, entry.lane))
+                offered += _offered(incoming, answer)
+        if offered:
+            self._offer(offered)
         self._done(results)
-        if lanes:
-            self._wake(lanes)
+
+
+def _offered(incoming: Incoming, accepted: Accepted) -> Iterator[Offered]:
+    """Yield the bundles of a post that is committed."""
+    for (bundle, records), number in zip(incoming.written, accepted.numbers, strict=True):
+        yield Offered(bundle.connection, bundle.lane, number, records, accepted.committed_at)
 
 
 def _parse(incoming: Incoming) -> Problem | None:
@@ -241,14 +248,13 @@ def _parse(incoming: Incoming) -> Problem | None:
 
 def _finish(incoming: Incoming) -> None:
     """Make of what was mapped what is committed, and what is answered then."""
-    entries = []
     counts: dict[tuple[str, str], int] = {}
     accepted: set[int] = set()
     rejected = []
     for position, reason in incoming.unreadable:
         rejected.append({"position": position, "code": "unreadable", "reason": reason})
     for name, mapped in incoming.mapped.items():
-        entries += mapped.entries
+        incoming.written += mapped.written
         accepted |= mapped.accepted
         counts[name, "accepted"] = len(mapped.accepted)
         counts[name, "rejected"] = len(mapped.rejected)
@@ -271,7 +277,8 @@ def _finish(incoming: Incoming) -> None:
     answer = orjson.dumps({"accepted": len(accepted), "skipped": skipped, "rejected": rejected})
     digest = hashlib.sha256(incoming.body).hexdigest() if incoming.key else ""
     idempotency = Idempotency(incoming.key, digest, answer)
-    incoming.post = Post(entries, counts, idempotency if incoming.key else None)
+    bundles = [written.bundle for written in incoming.written]
+    incoming.post = Post(bundles, counts, idempotency if incoming.key else None)
     incoming.answer = answer
     incoming.mapped.clear()
     incoming.events.clear()
@@ -284,7 +291,11 @@ def _position(line: Mapping[str, object]) -> int:
 
 
 def _records(group: Sequence[Incoming]) -> int:
-    return sum(len(incoming.post.entries) for incoming in group)
+    total = 0
+    for incoming in group:
+        for written in incoming.written:
+            total += len(written.records)
+    return total
 
 
 def _result(incoming: Incoming, answer: Answer) -> Result:

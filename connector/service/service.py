@@ -101,7 +101,7 @@ class Service:
         """Begin to deliver and to take posts. Raise OutboxError."""
         self._loop = loop
         self._worker.start()
-        self._intake = Intake(self._outbox, self._mappers, self._done, self._worker.wake)
+        self._intake = Intake(self._outbox, self._mappers, self._done, self._worker.offer)
         if self._settings.keep_dead is not None:
             self._purging.start()
 

@@ -15,11 +15,11 @@ from typing import Any, Self
 from connector._util.state_folder import FolderLock
 from connector.connection.model import Connection
 from connector.delivery.clock import SystemClock
-from connector.delivery.outbox.model import Entry, Outbox, Post
+from connector.delivery.outbox.model import Accepted, Outbox, Post
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from connector.delivery.rate_limit import Limiter
+from connector.delivery.worker.bundles import Bundles, Offered, Written
 from connector.delivery.worker.channel import Channel
-from connector.delivery.worker.entries import Entries
 from connector.delivery.worker.worker import Events, Terms, Worker
 from connector.errors import UnauthorizedError
 from connector.model import Event, Record, Request, Response, Stop
@@ -135,17 +135,18 @@ class Told(Events):
         self.errors.append(error)
 
 
-def entries_of(
+def written_of(
     connections: Mapping[str, Connection], events: Iterable[Mapping[str, Any]]
-) -> list[Entry]:
-    entries = []
+) -> list[Written]:
+    written = []
     numbered = [Event(number, dict(one)) for number, one in enumerate(events, 1)]
     for name, one in connections.items():
-        written = Entries(name, one)
+        records = []
         for record in Pipeline(one).prepare(numbered, NOW):
             if isinstance(record, Record):
-                entries.append(written.write(record))
-    return entries
+                records.append(record)
+        written += Bundles(name, one).write(records)
+    return written
 
 
 class Deliveries:
@@ -190,10 +191,17 @@ class Deliveries:
             self._lock.close()
             self._folder.cleanup()
 
-    def accept(self, *events: Mapping[str, Any]) -> None:
-        entries = entries_of(self.connections, events)
-        self.outbox.accept([Post(entries, {})])
-        self.worker.wake({(entry.connection, entry.lane) for entry in entries})
+    def accept(self, *events: Mapping[str, Any], is_offered: bool = True) -> None:
+        """Accept events, as another process does unless they are offered."""
+        written = written_of(self.connections, events)
+        [accepted] = self.outbox.accept([Post([one.bundle for one in written], {})])
+        assert isinstance(accepted, Accepted)
+        offered = []
+        for (bundle, records), number in zip(written, accepted.numbers, strict=True):
+            committed_at = accepted.committed_at
+            offered.append(Offered(bundle.connection, bundle.lane, number, records, committed_at))
+        if is_offered:
+            self.worker.offer(offered)
 
     def pending(self) -> int:
         status = self.outbox.status()

@@ -12,13 +12,16 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
 from connector._util.state_folder import FolderLock
-from connector.delivery.outbox.model import Entry, Outbox
+from connector.delivery.outbox.keys import KEY_BYTES, pack_keys
+from connector.delivery.outbox.marks import GONE
+from connector.delivery.outbox.model import BUNDLE, Bundle, Kept, Lease, Outbox
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from tests.kit.clock import NOW
 
@@ -27,13 +30,13 @@ MEMORY = Path("/dev/shm")
 #: What moves when time passes, by table.
 MOVED = {
     "lane": ("lease_ends", "probe_at"),
-    "entry": ("committed_at",),
+    "bundle": ("committed_at",),
     "dead": ("committed_at", "died_at"),
     "idempotency": ("expires_at",),
     "account": ("not_before",),
     "block": ("ends_at", "forget_at"),
 }
-TABLES = (*MOVED, "dead_key", "connection", "counter")
+TABLES = (*MOVED, "bundle_marks", "dead_key", "connection", "counter")
 
 
 class World(Protocol):
@@ -65,7 +68,7 @@ class SqliteWorld:
         """Open the store again, as a new process would, once the one before has ended."""
         self.end()
         self._lock = FolderLock(self.folder)
-        self.outbox = SqliteOutbox(self.folder, self._lock, now=self.now, **options)
+        self.outbox = SqliteOutbox(self.folder, self._lock, now=self.now, split=split, **options)
         return self.outbox
 
     def now(self) -> float:
@@ -101,7 +104,7 @@ class PostgresWorld:
     def open(self, **options: Any) -> Outbox:
         from connector.delivery.outbox.postgres import PostgresOutbox
 
-        outbox = PostgresOutbox(self.url, **options)
+        outbox = PostgresOutbox(self.url, split=split, **options)
         self._outboxes.append(outbox)
         return outbox
 
@@ -158,10 +161,85 @@ def _connection() -> Any:
 
 def key(number: int) -> bytes:
     """Return the digest of an identifier."""
-    return number.to_bytes(8, "big")
+    return number.to_bytes(KEY_BYTES, "big")
+
+
+class Entry(NamedTuple):
+    """A record, as the tests of the stores know it."""
+
+    connection: str
+    lane: str
+    operation: str
+    keys: tuple[bytes, ...]
+    payload: bytes
 
 
 def entry(
     lane: str, payload: str, *people: int, operation: str = "add", connection: str = "c"
 ) -> Entry:
     return Entry(connection, lane, operation, tuple(map(key, people)), payload.encode())
+
+
+def bundle(*entries: Entry) -> Bundle:
+    """Return records of one lane and operation as a bundle."""
+    keys = [one.keys for one in entries]
+    digests = b"".join(chain.from_iterable(keys))
+    payload = _BETWEEN.join(one.payload for one in entries)
+    counts = list(map(len, keys))
+    return Bundle(*entries[0][:3], len(entries), pack_keys(counts, digests), payload)
+
+
+def singly(*entries: Entry) -> list[Bundle]:
+    """Return a bundle for each record."""
+    return [bundle(one) for one in entries]
+
+
+def in_runs(*entries: Entry) -> list[Bundle]:
+    """Return records as bundles that are as large as they can be."""
+    runs: dict[tuple[str, str], list[list[Entry]]] = {}
+    for one in entries:
+        its_runs = runs.setdefault(one[:2], [])
+        if not its_runs or its_runs[-1][0].operation != one.operation:
+            its_runs.append([])
+        its_runs[-1].append(one)
+    return [bundle(*run) for its_runs in runs.values() for run in its_runs]
+
+
+# Nothing that a test puts in holds it.
+_BETWEEN = b"\x1e between \x1f"
+
+
+def split(payload: bytes, index: int) -> bytes:
+    return payload.split(_BETWEEN)[index]
+
+
+def seq(number: int, index: int = 0) -> int:
+    """Return the number of a record in its lane, given that of its bundle."""
+    return number * BUNDLE + index
+
+
+class Waiting(NamedTuple):
+    """A pending record."""
+
+    seq: int
+    payload: bytes
+    committed_at: float
+    attempts: int
+
+
+def waiting(outbox: Outbox, lease: Lease, after: int = 0, limit: int = 100) -> list[Waiting]:
+    """Return the pending records of a lane."""
+    found = []
+    for kept in outbox.read(lease, after, limit):
+        found += pending_of(kept)
+    return found
+
+
+def pending_of(kept: Kept) -> list[Waiting]:
+    pending = []
+    marks = kept.marks or bytes(kept.records)
+    for index, mark in enumerate(marks):
+        if mark != GONE:
+            payload = split(kept.payload, index)
+            pending.append(Waiting(seq(kept.number, index), payload, kept.committed_at, mark))
+    return pending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -15,9 +16,9 @@ from connector.delivery.outbox.model import (
     Accepted,
     Answer,
     Conflict,
-    Entry,
     Full,
     Idempotency,
+    Kept,
     Lease,
     Outbox,
     Post,
@@ -25,7 +26,16 @@ from connector.delivery.outbox.model import (
     Settled,
     Verdict,
 )
-from tests.kit.outbox import PostgresWorld, SqliteWorld, World, key
+from tests.kit.outbox import (
+    Entry,
+    PostgresWorld,
+    SqliteWorld,
+    World,
+    in_runs,
+    key,
+    pending_of,
+    waiting,
+)
 from tests.kit.records import tries
 
 MAX_PENDING = 12
@@ -112,7 +122,7 @@ class OutboxMachine(RuleBasedStateMachine):
         lane = self.lanes[lease.connection, lease.lane]
         return lane if lane.token == lease.token and lane.ends > self.world.now() else None
 
-    def expected(self, post: Post) -> Answer:
+    def expected(self, post: Post, entries: Sequence[Entry]) -> Answer:
         if post.idempotency is not None:
             name, body, answer = post.idempotency
             known = self.answers.get(name)
@@ -120,11 +130,11 @@ class OutboxMachine(RuleBasedStateMachine):
                 if known[0] != body:
                     return Conflict(name)
                 return Accepted(known[1], repeated=True)
-        for connection in sorted({entry.connection for entry in post.entries}):
+        for connection in sorted({entry.connection for entry in entries}):
             if self.pending(connection) >= MAX_PENDING:
                 return Full(connection, self.pending(connection))
 
-        for entry in post.entries:
+        for entry in entries:
             lane = self.lanes.setdefault((entry.connection, entry.lane), LaneModel())
             known_entry = Known(entry, next(self.orders))
             lane.pending.append(known_entry)
@@ -150,9 +160,9 @@ class OutboxMachine(RuleBasedStateMachine):
                 rows.append(Entry(connection, lane, operation, tuple(map(key, people)), payload))
             answer = b"answer %d" % next(self.names)
             again = idempotency and Idempotency(*idempotency, answer)
-            made.append(Post(rows, {("c", "accepted"): len(rows)}, again))
-        expected = [self.expected(post) for post in made]
-        assert self.outbox.accept(made) == expected
+            made.append((Post(in_runs(*rows), {("c", "accepted"): len(rows)}, again), rows))
+        expected = [self.expected(post, rows) for post, rows in made]
+        assert self.outbox.accept([post for post, _ in made]) == expected
 
     @precondition(lambda self: self.some("pending"))
     @rule(
@@ -226,7 +236,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def settle_some(self, lease: Lease, fates: list[str]) -> None:
         lane = self.lanes[lease.connection, lease.lane]
-        read = self.outbox.read(lease, 0, 100)
+        read = waiting(self.outbox, lease)
         assert [kept.payload for kept in read] == [known.entry.payload for known in lane.pending]
         assert [kept.attempts for kept in read] == [known.attempts for known in lane.pending]
 
@@ -313,18 +323,34 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_record_is_in_its_place_and_no_other(self) -> None:
-        for table in ("entry", "dead"):
-            stored: dict[tuple[str, str], list[bytes]] = {}
-            for connection, name, payload in self.world.sql(
-                f"SELECT lane.connection, lane.lane, payload FROM {table} "
-                f"JOIN lane ON lane.number = {table}.lane ORDER BY seq"
-            ):
-                stored.setdefault((connection, name), []).append(bytes(payload))
-            for place, lane in self.lanes.items():
-                known = lane.pending if table == "entry" else lane.dead
-                in_order = sorted(known, key=lambda known: known.order)
-                assert stored.pop(place, []) == [one.entry.payload for one in in_order]
-            assert not stored
+        stored: dict[tuple[str, str], list[bytes]] = {}
+        for connection, name, *bundle, marks in self.world.sql(
+            "SELECT lane.connection, lane.lane, bundle.number, records, operation, payload, "
+            "committed_at, marks FROM bundle JOIN lane ON lane.number = bundle.lane "
+            "LEFT JOIN bundle_marks ON bundle_marks.lane = bundle.lane "
+            "AND bundle_marks.number = bundle.number ORDER BY bundle.number"
+        ):
+            number, records, operation, payload, committed_at = bundle
+            kept = Kept(number, records, operation, bytes(payload), committed_at, marks)
+            found = stored.setdefault((connection, name), [])
+            pending = [one.payload for one in pending_of(kept)]
+            assert pending, "a bundle is kept of which nothing is pending"
+            found += pending
+        self.compare(stored, "pending")
+
+        stored = {}
+        for connection, name, payload in self.world.sql(
+            "SELECT lane.connection, lane.lane, payload FROM dead "
+            "JOIN lane ON lane.number = dead.lane ORDER BY seq"
+        ):
+            stored.setdefault((connection, name), []).append(bytes(payload))
+        self.compare(stored, "dead")
+
+    def compare(self, stored: dict[tuple[str, str], list[bytes]], what: str) -> None:
+        for place, lane in self.lanes.items():
+            in_order = sorted(getattr(lane, what), key=lambda known: known.order)
+            assert stored.pop(place, []) == [one.entry.payload for one in in_order]
+        assert not stored
 
     @invariant()
     def status_says_so(self) -> None:

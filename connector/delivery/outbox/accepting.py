@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, cast
 
-from connector.delivery.outbox.dead import Newest, key_numbers, overtake
+from connector.delivery.outbox.dead import newest_of, overtake, records_of
 from connector.delivery.outbox.model import (
+    BUNDLE,
     KEEP_KEYS,
-    KEY_BYTES,
     Accepted,
     Answer,
+    Bundle,
     Conflict,
-    Entry,
     Full,
     Post,
 )
 from connector.delivery.outbox.transaction import Transaction, count, lock_connections
 
+
+class _Placed(NamedTuple):
+    """A bundle, and where its number is to stand."""
+
+    bundle: Bundle
+    numbers: list[int]
+    position: int
+
+
 # By connection and lane.
-_Lanes = dict[str, dict[str, list[Entry]]]
+_Lanes = dict[str, dict[str, list[_Placed]]]
 
 
 def accept(tx: Transaction, posts: Sequence[Post], max_pending: int) -> list[Answer]:
@@ -28,7 +39,7 @@ def accept(tx: Transaction, posts: Sequence[Post], max_pending: int) -> list[Ans
     keys = []
     sizes = []
     for post in posts:
-        size = Counter(entry.connection for entry in post.entries)
+        size = _records_of(post)
         sizes.append(size)
         names.update(size)
         names.update(connection for connection, _ in post.counts)
@@ -44,26 +55,37 @@ def accept(tx: Transaction, posts: Sequence[Post], max_pending: int) -> list[Ans
         for key, body, answer in tx.rows("posts", keys=keys):
             known[key] = (body, answer)
 
-    answers = []
-    taken = []
+    answers: list[Answer] = []
+    taken: list[tuple[int, Post]] = []
     for post, size in zip(posts, sizes, strict=True):
         refused = _refused(post, size, pending, known, max_pending)
         if refused is not None:
             answers.append(refused)
             continue
 
-        taken.append(post)
+        taken.append((len(answers), post))
         for connection, number in size.items():
             pending[connection] += number
-        if post.idempotency is None:
-            answers.append(Accepted())
-        else:
+        answer = b""
+        if post.idempotency is not None:
             key, body, answer = post.idempotency
             known[key] = (body, answer)
-            answers.append(Accepted(answer))
+        answers.append(Accepted(answer))
 
-    _write(tx, taken, now)
+    numbers, committed_at = _write(tx, [post for _, post in taken], now)
+    for (position, _), its_numbers in zip(taken, numbers, strict=True):
+        accepted = answers[position]
+        assert isinstance(accepted, Accepted)
+        answers[position] = replace(accepted, numbers=its_numbers, committed_at=committed_at)
     return answers
+
+
+def _records_of(post: Post) -> Counter[str]:
+    """Return how many records a post has, by connection."""
+    size: Counter[str] = Counter()
+    for bundle in post.bundles:
+        size[bundle.connection] += bundle.records
+    return size
 
 
 def _refused(
@@ -87,58 +109,78 @@ def _refused(
     return None
 
 
-def _write(tx: Transaction, posts: Sequence[Post], now: float) -> None:
+def _write(tx: Transaction, posts: Sequence[Post], now: float) -> tuple[list[list[int]], float]:
+    """Return the numbers of each post's bundles, and the moment of their commit."""
     lanes: _Lanes = defaultdict(lambda: defaultdict(list))
     counts: Counter[tuple[str, str]] = Counter()
     answers = []
+    all_numbers = []
     for post in posts:
         counts.update(post.counts)
-        for entry in post.entries:
-            lanes[entry.connection][entry.lane].append(entry)
+        numbers = [0] * len(post.bundles)
+        all_numbers.append(numbers)
+        for index, bundle in enumerate(post.bundles):
+            placed = _Placed(bundle, numbers, index)
+            lanes[bundle.connection][bundle.lane].append(placed)
         if post.idempotency is not None:
             answers.append((*post.idempotency, now + KEEP_KEYS))
 
-    changes = []
+    found = {}
     for connection in sorted(lanes):
-        size = _append(tx, connection, lanes[connection])
+        found[connection] = _lock_lanes(tx, connection, sorted(lanes[connection]))
+    # Later than every lock: the records of a lane are as old as they stand in it.
+    committed_at = tx.now() if lanes else now
+    changes = []
+    for connection, its_lanes in found.items():
+        size = _append(tx, its_lanes, lanes[connection], committed_at)
         counts[connection, "records"] += size
         changes.append((size, connection))
     tx.many("change_connection", changes)
     tx.many("add_post", answers)
     count(tx, counts)
+    return all_numbers, committed_at
 
 
-def _append(tx: Transaction, connection: str, lanes: Mapping[str, list[Entry]]) -> int:
-    """Put records at the ends of a connection's lanes; return how many."""
-    names = sorted(lanes)
+def _lock_lanes(
+    tx: Transaction, connection: str, names: Sequence[str]
+) -> list[tuple[int, str, int, int]]:
+    """Return number, name, last bundle and dead letters of lanes, which are locked."""
     found = tx.rows("lanes", connection=connection, lanes=names)
     if len(found) < len(names):
         tx.many("add_lane", [(connection, name) for name in names])
         found = tx.rows("lanes", connection=connection, lanes=names)
+    return cast(list[tuple[int, str, int, int]], found)
 
-    # later than every lock: the records of a lane are as old as they stand in it
-    now = tx.now()
+
+def _append(
+    tx: Transaction,
+    found: Sequence[tuple[int, str, int, int]],
+    lanes: Mapping[str, Sequence[_Placed]],
+    now: float,
+) -> int:
+    """Put bundles at the ends of a connection's lanes; return how many records they have."""
     rows = []
     changes = []
-    for number, name, last_seq, dead in found:
-        entries = lanes[name]
-        for seq, entry in enumerate(entries, last_seq + 1):
-            keys = b"".join(entry.keys)
-            if len(keys) % KEY_BYTES:
-                raise ValueError("a key has 8 bytes")
-            rows.append((number, seq, entry.operation, keys, entry.payload, now))
-        changes.append((len(entries), len(entries), 0, number))
-        if dead:
-            overtake(tx, number, _newest(entries, last_seq + 1))
+    total = 0
+    for lane, name, last, dead in found:
+        number = last
+        size = 0
+        keys = []
+        for bundle, numbers, index in lanes[name]:
+            _, _, operation, records, its_keys, payload = bundle
+            if not 0 < records <= BUNDLE:
+                raise ValueError(f"a bundle has from 1 to {BUNDLE} records")
+            number += 1
+            numbers[index] = number
+            size += records
+            rows.append((lane, number, records, operation, its_keys, payload, now))
+            if dead:
+                keys += records_of(number, records, operation, its_keys)
+        changes.append((number - last, size, 0, lane))
+        total += size
+        if keys:
+            overtake(tx, lane, newest_of(keys))
 
-    tx.many("add_entries", rows)
+    tx.many("add_bundles", rows)
     tx.many("change_lane", changes)
-    return len(rows)
-
-
-def _newest(entries: Sequence[Entry], first_seq: int) -> Newest:
-    newest: Newest = defaultdict(dict)
-    for seq, entry in enumerate(entries, first_seq):
-        for key in key_numbers(b"".join(entry.keys)):
-            newest[entry.operation][key] = seq
-    return newest
+    return total

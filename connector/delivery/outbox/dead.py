@@ -8,12 +8,12 @@ among the records that still wait behind it.
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from connector.delivery.outbox.model import KEY_BYTES, PAGE, DeadLetter, Retried, Selection
+from connector.delivery.outbox.keys import KEY_BYTES, key_numbers, pack_keys, unpack_keys
+from connector.delivery.outbox.model import BUNDLE, PAGE, DeadLetter, Retried, Selection
 from connector.delivery.outbox.transaction import Transaction, count, lock_connections
 
 # How many digits a number of the database has at most.
@@ -23,16 +23,22 @@ _DIGITS = 18
 Newest = dict[str, dict[int, int]]
 
 
-def key_numbers(keys: bytes) -> tuple[int, ...]:
-    """Return digests, one behind the other, as the numbers that are looked up."""
-    return struct.unpack(f">{len(keys) // KEY_BYTES}q", keys)
+def records_of(
+    number: int, records: int, operation: str, keys: bytes
+) -> list[tuple[int, str, bytes]]:
+    """Return the records (seq, operation, digests) of a bundle."""
+    first = number * BUNDLE
+    found = []
+    for index, digests in enumerate(unpack_keys(keys, records)):
+        found.append((first + index, operation, digests))
+    return found
 
 
 def newest_of(rows: Iterable[tuple[int, str, bytes]]) -> Newest:
-    """Return the newest of records (seq, operation, keys) in their order."""
+    """Return the newest of records (seq, operation, digests) in their order."""
     newest: Newest = defaultdict(dict)
-    for seq, operation, keys in rows:
-        for key in key_numbers(keys):
+    for seq, operation, digests in rows:
+        for key in key_numbers(digests):
             newest[operation][key] = seq
     return newest
 
@@ -96,27 +102,41 @@ def by_lane(page: Sequence[DeadLetter]) -> dict[tuple[str, int], list[int]]:
 def retry_in_lane(tx: Transaction, connection: str, lane: int, seqs: Sequence[int]) -> Retried:
     """Put dead letters of one lane at its end, except for those that are overtaken."""
     lock_connections(tx, [connection])
-    [(last_seq,)] = tx.rows("lane", lane=lane)
+    [(last,)] = tx.rows("lane", lane=lane)
     _overtake_by_waiting(tx, lane, tx.rows("dead_of_lane", lane=lane, seqs=seqs))
 
-    now = tx.now()
-    overtaken = 0
-    revived: list[tuple[int, float, int, int]] = []
+    revived = []
     keys = []
-    for seq, its_keys, _, is_overtaken in tx.rows("dead_of_lane", lane=lane, seqs=seqs):
+    overtaken = 0
+    for seq, digests, _, is_overtaken in tx.rows("dead_of_lane", lane=lane, seqs=seqs):
         if is_overtaken:
             overtaken += 1
-            continue
-        revived.append((last_seq + len(revived) + 1, now, lane, seq))
-        keys.append((seq, its_keys))
+        else:
+            revived.append(seq)
+            keys.append((seq, digests))
 
-    tx.many("revive", revived)
+    _revive(tx, lane, last, revived)
     _remove(tx, lane, keys)
     size = len(revived)
     tx.many("change_lane", [(size, size, -size, lane)])
     tx.many("change_connection", [(size, connection)])
     count(tx, {(connection, "retried"): size})
     return Retried(size, overtaken)
+
+
+def _revive(tx: Transaction, lane: int, last: int, seqs: Sequence[int]) -> None:
+    """Put dead letters behind the last bundle of their lane, each as one of its own."""
+    now = tx.now()
+    bundles = []
+    marks = []
+    found = tx.rows("dead_contents", lane=lane, seqs=seqs)
+    for number, (_, operation, digests, payload, attempts) in enumerate(found, last + 1):
+        keys = pack_keys([len(digests) // KEY_BYTES], digests)
+        bundles.append((lane, number, 1, operation, keys, payload, now))
+        if attempts:
+            marks.append((lane, number, bytes([attempts])))
+    tx.many("add_bundles", bundles)
+    tx.many("set_marks", marks)
 
 
 def purge_in_lane(tx: Transaction, connection: str, lane: int, seqs: Sequence[int]) -> int:
@@ -161,12 +181,15 @@ def _overtake_by_waiting(
     if not wanted:
         return
 
-    after = min(seq for seq, *_ in dead)
+    after = min(seq for seq, *_ in dead) // BUNDLE - 1
     last = max(lane_end for _, _, lane_end, _ in dead)
     while True:
-        page = tx.rows("entry_keys_between", lane=lane, after=after, last=last, limit=10 * PAGE)
-        overtake(tx, lane, _only(newest_of(page), wanted))
-        if len(page) < 10 * PAGE:
+        page = tx.rows("keys_between", lane=lane, after=after, last=last, limit=PAGE)
+        waiting = []
+        for bundle in page:
+            waiting += records_of(*bundle)
+        overtake(tx, lane, _only(newest_of(waiting), wanted))
+        if len(page) < PAGE:
             return
         after = page[-1][0]
 

@@ -1,7 +1,9 @@
 """The outbox's values, and what every store does.
 
-A record is opaque bytes here, beside its lane, its operation and digests of its identifiers. The
-records of a lane are numbered (`seq`) in the order in which they were accepted.
+Records are kept in bundles: those of one post, lane and operation, in order. The bundles of a lane
+are numbered in the order in which they were accepted, and so are its records: record `index` of
+bundle `number` has `seq` number * BUNDLE + index. What a bundle holds is opaque here, beside its
+lane, its operation and digests of its identifiers.
 
 Times are seconds since the epoch, by the clock of the database; SQLite has none, so its clock is
 given. A caller's own clock may differ: it measures a lease from before it asked for it.
@@ -17,8 +19,8 @@ from connector.errors import ConnectorError
 
 #: For how long an idempotency key is kept, in seconds.
 KEEP_KEYS = 24 * 3600
-#: How many bytes the digest of an identifier has.
-KEY_BYTES = 8
+#: How many records a bundle has at most.
+BUNDLE = 1_024
 #: How many records of a connection may be pending before it takes no more.
 MAX_PENDING = 1_000_000
 #: How many rows one step of a long piece of work handles.
@@ -34,13 +36,17 @@ class OutboxError(ConnectorError):
     """The store cannot be used; nothing was changed unless the text says so."""
 
 
-class Entry(NamedTuple):
-    """A record that is put in. `keys`: a digest of 8 bytes for each of its identifiers."""
+class Bundle(NamedTuple):
+    """Records of one lane and operation that are put in together, in order.
+
+    `records`: how many, at most BUNDLE. `keys`: digests of their identifiers, see `pack_keys`.
+    """
 
     connection: str
     lane: str
     operation: str
-    keys: tuple[bytes, ...]
+    records: int
+    keys: bytes
     payload: bytes
 
 
@@ -55,16 +61,23 @@ class Idempotency(NamedTuple):
 class Post(NamedTuple):
     """What is accepted as a whole or not at all. `counts`: by (connection, name)."""
 
-    entries: Sequence[Entry]
+    bundles: Sequence[Bundle]
     counts: Mapping[tuple[str, str], int] = {}
     idempotency: Idempotency | None = None
 
 
-class Accepted(NamedTuple):
-    """The post is committed. `repeated`: it was earlier, and `answer` is that of then."""
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The post is committed. `repeated`: it was earlier, and `answer` is that of then.
+
+    `numbers`: those of its bundles; `committed_at`: the moment from which they are as old as they
+    are.
+    """
 
     answer: bytes = b""
     repeated: bool = False
+    numbers: Sequence[int] = field(default=(), compare=False)
+    committed_at: float = field(default=0.0, compare=False)
 
 
 class Conflict(NamedTuple):
@@ -97,13 +110,18 @@ class Lease(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A pending record. `attempts`: how often it was sent before."""
+    """A bundle with pending records.
 
-    seq: int
+    `marks`: a byte for each record, GONE for one that is not pending, else how often it was sent;
+    None when all are pending and none was sent.
+    """
+
+    number: int
+    records: int
     operation: str
     payload: bytes
     committed_at: float
-    attempts: int
+    marks: bytes | None
 
 
 class Verdict(NamedTuple):
@@ -240,7 +258,11 @@ class Outbox(Protocol):
         ...
 
     def read(self, lease: Lease, after: int, limit: int) -> list[Kept]:
-        """Return the first records of a lane behind the one numbered `after`, 0 for all."""
+        """Return the first bundles of a lane behind the one numbered `after`, 0 for all.
+
+        They have `limit` records together at least, unless there are no more, and at most that
+        and the last bundle.
+        """
         ...
 
     def settle(self, lease: Lease, settled: Settled) -> bool:

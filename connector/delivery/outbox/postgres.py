@@ -14,8 +14,10 @@ from psycopg import errors
 
 from connector.delivery.outbox.model import MAX_PENDING, OutboxError
 from connector.delivery.outbox.queries import postgres_queries
+from connector.delivery.outbox.settling import Split
 from connector.delivery.outbox.store import SqlOutbox
 from connector.delivery.outbox.transaction import Transaction
+from connector.pipeline.bundles import split_bundle
 
 VERSION = 1
 
@@ -29,7 +31,7 @@ _OPTIONS = (
     "-c statement_timeout=120s "
     "-c idle_in_transaction_session_timeout=120s"
 )
-_ENTRY_TYPES = ("int8", "int8", "text", "bytea", "bytea", "float8")
+_BUNDLE_TYPES = ("int8", "int8", "int4", "text", "bytea", "bytea", "float8")
 # What is worth another try: others were quicker, or the server went away.
 _PASSING = (
     errors.SerializationFailure,
@@ -47,8 +49,10 @@ _Connection = psycopg.Connection[tuple[Any, ...]]
 class PostgresOutbox(SqlOutbox):
     """An `Outbox` in the schema `connector` of a database, which is made when it is not there."""
 
-    def __init__(self, url: str, *, max_pending: int = MAX_PENDING) -> None:
-        super().__init__(max_pending)
+    def __init__(
+        self, url: str, *, max_pending: int = MAX_PENDING, split: Split = split_bundle
+    ) -> None:
+        super().__init__(max_pending, split)
         self._queries = postgres_queries()
         self._pool = _Pool(url, self._queries["durable"])
         self._try(self._prepare)
@@ -152,9 +156,9 @@ class _Transaction:
         return self._cursor.execute(self._queries[query], values).rowcount
 
     def many(self, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        if query == "add_entries":
+        if query == "add_bundles":
             with self._cursor.copy(self._queries[query]) as copy:
-                copy.set_types(_ENTRY_TYPES)
+                copy.set_types(_BUNDLE_TYPES)
                 for row in rows:
                     copy.write_row(row)
         else:

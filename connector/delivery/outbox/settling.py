@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
-from connector.delivery.outbox.dead import add_keys, newest_of, overtake
-from connector.delivery.outbox.model import Lease, Settled
+from connector.delivery.outbox.dead import add_keys, newest_of, overtake, records_of
+from connector.delivery.outbox.marks import Marks
+from connector.delivery.outbox.model import BUNDLE, Lease, Settled, Verdict
 from connector.delivery.outbox.transaction import Transaction, count, lock_connections
+
+#: Returns the payload of one record, given that of its bundle and its index there.
+Split = Callable[[bytes, int], bytes]
 
 
 def lease(
@@ -46,23 +50,28 @@ def stop(tx: Transaction, held: Lease, code: str, reason: str, seconds: float) -
     return stopped == 1
 
 
-def settle(tx: Transaction, held: Lease, settled: Settled) -> bool:
+def settle(tx: Transaction, held: Lease, settled: Settled, split: Split) -> bool:
     """Note what became of records; return whether their lane was held."""
     lock_connections(tx, [held.connection])
     own = tx.rows("own_lane", lane=held.number, token=held.token, now=tx.now())
     if not own:
         return False
-    [(last_seq, dead)] = own
+    [(last, dead)] = own
 
     lane = held.number
-    attempts = [(times, lane, seq) for seq, times in settled.attempts.items()]
-    tx.many("add_attempts", attempts)
-    if dead or settled.dead:
-        _overtake(tx, lane, settled, last_seq)
+    dying = [verdict.seq for verdict in settled.dead]
+    leaving = [*settled.delivered, *settled.superseded, *dying]
+    marks = Marks(tx, lane, [*leaving, *settled.attempts])
+    marks.add(settled.attempts)
+    if dying:
+        _bury(tx, lane, settled.dead, marks, last, split)
+    if dead or dying:
+        overtake(tx, lane, newest_of(_records(tx, lane, leaving)))
 
-    delivered = _remove(tx, lane, settled.delivered)
-    superseded = _remove(tx, lane, settled.superseded)
-    buried = _remove(tx, lane, [verdict.seq for verdict in settled.dead])
+    delivered = marks.remove(settled.delivered)
+    superseded = marks.remove(settled.superseded)
+    buried = marks.remove(dying)
+    marks.write()
     if delivered:
         tx.change("start", lane=lane)
 
@@ -78,25 +87,47 @@ def settle(tx: Transaction, held: Lease, settled: Settled) -> bool:
     return True
 
 
-def _overtake(tx: Transaction, lane: int, settled: Settled, last_seq: int) -> None:
-    """Bury, and let what leaves the lane overtake what is dead in it."""
-    buried = {verdict.seq: verdict for verdict in settled.dead}
-    leaving = sorted({*settled.delivered, *settled.superseded, *buried})
-    rows = sorted(tx.rows("entry_keys", lane=lane, seqs=leaving))
+def _bury(
+    tx: Transaction,
+    lane: int,
+    verdicts: Sequence[Verdict],
+    marks: Marks,
+    last: int,
+    split: Split,
+) -> None:
+    """Make dead letters of pending records."""
+    numbers = sorted({verdict.seq // BUNDLE for verdict in verdicts})
+    digests = {seq: found for seq, _, found in _records(tx, lane, [v.seq for v in verdicts])}
+    contents = {}
+    for number, *content in tx.rows("contents", lane=lane, numbers=numbers):
+        contents[number] = content
+
     now = tx.now()
-    verdicts = []
+    rows = []
     keys = []
-    for seq, _, its_keys in rows:
-        verdict = buried.get(seq)
-        if verdict is not None:
-            verdicts.append((verdict.code, verdict.reason, now, last_seq, lane, seq))
-            keys.append((seq, its_keys))
-    tx.many("bury", verdicts)
+    for seq, code, reason in verdicts:
+        attempts = marks.attempts(seq)
+        if attempts is None:
+            continue
+        number, index = divmod(seq, BUNDLE)
+        operation, payload, committed_at = contents[number]
+        its_keys = digests[seq]
+        one = split(payload, index)
+        rows.append(
+            (lane, seq, operation, its_keys, one, committed_at, attempts, code, reason, now, last)
+        )
+        keys.append((seq, its_keys))
+    tx.many("bury", rows)
     add_keys(tx, lane, keys)
-    overtake(tx, lane, newest_of(rows))
 
 
-def _remove(tx: Transaction, lane: int, seqs: Collection[int]) -> int:
-    if not seqs:
-        return 0
-    return tx.change("remove_entries", lane=lane, seqs=list(seqs))
+def _records(tx: Transaction, lane: int, seqs: Collection[int]) -> list[tuple[int, str, bytes]]:
+    """Return records (seq, operation, digests) in their order."""
+    wanted = set(seqs)
+    numbers = sorted({seq // BUNDLE for seq in wanted})
+    found = []
+    for bundle in tx.rows("keys", lane=lane, numbers=numbers):
+        for record in records_of(*bundle):
+            if record[0] in wanted:
+                found.append(record)
+    return sorted(found)

@@ -19,8 +19,10 @@ import orjson
 from connector._util.state_folder import FolderLock
 from connector.delivery.outbox.model import ALL, MAX_PENDING, OutboxError, Selection
 from connector.delivery.outbox.queries import sqlite_queries
+from connector.delivery.outbox.settling import Split
 from connector.delivery.outbox.store import SqlOutbox
 from connector.delivery.outbox.transaction import Transaction
+from connector.pipeline.bundles import split_bundle
 
 FILE = "outbox.db"
 VERSION = 1
@@ -47,8 +49,9 @@ class SqliteOutbox(SqlOutbox):
         *,
         now: Callable[[], float] = time.time,
         max_pending: int = MAX_PENDING,
+        split: Split = split_bundle,
     ) -> None:
-        super().__init__(max_pending)
+        super().__init__(max_pending, split)
         self._path = folder / FILE
         self._now = now
         self._queries = sqlite_queries()

@@ -26,6 +26,7 @@ from connector.delivery.outbox.model import (
     Status,
     Stopped,
 )
+from connector.delivery.outbox.settling import Split
 from connector.delivery.outbox.transaction import Transaction
 
 T = TypeVar("T")
@@ -35,8 +36,9 @@ _LaneWork = Callable[[Transaction, str, int, Sequence[int]], T]
 class SqlOutbox(ABC):
     """An `Outbox` in a database."""
 
-    def __init__(self, max_pending: int) -> None:
+    def __init__(self, max_pending: int, split: Split) -> None:
         self._max_pending = max_pending
+        self._split = split
 
     @abstractmethod
     def _write(self, work: Callable[[Transaction], T]) -> T:
@@ -69,14 +71,12 @@ class SqlOutbox(ABC):
         self._write(lambda tx: settling.renew(tx, lease, 0.0))
 
     def read(self, lease: Lease, after: int, limit: int) -> list[Kept]:
-        """Return the first records of a lane behind the one numbered `after`, 0 for all."""
-        number = lease.number
-        rows = self._read(lambda tx: tx.rows("entries", lane=number, after=after, limit=limit))
-        return list(map(Kept._make, rows))
+        """Return the first bundles of a lane behind the one numbered `after`, 0 for all."""
+        return self._read(lambda tx: _bundles(tx, lease.number, after, limit))
 
     def settle(self, lease: Lease, settled: Settled) -> bool:
         """Note what became of records. Return False when the lane is no longer held."""
-        return self._write(lambda tx: settling.settle(tx, lease, settled))
+        return self._write(lambda tx: settling.settle(tx, lease, settled, self._split))
 
     def stop(self, lease: Lease, code: str, reason: str, seconds: float) -> bool:
         """Stop a lane for so long. Return False when it is no longer held."""
@@ -148,6 +148,18 @@ def _in_lane(
     work: _LaneWork[T], connection: str, lane: int, seqs: Sequence[int], tx: Transaction
 ) -> T:
     return work(tx, connection, lane, seqs)
+
+
+def _bundles(tx: Transaction, lane: int, after: int, limit: int) -> list[Kept]:
+    """Return bundles that have `limit` records together, if there are so many."""
+    last = after
+    total = 0
+    for number, records in tx.rows("sizes", lane=lane, after=after, limit=limit):
+        last = number
+        total += records
+        if total >= limit:
+            break
+    return list(map(Kept._make, tx.rows("bundles", lane=lane, after=after, last=last)))
 
 
 def _status(tx: Transaction) -> Status:

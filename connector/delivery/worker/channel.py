@@ -14,7 +14,7 @@ from connector.connection.model import Connection
 from connector.delivery.lanes import REQUESTS
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
-from connector.delivery.worker.entries import Entries
+from connector.delivery.worker.bundles import Bundles
 from connector.errors import ConfigError, UnauthorizedError
 from connector.model import Request, Response, Stop
 
@@ -60,7 +60,7 @@ class Channel:
     ) -> None:
         """`open_sender` reads the credentials and may raise ConfigError."""
         self.name = name
-        self.entries = Entries(name, connection)
+        self.bundles = Bundles(name, connection)
         self.strict = connection.order == "strict"
         self.policy = RetryPolicy.of(connection.destination.retry, retries)
         self.advice = connection.sign_in_advice

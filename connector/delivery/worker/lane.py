@@ -7,14 +7,16 @@ lane next reads what is not settled, in its order.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from connector.delivery.clock import Clock
 from connector.delivery.courier import Courier
 from connector.delivery.lanes import RECORDS, Lanes
-from connector.delivery.outbox.model import PAGE, Outbox, OutboxError, Settled, Verdict
+from connector.delivery.outbox.model import PAGE, Outbox, OutboxError, Settled
+from connector.delivery.worker.bundles import Offered, numbered
 from connector.delivery.worker.channel import SLOT_SECONDS, SLOTS, Channel, probe_after
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.ledger import LaneLedger
@@ -24,6 +26,9 @@ from connector.pipeline.batching import Batcher
 
 #: How many records of one lane are read and not settled at most.
 LANE_RECORDS = RECORDS // 2
+
+#: Seconds for which a lane is held that has nothing to send: the next post may bring some.
+LINGER = 1.0
 
 _NO_BOUND = 10**9
 _NEVER = float("inf")
@@ -74,7 +79,9 @@ class HeldLane:
             pool=channel.pool,
         )
         self._batcher = Batcher(self._ledger.superseded, _NO_BOUND, strict=channel.strict)
+        # The last bundle that was read.
         self._after = 0
+        self._idle_since: float | None = None
         # Of the records in the batcher: the oldest commit, and when a batch may be due.
         self._oldest = _NEVER
         self._due_at = _NEVER
@@ -83,9 +90,28 @@ class HeldLane:
     def begin(self, holding: Holding) -> None:
         """Go on under another lease. What is known of the vendor's answers still holds."""
         self._holding = holding
-        self._after = 0
-        self.held = 0
+        if self.held:
+            self._after = 0
+            self.held = 0
         self.has_more = True
+
+    def offer(self, bundles: Sequence[Offered], room: int) -> None:
+        """Take bundles that were accepted a moment ago, as far as there is room.
+
+        The others are read from the outbox: that is slower, and no record is taken twice.
+        """
+        for bundle in bundles:
+            if bundle.number <= self._after:
+                continue
+            is_next = bundle.number == self._after + 1 and bundle.records
+            room = min(room, LANE_RECORDS - self.held)
+            if not is_next or room <= 0 or self._stop() is not None:
+                self.has_more = True
+                return
+            self._after = bundle.number
+            room -= len(bundle.records)
+            self._hold(len(bundle.records))
+            self._take(numbered(bundle))
 
     def advance(self, now: float, flushed_at: float, room: int) -> bool:
         """Do what there is to do; return whether the lane can be left.
@@ -176,7 +202,14 @@ class HeldLane:
         if self._stop() is not None:
             return self._lanes.is_idle
         # People who were refused alone may be left, who are judged then.
-        return not self.has_more and self._batcher.is_empty and self._lanes.is_idle
+        if self.has_more or not self._batcher.is_empty or not self._lanes.is_idle:
+            self._idle_since = None
+            return False
+        if self.held:
+            return True
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+        return time.monotonic() >= self._idle_since + LINGER
 
     def _read(self, room: int) -> None:
         """Read on, as far as there is room."""
@@ -184,28 +217,24 @@ class HeldLane:
         while self.has_more and room > 0:
             limit = min(PAGE, room)
             page = self._outbox.read(self._holding.lease, self._after, limit)
-            self.has_more = len(page) == limit
-            if not page:
-                return
-            self._after = page[-1].seq
-            room -= len(page)
-            records = []
-            dead = []
+            self.has_more = sum(kept.records for kept in page) >= limit
             for kept in page:
-                record = self.channel.entries.read(kept)
-                if isinstance(record, Verdict):
-                    dead.append(record)
-                else:
-                    records.append(record)
-            with self._lock:
-                self.held += len(page)
-            if dead:
-                self._settle(Settled(dead=dead))
-            if records:
-                self._take(records)
+                self._after = kept.number
+                records, dead = self.channel.bundles.read(kept)
+                count = len(records) + len(dead)
+                room -= count
+                self._hold(count)
+                if dead:
+                    self._settle(Settled(dead=dead))
+                if records:
+                    self._take(records)
 
         if self.has_more and self._lanes.is_idle:
             self.flush()  # there is no room, and nothing that would make some
+
+    def _hold(self, records: int) -> None:
+        with self._lock:
+            self.held += records
 
     def _take(self, records: list[Record]) -> None:
         self._oldest = min(self._oldest, records[0].prepared_at)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from connector.delivery.clock import SystemClock
 from connector.delivery.lanes import RECORDS
 from connector.delivery.outbox.model import Lease, Outbox, OutboxError, Post, Status
+from connector.delivery.worker.bundles import Offered
 from connector.delivery.worker.channel import Channel
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.lane import HeldLane, Watch
@@ -92,7 +93,9 @@ class Worker:
 
         self._changed = threading.Condition()
         self._is_woken = False
-        self._touched: set[_Key] = set()
+        # What was accepted since the last look, and how many records that is.
+        self._offered: dict[_Key, list[Offered]] = {}
+        self._offered_records = 0
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -103,10 +106,22 @@ class Worker:
         self._look()
         self._thread.start()
 
-    def wake(self, lanes: Collection[_Key] = ()) -> None:
-        """Look at the lanes now; `lanes` have new records."""
+    def wake(self) -> None:
+        """Look at the lanes now."""
         with self._changed:
-            self._touched.update(lanes)
+            self._is_woken = True
+            self._changed.notify()
+
+    def offer(self, bundles: Iterable[Offered]) -> None:
+        """Deliver bundles that were accepted a moment ago, in the order of their commits."""
+        with self._changed:
+            for bundle in bundles:
+                offered = self._offered.setdefault((bundle.connection, bundle.lane), [])
+                self._offered_records += len(bundle.records)
+                if self._offered_records > self._terms.records:
+                    # These are read from the outbox, when it is their turn.
+                    bundle = bundle._replace(records=())  # noqa: PLW2901
+                offered.append(bundle)
             self._is_woken = True
             self._changed.notify()
 
@@ -157,32 +172,39 @@ class Worker:
 
     def _turn(self) -> None:
         """Let every lane go on, take further ones, and wait."""
-        touched = self._wait()
-        for key in touched:
-            lane = self._lanes.get(key)
-            if lane is not None:
-                lane.has_more = True
-
+        offered = self._wait()
         moment = time.monotonic()
         if not self._clock.ending:
             if moment >= self._look_at:
                 self._look()
-            room = self._room()
-            if room > 0 and (moment >= self._take_at or touched - self._lanes.keys()):
+            is_free = not offered.keys() <= self._lanes.keys()
+            if self._room() > 0 and (moment >= self._take_at or is_free):
                 self._take()
+        self._hand_on(offered)
         self._advance()
 
-    def _wait(self) -> set[_Key]:
-        """Wait until there may be something to do; return the lanes with new records."""
+    def _wait(self) -> dict[_Key, list[Offered]]:
+        """Wait until there may be something to do; return what is new, by lane."""
         busy = not all(lane.is_idle for lane in self._lanes.values())
         with self._changed:
             self._changed.wait_for(lambda: self._is_woken, _SOON if busy else _LONGEST)
             self._is_woken = False
         time.sleep(_SHORTEST)  # what happens at the same time is looked at together
         with self._changed:
-            touched = self._touched
-            self._touched = set()
-        return touched
+            offered = self._offered
+            self._offered = {}
+            self._offered_records = 0
+        return offered
+
+    def _hand_on(self, offered: Mapping[_Key, Sequence[Offered]]) -> None:
+        room = self._room()
+        for key, bundles in offered.items():
+            lane = self._lanes.get(key)
+            if lane is None:
+                continue
+            before = lane.held
+            lane.offer(bundles, room)
+            room -= lane.held - before
 
     def _look(self) -> None:
         """Learn what others did: their clock, their records, and that nothing is to wait."""

@@ -17,7 +17,7 @@ CREATE TABLE connector.lane (
     number bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     connection text NOT NULL,
     lane text NOT NULL,
-    last_seq bigint NOT NULL DEFAULT 0,
+    last_bundle bigint NOT NULL DEFAULT 0,
     pending bigint NOT NULL DEFAULT 0,
     dead bigint NOT NULL DEFAULT 0,
     lease bigint NOT NULL DEFAULT 0,
@@ -29,16 +29,22 @@ CREATE TABLE connector.lane (
     probe_at double precision,
     UNIQUE (connection, lane)
 ) WITH (fillfactor = 50);
-CREATE TABLE connector.entry (
+CREATE TABLE connector.bundle (
     lane bigint NOT NULL,
-    seq bigint NOT NULL,
+    number bigint NOT NULL,
+    records integer NOT NULL,
     operation text NOT NULL,
-    keys bytea NOT NULL,
+    keys bytea STORAGE EXTERNAL NOT NULL,
     payload bytea STORAGE EXTERNAL NOT NULL,
     committed_at double precision NOT NULL,
-    attempts integer NOT NULL DEFAULT 0,
-    PRIMARY KEY (lane, seq)
+    PRIMARY KEY (lane, number)
 );
+CREATE TABLE connector.bundle_marks (
+    lane bigint NOT NULL,
+    number bigint NOT NULL,
+    marks bytea NOT NULL,
+    PRIMARY KEY (lane, number)
+) WITH (fillfactor = 50);
 CREATE TABLE connector.dead (
     lane bigint NOT NULL,
     seq bigint NOT NULL,
@@ -50,7 +56,7 @@ CREATE TABLE connector.dead (
     code text NOT NULL,
     reason text NOT NULL,
     died_at double precision NOT NULL,
-    lane_end bigint NOT NULL,  -- the lane's last_seq at that time
+    lane_end bigint NOT NULL,  -- the lane's last bundle at that time
     overtaken integer NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, seq)
 );
@@ -81,8 +87,9 @@ CREATE TABLE connector.block (
     PRIMARY KEY (account, number)
 );
 
--- name: add_entries
-COPY entry (lane, seq, operation, keys, payload, committed_at) FROM STDIN (FORMAT BINARY)
+-- name: add_bundles
+COPY bundle (lane, number, records, operation, keys, payload, committed_at)
+FROM STDIN (FORMAT BINARY)
 
 -- name: now
 SELECT extract(epoch FROM clock_timestamp())::double precision

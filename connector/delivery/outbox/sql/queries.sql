@@ -18,17 +18,19 @@ INSERT INTO counter (connection, name, value) VALUES (?, ?, ?)
 ON CONFLICT (connection, name) DO UPDATE SET value = counter.value + excluded.value
 
 -- name: lanes
-SELECT number, lane, last_seq, dead FROM lane
+SELECT number, lane, last_bundle, dead FROM lane
 WHERE connection = :connection AND lane IN :lanes ORDER BY number FOR UPDATE
 
 -- name: add_lane
 INSERT INTO lane (connection, lane) VALUES (?, ?) ON CONFLICT DO NOTHING
 
 -- name: change_lane
-UPDATE lane SET last_seq = last_seq + ?, pending = pending + ?, dead = dead + ? WHERE number = ?
+UPDATE lane
+SET last_bundle = last_bundle + ?, pending = pending + ?, dead = dead + ?
+WHERE number = ?
 
 -- name: lane
-SELECT last_seq FROM lane WHERE number = :lane FOR UPDATE
+SELECT last_bundle FROM lane WHERE number = :lane FOR UPDATE
 
 -- name: old_posts
 DELETE FROM idempotency WHERE expires_at <= :now
@@ -63,31 +65,51 @@ UPDATE lane SET stop_code = NULL, stop_reason = NULL, probe_at = NULL, stops = 0
 WHERE number = :lane AND stops > 0
 
 -- name: own_lane
-SELECT last_seq, dead FROM lane
+SELECT last_bundle, dead FROM lane
 WHERE number = :lane AND lease = :token AND lease_ends > :now FOR UPDATE
 
--- name: entries
-SELECT seq, operation, payload, committed_at, attempts FROM entry
-WHERE lane = :lane AND seq > :after ORDER BY seq LIMIT :limit
+-- name: sizes
+SELECT number, records FROM bundle
+WHERE lane = :lane AND number > :after ORDER BY number LIMIT :limit
 
--- name: entry_keys
-SELECT seq, operation, keys FROM entry WHERE lane = :lane AND seq IN :seqs
+-- name: bundles
+SELECT bundle.number, records, operation, payload, committed_at, marks
+FROM bundle
+LEFT JOIN bundle_marks ON bundle_marks.lane = bundle.lane AND bundle_marks.number = bundle.number
+WHERE bundle.lane = :lane AND bundle.number > :after AND bundle.number <= :last
+ORDER BY bundle.number
 
--- name: entry_keys_between
-SELECT seq, operation, keys FROM entry
-WHERE lane = :lane AND seq > :after AND seq <= :last ORDER BY seq LIMIT :limit
+-- name: marks
+SELECT bundle.number, records, marks
+FROM bundle
+LEFT JOIN bundle_marks ON bundle_marks.lane = bundle.lane AND bundle_marks.number = bundle.number
+WHERE bundle.lane = :lane AND bundle.number IN :numbers
 
--- name: add_attempts
-UPDATE entry SET attempts = attempts + ? WHERE lane = ? AND seq = ?
+-- name: set_marks
+INSERT INTO bundle_marks (lane, number, marks) VALUES (?, ?, ?)
+ON CONFLICT (lane, number) DO UPDATE SET marks = excluded.marks
 
--- name: remove_entries
-DELETE FROM entry WHERE lane = :lane AND seq IN :seqs
+-- name: remove_marks
+DELETE FROM bundle_marks WHERE lane = :lane AND number IN :numbers
+
+-- name: remove_bundles
+DELETE FROM bundle WHERE lane = :lane AND number IN :numbers
+
+-- name: keys
+SELECT number, records, operation, keys FROM bundle WHERE lane = :lane AND number IN :numbers
+
+-- name: keys_between
+SELECT number, records, operation, keys FROM bundle
+WHERE lane = :lane AND number > :after AND number <= :last ORDER BY number LIMIT :limit
+
+-- name: contents
+SELECT number, operation, payload, committed_at FROM bundle
+WHERE lane = :lane AND number IN :numbers
 
 -- name: bury
 INSERT INTO dead (lane, seq, operation, keys, payload, committed_at, attempts,
                   code, reason, died_at, lane_end)
-SELECT lane, seq, operation, keys, payload, committed_at, attempts, ?, ?, ?, ?
-FROM entry WHERE lane = ? AND seq = ?
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_dead_key
 INSERT INTO dead_key (lane, key, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
@@ -102,9 +124,9 @@ WHERE lane = :lane AND seq IN :seqs AND operation <> :operation AND overtaken = 
 -- name: dead_of_lane
 SELECT seq, keys, lane_end, overtaken FROM dead WHERE lane = :lane AND seq IN :seqs ORDER BY seq
 
--- name: revive
-INSERT INTO entry (lane, seq, operation, keys, payload, committed_at, attempts)
-SELECT lane, ?, operation, keys, payload, ?, attempts FROM dead WHERE lane = ? AND seq = ?
+-- name: dead_contents
+SELECT seq, operation, keys, payload, attempts FROM dead
+WHERE lane = :lane AND seq IN :seqs ORDER BY seq
 
 -- name: remove_dead
 DELETE FROM dead WHERE lane = :lane AND seq IN :seqs
@@ -137,7 +159,8 @@ SELECT connection, name, value FROM counter ORDER BY connection, name
 -- name: all_lanes
 SELECT connection, lane, pending, dead, stop_code, stop_reason, stops, probe_at, worker,
        lease_ends,
-       (SELECT committed_at FROM entry WHERE entry.lane = lane.number ORDER BY seq LIMIT 1)
+       (SELECT committed_at FROM bundle
+        WHERE bundle.lane = lane.number ORDER BY bundle.number LIMIT 1)
 FROM lane WHERE pending > 0 OR dead > 0 OR stops > 0 ORDER BY connection, lane
 
 -- name: add_account

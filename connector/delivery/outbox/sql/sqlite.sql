@@ -15,7 +15,7 @@ CREATE TABLE lane (
     number INTEGER PRIMARY KEY,
     connection TEXT NOT NULL,
     lane TEXT NOT NULL,
-    last_seq INTEGER NOT NULL DEFAULT 0,
+    last_bundle INTEGER NOT NULL DEFAULT 0,
     pending INTEGER NOT NULL DEFAULT 0,
     dead INTEGER NOT NULL DEFAULT 0,
     lease INTEGER NOT NULL DEFAULT 0,
@@ -27,15 +27,21 @@ CREATE TABLE lane (
     probe_at REAL,
     UNIQUE (connection, lane)
 );
-CREATE TABLE entry (
+CREATE TABLE bundle (
     lane INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    records INTEGER NOT NULL,
     operation TEXT NOT NULL,
     keys BLOB NOT NULL,
     payload BLOB NOT NULL,
     committed_at REAL NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (lane, seq)
+    PRIMARY KEY (lane, number)
+) WITHOUT ROWID;
+CREATE TABLE bundle_marks (
+    lane INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    marks BLOB NOT NULL,
+    PRIMARY KEY (lane, number)
 ) WITHOUT ROWID;
 CREATE TABLE dead (
     lane INTEGER NOT NULL,
@@ -48,7 +54,7 @@ CREATE TABLE dead (
     code TEXT NOT NULL,
     reason TEXT NOT NULL,
     died_at REAL NOT NULL,
-    lane_end INTEGER NOT NULL,  -- the lane's last_seq at that time
+    lane_end INTEGER NOT NULL,  -- the lane's last bundle at that time
     overtaken INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, seq)
 ) WITHOUT ROWID;
@@ -79,8 +85,9 @@ CREATE TABLE block (
     PRIMARY KEY (account, number)
 ) WITHOUT ROWID;
 
--- name: add_entries
-INSERT INTO entry (lane, seq, operation, keys, payload, committed_at) VALUES (?, ?, ?, ?, ?, ?)
+-- name: add_bundles
+INSERT INTO bundle (lane, number, records, operation, keys, payload, committed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 
 -- name: free_all_lanes
 UPDATE lane SET lease_ends = 0 WHERE lease_ends > 0

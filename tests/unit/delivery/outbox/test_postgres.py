@@ -18,7 +18,7 @@ from connector.delivery.outbox.model import (
     Post,
     Settled,
 )
-from tests.kit.outbox import PostgresWorld, entry, postgres_url
+from tests.kit.outbox import PostgresWorld, entry, postgres_url, seq, singly, waiting
 
 psycopg = pytest.importorskip("psycopg", reason="needs psycopg: the extra 'postgres'")
 
@@ -45,12 +45,12 @@ def pending(outbox: Outbox) -> int:
 
 def test_connections_that_were_dropped_are_made_again(world: PostgresWorld) -> None:
     outbox = world.open()
-    outbox.accept([Post([entry("l", "a")])])
+    outbox.accept([Post(singly(entry("l", "a")))])
     drop_all(world)
-    assert outbox.accept([Post([entry("l", "b")])]) == [Accepted()]
+    assert outbox.accept([Post(singly(entry("l", "b")))]) == [Accepted()]
     drop_all(world)
     [lease] = outbox.lease("w", ["c"], 20, 1)
-    assert [kept.payload for kept in outbox.read(lease, 0, 9)] == [b"a", b"b"]
+    assert [one.payload for one in waiting(outbox, lease)] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -58,7 +58,7 @@ def test_a_commit_without_an_answer_happens_once(
     world: PostgresWorld, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     outbox = world.open()
-    outbox.accept([Post([entry("l", "a")])])
+    outbox.accept([Post(singly(entry("l", "a")))])
     commit = psycopg.Connection.commit
     failures = iter([True])
 
@@ -76,7 +76,7 @@ def test_a_commit_without_an_answer_happens_once(
         connection.execute("SELECT 1")  # notices that it is gone
 
     monkeypatch.setattr(psycopg.Connection, "commit", fail_once)
-    assert outbox.accept([Post([entry("l", "b")])]) == [Accepted()]
+    assert outbox.accept([Post(singly(entry("l", "b")))]) == [Accepted()]
     assert next(failures, None) is None
     assert pending(outbox) == 2
 
@@ -89,12 +89,14 @@ def test_two_processes_with_one_key_write_one_post(
     write = accepting._write
     answers: list[Any] = []
 
-    def between(*arguments: Any) -> None:
+    def between(*arguments: Any) -> Any:
         # the other one is quicker, once this one has looked
         if not answers:
             answers.append(None)
-            answers[0] = other.accept([Post([entry("l", "a")], {}, Idempotency("k", "x", b"one"))])
-        write(*arguments)
+            answers[0] = other.accept(
+                [Post(singly(entry("l", "a")), {}, Idempotency("k", "x", b"one"))]
+            )
+        return write(*arguments)
 
     monkeypatch.setattr(accepting, "_write", between)
     post = Post([], {}, Idempotency("k", "x", b"two"))
@@ -126,7 +128,7 @@ def test_nobody_waits_for_ever_for_a_lane_that_is_locked(
     world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = world.open()
-    outbox.accept([Post([entry("l", "a")])])
+    outbox.accept([Post(singly(entry("l", "a")))])
     [lease] = outbox.lease("w", ["c"], 20, 1)
     monkeypatch.setattr(postgres, "_WAITS", (0.01,))
     monkeypatch.setattr(
@@ -137,8 +139,8 @@ def test_nobody_waits_for_ever_for_a_lane_that_is_locked(
         other.execute("SELECT 1 FROM connector.lane FOR UPDATE")
         assert outbox.lease("v", ["c"], 20, 1) == []
         with pytest.raises(OutboxError, match="lock timeout"):
-            impatient.settle(lease, Settled([1]))
-    assert impatient.settle(lease, Settled([1]))
+            impatient.settle(lease, Settled([seq(1)]))
+    assert impatient.settle(lease, Settled([seq(1)]))
 
 
 SECRET = "hunter2"
@@ -182,8 +184,8 @@ def test_who_is_refused_learns_why_at_once(
 def test_a_text_that_it_cannot_hold_is_refused_alone(world: PostgresWorld) -> None:
     outbox = world.open()
     with pytest.raises(OutboxError, match=r"cannot hold a text .* U\+0000"):
-        outbox.accept([Post([entry("l", "a"), entry("l\0", "b")])])
-    assert outbox.accept([Post([entry("l", "a")])]) == [Accepted()]
+        outbox.accept([Post(singly(entry("l", "a"), entry("l\0", "b")))])
+    assert outbox.accept([Post(singly(entry("l", "a")))]) == [Accepted()]
     assert pending(outbox) == 1
 
 

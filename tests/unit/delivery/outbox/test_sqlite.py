@@ -18,7 +18,7 @@ from connector._util.state_folder import FolderLock, StateFolderError, make_fold
 from connector.delivery.outbox.model import OutboxError, Post, Retried, Selection, Settled, Verdict
 from connector.delivery.outbox.sqlite import FILE, SqliteOutbox
 from tests.kit import ROOT
-from tests.kit.outbox import SqliteWorld, entry
+from tests.kit.outbox import SqliteWorld, entry, in_runs, seq, singly, waiting
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     try:
         make_folder(folder)
         with closing(FolderLock(folder)) as lock, closing(SqliteOutbox(folder, lock)) as outbox:
-            outbox.accept([Post([entry("l", "a")])])
+            outbox.accept([Post(singly(entry("l", "a")))])
             files = {path.name: mode(path) for path in folder.iterdir()}
     finally:
         os.umask(umask)
@@ -70,17 +70,17 @@ def test_one_process_delivers(world: SqliteWorld) -> None:
 
 def test_others_look_at_it_and_retry_and_purge_beside_it(world: SqliteWorld) -> None:
     outbox = world.open()
-    outbox.accept([Post([entry("l", "a"), entry("l", "b"), entry("l", "c")])])
+    outbox.accept([Post(singly(entry("l", "a"), entry("l", "b"), entry("l", "c")))])
     [lease] = outbox.lease("w", ["c"], 20, 1)
-    outbox.settle(lease, Settled(dead=[Verdict(1, "bad", ""), Verdict(2, "worse", "")]))
+    outbox.settle(lease, Settled(dead=[Verdict(seq(1), "bad", ""), Verdict(seq(2), "worse", "")]))
     with closing(SqliteOutbox(world.folder, None, now=world.now)) as beside:
         assert beside.status() == outbox.status()
         [first, second] = beside.dead_letters()
         assert beside.retry(Selection(ids=(first.id,))) == Retried(1, 0)
         assert beside.purge(Selection(ids=(second.id,))) == 1
     # the lease of the process that delivers is still one
-    assert outbox.settle(lease, Settled(delivered=[3]))
-    assert [kept.payload for kept in outbox.read(lease, 0, 9)] == [b"a"]
+    assert outbox.settle(lease, Settled(delivered=[seq(3)]))
+    assert [one.payload for one in waiting(outbox, lease)] == [b"a"]
 
 
 def test_beside_nothing_there_is_nothing(tmp_path: Path) -> None:
@@ -109,15 +109,15 @@ def test_a_file_that_is_none_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing_that_was_accepted(world: SqliteWorld) -> None:
     outbox = world.open()
-    outbox.accept([Post([entry("l", "a")])])
+    outbox.accept([Post(singly(entry("l", "a")))])
     [(pages,)] = world.sql("PRAGMA page_count")
     world.sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(OutboxError, match="full; make room, then start again"):
-        outbox.accept([Post([entry("l", "x" * 1_000_000)])])
+        outbox.accept([Post(singly(entry("l", "x" * 1_000_000)))])
     world.sql("PRAGMA max_page_count = 1000000")
-    outbox.accept([Post([entry("l", "b")])])
+    outbox.accept([Post(singly(entry("l", "b")))])
     [lease] = outbox.lease("w", ["c"], 20, 1)
-    assert [kept.payload for kept in outbox.read(lease, 0, 9)] == [b"a", b"b"]
+    assert [one.payload for one in waiting(outbox, lease)] == [b"a", b"b"]
 
 
 def test_one_that_keeps_the_file_is_named(
@@ -128,16 +128,16 @@ def test_one_that_keeps_the_file_is_named(
     with closing(sqlite3.connect(world.folder / FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OutboxError, match="database is locked: another process kept it"):
-            outbox.accept([Post([entry("l", "a")])])
+            outbox.accept([Post(singly(entry("l", "a")))])
 
 
 def test_nothing_is_left_of_what_is_gone(world: SqliteWorld) -> None:
     outbox = world.open()
     for size in (10, 240, 900, 5_000):
         post = [entry("l", f"CANARY-{number} " + "x" * size) for number in range(300)]
-        outbox.accept([Post(post)])
+        outbox.accept([Post(in_runs(*post) if size % 20 else singly(*post))])
     [lease] = outbox.lease("w", ["c"], 20, 1)
-    kept = outbox.read(lease, 0, 2_000)
+    kept = waiting(outbox, lease, 0, 2_000)
     assert len(kept) == 1_200
     outbox.settle(lease, Settled([one.seq for one in kept if one.seq % 3 == 0]))
     dead = [Verdict(one.seq, "bad", "why") for one in kept if one.seq % 3]
@@ -152,14 +152,14 @@ ACCEPT = """
 import sys
 from pathlib import Path
 from connector._util.state_folder import FolderLock
-from connector.delivery.outbox.model import Entry, Post
+from connector.delivery.outbox.model import Bundle, Post
 from connector.delivery.outbox.sqlite import SqliteOutbox
 folder = Path(sys.argv[1])
 outbox = SqliteOutbox(folder, FolderLock(folder))
 number = 0
 while True:
-    entries = [Entry("c", lane, "add", (), b"%d" % number) for lane in "lm"]
-    outbox.accept([Post(entries)])
+    bundles = [Bundle("c", lane, "add", 1, b"\\0\\0", b"%d" % number) for lane in "lm"]
+    outbox.accept([Post(bundles)])
     print(number, flush=True)
     number += 1
 """
@@ -184,9 +184,9 @@ def test_what_was_answered_outlives_a_process_that_is_killed(world: SqliteWorld)
         outbox = world.open()
         leases = outbox.lease("w", ["c"], 20, 9)
         assert [lease.lane for lease in leases] == ["l", "m"]
-        found = [[int(one.payload) for one in outbox.read(lease, 0, 9_999)] for lease in leases]
+        found = [[int(one.payload) for one in waiting(outbox, lease, 0, 9_999)] for lease in leases]
         assert found[0] == found[1] == list(range(len(found[0])))
         assert answered <= len(found[0]) <= answered + 1
         for lease in leases:
-            outbox.settle(lease, Settled([one.seq for one in outbox.read(lease, 0, 9_999)]))
+            outbox.settle(lease, Settled([one.seq for one in waiting(outbox, lease, 0, 9_999)]))
         world.end()

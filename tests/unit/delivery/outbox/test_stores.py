@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.delivery.outbox.model import (
+    BUNDLE,
     KEEP_KEYS,
     Accepted,
+    Bundle,
     Conflict,
-    Entry,
     Full,
     Grant,
     Idempotency,
@@ -28,7 +29,17 @@ from connector.delivery.outbox.model import (
     Settled,
     Verdict,
 )
-from tests.kit.outbox import WORLDS, World, entry
+from tests.kit.outbox import (
+    WORLDS,
+    Entry,
+    World,
+    bundle,
+    entry,
+    in_runs,
+    seq,
+    singly,
+    waiting,
+)
 from tests.kit.records import tries
 
 
@@ -44,7 +55,7 @@ def outbox(world: World) -> Outbox:
 
 
 def put(outbox: Outbox, *entries: Entry) -> None:
-    assert outbox.accept([Post(entries)]) == [Accepted()]
+    assert outbox.accept([Post(singly(*entries))]) == [Accepted()]
 
 
 def hold(outbox: Outbox, connection: str = "c", limit: int = 1) -> Lease:
@@ -52,15 +63,16 @@ def hold(outbox: Outbox, connection: str = "c", limit: int = 1) -> Lease:
     return lease
 
 
-def bury(outbox: Outbox, *seqs: int) -> None:
-    """Let records of the only lane die."""
+def bury(outbox: Outbox, *numbers: int) -> None:
+    """Let records of the only lane die, which are bundles of their own."""
     lease = hold(outbox)
-    assert outbox.settle(lease, Settled(dead=[Verdict(seq, "bad", "why") for seq in seqs]))
+    dead = [Verdict(seq(number), "bad", "why") for number in numbers]
+    assert outbox.settle(lease, Settled(dead=dead))
     outbox.release(lease)
 
 
 def payloads(outbox: Outbox, lease: Lease) -> list[bytes]:
-    return [kept.payload for kept in outbox.read(lease, 0, 100)]
+    return [one.payload for one in waiting(outbox, lease)]
 
 
 # --- leases -----------------------------------------------------------------------------------------------------------
@@ -75,12 +87,12 @@ def test_a_lane_is_held_by_one_worker_until_it_expires(world: World, outbox: Out
     [second] = outbox.lease("v", ["c"], 20, 9)
     assert second.token > first.token
     assert not outbox.renew(first, 20)
-    assert not outbox.settle(first, Settled(delivered=[1]))
+    assert not outbox.settle(first, Settled(delivered=[seq(1)]))
     assert not outbox.stop(first, "x", "y", 60)
     outbox.release(first)
     assert outbox.lease("w", ["c"], 20, 9) == []
     assert payloads(outbox, second) == [b"a"]
-    assert outbox.settle(second, Settled(delivered=[1]))
+    assert outbox.settle(second, Settled(delivered=[seq(1)]))
 
 
 def test_an_expired_lease_is_nobodys(world: World, outbox: Outbox) -> None:
@@ -88,7 +100,7 @@ def test_an_expired_lease_is_nobodys(world: World, outbox: Outbox) -> None:
     lease = hold(outbox)
     world.pass_time(30)
     assert not outbox.renew(lease, 20)
-    assert not outbox.settle(lease, Settled(delivered=[1]))
+    assert not outbox.settle(lease, Settled(delivered=[seq(1)]))
 
 
 def test_a_renewed_lease_lasts(world: World, outbox: Outbox) -> None:
@@ -136,7 +148,7 @@ def test_a_stopped_lane_keeps_its_records_until_it_is_tried_again(
         world.pass_time(40)
 
     lease = hold(outbox)
-    assert outbox.settle(lease, Settled(delivered=[1]))
+    assert outbox.settle(lease, Settled(delivered=[seq(1)]))
     assert [lane.lane for lane in outbox.status().connections["c"].lanes] == ["m"]
 
 
@@ -144,9 +156,9 @@ def test_a_stopped_lane_keeps_its_records_until_it_is_tried_again(
 
 
 def test_the_same_key_and_body_get_the_same_answer_for_a_day(world: World, outbox: Outbox) -> None:
-    first = Post([entry("l", "a")], {("c", "accepted"): 1}, Idempotency("k", "x", b"one"))
-    again = Post([entry("l", "a")], {("c", "accepted"): 1}, Idempotency("k", "x", b"two"))
-    other = Post([entry("l", "b")], {}, Idempotency("k", "y", b"three"))
+    first = Post(singly(entry("l", "a")), {("c", "accepted"): 1}, Idempotency("k", "x", b"one"))
+    again = Post(singly(entry("l", "a")), {("c", "accepted"): 1}, Idempotency("k", "x", b"two"))
+    other = Post(singly(entry("l", "b")), {}, Idempotency("k", "y", b"three"))
     assert outbox.accept([first, again, other]) == [
         Accepted(b"one"),
         Accepted(b"one", repeated=True),
@@ -163,15 +175,17 @@ def test_the_same_key_and_body_get_the_same_answer_for_a_day(world: World, outbo
 
 def test_a_full_connection_refuses_its_posts_alone(world: World) -> None:
     outbox = world.open(max_pending=2)
-    many = Post([entry("l", str(number)) for number in range(3)], {}, Idempotency("k", "x", b""))
-    both = Post([entry("l", "x"), entry("l", "y", connection="d")])
-    other = Post([entry("l", "z", connection="d")])
+    many = Post(
+        in_runs(*(entry("l", str(number)) for number in range(3))), {}, Idempotency("k", "x", b"")
+    )
+    both = Post(singly(entry("l", "x"), entry("l", "y", connection="d")))
+    other = Post(singly(entry("l", "z", connection="d")))
     assert outbox.accept([many, both, other]) == [Accepted(), Full("c", 3), Accepted()]
     assert outbox.accept([Post([], {("c", "skipped"): 1})]) == [Accepted()]
 
-    refused = Post([entry("l", "x")], {}, Idempotency("q", "x", b""))
+    refused = Post(singly(entry("l", "x")), {}, Idempotency("q", "x", b""))
     assert outbox.accept([refused]) == [Full("c", 3)]
-    assert outbox.settle(hold(outbox), Settled(delivered=[1, 2]))
+    assert outbox.settle(hold(outbox), Settled(delivered=[seq(1), seq(1, 1)]))
     assert outbox.accept([refused]) == [Accepted()]  # its key was not taken
 
 
@@ -184,18 +198,47 @@ def test_odd_names_and_bytes_come_back(outbox: Outbox) -> None:
     assert payloads(outbox, lease) == [payload, b""]
 
 
-def test_a_key_that_is_no_digest_is_a_defect(outbox: Outbox) -> None:
+def test_a_key_that_is_no_digest_is_a_defect() -> None:
     with pytest.raises(ValueError, match="a key has 8 bytes"):
-        outbox.accept([Post([Entry("c", "l", "add", (b"short",), b"")])])
+        bundle(Entry("c", "l", "add", (b"short",), b""))
+
+
+def test_a_bundle_that_is_too_large_is_a_defect(outbox: Outbox) -> None:
+    for records in (0, BUNDLE + 1):
+        with pytest.raises(ValueError, match="from 1 to 1024 records"):
+            outbox.accept([Post([Bundle("c", "l", "add", records, b"", b"")])])
     assert outbox.status().connections == {}
 
 
 def test_reading_goes_on_where_it_ended(outbox: Outbox) -> None:
-    put(outbox, *(entry("l", str(number)) for number in range(5)))
+    put(outbox, *(entry("l", str(number)) for number in range(4)))
+    outbox.accept([Post([bundle(*(entry("l", str(number)) for number in range(4, 8)))])])
     lease = hold(outbox)
     page = outbox.read(lease, 0, 2)
-    assert [kept.payload for kept in outbox.read(lease, page[-1].seq, 2)] == [b"2", b"3"]
-    assert {kept.attempts for kept in page} == {0}
+    assert [kept.payload for kept in page] == [b"0", b"1"]
+    found = waiting(outbox, lease, page[-1].number, 3)
+    assert [one.payload for one in found] == [b"2", b"3", b"4", b"5", b"6", b"7"]
+    assert {one.attempts for one in found} == {0}
+    assert outbox.read(lease, 5, 9) == []
+
+
+def test_a_bundle_stays_until_all_of_it_is_gone(outbox: Outbox) -> None:
+    outbox.accept([Post([bundle(*(entry("l", str(number), number) for number in range(4)))])])
+    lease = hold(outbox)
+    assert outbox.settle(lease, Settled(delivered=[seq(1, 1)], attempts={seq(1, 2): 300}))
+    assert outbox.settle(lease, Settled(delivered=[seq(1, 1)]))
+    assert [(one.payload, one.attempts) for one in waiting(outbox, lease)] == [
+        (b"0", 0),
+        (b"2", 254),
+        (b"3", 0),
+    ]
+    assert outbox.settle(lease, Settled(dead=[Verdict(seq(1, 2), "bad", "")]))
+    assert outbox.settle(lease, Settled(superseded=[seq(1, 0)], delivered=[seq(1, 3)]))
+    assert outbox.settle(lease, Settled(delivered=[seq(1, 0), seq(7)], attempts={seq(1): 1}))
+    assert [letter.payload for letter in outbox.dead_letters()] == [b"2"]
+    assert outbox.read(lease, 0, 9) == []
+    counts = {"records": 4, "delivered": 2, "superseded": 1, "buried": 1}
+    assert outbox.status().connections["c"][:3] == (0, 1, counts)
 
 
 # --- dead letters -----------------------------------------------------------------------------------------------------
@@ -204,10 +247,10 @@ def test_reading_goes_on_where_it_ended(outbox: Outbox) -> None:
 def test_a_dead_letter_keeps_what_there_is_to_know(world: World, outbox: Outbox) -> None:
     put(outbox, entry("l", "a", 1), entry("l", "b", 2))
     lease = hold(outbox)
-    outbox.settle(lease, Settled(attempts={2: 3}))
+    outbox.settle(lease, Settled(attempts={seq(2): 3}))
     world.pass_time(10)
-    verdict = Verdict(2, "bad", "no such person")
-    outbox.settle(lease, Settled(dead=[verdict], attempts={2: 1}))
+    verdict = Verdict(seq(2), "bad", "no such person")
+    outbox.settle(lease, Settled(dead=[verdict], attempts={seq(2): 1}))
 
     [letter] = outbox.dead_letters()
     assert letter == outbox.dead_letter(letter.id)
@@ -222,8 +265,8 @@ def test_dead_letters_come_in_pages_and_by_what_they_are(outbox: Outbox) -> None
     put(outbox, *(entry("l", str(number)) for number in range(5)))
     put(outbox, entry("m", "5"), entry("l", "6", connection="d"))
     for lease in outbox.lease("w", ["c", "d"], 20, 9):
-        kept = outbox.read(lease, 0, 9)
-        dead = [Verdict(one.seq, f"code{one.seq % 2}", "") for one in kept]
+        found = waiting(outbox, lease, 0, 9)
+        dead = [Verdict(one.seq, f"code{one.seq // BUNDLE % 2}", "") for one in found]
         outbox.settle(lease, Settled(dead=dead))
 
     everything = outbox.dead_letters()
@@ -254,7 +297,7 @@ def test_a_retried_letter_stands_at_the_end_of_its_lane(world: World, outbox: Ou
     [first, _] = outbox.dead_letters()
     assert outbox.retry(Selection(ids=(first.id,))) == Retried(1, 0)
 
-    kept = outbox.read(hold(outbox), 0, 9)
+    kept = waiting(outbox, hold(outbox), 0, 9)
     assert [one.payload for one in kept] == [b"c", b"a"]
     assert kept[1].committed_at - kept[0].committed_at == pytest.approx(50, abs=5)
     assert [one.payload for one in outbox.dead_letters()] == [b"b"]
@@ -282,7 +325,7 @@ def test_one_that_was_waiting_when_a_letter_died_overtakes_it_once_it_leaves(
 ) -> None:
     put(outbox, entry("l", "a", 1), entry("l", "b", 1, operation="remove"))
     bury(outbox, 1)
-    assert outbox.settle(hold(outbox), Settled(delivered=[2]))
+    assert outbox.settle(hold(outbox), Settled(delivered=[seq(2)]))
     assert overtaken(outbox) == [b"a"]
     assert outbox.retry() == Retried(0, 1)
 
@@ -314,11 +357,16 @@ def test_old_letters_are_purged(world: World, outbox: Outbox) -> None:
 
 
 def test_many_letters_are_retried_and_purged(outbox: Outbox) -> None:
-    put(outbox, *(entry("l", str(number), number) for number in range(2_500)))
-    bury(outbox, *range(1, 2_501))
+    for start in (0, 1_000, 2_000):
+        many = [entry("l", str(number), number) for number in range(start, start + 1_000)]
+        outbox.accept([Post(in_runs(*many))])
+    lease = hold(outbox)
+    seqs = [one.seq for one in waiting(outbox, lease, 0, 3_000)][:2_500]
+    outbox.settle(lease, Settled(dead=[Verdict(one, "bad", "") for one in seqs]))
     assert outbox.retry() == Retried(2_500, 0)
-    kept = outbox.read(hold(outbox), 0, 3_000)
-    assert [int(one.payload) for one in kept] == list(range(2_500))
+    outbox.release(lease)
+    kept = waiting(outbox, hold(outbox), 0, 4_000)
+    assert [int(one.payload) for one in kept] == [*range(2_500, 3_000), *range(2_500)]
 
 
 # --- pace -------------------------------------------------------------------------------------------------------------
@@ -427,7 +475,7 @@ def all_at_once(*works: Callable[[], None]) -> None:
 def post_all(outbox: Outbox, client: int) -> None:
     for number in range(POSTS):
         entries = [entry(lane, f"{client} {number}", client) for lane in "llmm"]
-        assert outbox.accept([Post(entries)]) == [Accepted()]
+        assert outbox.accept([Post(in_runs(*entries))]) == [Accepted()]
 
 
 def settle_all(outbox: Outbox, worker: str, seen: dict[str, list[bytes]]) -> None:
@@ -435,7 +483,7 @@ def settle_all(outbox: Outbox, worker: str, seen: dict[str, list[bytes]]) -> Non
     while sum(map(len, seen.values())) < POSTS * CLIENTS * 4:
         assert time.monotonic() < ends
         for lease in outbox.lease(worker, ["c"], 600, 1):
-            kept = outbox.read(lease, 0, 50)
+            kept = waiting(outbox, lease, 0, 50)
             # only the holder adds to the list of a lane
             seen[lease.lane] += [one.payload for one in kept]
             assert outbox.settle(lease, Settled([one.seq for one in kept]))

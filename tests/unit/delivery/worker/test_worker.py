@@ -12,11 +12,11 @@ from tests.kit.delivering import (
     BAD,
     Deliveries,
     MemoryVendor,
-    entries_of,
     event,
     made,
     unauthorized,
     wait_until,
+    written_of,
 )
 from tests.kit.outbox import SqliteWorld
 
@@ -125,17 +125,53 @@ def test_credentials_that_are_refused_stop_all_of_a_connection() -> None:
     assert dict(vendor.people) == dict(good.people)
 
 
+def test_what_others_accepted_is_delivered_in_its_place() -> None:
+    vendor = MemoryVendor()
+    with Deliveries(vendor) as delivering:
+        delivering.accept(event("first"))
+        delivering.drain()
+        for number in range(30):
+            person = str(number)
+            delivering.accept(event(person), is_offered=False)
+            delivering.accept(event(person, remove=True), is_offered=number % 3 == 0)
+            delivering.accept(event(f"{number}-stays"), event(person, remove=True))
+        delivering.drain()
+    assert vendor.people["aaa"] == {"first", *(f"{number}-stays" for number in range(30))}
+
+
+def test_what_the_memory_cannot_hold_is_read_when_it_is_its_turn() -> None:
+    vendor = MemoryVendor()
+    with Deliveries(vendor, terms=Terms(lease=30.0, timeout=1.0, records=25)) as delivering:
+        with delivering.worker._changed:  # it does not look meanwhile
+            for start in range(0, 400, 20):
+                people = [
+                    event(str(number), "ab"[number % 2]) for number in range(start, start + 20)
+                ]
+                delivering.accept(*people)
+                delivering.accept(
+                    *(event(one["partner"], one["audience"], remove=True) for one in people[:5])
+                )
+        delivering.drain()
+    kept = [number for number in range(400) if number % 20 >= 5]
+    assert vendor.people == {
+        "a": {str(number) for number in kept if number % 2 == 0},
+        "b": {str(number) for number in kept if number % 2},
+    }
+
+
 def test_other_definition_files_cannot_send_it() -> None:
     vendor = MemoryVendor()
     with Deliveries(vendor) as delivering:
-        [entry] = entries_of({"c": made()}, [event("a")])
-        other = entry.payload.replace(b'"definition":"', b'"definition":"0', 1)
-        strange = entry.payload.replace(b'"route":"in"', b'"route":"no"', 1)
-        entries = [entry._replace(payload=payload) for payload in (other, strange, entry.payload)]
-        delivering.outbox.accept([Post(entries)])
+        [(good, _)] = written_of({"c": made()}, [event("a"), event("b")])
+        other = good.payload.replace(b'"definition":"', b'"definition":"0', 1)
+        strange = good.payload.replace(b'"route":"in"', b'"route":"no"', 1)
+        bundles = [good._replace(payload=payload) for payload in (other, strange, good.payload)]
+        delivering.outbox.accept([Post(bundles)])
         delivering.drain()
-        assert delivering.dead() == [("other_definition", "add", 0), ("other_connection", "add", 0)]
-    assert vendor.people == {"aaa": {"a"}}
+        other_definition = ("other_definition", "add", 0)
+        other_connection = ("other_connection", "add", 0)
+        assert delivering.dead() == [other_definition] * 2 + [other_connection] * 2
+    assert vendor.people == {"aaa": {"a", "b"}}
 
 
 def test_who_does_not_hold_a_lane_for_long_enough_sends_nothing() -> None:

@@ -1,0 +1,153 @@
+"""Records as an outbox keeps them, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+from typing import NamedTuple
+
+from connector.connection.model import Connection
+from connector.delivery.outbox.keys import KEY_BYTES, pack_keys
+from connector.delivery.outbox.marks import GONE
+from connector.delivery.outbox.model import BUNDLE, Bundle, Kept, Verdict
+from connector.model import Record, target_of
+from connector.pipeline.bundles import PreparedBundles
+from connector.pipeline.prepared import OtherDefinitionError, PreparedError, PreparedRecords
+
+_ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("ids"))
+# A digest is as good as another digest of it.
+_DIGEST_BYTES = 32
+
+
+class Written(NamedTuple):
+    """A bundle, and its records as they were prepared."""
+
+    bundle: Bundle
+    records: Sequence[Record]
+
+
+class Offered(NamedTuple):
+    """A bundle that was accepted a moment ago. Without records they have to be read."""
+
+    connection: str
+    lane: str
+    number: int
+    records: Sequence[Record]
+    committed_at: float
+
+
+class Bundles:
+    """Writes and reads the bundles of one connection, which has this name in the outbox."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self._name = name
+        self._prepared = PreparedBundles(PreparedRecords(connection))
+
+    def write(self, records: Iterable[Record]) -> list[Written]:
+        """Return records as bundles, those of each lane in their order."""
+        written = []
+        for run in _runs(records):
+            for start in range(0, len(run), BUNDLE):
+                part = run[start : start + BUNDLE]
+                written.append(Written(self._bundle(part), part))
+        return written
+
+    def read(self, kept: Kept) -> tuple[list[Record], list[Verdict]]:
+        """Return the pending records of a bundle, or why they can never be sent.
+
+        The `event_id` of a record is its `seq`, and it is as old as its commit.
+        """
+        first = kept.number * BUNDLE
+        try:
+            records = self._prepared.read(kept.payload, first, kept.committed_at)
+        except OtherDefinitionError as error:
+            return [], _verdicts(kept, "other_definition", str(error))
+        except PreparedError as error:
+            return [], _verdicts(kept, "other_connection", str(error))
+        if kept.marks is None:
+            return records, []
+
+        pending = []
+        for record, mark in zip(records, kept.marks, strict=True):
+            if mark != GONE:
+                pending.append(record)
+        return pending, []
+
+    def _bundle(self, records: Sequence[Record]) -> Bundle:
+        target = records[0].target
+        return Bundle(
+            self._name,
+            target.lane,
+            target.operation,
+            len(records),
+            _keys(records),
+            self._prepared.write(records),
+        )
+
+
+def numbered(offered: Offered) -> list[Record]:
+    """Return records as `Bundles.read` does."""
+    targets, ids, wires, items, _, _, companions = zip(*offered.records, strict=True)
+    first = offered.number * BUNDLE
+    seqs = range(first, first + len(targets))
+    ages = repeat(offered.committed_at, len(targets))
+    columns = zip(targets, ids, wires, items, seqs, ages, companions, strict=True)
+    return list(map(Record._make, columns))
+
+
+def _runs(records: Iterable[Record]) -> list[list[Record]]:
+    """Return records by lane, a new run wherever the operation changes."""
+    runs: list[list[Record]] = []
+    last: dict[str, list[Record]] = {}
+    for target, group in groupby(records, target_of):
+        run = last.get(target.lane)
+        if run is None or run[0].target.operation != target.operation:
+            run = last[target.lane] = []
+            runs.append(run)
+        run += group
+    return runs
+
+
+def _verdicts(kept: Kept, code: str, reason: str) -> list[Verdict]:
+    first = kept.number * BUNDLE
+    marks = kept.marks or bytes(kept.records)
+    verdicts = []
+    for index, mark in enumerate(marks):
+        if mark != GONE:
+            verdicts.append(Verdict(first + index, code, reason))
+    return verdicts
+
+
+def _keys(records: Sequence[Record]) -> bytes:
+    ids = list(map(_ids_of, records))
+    digests = _heads(list(chain.from_iterable(ids)))
+    if digests is None:
+        parts: list[bytes] = []
+        for record in records:
+            parts += map(_key, record.wires, record.ids)
+        digests = b"".join(parts)
+    return pack_keys(list(map(len, ids)), digests)
+
+
+def _key(wire: str, identifier: str) -> bytes:
+    digest = _heads([identifier])
+    if digest is not None:
+        return digest
+    text = f"{wire}\0{identifier}".encode()
+    return hashlib.blake2b(text, digest_size=KEY_BYTES).digest()
+
+
+def _heads(identifiers: Sequence[str]) -> bytes | None:
+    """Return the first bytes of digests in hexadecimal; None unless all of them are some."""
+    if set(map(len, identifiers)) != {2 * _DIGEST_BYTES}:
+        return None
+    try:
+        digests = bytes.fromhex("".join(identifiers))
+    except ValueError:
+        return None
+    if len(digests) != len(identifiers) * _DIGEST_BYTES:
+        return None  # there were spaces
+    starts = range(0, len(digests), _DIGEST_BYTES)
+    return b"".join([digests[start : start + KEY_BYTES] for start in starts])
