@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,19 +27,31 @@ from .mapping import connection, declarative, write_connection, write_events
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SECRETS = dict.fromkeys(
+    ("X_CONSUMER_KEY", "X_CONSUMER_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET"), "benchmark"
+)
+
 #: Rows of name, value and bound.
 Figures = Iterator[tuple[str, float, float]]
 
 
 def main() -> int:
     """Print each figure with its bound; return how many miss it, as an exit status."""
-    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    arguments.add_argument("--format", choices=["text", "json"], default="text")
-    form = arguments.parse_args().format
-    figures = []
     quiet_collector()  # as `send` does; both sides of each ratio
+    measures = (mapping, scaling, memory, sending, durability, latency, start_up)
+    return print_figures("python -m benchmarks", __doc__, measures)
+
+
+def print_figures(
+    program: str, description: str | None, measures: Sequence[Callable[[Path], Figures]]
+) -> int:
+    """Print figures in the form that the command line asks for; return the exit status."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--format", choices=["text", "json"], default="text")
+    form = parser.parse_args().format
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
-        for measure in (mapping, scaling, memory, sending, durability, latency, start_up):
+        for measure in measures:
             for name, value, bound in measure(Path(folder)):
                 figures.append(
                     {"figure": name, "value": round(value, 3), "bound": bound, "ok": value <= bound}
@@ -89,7 +101,7 @@ def memory(folder: Path) -> Figures:
     with vendor() as base_url:
         for count in (100_000, 1_000_000):
             write_events(folder / "memory.ndjson", count)
-            sizes[count] = _run(_send(folder, base_url, "memory.ndjson")).ru_maxrss / 1000
+            sizes[count] = _run(send_command(folder, base_url, "memory.ndjson")).ru_maxrss / 1000
     grown = sizes[1_000_000] / sizes[100_000]
     yield "memory: resident MB of `send` at 1,000,000 records", sizes[1_000_000], 150
     yield "memory: the same against 100,000 records", grown, 1.1
@@ -109,8 +121,8 @@ def sending(folder: Path) -> Figures:
             str(folder / "sending.ndjson"),
             base_url,
         ]
-        ours = _send(folder, base_url, "sending.ndjson")
-        ratios = [_seconds(_run(ours)) / _seconds(_run(script)) for _ in range(5)]
+        ours = send_command(folder, base_url, "sending.ndjson")
+        ratios = [cpu_of(ours) / cpu_of(script) for _ in range(5)]
     yield (
         "send: CPU time against a script with httpx, 150,000 events, median of 5",
         sorted(ratios)[2],
@@ -123,10 +135,10 @@ def durability(folder: Path) -> Figures:
     write_events(folder / "durable.ndjson", 150_000)
     ratios = []
     with vendor() as base_url:
-        plain = _send(folder, base_url, "durable.ndjson")
+        plain = send_command(folder, base_url, "durable.ndjson")
         for number in range(5):
             durable = [*plain, "--state", str(folder / f"state-{number}")]
-            ratios.append(_seconds(_run(durable)) / _seconds(_run(plain)))
+            ratios.append(cpu_of(durable) / cpu_of(plain))
     yield (
         "state: CPU time of `send --state` against `send`, 150,000 events, median of 5",
         sorted(ratios)[2],
@@ -143,7 +155,7 @@ def latency(folder: Path) -> Figures:
     write_events(folder / "latency.ndjson", 1000 * requests)
     with vendor(0.3) as base_url:
         start = time.perf_counter()
-        _run(_send(folder, base_url, "latency.ndjson"))
+        _run(send_command(folder, base_url, "latency.ndjson"))
         seconds = time.perf_counter() - start
     allowed = requests / 25
     yield (
@@ -156,9 +168,7 @@ def latency(folder: Path) -> Figures:
 def start_up(folder: Path) -> Figures:
     """CPU seconds of commands that do nothing yet."""
     for command in ("--help", "list"):
-        runs = sorted(
-            _seconds(_run([sys.executable, "-m", "connector", command])) for _ in range(5)
-        )
+        runs = sorted(cpu_of([sys.executable, "-m", "connector", command]) for _ in range(5))
         yield f"start-up: CPU seconds of `connector {command}`, median of 5", runs[2], 0.3
 
 
@@ -175,7 +185,8 @@ def vendor(wait: float = 0.0) -> Iterator[str]:
         process.communicate()
 
 
-def _send(folder: Path, base_url: str, events: str) -> list[str]:
+def send_command(folder: Path, base_url: str, events: str) -> list[str]:
+    """Return the command that sends a file of the folder."""
     path = write_connection(folder, f"base_url: {base_url}\n")
     return [
         sys.executable,
@@ -202,18 +213,19 @@ def _cpu(work: Callable[[], None]) -> float:
 
 
 def _run(command: list[str]) -> resource.struct_rusage:
-    secrets = dict.fromkeys(
-        ("X_CONSUMER_KEY", "X_CONSUMER_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET"),
-        "benchmark",
-    )
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **secrets}
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **SECRETS}
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return usage
+
+
+def cpu_of(command: list[str]) -> float:
+    """Return the seconds of CPU that a command takes."""
+    return _seconds(_run(command))
 
 
 def _seconds(usage: resource.struct_rusage) -> float:

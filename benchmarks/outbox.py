@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from connector._util.state_folder import FolderLock
-from connector.delivery.outbox.model import Entry, Outbox, Post, Settled
+from connector.delivery.outbox.keys import KEY_BYTES, pack_keys
+from connector.delivery.outbox.model import BUNDLE, Bundle, Outbox, Post, Settled
 from connector.delivery.outbox.sqlite import SqliteOutbox
 
 PENDING = 1_000_000
@@ -86,7 +87,8 @@ def fill(outbox: Outbox) -> None:
         seconds, [lease] = timed(lambda: outbox.lease("w", ["c"], 600, 1))
         more, kept = timed(lambda lease=lease: outbox.read(lease, 0, POST))
         taken.append(seconds + more)
-        delivered = Settled([one.seq for one in kept])
+        first = kept[0].number * BUNDLE
+        delivered = Settled(range(first, first + POST))
         settled.append(timed(lambda lease=lease, done=delivered: outbox.settle(lease, done))[0])
         outbox.accept([post(0)])
     print(f"lease a lane and read {POST:,}  {median(taken)}")
@@ -100,17 +102,16 @@ def restart(store: str) -> None:
         status = outbox.status()
         assert status.connections["c"].pending == PENDING
         for lease in outbox.lease("v", ["c"], 600, LANES):
-            assert len(outbox.read(lease, 0, POST)) == POST
+            assert sum(kept.records for kept in outbox.read(lease, 0, POST)) == POST
         print(time.perf_counter() - started)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
 
 
 def post(lane: int) -> Post:
     """Return a post of records for one lane."""
-    entries = []
-    for _ in range(POST):
-        entries.append(Entry("c", f"l{lane}", "add", (os.urandom(8),), os.urandom(RECORD_BYTES)))
-    return Post(entries, {("c", "accepted"): POST})
+    keys = pack_keys([1] * POST, os.urandom(POST * KEY_BYTES))
+    bundle = Bundle("c", f"l{lane}", "add", POST, keys, os.urandom(POST * RECORD_BYTES))
+    return Post([bundle], {("c", "accepted"): POST})
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
