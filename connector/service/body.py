@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, islice
 
 from connector.model import Event, Unreadable
 from connector.service.problems import Problem, ProblemError
@@ -88,11 +88,9 @@ def _object(body: bytes) -> Entry:
 
 
 def _bounded(entries: Iterable[Entry]) -> list[Entry]:
-    kept: list[Entry] = []
-    for entry in entries:
-        if len(kept) == MAX_EVENTS:
-            raise ProblemError(_TOO_MANY)
-        kept.append(entry)
+    kept = list(islice(entries, MAX_EVENTS + 1))
+    if len(kept) > MAX_EVENTS:
+        raise ProblemError(_TOO_MANY)
     return kept
 
 

@@ -229,11 +229,9 @@ def _parse(incoming: Incoming) -> Problem | None:
         entries = entries_of(incoming.body, incoming.content_type, incoming.encoding)
     except ProblemError as error:
         return error.problem
-    for entry in entries:
-        if isinstance(entry, Event):
-            incoming.events.append(entry)
-        else:
-            incoming.unreadable.append(entry)
+    incoming.events = [entry for entry in entries if isinstance(entry, Event)]
+    if len(incoming.events) < len(entries):
+        incoming.unreadable = [entry for entry in entries if isinstance(entry, Unreadable)]
     if incoming.events:
         return None
     if not incoming.unreadable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby, repeat
 from operator import itemgetter
@@ -149,5 +150,5 @@ def _heads(identifiers: Sequence[str]) -> bytes | None:
         return None
     if len(digests) != len(identifiers) * _DIGEST_BYTES:
         return None  # there were spaces
-    starts = range(0, len(digests), _DIGEST_BYTES)
-    return b"".join([digests[start : start + KEY_BYTES] for start in starts])
+    words = array("Q", digests)
+    return words[:: _DIGEST_BYTES // KEY_BYTES].tobytes()
