@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import socket
@@ -19,11 +20,14 @@ from connector.sandbox.server import SandboxServer
 from tests.kit import browser
 from tests.kit.cli import SECRETS, Done, call, environment
 from tests.kit.exports import KEY
+from tests.kit.service import Served
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
 #: These speak to the account; `send` does as well, without --sandbox.
 _SPEAKS = ("audiences", "call", "check", "login", "logout")
+#: What a caller posts to the service.
+_POSTED = "people.ndjson"
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,35 @@ class Place:
         self._variables = environment(X_PARTNER_KEY=KEY, **store)
         self._rest = list(commands())
         self._done: dict[str, Done] = {}
+        self._service: Served | None = None
 
     def run(self, own: str) -> Done:
         """Return what a command printed; those before it are run as well."""
         while own not in self._done:
             following = self._rest.pop(0)
             arguments = _arguments(commands()[following].run, self.server)
+            if arguments[0] == "serve":
+                self._done[following] = self._serve(arguments)
+                continue
+            if arguments[0] == "flush" and self._service is not None:
+                arguments += ["--url", self._service.url]
             self._done[following] = call(*arguments, env=self._variables, folder=self._folder)
         return self._done[own]
+
+    def _serve(self, arguments: list[str]) -> Done:
+        """Start the service, which goes on, and post to it; return what it has printed."""
+        _, connection, *options = arguments
+        own = [self._folder / text if text == "service" else text for text in options]
+        base_url = f"base_url={self.server.base_url}"
+        self._service = Served(self._folder / connection, *own, "--set", base_url)
+        events = (self._folder / _POSTED).read_bytes()
+        assert self._service.call("/v1/events", events).status == 202
+        return Done(0, "", json.dumps(self._service.lines))
+
+    def close(self) -> None:
+        """End the service, if it was started."""
+        if self._service is not None:
+            assert self._service.stop() == 0
 
 
 def _arguments(line: str, server: SandboxServer) -> list[str]:

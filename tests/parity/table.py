@@ -32,7 +32,8 @@ COMMANDS = """\
 
 They are run in this order, in a copy of [tests/parity/files](../tests/parity/files), with the secrets of the connections
 in the environment. Those that speak to the account are led to one sandbox (`--set base_url=…`), which is X's stand-in;
-that sandbox's page is where `login` signs in. Where the exit status is not 0, it is named.
+that sandbox's page is where `login` signs in. The service goes on while the others run, and is posted the people of
+`people.ndjson`. Where the exit status is not 0, it is named.
 
 """
 _LONGEST = 72
