@@ -60,6 +60,14 @@ def serve(
             help="Delete dead letters that are older, as 30d or 12h; default: never.",
         ),
     ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            metavar="DURATION",
+            help="Let records become dead letters that a stop has kept for longer; default: never.",
+        ),
+    ] = None,
     grace: Annotated[
         float,
         typer.Option(
@@ -99,6 +107,7 @@ def serve(
     address = Address(host, port, tls_cert, tls_key)
     address.check(known)
     keep = None if keep_dead is None else seconds_of(keep_dead, "--keep-dead")
+    ends = None if deadline is None else seconds_of(deadline, "--deadline")
     loaded = _loaded(connections, settings or [], definitions or [])
     log = open_log()
 
@@ -106,7 +115,7 @@ def serve(
         listen(address) as bound,
         opened(place, delivers=True, max_pending=max_pending) as outbox,
     ):
-        terms = Settings(place, timeout or TIMEOUT_SECONDS, retries, keep)
+        terms = Settings(place, timeout or TIMEOUT_SECONDS, retries, keep, ends)
         service = Service(loaded, outbox, terms, log)
         quiet_collector()
         Serving(service, address, known, grace, log).run(bound)

@@ -43,6 +43,9 @@ _NAMED = 20
 # Seconds after which a post may come again.
 _FULL_WAIT = 10
 _FAILED_WAIT = 5
+# Seconds after a commit that failed in which the service takes no posts by its own account: a
+# balancer sends none then, and none would ever show that commits succeed again.
+_FAILING = 10.0
 
 NO_EVENT = Problem(400, "no_event", "the body holds no event; post a JSON object, array or lines")
 
@@ -77,6 +80,8 @@ class Taken:
 Result = Taken | Problem
 #: Called with what became of posts, from a thread of the intake.
 Done = Callable[[Sequence[tuple[Incoming, Result]]], None]
+#: Called with why a commit failed.
+Failed = Callable[[Exception], None]
 #: Called with what was committed, in the order of the commits.
 Offer = Callable[[Sequence[Offered]], None]
 
@@ -85,16 +90,21 @@ class Intake:
     """Takes posts, until it is closed."""
 
     def __init__(
-        self, outbox: Outbox, mappers: Mapping[str, Mapper], done: Done, offer: Offer
+        self,
+        outbox: Outbox,
+        mappers: Mapping[str, Mapper],
+        done: Done,
+        offer: Offer,
+        failed: Failed,
     ) -> None:
         self._outbox = outbox
         self._mappers = mappers
         self._done = done
         self._offer = offer
+        self._failed = failed
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._groups: queue.Queue[list[Incoming] | None] = queue.Queue(_GROUPS)
-        #: Why the last commit failed, "" after one that did not.
-        self.failure = ""
+        self._failed_at: float | None = None
         self._threads = [
             threading.Thread(target=self._map_posts, name="mapper", daemon=True),
             threading.Thread(target=self._commit_groups, name="commits", daemon=True),
@@ -105,6 +115,12 @@ class Intake:
     def submit(self, post: Incoming) -> None:
         """Take a post; `done` is called with it later."""
         self._posts.put(post)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last commit failed. After a while without another, nobody knows."""
+        failed_at = self._failed_at
+        return failed_at is not None and time.monotonic() < failed_at + _FAILING
 
     def close(self) -> None:
         """End once everything that was submitted is done."""
@@ -194,7 +210,8 @@ class Intake:
         try:
             answers = self._outbox.accept([incoming.post for incoming in group])
         except OutboxError as error:
-            self.failure = str(error)
+            self._failed_at = time.monotonic()
+            self._failed(error)
             self._done([(incoming, _unavailable()) for incoming in group])
             return
         except Exception as error:  # noqa: BLE001 - a defect must not end the service
@@ -205,7 +222,7 @@ class Intake:
                 self._done([(group[0], _defect(error))])
             return
 
-        self.failure = ""
+        self._failed_at = None
         results = []
         offered: list[Offered] = []
         for incoming, answer in zip(group, answers, strict=True):

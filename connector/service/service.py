@@ -40,12 +40,13 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Settings:
-    """What a service is told. `keep_dead`: seconds, None for ever."""
+    """What a service is told. `keep_dead` and `deadline`: seconds, None for ever."""
 
     place: Place
     timeout: float
     retries: int | None
     keep_dead: float | None
+    deadline: float | None = None
 
 
 class Service:
@@ -88,7 +89,11 @@ class Service:
         lease = _LONG_LEASE
         if settings.place.is_shared:
             lease = _ATTEMPTS * settings.timeout
-        terms = Terms(max(lease, _ATTEMPTS * settings.timeout), settings.timeout)
+        terms = Terms(
+            max(lease, _ATTEMPTS * settings.timeout),
+            settings.timeout,
+            deadline=settings.deadline,
+        )
         worker_name = f"{platform.node()}-{os.getpid()}"
         told = _Told(self._metrics, log)
         self._worker = Worker(worker_name, outbox, channels, self._clock, terms, told)
@@ -101,7 +106,9 @@ class Service:
         """Begin to deliver and to take posts. Raise OutboxError."""
         self._loop = loop
         self._worker.start()
-        self._intake = Intake(self._outbox, self._mappers, self._done, self._worker.offer)
+        self._intake = Intake(
+            self._outbox, self._mappers, self._done, self._worker.offer, self._not_kept
+        )
         if self._settings.keep_dead is not None:
             self._purging.start()
 
@@ -146,8 +153,8 @@ class Service:
         """Return why no post is taken, "" when posts are."""
         if self._is_ending or self._intake is None:
             return "the service begins or ends"
-        if self._intake.failure:
-            return "the last commit failed; see the log of the service"
+        if self._intake.is_failing:
+            return "a commit failed a moment ago; see the log of the service"
         if not self._worker.is_alive:
             return "nothing is delivered any more; see the log of the service, and restart it"
         return ""
@@ -157,6 +164,9 @@ class Service:
         self._metrics.answered(path, status)
         if status >= 500 and path in PATHS and path != "/readyz":
             self._log.error("answered", path=path, status=status)
+
+    def _not_kept(self, error: Exception) -> None:
+        self._log.error("commit_failed", reason=_words(error))
 
     def _done(self, results: Sequence[tuple[Incoming, Result]]) -> None:
         """Hand on what became of posts, in the loop's thread."""

@@ -17,9 +17,10 @@ import typer.core
 
 from connector._util.state_folder import FolderLock
 from connector.cli.app import app
-from connector.delivery.outbox.model import Entry, Post, Status
+from connector.delivery.outbox.keys import pack_keys
+from connector.delivery.outbox.model import Bundle, Post, Status
 from connector.delivery.outbox.sqlite import SqliteOutbox
-from connector.delivery.worker.entries import Entries
+from connector.delivery.worker.bundles import Bundles
 from connector.library import load_connection
 from connector.model import Event, Record
 from connector.pipeline.pipeline import Pipeline
@@ -29,7 +30,7 @@ from tests.kit.cli import AUDIENCE, connection
 pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
 
 PAGE = (ROOT / "docs" / "running.md").read_text("utf-8")
-ENTRY = Entry("connection", "lane", "add", (b"12345678",), b"{}")
+BUNDLE = Bundle("connection", "lane", "add", 1, pack_keys([1], b"12345678"), b"{}")
 
 
 def blocks(language: str) -> list[str]:
@@ -165,14 +166,14 @@ def test_a_copy_of_the_outbox_is_whole_and_somebodys_alone(tmp_path: Path) -> No
     copy.mkdir()
     lock = FolderLock(state)
     running = SqliteOutbox(state, lock)
-    running.accept([Post([ENTRY])])
+    running.accept([Post([BUNDLE])])
 
     statement = statement.replace("/var/backups", str(copy))
     program = f"import sqlite3; sqlite3.connect('{state / 'outbox.db'}').execute(\"{statement}\")"
     line = f"{mask}; {shlex.join([sys.executable, '-c', program])}"
     subprocess.run(["/bin/sh", "-c", line], check=True)
     assert (copy / "outbox.db").stat().st_mode & 0o777 == 0o600
-    running.accept([Post([ENTRY])])
+    running.accept([Post([BUNDLE])])
 
     restored = SqliteOutbox(copy, FolderLock(copy))
     assert restored.status().connections["connection"].pending == 1
@@ -196,14 +197,14 @@ def test_the_statements_for_postgresql() -> None:
         for statement in own.strip().splitlines():
             server.execute(statement.encode())
         outbox = PostgresOutbox(path.sub("//connector@/connector", url))
-        outbox.accept([Post([ENTRY])])
+        outbox.accept([Post([BUNDLE])])
         outbox.close()
         with psycopg.connect(path.sub("//postgres@/connector", url), autocommit=True) as owner:
             for statement in other.strip().splitlines():
                 owner.execute(statement.encode())
 
         outbox = PostgresOutbox(path.sub("//connector_service@/connector", url))
-        outbox.accept([Post([ENTRY])])
+        outbox.accept([Post([BUNDLE])])
         [lease] = outbox.lease("worker", ["connection"], 10.0, 1)
         assert outbox.stop(lease, "gave_up", "", 0.0)
         assert outbox.status().connections["connection"].pending == 2
@@ -216,21 +217,26 @@ def test_the_statements_for_postgresql() -> None:
 # Sizes ----------------------------------------------------------------------------------------------------------------
 
 
+MANY = {"phone": "+491512345", "handle": "h"}
+
+
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "size", "told"),
     [
-        ({}, "A record of one hashed email address takes some 600 bytes"),
-        ({"phone": "+491512345", "handle": "h"}, "one of three hashed identifiers some 1,000"),
+        ({}, 1, "hashed email address takes some 600 bytes when it is posted alone"),
+        ({}, 1_000, "and some 200 in a post of a thousand"),
+        (MANY, 1, "one of three hashed identifiers some 1,050"),
+        (MANY, 1_000, "hashed identifiers some 1,050 and some 520"),
     ],
-    ids=["one identifier", "three identifiers"],
+    ids=["alone", "together", "three alone", "three together"],
 )
 def test_a_record_takes_no_more_bytes_than_told(
-    tmp_path: Path, more: dict[str, str], told: str
+    tmp_path: Path, more: dict[str, str], size: int, told: str
 ) -> None:
     assert told in PAGE.replace("\n", " ")
-    most = int(re.findall(r"some ([\d,]+)", told)[0].replace(",", ""))
+    most = int(re.findall(r"some ([\d,]+)", told)[-1].replace(",", ""))
     made = load_connection(connection(tmp_path))
-    entries = Entries("connection", made)
+    bundles = Bundles("connection", made)
     events = []
     for number in range(2_000):
         person = {name: f"{text}{number:05}" for name, text in more.items()}
@@ -238,8 +244,12 @@ def test_a_record_takes_no_more_bytes_than_told(
         data = {"id": f"e{number}", "audience": AUDIENCE, "email": email, **person}
         events.append(Event(number + 1, json.loads(json.dumps(data))))
     records = Pipeline(made).prepare(events, time.time())
-    post = Post([entries.write(record) for record in records if isinstance(record, Record)])
-    assert len(post.entries) == len(events)
+    records = [record for record in records if isinstance(record, Record)]
+    assert len(records) == len(events)
+    written = []
+    for start in range(0, len(records), size):
+        written += bundles.write(records[start : start + size])
+    post = Post([one.bundle for one in written])
 
     lock = FolderLock(tmp_path)
     outbox = SqliteOutbox(tmp_path, lock)

@@ -64,9 +64,9 @@ class Bundles:
         try:
             records = self._prepared.read(kept.payload, first, kept.committed_at)
         except OtherDefinitionError as error:
-            return [], _verdicts(kept, "other_definition", str(error))
+            return [], verdicts(kept, "other_definition", str(error))
         except PreparedError as error:
-            return [], _verdicts(kept, "other_connection", str(error))
+            return [], verdicts(kept, "other_connection", str(error))
         if kept.marks is None:
             return records, []
 
@@ -98,6 +98,17 @@ def numbered(offered: Offered) -> list[Record]:
     return list(map(Record._make, columns))
 
 
+def verdicts(kept: Kept, code: str, reason: str) -> list[Verdict]:
+    """Return why the pending records of a bundle become dead letters."""
+    first = kept.number * BUNDLE
+    marks = kept.marks or bytes(kept.records)
+    dead = []
+    for index, mark in enumerate(marks):
+        if mark != GONE:
+            dead.append(Verdict(first + index, code, reason))
+    return dead
+
+
 def _runs(records: Iterable[Record]) -> list[list[Record]]:
     """Return records by lane, a new run wherever the operation changes."""
     runs: list[list[Record]] = []
@@ -109,16 +120,6 @@ def _runs(records: Iterable[Record]) -> list[list[Record]]:
             runs.append(run)
         run += group
     return runs
-
-
-def _verdicts(kept: Kept, code: str, reason: str) -> list[Verdict]:
-    first = kept.number * BUNDLE
-    marks = kept.marks or bytes(kept.records)
-    verdicts = []
-    for index, mark in enumerate(marks):
-        if mark != GONE:
-            verdicts.append(Verdict(first + index, code, reason))
-    return verdicts
 
 
 def _keys(records: Sequence[Record]) -> bytes:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from connector.delivery.clock import Clock
 from connector.delivery.courier import Courier
 from connector.delivery.lanes import RECORDS, Lanes
-from connector.delivery.outbox.model import PAGE, Outbox, OutboxError, Settled
-from connector.delivery.worker.bundles import Offered, numbered
+from connector.delivery.outbox.model import PAGE, Kept, Outbox, OutboxError, Settled, Verdict
+from connector.delivery.worker.bundles import Offered, numbered, verdicts
 from connector.delivery.worker.channel import SLOT_SECONDS, SLOTS, Channel, probe_after
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.ledger import LaneLedger
@@ -54,9 +54,10 @@ class HeldLane:
         clock: Clock,
         holding: Holding,
         timeout: float,
+        deadline: float | None,
         watch: Watch,
     ) -> None:
-        """`timeout`: seconds that an attempt can take."""
+        """`timeout`: seconds that an attempt can take. `deadline`: those until nothing is sent."""
         self.channel = channel
         #: How many records are read and not settled.
         self.held = 0
@@ -66,6 +67,7 @@ class HeldLane:
         self._clock = clock
         self._holding = holding
         self._timeout = timeout
+        self._deadline = deadline
         self._watch = watch
         self._ledger = LaneLedger(self._settle, lambda word: watch.attempted(channel.name, word))
         self._courier = Courier(
@@ -123,7 +125,7 @@ class HeldLane:
         if self._stop() is not None:
             return self._lanes.is_idle
         if self.has_more:
-            self._read(room)
+            self._read(room, now)
         if now >= self._due_at:
             self._submit(self._batcher.due(now))
             # Others became older meanwhile: look again soon.
@@ -211,7 +213,7 @@ class HeldLane:
             self._idle_since = time.monotonic()
         return time.monotonic() >= self._idle_since + LINGER
 
-    def _read(self, room: int) -> None:
+    def _read(self, room: int, now: float) -> None:
         """Read on, as far as there is room."""
         room = min(room, LANE_RECORDS - self.held)
         while self.has_more and room > 0:
@@ -220,7 +222,7 @@ class HeldLane:
             self.has_more = sum(kept.records for kept in page) >= limit
             for kept in page:
                 self._after = kept.number
-                records, dead = self.channel.bundles.read(kept)
+                records, dead = self._opened(kept, now)
                 count = len(records) + len(dead)
                 room -= count
                 self._hold(count)
@@ -231,6 +233,13 @@ class HeldLane:
 
         if self.has_more and self._lanes.is_idle:
             self.flush()  # there is no room, and nothing that would make some
+
+    def _opened(self, kept: Kept, now: float) -> tuple[list[Record], list[Verdict]]:
+        """Return the pending records of a bundle, or why they become dead letters."""
+        if self._deadline is not None and now > kept.committed_at + self._deadline:
+            reason = "it could not be delivered before its --deadline; the lane was stopped"
+            return [], verdicts(kept, "deadline", reason)
+        return self.channel.bundles.read(kept)
 
     def _hold(self, records: int) -> None:
         with self._lock:

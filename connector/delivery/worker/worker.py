@@ -53,11 +53,16 @@ class Events:
 
 
 class Terms(NamedTuple):
-    """How lanes are held: `lease` seconds at a time, `timeout` being those of an attempt."""
+    """How lanes are held: `lease` seconds at a time, `timeout` being those of an attempt.
+
+    `records`: how many are in memory at most. `deadline`: seconds after which a record that is
+    still pending becomes a dead letter, None for never.
+    """
 
     lease: float
     timeout: float
     records: int = RECORDS
+    deadline: float | None = None
 
 
 class Worker:
@@ -246,7 +251,13 @@ class Worker:
         else:
             channel = self._channels[lease.connection]
             lane = HeldLane(
-                channel, self._outbox, self._clock, holding, self._terms.timeout, self._watch
+                channel,
+                self._outbox,
+                self._clock,
+                holding,
+                self._terms.timeout,
+                self._terms.deadline,
+                self._watch,
             )
         self._lanes[key] = lane
 

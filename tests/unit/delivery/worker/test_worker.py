@@ -159,6 +159,27 @@ def test_what_the_memory_cannot_hold_is_read_when_it_is_its_turn() -> None:
     }
 
 
+def test_what_a_stop_kept_for_too_long_becomes_a_dead_letter() -> None:
+    vendor = MemoryVendor(unauthorized)
+    terms = Terms(lease=30.0, timeout=1.0, deadline=0.5)
+    with Deliveries(vendor, terms=terms) as delivering:
+        delivering.accept(event("late"), event("later"))
+        delivering.worker.flush(["c"])
+        wait_until(lambda: delivering.told.stops)
+        assert not delivering.dead()
+        time.sleep(0.5)
+        vendor.answer = lambda request: None
+        delivering.channels["c"]._refused_until = 0.0
+        with delivering.outbox._writer_lock:
+            delivering.outbox._writer.execute("UPDATE lane SET probe_at = 0 WHERE stops > 0")
+        delivering.accept(event("in time"))
+        delivering.drain()
+        assert [code for code, _, _ in delivering.dead()] == ["deadline", "deadline"]
+        [reason] = {letter.reason for letter in delivering.outbox.dead_letters()}
+        assert reason == "it could not be delivered before its --deadline; the lane was stopped"
+    assert vendor.people == {"aaa": {"in time"}}
+
+
 def test_other_definition_files_cannot_send_it() -> None:
     vendor = MemoryVendor()
     with Deliveries(vendor) as delivering:
