@@ -96,19 +96,18 @@ class Served:
         method: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answered:
-        address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        connection = self.connect()
         try:
-            connection.request(
-                method or ("GET" if body is None else "POST"),
-                path,
-                body,
-                {**self.headers, **(headers or {})},
+            return ask(
+                connection, path, body, method=method, headers={**self.headers, **(headers or {})}
             )
-            answer = connection.getresponse()
-            return Answered(answer.status, answer.read(), lower(answer.getheaders()))
         finally:
             connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection for several requests."""
+        address = urlsplit(self.url)
+        return http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
 
     def post(self, *events: Mapping[str, Any], query: str = "", **headers: str) -> Answered:
         named = {name.replace("_", "-"): text for name, text in headers.items()}
@@ -140,6 +139,19 @@ class Served:
                 if b"\r\n\r\n" in received and b"connection: close" not in received.lower():
                     seconds = 0.1
             return received
+
+
+def ask(
+    connection: http.client.HTTPConnection,
+    path: str,
+    body: bytes | None = None,
+    *,
+    method: str | None = None,
+    headers: Mapping[str, str],
+) -> Answered:
+    connection.request(method or ("GET" if body is None else "POST"), path, body, dict(headers))
+    answer = connection.getresponse()
+    return Answered(answer.status, answer.read(), lower(answer.getheaders()))
 
 
 def lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
