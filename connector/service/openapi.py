@@ -21,6 +21,11 @@ _CODES = {
     "500": "a defect of the service",
     "503": "not now; see Retry-After",
 }
+_RETRY_AFTER = {
+    "description": "in how many seconds the request may come again",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
@@ -42,11 +47,13 @@ def _responses(good: dict[str, Any], *codes: str) -> dict[str, Any]:
 
 
 def _problems() -> dict[str, Any]:
-    responses = {}
+    responses: dict[str, Any] = {}
     for code, description in _CODES.items():
         schema = {"$ref": "#/components/schemas/Problem"}
         content = {"application/problem+json": {"schema": schema}}
         responses[code] = {"description": description, "content": content}
+    for code in ("409", "429", "503"):
+        responses[code]["headers"] = {"Retry-After": _RETRY_AFTER}
     return responses
 
 
@@ -63,7 +70,10 @@ _KEY = {
     "description": "a post that comes again with its key within 24 hours is answered as before",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_EVENTS = {"type": "array", "items": _OBJECT, "minItems": 1, "maxItems": MAX_EVENTS}
 _REJECTED = _object(position=_COUNT, code=_TEXT, reason=_TEXT)
+# With several connections: which of them rejects the event.
+_REJECTED["properties"]["connection"] = _TEXT
 _TAKEN = _object(accepted=_COUNT, skipped=_COUNT, rejected={"type": "array", "items": _REJECTED})
 _FLUSHED = _object(flushed={"type": "array", "items": _TEXT})
 _STATUS = _object(at=_TEXT, connections=_OBJECT)
@@ -91,9 +101,7 @@ DOCUMENT: dict[str, Any] = {
                 "requestBody": {
                     "required": True,
                     "content": {
-                        "application/json": {
-                            "schema": {"oneOf": [_OBJECT, {"type": "array", "items": _OBJECT}]}
-                        },
+                        "application/json": {"schema": {"oneOf": [_OBJECT, _EVENTS]}},
                         "application/x-ndjson": {"schema": _TEXT},
                     },
                 },
