@@ -104,6 +104,8 @@ class Api:
             Route("/readyz", self.ready, methods=["GET"]),
         ]
         app = Starlette(routes=routes)
+        # There is one name for each path, and no answer that repeats the name of the host.
+        app.router.redirect_slashes = False
         app.add_exception_handler(HTTPException, _http_problem)
         app.add_exception_handler(ProblemError, _problem)
         app.add_exception_handler(OutboxError, _no_store)
@@ -213,6 +215,7 @@ class Body:
         self._request = request
         self._size = 0
         self._held = 0
+        self._is_busy = False
 
     async def read(self) -> bytes:
         """Return it. Raise ProblemError."""
@@ -222,6 +225,8 @@ class Body:
                 async for chunk in self._request.stream():
                     if self._has_room_for(len(chunk)):
                         chunks.append(chunk)
+                    else:
+                        chunks.clear()
         except TimeoutError:
             detail = f"the body did not come within {_BODY_SECONDS:.0f} seconds; post less at once"
             raise ProblemError(Problem(408, "too_slow", detail, {"Connection": "close"})) from None
@@ -229,6 +234,9 @@ class Body:
             raise ProblemError(Problem(400, "gone", "the body is not complete")) from None
         if self._size > MAX_BODY_BYTES:
             raise ProblemError(TOO_LARGE)
+        if self._is_busy:
+            detail = "too many posts are being handled; post again later"
+            raise ProblemError(later(503, "busy", detail, 1))
         return b"".join(chunks)
 
     def release(self) -> None:
@@ -237,19 +245,19 @@ class Body:
         self._held = 0
 
     def _has_room_for(self, size: int) -> bool:
-        """Hold so many bytes more; return whether they are kept. Raise ProblemError."""
+        """Hold so many bytes more; return whether they are kept. Raise ProblemError.
+
+        Few clients look for an answer before they have sent everything: what is refused is read.
+        """
         self._size += size
-        if self._size > MAX_BODY_BYTES:
-            # Few clients look for an answer before they have sent everything: a while it is read.
+        if self._size > _READ_IN_VAIN * MAX_BODY_BYTES:
+            raise ProblemError(TOO_LARGE)
+        self._is_busy = self._is_busy or self._api.held + size > _HELD_BYTES
+        if self._is_busy or self._size > MAX_BODY_BYTES:
             self.release()
-            if self._size > _READ_IN_VAIN * MAX_BODY_BYTES:
-                raise ProblemError(TOO_LARGE)
             return False
         self._held += size
         self._api.held += size
-        if self._api.held > _HELD_BYTES:
-            detail = "too many posts are being handled; post again later"
-            raise ProblemError(later(503, "busy", detail, 1))
         return True
 
 

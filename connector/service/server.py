@@ -19,7 +19,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from connector.errors import ConfigError, Problem
 from connector.service.app import Api
-from connector.service.clients import HEAD_BYTES, bounded
+from connector.service.clients import HEAD_BYTES, allow_connections, bounded
 from connector.service.logs import Log
 from connector.service.service import Service
 from connector.service.tokens import Token
@@ -105,6 +105,7 @@ class Serving:
         """Serve until a signal ends it in good order; a second one ends it at once."""
         # It speaks in plain text, and may quote what it got.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
+        allow_connections()
         app = Api(self.service, self.service.connections, self.token).app()
         server = _Server(_config(app, self.address, self.grace))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

@@ -33,8 +33,9 @@ class Token:
 def token_of(text: str) -> Token:
     """Return the token of `--token`. Raise ConfigError (C045)."""
     secret = reference_in(text, "--token")
-    if len(secret) < _LEAST or not secret.isascii() or " " in secret:
-        message = f"the token has to have {_LEAST} or more characters of ASCII and no space"
+    is_visible = secret.isascii() and secret.isprintable() and " " not in secret
+    if len(secret) < _LEAST or not is_visible:
+        message = f"the token has to have {_LEAST} or more visible characters of ASCII and no space"
         hint = "make one with: openssl rand -hex 32"
         raise ConfigError([Problem("C045", "--token", "", message, hint)])
     return Token(secret)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.kit.cli import connection, environment, person, run
 from tests.kit.http_vendor import Vendor, people, reply, success
-from tests.kit.service import Served, lines
+from tests.kit.service import Served, ask, lines
 
 pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
 
@@ -187,6 +187,24 @@ def test_paths_and_methods(served: Served) -> None:
     assert served.call("/v1/events").code == "method_not_allowed"
     assert served.call("/v1/status", b"").code == "method_not_allowed"
     assert served.call("/v1/status?x=1").code == "unknown_parameter"
+    slash = served.call("/v1/status/", headers={"Host": "evil.example"})
+    assert (slash.code, "location" in slash.headers) == ("not_found", False)
+
+
+def test_who_is_refused_early_is_told_why_though_the_body_is_long(served: Served) -> None:
+    body = b"x" * (4 * 1024 * 1024)
+    wrong: list[tuple[str, dict[str, str], str]] = [
+        ("/v1/events", {"Authorization": "Bearer wrong"}, "unauthorized"),
+        ("/v1/events?connection=nobody", {}, "unknown_connection"),
+        ("/v1/events", {"Content-Encoding": "br"}, "unknown_encoding"),
+        ("/v1/events", {"Idempotency-Key": ""}, "invalid_key"),
+        ("/nowhere", {}, "not_found"),
+    ]
+    client = served.connect()
+    for path, headers, code in wrong:
+        answer = ask(client, path, body, headers={**served.headers, **headers})
+        assert answer.code == code
+    client.close()
 
 
 def test_sizes(served: Served) -> None:
