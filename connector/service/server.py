@@ -22,6 +22,7 @@ from connector.service.app import Api
 from connector.service.clients import HEAD_BYTES, allow_connections, bounded
 from connector.service.logs import Log
 from connector.service.service import Service
+from connector.service.tls import server_context
 from connector.service.tokens import Token
 
 # Seconds for which a connection without a request is kept.
@@ -57,18 +58,13 @@ class Address:
             problems.append(Problem("C047", "--tls-cert", "", "TLS needs a key, too", hint))
         if problems:
             raise ConfigError(problems)
-        self._check_tls()
+        self.tls()
 
-    def _check_tls(self) -> None:
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what TLS needs, None without it. Raise ConfigError (C047)."""
         if self.certificate is None or self.key is None:
-            return
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.certificate, self.key, password=lambda: "")
-        except (OSError, ValueError):
-            message = "the certificate and its key cannot be read, or do not fit"
-            hint = "name a chain of certificates and an unencrypted key, both PEM"
-            raise ConfigError([Problem("C047", "--tls-cert", "", message, hint)]) from None
+            return None
+        return server_context(self.certificate, self.key)
 
 
 def is_loopback(host: str) -> bool:
@@ -147,7 +143,7 @@ class Serving:
 
 
 def _config(app: ASGIApp, address: Address, grace: float) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         http=bounded(AutoHTTPProtocol),
         lifespan="off",
@@ -159,9 +155,10 @@ def _config(app: ASGIApp, address: Address, grace: float) -> uvicorn.Config:
         timeout_graceful_shutdown=max(1, round(grace)),
         h11_max_incomplete_event_size=HEAD_BYTES,
         ws="none",
-        ssl_certfile=address.certificate,
-        ssl_keyfile=address.key,
     )
+    config.load()
+    config.ssl = address.tls()
+    return config
 
 
 class _Server(uvicorn.Server):

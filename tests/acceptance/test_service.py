@@ -334,7 +334,7 @@ def test_mistakes_of_the_command_line(tmp_path: Path) -> None:
         ((made, *state, "--token", "env:NOT_SET"), "C045 --token: the environment variable is not"),
         ((made, *state, "--token", f"file:{tmp_path / 'short'}"), "C045 --token: the token has to"),
         ((made, *state, "--tls-cert", "x"), "C047 --tls-cert: TLS needs a key, too"),
-        ((made, *state, "--tls-cert", "x", "--tls-key", "x"), "C047 --tls-cert: the certificate"),
+        ((made, *state, "--tls-cert", "x", "--tls-key", "x"), "C047 --tls-cert: cannot be read"),
         ((made, *state, "--keep-dead", "often"), "C049 --keep-dead: is not a duration"),
         ((made, twin, *state), "C048"),
     ]

@@ -45,6 +45,7 @@ class Served:
         self.arguments = arguments
         self.lines: list[dict[str, Any]] = []
         self.url = ""
+        self.folder = Path()
         self.headers: dict[str, str] = {}
         self.start()
 

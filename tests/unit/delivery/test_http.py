@@ -29,6 +29,7 @@ from connector.errors import (
 )
 from connector.model import Request
 from tests.kit.auth import auth
+from tests.kit.certificates import certified
 from tests.kit.http_vendor import RawVendor, Reply, SlowVendor, TokenVendor, reply
 
 NO_AUTH = Scheme(AuthConfig("none"), {})
@@ -50,15 +51,7 @@ def no_certificates_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the certificate and the key of a company's own authority, for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("authority")
-    command = [
-        "openssl", "req", "-x509", "-nodes", "-days", "2",
-        "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-        "-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+    return certified(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture
