@@ -16,7 +16,7 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.worker.bundles import Bundles
 from connector.errors import ConfigError, UnauthorizedError
-from connector.model import Request, Response, Stop
+from connector.model import Batch, Request, Response, Stop
 
 #: Seconds until a stopped lane is tried again, the first time and later; the last one repeats.
 PROBES = (60.0, 300.0, 900.0)
@@ -25,6 +25,9 @@ PROBES = (60.0, 300.0, 900.0)
 SLOTS = threading.BoundedSemaphore(REQUESTS)
 #: How many seconds a request waits for its turn among them.
 SLOT_SECONDS = 10.0
+
+#: Called with a batch that was sent, its answer, the outcome in a word, and how long it took.
+Sent = Callable[[Batch, Response | None, str, float], None]
 
 
 class Sender(AbstractContextManager[object], Protocol):
@@ -57,8 +60,12 @@ class Channel:
         open_sender: Callable[[], Sender],
         limiter: Limiter,
         retries: int | None = None,
+        on_sent: Sent | None = None,
     ) -> None:
-        """`open_sender` reads the credentials and may raise ConfigError."""
+        """`open_sender` reads the credentials and may raise ConfigError.
+
+        `on_sent` is called in the thread of each request.
+        """
         self.name = name
         self.bundles = Bundles(name, connection)
         self.strict = connection.order == "strict"
@@ -67,6 +74,9 @@ class Channel:
         self.limiter = limiter
         self.pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix=f"lane-{name}")
         self._open_sender = open_sender
+        self._on_sent = on_sent
+        # Of the request of this thread: when it started.
+        self._started = threading.local()
         self._lock = threading.Lock()
         self._sender: Sender | None = None
         self._is_cut = False
@@ -76,7 +86,18 @@ class Channel:
 
     def send(self, request: Request) -> Response:
         """Send once. Raise SendError and UnauthorizedError as a transport does."""
+        if self._on_sent is not None:
+            self._started.at = time.monotonic()
         return self._opened()(request)
+
+    def sent(self, batch: Batch, response: Response | None, word: str) -> None:
+        """Tell what became of the request of this thread."""
+        if self._on_sent is None:
+            return
+        started = getattr(self._started, "at", None)
+        if started is not None:
+            self._started.at = None
+            self._on_sent(batch, response, word, time.monotonic() - started)
 
     def open(self) -> None:
         """Read the credentials. Raise ConfigError."""

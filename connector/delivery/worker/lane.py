@@ -69,7 +69,7 @@ class HeldLane:
         self._timeout = timeout
         self._deadline = deadline
         self._watch = watch
-        self._ledger = LaneLedger(self._settle, lambda word: watch.attempted(channel.name, word))
+        self._ledger = LaneLedger(self._settle, self._attempted)
         self._courier = Courier(
             self._send, self._ledger, clock, channel.limiter, channel.policy, advice=channel.advice
         )
@@ -270,6 +270,10 @@ class HeldLane:
             return self.channel.send(request)
         finally:
             SLOTS.release()
+
+    def _attempted(self, batch: Batch, response: Response | None, word: str) -> None:
+        self._watch.attempted(self.channel.name, word)
+        self.channel.sent(batch, response, word)
 
     def _settle(self, settled: Settled) -> None:
         try:

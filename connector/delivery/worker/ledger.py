@@ -11,8 +11,9 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.outbox.model import Settled, Verdict
 from connector.model import Batch, Delivered, Outcome, Record, Request, Response
 
-#: Called with the outcome of each request: "delivered", "refused", "again" or "stopped".
-Attempted = Callable[[str], None]
+#: Called with each request that was sent, its answer, and its outcome: "delivered", "refused",
+#: "again" or "stopped".
+Attempted = Callable[[Batch, Response | None, str], None]
 
 # The number of a record in its lane is its event id.
 _event_id_of: Callable[[Record], int] = itemgetter(Record._fields.index("event_id"))
@@ -72,7 +73,7 @@ class LaneLedger(Ledger):
         self, batch: Batch, request: Request, response: Response | None, outcome: Outcome
     ) -> None:
         """Count a request that was sent."""
-        self._on_attempt(_WORDS.get(type(outcome).__name__, "refused"))
+        self._on_attempt(batch, response, _WORDS.get(type(outcome).__name__, "refused"))
         if not isinstance(outcome, Delivered):
             with self._lock:
                 self._attempts.update(map(_event_id_of, batch.records))
