@@ -92,6 +92,9 @@ def serve(
     """
     _check_installed()
 
+    import os
+    from contextlib import closing
+
     from connector.cli.durations import seconds_of
     from connector.delivery.http import TIMEOUT_SECONDS
     from connector.delivery.run import quiet_collector
@@ -100,6 +103,7 @@ def serve(
     from connector.service.service import Service, Settings
     from connector.service.stores import Place, opened
     from connector.service.tokens import token_of
+    from connector.service.traces import traces_of
 
     place = Place(state, store)
     place.check()
@@ -110,13 +114,15 @@ def serve(
     ends = None if deadline is None else seconds_of(deadline, "--deadline")
     loaded = _loaded(connections, settings or [], definitions or [])
     log = open_log()
+    traces = traces_of(os.environ, lambda: log.warning("traces_lost"))
 
     with (
+        closing(traces),
         listen(address) as bound,
         opened(place, delivers=True, max_pending=max_pending) as outbox,
     ):
         terms = Settings(place, timeout or TIMEOUT_SECONDS, retries, keep, ends)
-        service = Service(loaded, outbox, terms, log)
+        service = Service(loaded, outbox, terms, log, traces)
         quiet_collector()
         Serving(service, address, known, grace, log).run(bound)
 

@@ -26,6 +26,7 @@ from connector.service.openapi import DOCUMENT
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.status import status_json
 from connector.service.tokens import Token
+from connector.service.traces import OFF, Post, Traces
 
 JSON = "application/json"
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -88,6 +89,7 @@ class Api:
     backend: Backend
     connections: Sequence[str]
     token: Token | None
+    traces: Traces = OFF
     held: int = 0
     #: Idempotency keys of posts that are not answered yet.
     running: set[str] = field(default_factory=set)
@@ -114,6 +116,10 @@ class Api:
 
     async def events(self, request: Request) -> Response:
         """Take events."""
+        with self.traces.post(request.headers) as post:
+            return await self._events(request, post)
+
+    async def _events(self, request: Request, post: Post) -> Response:
         names = self._names(request)
         key = self._key(request, names)
         content_type = request.headers.get("content-type", "")
@@ -134,6 +140,7 @@ class Api:
             self.running.discard(key)
         if isinstance(result, Problem):
             raise ProblemError(result)
+        post.taken(result.counts)
         return Response(result.answer, 202, media_type=JSON)
 
     async def _taken(self, incoming: Incoming) -> Result:

@@ -102,10 +102,13 @@ class Serving:
         # It speaks in plain text, and may quote what it got.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
         allow_connections()
-        app = Api(self.service, self.service.connections, self.token).app()
+        app = self._api().app()
         server = _Server(_config(app, self.address, self.grace))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(self._served(server, bound))
+
+    def _api(self) -> Api:
+        return Api(self.service, self.service.connections, self.token, self.service.traces)
 
     async def _served(self, server: _Server, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()

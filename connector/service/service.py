@@ -28,6 +28,7 @@ from connector.service.logs import Log
 from connector.service.mapping import Mapper
 from connector.service.metrics import Metrics
 from connector.service.stores import Place
+from connector.service.traces import OFF, Traces
 
 # How often the vendor is asked again for an audience while a post waits for the answer.
 _LOOK_UPS = 1
@@ -58,6 +59,7 @@ class Service:
         outbox: Outbox,
         settings: Settings,
         log: Log,
+        traces: Traces = OFF,
     ) -> None:
         """Read the credentials and the audiences of all connections.
 
@@ -67,6 +69,7 @@ class Service:
         self._outbox = outbox
         self._settings = settings
         self._log = log
+        self.traces = traces
         self._clock = SystemClock()
         self._is_ending = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,8 +82,9 @@ class Service:
         for name, connection in connections.items():
             require_routes(connection)
             limiter = self._limiter(connection, limiters)
+            on_sent = traces.sent(name, connection.destination.id)
             channel = Channel(
-                name, connection, self._opening(connection), limiter, settings.retries
+                name, connection, self._opening(connection), limiter, settings.retries, on_sent
             )
             channel.open()
             channels.append(channel)

@@ -44,6 +44,7 @@ class Served:
     def __init__(self, *arguments: str | Path) -> None:
         self.arguments = arguments
         self.lines: list[dict[str, Any]] = []
+        self.out = ""
         self.url = ""
         self.folder = Path()
         self.headers: dict[str, str] = {}
@@ -76,9 +77,12 @@ class Served:
                 stream.close()
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
+        """End it; `out` is what it printed then, beside its log."""
         self.process.send_signal(number)
         status = self.process.wait(timeout)
+        assert self.process.stdout is not None
         assert self.process.stderr is not None
+        self.out += self.process.stdout.read().decode()
         for line in self.process.stderr.read().splitlines():
             self.lines.append(json.loads(line))
         self._close()
