@@ -30,6 +30,7 @@ from connector.model import Event, Unreadable
 from connector.service.body import entries_of
 from connector.service.mapping import Mapped, Mapper
 from connector.service.problems import Problem, ProblemError, later
+from connector.service.traces import OFF, Traces
 
 # What is handled together: so many posts or bytes of bodies, and so many records of a commit.
 _POSTS = 500
@@ -96,12 +97,14 @@ class Intake:
         done: Done,
         offer: Offer,
         failed: Failed,
+        traces: Traces = OFF,
     ) -> None:
         self._outbox = outbox
         self._mappers = mappers
         self._done = done
         self._offer = offer
         self._failed = failed
+        self._traces = traces
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._groups: queue.Queue[list[Incoming] | None] = queue.Queue(_GROUPS)
         self._failed_at: float | None = None
@@ -208,7 +211,8 @@ class Intake:
 
     def _commit(self, group: Sequence[Incoming]) -> None:
         try:
-            answers = self._outbox.accept([incoming.post for incoming in group])
+            with self._traces.commit(group):
+                answers = self._outbox.accept([incoming.post for incoming in group])
         except OutboxError as error:
             self._failed_at = time.monotonic()
             self._failed(error)

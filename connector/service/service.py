@@ -111,7 +111,12 @@ class Service:
         self._loop = loop
         self._worker.start()
         self._intake = Intake(
-            self._outbox, self._mappers, self._done, self._worker.offer, self._not_kept
+            self._outbox,
+            self._mappers,
+            self._done,
+            self._worker.offer,
+            self._not_kept,
+            self.traces,
         )
         if self._settings.keep_dead is not None:
             self._purging.start()
