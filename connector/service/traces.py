@@ -187,7 +187,7 @@ class _Exported(Traces):
     @contextmanager
     def commit(self, posts: Sequence[Committed]) -> Iterator[None]:
         """Make a span of it."""
-        records = sum(len(one.post.entries) for one in posts)
+        records = sum(bundle.records for one in posts for bundle in one.post.bundles)
         counts = {"connector.posts": len(posts), "connector.records": records}
         span = self._tracer.start_span("connector.commit", attributes=counts)
         try:
