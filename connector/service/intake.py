@@ -26,9 +26,9 @@ from connector.delivery.outbox.model import (
     Post,
 )
 from connector.delivery.worker.bundles import Offered, Written
+from connector.delivery.worker.mapping import Mapped, Mapper
 from connector.model import Event, Unreadable
 from connector.service.body import entries_of
-from connector.service.mapping import Mapped, Mapper
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.traces import OFF, Traces
 

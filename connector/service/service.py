@@ -15,6 +15,7 @@ from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.model import Outbox, Selection, Status
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.worker.channel import Channel, Sender
+from connector.delivery.worker.mapping import Mapper
 from connector.delivery.worker.pace import SharedLimiter, account_of
 from connector.delivery.worker.worker import Events, Terms, Worker
 from connector.library.arguments import remembered_in, require_routes
@@ -25,7 +26,6 @@ from connector.pipeline.pipeline import Pipeline
 from connector.service.app import PATHS
 from connector.service.intake import Incoming, Intake, Result, Taken
 from connector.service.logs import Log
-from connector.service.mapping import Mapper
 from connector.service.metrics import Metrics
 from connector.service.stores import Place
 from connector.service.traces import OFF, Traces
