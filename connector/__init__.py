@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from connector.connection.model import Connection
     from connector.delivery.clock import Clock, SystemClock
     from connector.delivery.report import Counts, Failure, Report
+    from connector.delivery.seal import Seal
     from connector.errors import (
         CallError,
         ConfigError,
@@ -68,6 +69,7 @@ __all__ = [
     "Request",
     "Response",
     "Sandbox",
+    "Seal",
     "SendError",
     "SourceError",
     "SystemClock",
@@ -90,6 +92,7 @@ _MODULES = {
     "connector.connection.model": ("Connection",),
     "connector.delivery.clock": ("Clock", "SystemClock"),
     "connector.delivery.report": ("Counts", "DefectError", "Failure", "Report"),
+    "connector.delivery.seal": ("Seal",),
     "connector.errors": (
         "CallError",
         "ConfigError",

@@ -183,10 +183,12 @@ def _row(one: DeadLetter, now: float) -> dict[str, Any]:
 
 def _origin(payload: bytes) -> dict[str, Any]:
     """Return the route, the action and the event of a dead letter: nobody is named by them."""
+    from connector.model import ItemId, name_of
     from connector.pipeline.bundles import origin_of
-    from connector.pipeline.prepared import PreparedError
 
-    try:
-        return origin_of(payload)
-    except PreparedError:
+    origin = origin_of(payload)
+    if origin is None:
         return {}
+    route, action, event_id = origin
+    item = event_id.item if isinstance(event_id, ItemId) else None
+    return {"route": route, "action": action, "event": name_of(event_id), "item": item}

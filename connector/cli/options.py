@@ -145,7 +145,8 @@ StateOption = Annotated[
         "--state",
         metavar="DIR",
         help="A folder for what has to be known at the next run: how far this one is, so that it "
-        "goes on when it ended early, and the ids of audiences by name. --sandbox leaves it alone.",
+        "goes on when it ended early, what was read of a pipe and not delivered, and the ids of "
+        "audiences by name. --sandbox leaves it alone.",
     ),
 ]
 RestartOption = Annotated[

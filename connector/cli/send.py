@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector.cli.inputs import InputFlags, open_input
-from connector.cli.interrupt import interruptible
+from connector.cli.interrupt import ENDING, interruptible
 from connector.cli.options import (
     ConnectionArgument,
     DefinitionsOption,
@@ -42,9 +42,15 @@ from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.connection.model import Connection
+    from connector.delivery.clock import SystemClock
     from connector.delivery.http import HttpSender
     from connector.delivery.report import Report
+    from connector.delivery.seal import Seal
     from connector.sandbox.local import Sandbox
+    from connector.sources.files import Source
+
+# What is said when a run is to end that reads a pipe and has a state.
+_LOSING = f"{ENDING}; what was not read of the input yet is lost, what was read is kept"
 
 
 def send(
@@ -80,7 +86,7 @@ def send(
     """Deliver events; progress on stderr, a summary on stdout.
 
     Events that come slowly wait until a request is full, until the oldest has the 'age' of the
-    connection's 'limits' (often 60m by default), or until the input ends.
+    connection's 'limits' (often 60m by default), SIGUSR1 comes, or the input ends.
 
     Exit status: 0 everything delivered, 1 something was rejected or left undelivered (with --strict
     also: there are warnings), 2 usage or configuration error.
@@ -98,7 +104,6 @@ def send(
     loaded = library.load_connection(connection, overrides=overrides, definitions=definitions or ())
     clock = SystemClock()
     box = transport = defect = None
-
     with ExitStack() as stack:
         source = stack.enter_context(open_input(loaded, events, flags, limit))
         if sandbox:
@@ -111,7 +116,7 @@ def send(
         on_progress, notify = stack.enter_context(watching(source, progress))
         # What reads Parquet calls objects that are never collected leaks, and lists them at exit.
         quiet_collector(freeze="parquet" not in source.formats)
-        with interruptible(clock):
+        with _signalled(clock, source, keeps=state is not None and not sandbox) as seal:
             try:
                 result = library.send(
                     loaded,
@@ -128,6 +133,7 @@ def send(
                     resume=not sandbox,
                     restart=restart,
                     undelivered=undelivered,
+                    seal=seal,
                 )
             except DefectError as error:
                 result, defect = error.report, error
@@ -137,6 +143,20 @@ def send(
     if defect is not None:
         raise defect
     raise typer.Exit(_status(result, warnings, strict=strict, detail=exit_detail))
+
+
+@contextmanager
+def _signalled(clock: SystemClock, source: Source, *, keeps: bool) -> Iterator[Seal | None]:
+    """Let signals end the run; yield what another one asks for, if the run reads a pipe.
+
+    `keeps`: whether what is read of a pipe is kept.
+    """
+    from connector.delivery.inputs import is_pipe
+    from connector.delivery.seal import Seal
+
+    seal = Seal() if is_pipe(source) else None
+    with interruptible(clock, _LOSING if seal is not None and keeps else ENDING, seal):
+        yield seal
 
 
 def _status(result: Report, warnings: Sequence[str], *, strict: bool, detail: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.cli.output import on_one_line
 from connector.cli.words import fill_json, fill_lines, warning_lines
-from connector.delivery.report import Counts, Report, UndeliveredFile
+from connector.delivery.report import Counts, OutboxUse, Report, UndeliveredFile
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import dropped_lines
 from connector.sandbox.vendor import Holding
@@ -40,6 +40,10 @@ def summary_json(
     summary["resent"] = report.resent
     if report.report_error:
         summary["report_error"] = report.report_error
+    if report.outbox is not None:
+        use = report.outbox._asdict()
+        del use["folder"]
+        summary["outbox"] = use
     if report.undelivered_file is not None:
         summary["undelivered_file"] = _undelivered_json(report.undelivered_file)
     if name:
@@ -91,6 +95,8 @@ def summary_text(
     if report.ended is not None:
         lines.append(_run_line(report))
 
+    if report.outbox is not None:
+        lines += map(on_one_line, _outbox_lines(report.outbox))
     if report.undelivered_file is not None:
         lines.append(on_one_line(_undelivered_line(report.undelivered_file, counts)))
 
@@ -149,6 +155,28 @@ def _run_line(report: Report) -> str:
     if report.resent:
         line += f"; up to {report.resent:,} records may have been sent twice"
     return line
+
+
+def _outbox_lines(use: OutboxUse) -> list[str]:
+    """Return what there is to know of a run that has an outbox."""
+    lines = []
+    if use.earlier_input_lost:
+        lines.append(
+            "an earlier run was killed: what it had not read of its input is lost, "
+            "what it had read went first"
+        )
+    if use.leftovers:
+        records = f"{use.leftovers:,} records that an earlier run left went first"
+        lines.append(f"{records}: {use.leftovers_delivered:,} delivered")
+    if use.input_lost:
+        lines.append("what was not read of the input is lost; what was read of it is accounted for")
+    if use.pending:
+        again = f"the next 'connector send CONNECTION - --state {use.folder}' sends them first"
+        lines.append(f"{use.pending:,} undelivered records are kept in {use.folder}: {again}")
+    if use.dead:
+        where = f"'connector dead list --state {use.folder}' shows them"
+        lines.append(f"{use.dead:,} rejected records are dead letters: {where}")
+    return lines
 
 
 def _undelivered_json(file: UndeliveredFile) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._end = threading.Event()
+        self._ends: list[Callable[[], None]] = []
         self._cuts: list[Callable[[], None]] = []
 
     def now(self) -> float:
@@ -52,12 +53,20 @@ class SystemClock:
     def end(self) -> None:
         """End the run: no further request is started."""
         self._end.set()
+        for end in self._ends:
+            end()
 
     def cut(self) -> None:
         """End the run at once: what is in flight is given up, and may have arrived."""
-        self._end.set()
+        self.end()
         for cut in self._cuts:
             cut()
+
+    def when_ended(self, end: Callable[[], None]) -> None:
+        """Have `end` called by `end` and by `cut`, such as that of another clock."""
+        self._ends.append(end)
+        if self.ending:
+            end()
 
     def when_cut(self, cut: Callable[[], None]) -> None:
         """Have `cut` called by `cut`, such as that of a transport."""

@@ -49,6 +49,11 @@ def open_events(
     return source
 
 
+def is_pipe(opened: Source | Iterator[Chunk]) -> TypeGuard[Source]:
+    """Return whether an input can be read once only: standard input, or a named pipe."""
+    return isinstance(opened, Source) and opened.size is None
+
+
 @contextmanager
 def opened_events(
     events: Events,

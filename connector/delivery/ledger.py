@@ -179,6 +179,13 @@ class Ledger:
                 self.keep.add(records)
             self._flush()
 
+    def kept(self, records: int, code: str, reason: str) -> None:
+        """Count records that are left undelivered and kept in an outbox. They have no line."""
+        with self._lock:
+            self.counts.records += records
+            self.counts.undelivered += records
+            self._count_reason("undelivered", code, reason, records)
+
     def attempted(
         self,
         batch: Batch,
@@ -245,10 +252,10 @@ class Ledger:
         for event_id, older_route in self._superseded.pop(id(record), ()):
             self._report_event(event_id, older_route, "superseded", code, older_reason)
 
-    def _count_reason(self, outcome: str, code: str, reason: str) -> None:
+    def _count_reason(self, outcome: str, code: str, reason: str, records: int = 1) -> None:
         key = (outcome, code, reason)
         if key in self.reasons or len(self.reasons) < MAX_REASONS:
-            self.reasons[key] += 1
+            self.reasons[key] += records
 
     def _report_event(
         self,

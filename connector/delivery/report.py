@@ -104,6 +104,24 @@ class UndeliveredFile(NamedTuple):
     error: str = ""
 
 
+class OutboxUse(NamedTuple):
+    """What a run that reads a pipe did with the outbox in `folder`.
+
+    `leftovers`: how many records earlier runs had left there, of which `leftovers_delivered` are
+    delivered now. `pending`: how many records are left there. `dead`: how many became dead letters.
+    `input_lost`: the run ended before its input did, and what was not read is lost.
+    `earlier_input_lost`: so it was with an earlier run, which was killed.
+    """
+
+    folder: str
+    leftovers: int
+    leftovers_delivered: int
+    pending: int
+    dead: int
+    input_lost: bool
+    earlier_input_lost: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of a run.
@@ -120,7 +138,7 @@ class Report:
     many of them went on with it, and `resent` how many records at most this one sent that an
     earlier one may have sent. `nothing_new`: it had ended before, and nothing was sent now.
     `undelivered_file`: what is in the file of undelivered records, None if the run was not asked
-    for one.
+    for one. `outbox`: what a run that reads a pipe and has a state did with its outbox.
     """
 
     counts: Counts
@@ -138,6 +156,7 @@ class Report:
     resent: int = 0
     nothing_new: bool = False
     undelivered_file: UndeliveredFile | None = None
+    outbox: OutboxUse | None = None
 
     @property
     def complete(self) -> bool:

@@ -18,6 +18,7 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.report import DefectError, Report
 from connector.delivery.retry import RetryPolicy
+from connector.delivery.seal import Seal
 from connector.model import Batch, Chunk, Record, Rejection, Result
 from connector.pipeline.batching import Batcher
 from connector.pipeline.prepared_pipeline import AnyPipeline
@@ -41,9 +42,13 @@ def quiet_collector(*, freeze: bool = True) -> None:
 
 
 def batches(
-    pipeline: AnyPipeline, chunks: Iterable[Chunk], ledger: Ledger, clock: Clock
+    pipeline: AnyPipeline,
+    chunks: Iterable[Chunk],
+    ledger: Ledger,
+    clock: Clock,
+    seal: Seal | None = None,
 ) -> Iterator[Batch]:
-    """Yield the batches of a source, each once it is full or old.
+    """Yield the batches of a source, each once it is full or old, or the `seal` is asked for.
 
     They come in the order in which they have to be delivered. When the clock says that the run is
     to end, what is still pending is counted as undelivered.
@@ -63,6 +68,8 @@ def batches(
             if chunk:
                 ledger.chunk_done(chunk[-1].position)
             yield from batcher.due(now)
+            if seal is not None and seal.take():
+                yield from batcher.flush()
             if clock.ending:
                 break
     except Exception as error:
@@ -112,7 +119,8 @@ class Run:
     """Everything that a run needs.
 
     `progress` is called after each chunk of events. `advice` is for when the vendor refuses the
-    credentials. `limiter`: by default one of the `rates` that knows no request yet.
+    credentials. `limiter`: by default one of the `rates` that knows no request yet. `seal` may ask
+    to send now what was read so far.
     """
 
     pipeline: AnyPipeline
@@ -124,6 +132,7 @@ class Run:
     progress: Callable[[], None] = lambda: None
     advice: str = ""
     limiter: Limiter | None = None
+    seal: Seal | None = None
 
     def deliver(self, chunks: Iterable[Chunk]) -> Report:
         """Deliver all events and return the report.
@@ -141,7 +150,8 @@ class Run:
         try:
             try:
                 watched = self._watched(chunks, source_failed)
-                for batch in batches(self.pipeline, watched, self.ledger, self.clock):
+                pipeline, ledger = self.pipeline, self.ledger
+                for batch in batches(pipeline, watched, ledger, self.clock, self.seal):
                     lanes.submit(batch)
             finally:
                 lanes.close()

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from connector.connection.model import Connection
 from connector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from connector.audiences.remembered import Remembered
+    from connector.delivery.clock import Clock
+    from connector.delivery.courier import Transport
+    from connector.delivery.report import Counts
+    from connector.delivery.seal import Seal
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller of a run asks for, as `send` takes it."""
+
+    transport: Transport | None
+    clock: Clock
+    report: str | os.PathLike[str] | BinaryIO | None
+    progress: Callable[[Counts], None] | None
+    notify: Callable[[str], None] | None
+    retries: int | None
+    timeout: float | None
+    keep_failures: bool
+    state: str | os.PathLike[str] | None
+    resume: bool
+    restart: bool
+    undelivered: str | os.PathLike[str] | None
+    seal: Seal | None
+
+    def show(self, counts: Counts) -> None:
+        """Let whoever watches see the counts."""
+        if self.progress is not None:
+            self.progress(replace(counts))
 
 
 def require_connection(connection: object) -> None:

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import orjson
 
 from connector.errors import ConnectorError
-from connector.model import EventId, ItemId, NamedEvent, Record, name_of
+from connector.model import EventId, ItemId, NamedEvent, Record
 from connector.pipeline.prepared import (
+    NO_JSON,
     OTHER_DEFINITION,
     OTHER_ROUTES,
     OtherDefinitionError,
@@ -59,7 +60,7 @@ class PreparedBundles:
         try:
             return b"\n".join((orjson.dumps(head), b"".join(items)))
         except orjson.JSONEncodeError:
-            raise PreparedError(_NO_BUNDLE) from None
+            raise PreparedError(NO_JSON) from None
 
     def read(self, content: bytes, first: int, prepared_at: float) -> list[Record]:
         """Return the records that `write` wrote, with the event ids `first` and further.
@@ -118,21 +119,19 @@ def split_bundle(content: bytes, index: int) -> bytes:
     return b"\n".join((orjson.dumps(one), item))
 
 
-def origin_of(content: bytes) -> dict[str, Any]:
+def origin_of(content: bytes) -> tuple[str, str, EventId] | None:
     """Return route, action and event of a bundle's first record: what names nobody.
 
-    Raise PreparedError.
+    None for what is no bundle.
     """
-    head, _ = _parts(content)
     try:
+        head, _ = _parts(content)
         target = head["targets"][head["target"][0] if head["target"] else 0]
-        event = _event_of(head["events"][0])
+        event_id = _event_of(head["events"][0])
         route, action = target["route"], target["action"]
-    except (IndexError, KeyError, TypeError, ValueError):
-        raise PreparedError(_NO_BUNDLE) from None
-
-    item = event.item if isinstance(event, ItemId) else None
-    return {"route": route, "action": action, "event": name_of(event), "item": item}
+    except (IndexError, KeyError, PreparedError, TypeError, ValueError):
+        return None
+    return route, action, event_id
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], list[bytes]]:

@@ -46,7 +46,7 @@ _Value = TypeVar("_Value")
 #: Why something cannot be read.
 OTHER_DEFINITION = "was prepared by other definition files; prepare it again from its event"
 OTHER_ROUTES = "is no prepared record of this connection's routes"
-_NO_JSON = "has a value that JSON cannot hold; send it again from its event"
+NO_JSON = "has a value that JSON cannot hold; send it again from its event"
 
 
 class PreparedError(ConnectorError):
@@ -98,7 +98,7 @@ class PreparedRecords:
         try:
             return orjson.dumps(document)
         except orjson.JSONEncodeError:
-            raise PreparedError(_NO_JSON) from None
+            raise PreparedError(NO_JSON) from None
 
     def target_json(self, target: Target) -> orjson.Fragment:
         """Return a target as JSON. Raise PreparedError for one that JSON cannot hold."""
@@ -255,7 +255,7 @@ def _exact_json(document: Mapping[str, Any]) -> bytes:
         content = b"null"
     # An infinite number becomes null, one of more than 64 bits is none at all.
     if orjson.loads(content) != document:
-        raise PreparedError(_NO_JSON)
+        raise PreparedError(NO_JSON)
     return content
 
 

@@ -11,7 +11,7 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -25,7 +25,7 @@ from connector.delivery.outbox.model import (
     OutboxError,
     Post,
 )
-from connector.delivery.worker.bundles import Offered, Written
+from connector.delivery.worker.bundles import Offered, Written, offered
 from connector.delivery.worker.mapping import Mapped, Mapper
 from connector.model import Event, Unreadable
 from connector.service.body import entries_of
@@ -228,20 +228,14 @@ class Intake:
 
         self._failed_at = None
         results = []
-        offered: list[Offered] = []
+        bundles: list[Offered] = []
         for incoming, answer in zip(group, answers, strict=True):
             results.append((incoming, _result(incoming, answer)))
             if isinstance(answer, Accepted) and not answer.repeated:
-                offered += _offered(incoming, answer)
-        if offered:
-            self._offer(offered)
+                bundles += offered(incoming.written, answer)
+        if bundles:
+            self._offer(bundles)
         self._done(results)
-
-
-def _offered(incoming: Incoming, accepted: Accepted) -> Iterator[Offered]:
-    """Yield the bundles of a post that is committed."""
-    for (bundle, records), number in zip(incoming.written, accepted.numbers, strict=True):
-        yield Offered(bundle.connection, bundle.lane, number, records, accepted.committed_at)
 
 
 def _parse(incoming: Incoming) -> Problem | None:
@@ -275,9 +269,7 @@ def _finish(incoming: Incoming) -> None:
     for name, mapped in incoming.mapped.items():
         incoming.written += mapped.written
         accepted |= mapped.accepted
-        counts[name, "accepted"] = len(mapped.accepted)
-        counts[name, "rejected"] = len(mapped.rejected)
-        counts[name, "dropped"] = mapped.dropped
+        counts |= mapped.counts(name)
         for position, code, reason in mapped.rejected:
             line = {"position": position, "code": code, "reason": reason}
             if len(incoming.connections) > 1:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +11,9 @@ from dataclasses import dataclass
 from connector.connection.model import Connection
 from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.model import Outbox, Selection, Status
-from connector.delivery.rate_limit import Limiter
-from connector.delivery.worker.channel import Channel, Sender
-from connector.delivery.worker.mapping import Mapper
-from connector.delivery.worker.pace import SharedLimiter, account_of
-from connector.delivery.worker.worker import Events, Terms, Worker
-from connector.library.arguments import remembered_in, require_routes
-from connector.library.transports import http_transport
-from connector.model import Request, Response, Stop
-from connector.pipeline.audiences import asks_for_audiences
-from connector.pipeline.pipeline import Pipeline
+from connector.delivery.worker.worker import Events
+from connector.library.outgoing import Means, Outgoing
+from connector.model import Stop
 from connector.service.app import PATHS
 from connector.service.intake import Incoming, Intake, Result, Taken
 from connector.service.logs import Log
@@ -34,9 +25,6 @@ from connector.service.traces import OFF, Traces
 _LOOK_UPS = 1
 # Seconds between two looks for dead letters that are too old.
 _PURGE_SECONDS = 600.0
-# A lease of one process, which nobody else can take, and of several, in attempts.
-_LONG_LEASE = 3600.0
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -76,32 +64,19 @@ class Service:
         self._waiting: dict[Incoming, Callable[[Result], None]] = {}
         self._metrics = Metrics(outbox.status, self.connections, PATHS)
 
-        limiters: dict[str, Limiter] = {}
-        channels = []
-        mappers = {}
-        for name, connection in connections.items():
-            require_routes(connection)
-            limiter = self._limiter(connection, limiters)
-            on_sent = traces.sent(name, connection.destination.id)
-            channel = Channel(
-                name, connection, self._opening(connection), limiter, settings.retries, on_sent
-            )
-            channel.open()
-            channels.append(channel)
-            mappers[name] = Mapper(name, connection, self._pipelines(connection, channel))
-
-        lease = _LONG_LEASE
-        if settings.place.is_shared:
-            lease = _ATTEMPTS * settings.timeout
-        terms = Terms(
-            max(lease, _ATTEMPTS * settings.timeout),
+        place = settings.place
+        means = Means(
+            place.folder,
             settings.timeout,
-            deadline=settings.deadline,
+            settings.retries,
+            _LOOK_UPS,
+            settings.deadline,
+            is_shared=place.is_shared,
+            sent=traces.sent,
         )
-        worker_name = f"{platform.node()}-{os.getpid()}"
         told = _Told(self._metrics, log)
-        self._worker = Worker(worker_name, outbox, channels, self._clock, terms, told)
-        self._mappers = mappers
+        self._outgoing = Outgoing(connections, outbox, means, self._clock, told)
+        self._worker = self._outgoing.worker
         self._intake: Intake | None = None
         self._ended = threading.Event()
         self._purging = threading.Thread(target=self._purge, name="purging", daemon=True)
@@ -112,7 +87,7 @@ class Service:
         self._worker.start()
         self._intake = Intake(
             self._outbox,
-            self._mappers,
+            self._outgoing.mappers,
             self._done,
             self._worker.offer,
             self._not_kept,
@@ -190,49 +165,6 @@ class Service:
         for incoming, result in results:
             self._waiting.pop(incoming)(result)
 
-    # What it is made of.
-
-    def _opening(self, connection: Connection) -> Callable[[], Sender]:
-        return lambda: http_transport(connection, timeout=self._settings.timeout)
-
-    def _limiter(self, connection: Connection, known: dict[str, Limiter]) -> Limiter:
-        """Return the limiter of an account, which its connections share."""
-        account = account_of(connection, connection.secrets())
-        if account not in known:
-            rates = connection.destination.rates
-            if self._settings.place.is_shared:
-                timeout = self._settings.timeout
-                known[account] = SharedLimiter(rates, self._clock, self._outbox, account, timeout)
-            else:
-                known[account] = Limiter(rates, self._clock)
-        return known[account]
-
-    def _pipelines(self, connection: Connection, channel: Channel) -> Callable[[], Pipeline]:
-        """Return what makes a connection's pipeline, which may ask the vendor for audiences."""
-        if not asks_for_audiences(connection):
-            return lambda: Pipeline(connection)
-        from connector.audiences.names import RunAudiences
-
-        remembered = remembered_in(self._settings.place.folder, connection)
-
-        def ask(request: Request) -> Response:
-            turn = channel.limiter.wait()
-            response = channel.send(request)
-            if turn is not None:
-                channel.limiter.answered(turn)
-            return response
-
-        def make() -> Pipeline:
-            if remembered is not None:
-                remembered.prepare()
-            audiences = RunAudiences(
-                connection, ask, remembered, clock=self._clock, retries=_LOOK_UPS
-            )
-            audiences.prepare()
-            return Pipeline(connection, audiences)
-
-        return make
-
     def _purge(self) -> None:
         """Delete dead letters that are too old, now and then."""
         keep = self._settings.keep_dead
@@ -257,7 +189,7 @@ class _Told(Events):
         self._metrics = metrics
         self._log = log
 
-    def attempted(self, connection: str, word: str) -> None:
+    def attempted(self, connection: str, word: str, size: int) -> None:
         """Count a request."""
         self._metrics.attempted(connection, word)
 

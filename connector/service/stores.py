@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from connector._util.state_folder import FolderLock, make_folder
 from connector.delivery.outbox.model import MAX_PENDING
+from connector.delivery.state.folder import delivering
 from connector.errors import ConfigError, Problem
 from connector.service.references import reference_in
 
@@ -57,9 +57,8 @@ def opened(place: Place, *, delivers: bool, max_pending: int = MAX_PENDING) -> I
         with closing(SqliteOutbox(place.folder, None, max_pending=max_pending)) as outbox:
             yield outbox
         return
-    make_folder(place.folder)
     with (
-        closing(FolderLock(place.folder)) as lock,
+        delivering(place.folder) as lock,
         closing(SqliteOutbox(place.folder, lock, max_pending=max_pending)) as outbox,
     ):
         yield outbox

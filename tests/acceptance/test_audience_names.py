@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.library import load_connection
+from connector.delivery.report import Report
+from connector.library import load_connection, send
 from connector.sandbox.local import Sandbox
 from connector.sandbox.server import SandboxServer
 from tests.kit import ROOT
@@ -157,21 +158,38 @@ def test_what_cannot_be_named_is_in_the_report(place: Place) -> None:
     ]
 
 
-def test_processes_that_race_make_one_audience(place: Place, sandbox: Sandbox) -> None:
+def test_runs_that_race_make_one_audience(
+    place: Place, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.create("Loyal customers")
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
 
-    def send(who: str) -> Done:
-        # A file would have a run of its own, and the folder one process for these.
-        content = json.dumps({"id": who, **event(who, slug="vip")}).encode()
-        return run("send", place.connection, "-", "--state", place.state, stdin=content)
+    def deliver(who: str) -> Report:
+        # A file or a pipe would need the folder for its process alone.
+        events = iter([{"id": who, **event(who, slug="vip")}])
+        return send(load_connection(place.connection), events, state=place.state)
 
-    done = at_once([lambda who=who: send(who) for who in ("ann", "bob", "cy", "dee")])  # type: ignore[misc]
-    assert [one.status for one in done] == [0] * 4, [one.text for one in done]
+    done = at_once([lambda who=who: deliver(who) for who in ("ann", "bob", "cy", "dee")])  # type: ignore[misc]
+    assert [one.complete for one in done] == [True] * 4, [one.reasons for one in done]
     names = place.audiences()
     [vip] = [own for name, own in names.items() if name.startswith("Lytics vip 20")]
     assert people(sandbox, vip) == 4
     held = json.loads((place.state / "audiences.json").read_text("utf-8"))["audiences"]
     assert sorted(one["id"] for one in held) == sorted(names.values())
+
+
+def test_names_of_events_that_come_through_a_pipe(place: Place, sandbox: Sandbox) -> None:
+    place.create("Loyal customers")
+    for status, who in (("created", "ann"), ("remembered", "bob")):
+        events = [event(who, slug="vip"), event(who, out=True)]
+        content = "".join(f"{json.dumps(one)}\n" for one in events).encode()
+        done = run("send", place.connection, "-", "--state", place.state, stdin=content)
+        assert done.status == 0, done.text
+        names = place.audiences()
+        [vip] = [own for name, own in names.items() if name.startswith("Lytics vip 20")]
+        assert f"custom audience {vip} {status}: Lytics vip 20" in done.out
+        assert people(sandbox, vip) == 0
 
 
 def test_an_opt_out_without_any_audience_is_said(place: Place) -> None:

@@ -18,7 +18,7 @@ from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.model import Accepted, Outbox, Post
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.worker.bundles import Bundles, Offered, Written
+from connector.delivery.worker.bundles import Bundles, Written, offered
 from connector.delivery.worker.channel import Channel
 from connector.delivery.worker.worker import Events, Terms, Worker
 from connector.errors import UnauthorizedError
@@ -125,7 +125,7 @@ class Told(Events):
         self.errors: list[Exception] = []
         self.words: list[str] = []
 
-    def attempted(self, connection: str, word: str) -> None:
+    def attempted(self, connection: str, word: str, size: int) -> None:
         self.words.append(word)
 
     def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
@@ -196,12 +196,8 @@ class Deliveries:
         written = written_of(self.connections, events)
         [accepted] = self.outbox.accept([Post([one.bundle for one in written], {})])
         assert isinstance(accepted, Accepted)
-        offered = []
-        for (bundle, records), number in zip(written, accepted.numbers, strict=True):
-            committed_at = accepted.committed_at
-            offered.append(Offered(bundle.connection, bundle.lane, number, records, committed_at))
         if is_offered:
-            self.worker.offer(offered)
+            self.worker.offer(offered(written, accepted))
 
     def pending(self) -> int:
         status = self.outbox.status()

@@ -280,6 +280,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def start(self, connection: str) -> None:
+        """End the stops of a connection's lanes: whoever begins to deliver it tries all of them."""
+        ...
+
     def status(self) -> Status:
         """Return what there is, all of it at one moment."""
         ...

@@ -50,6 +50,12 @@ def stop(tx: Transaction, held: Lease, code: str, reason: str, seconds: float) -
     return stopped == 1
 
 
+def start(tx: Transaction, connection: str) -> None:
+    """End the stops of all lanes of a connection."""
+    lock_connections(tx, [connection])
+    tx.change("start_all", connection=connection)
+
+
 def settle(tx: Transaction, held: Lease, settled: Settled, split: Split) -> bool:
     """Note what became of records; return whether their lane was held."""
     lock_connections(tx, [held.connection])

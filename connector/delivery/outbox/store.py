@@ -82,6 +82,10 @@ class SqlOutbox(ABC):
         """Stop a lane for so long. Return False when it is no longer held."""
         return self._write(lambda tx: settling.stop(tx, lease, code, reason, seconds))
 
+    def start(self, connection: str) -> None:
+        """End the stops of a connection's lanes."""
+        self._write(lambda tx: settling.start(tx, connection))
+
     def status(self) -> Status:
         """Return what there is, all of it at one moment."""
         return self._read(_status)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector.connection.model import Connection
+from connector.delivery.inputs import is_pipe
 from connector.model import Chunk
 from connector.sources.files import Source
 
@@ -30,7 +31,7 @@ def durable_run(
 
     None without a folder, and for events that cannot be read again: a pipe, or an iterator.
     """
-    if folder is None or not isinstance(source, Source) or source.size is None:
+    if folder is None or not isinstance(source, Source) or is_pipe(source):
         return nullcontext()
 
     from connector.delivery.state.inputs import describe

@@ -11,11 +11,11 @@ from connector.errors import ConfigError, Problem
 
 
 @contextmanager
-def delivering(folder: Path) -> Iterator[None]:
+def delivering(folder: Path) -> Iterator[FolderLock]:
     """Make the folder, and hold its lock. Raise StateFolderError."""
     make_folder(folder)
-    with closing(FolderLock(folder)):
-        yield
+    with closing(FolderLock(folder)) as lock:
+        yield lock
 
 
 def state_error(path: Path, message: str, hint: str = "") -> ConfigError:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 from connector.connection.model import Connection
 from connector.delivery.outbox.keys import KEY_BYTES, pack_keys
 from connector.delivery.outbox.marks import GONE
-from connector.delivery.outbox.model import BUNDLE, Bundle, Kept, Verdict
+from connector.delivery.outbox.model import BUNDLE, Accepted, Bundle, Kept, Verdict
 from connector.model import Record, target_of
 from connector.pipeline.bundles import PreparedBundles
 from connector.pipeline.prepared import OtherDefinitionError, PreparedError, PreparedRecords
 
 _ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("ids"))
+# No database keeps it in a text.
+_NUL = "\0"
 # A digest is as good as another digest of it.
 _DIGEST_BYTES = 32
 
@@ -47,7 +49,10 @@ class Bundles:
         self._prepared = PreparedBundles(PreparedRecords(connection))
 
     def write(self, records: Iterable[Record]) -> list[Written]:
-        """Return records as bundles, those of each lane in their order."""
+        """Return records as bundles, those of each lane in their order.
+
+        Raise PreparedError when one of them cannot be kept.
+        """
         written = []
         for run in _runs(records):
             for start in range(0, len(run), BUNDLE):
@@ -78,6 +83,8 @@ class Bundles:
 
     def _bundle(self, records: Sequence[Record]) -> Bundle:
         target = records[0].target
+        if _NUL in target.lane:
+            raise PreparedError("has an audience with the character U+0000")
         return Bundle(
             self._name,
             target.lane,
@@ -88,12 +95,21 @@ class Bundles:
         )
 
 
-def numbered(offered: Offered) -> list[Record]:
+def offered(written: Sequence[Written], accepted: Accepted) -> list[Offered]:
+    """Return the bundles of a post, now that it is accepted."""
+    found = []
+    for (bundle, records), number in zip(written, accepted.numbers, strict=True):
+        one = Offered(bundle.connection, bundle.lane, number, records, accepted.committed_at)
+        found.append(one)
+    return found
+
+
+def numbered(bundle: Offered) -> list[Record]:
     """Return records as `Bundles.read` does."""
-    targets, ids, wires, items, _, _, companions = zip(*offered.records, strict=True)
-    first = offered.number * BUNDLE
+    targets, ids, wires, items, _, _, companions = zip(*bundle.records, strict=True)
+    first = bundle.number * BUNDLE
     seqs = range(first, first + len(targets))
-    ages = repeat(offered.committed_at, len(targets))
+    ages = repeat(bundle.committed_at, len(targets))
     columns = zip(targets, ids, wires, items, seqs, ages, companions, strict=True)
     return list(map(Record._make, columns))
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from connector.delivery.clock import Clock
@@ -37,11 +38,13 @@ _INTERRUPTED = "interrupted"
 
 
 class Watch(NamedTuple):
-    """What a worker wants to know: that it may go on, each request's outcome, each stop."""
+    """What a worker wants to know: that it may go on, and what its events are about."""
 
     wake: Callable[[], None]
-    attempted: Callable[[str, str], None]
+    attempted: Callable[[str, str, int], None]
+    delivered: Callable[[str, Sequence[Record]], None]
     stopped: Callable[[str, str, Stop, float], None]
+    waiting: Callable[[str], None]
 
 
 class HeldLane:
@@ -69,7 +72,10 @@ class HeldLane:
         self._timeout = timeout
         self._deadline = deadline
         self._watch = watch
-        self._ledger = LaneLedger(self._settle, self._attempted)
+        self._ledger = LaneLedger(
+            self._settle, self._attempted, partial(watch.delivered, channel.name)
+        )
+        self._ledger.notify = watch.waiting
         self._courier = Courier(
             self._send, self._ledger, clock, channel.limiter, channel.policy, advice=channel.advice
         )
@@ -271,8 +277,10 @@ class HeldLane:
         finally:
             SLOTS.release()
 
-    def _attempted(self, batch: Batch, response: Response | None, word: str) -> None:
-        self._watch.attempted(self.channel.name, word)
+    def _attempted(
+        self, batch: Batch, request: Request, response: Response | None, word: str
+    ) -> None:
+        self._watch.attempted(self.channel.name, word, len(request.body))
         self.channel.sent(batch, response, word)
 
     def _settle(self, settled: Settled) -> None:

@@ -13,7 +13,9 @@ from connector.model import Batch, Delivered, Outcome, Record, Request, Response
 
 #: Called with each request that was sent, its answer, and its outcome: "delivered", "refused",
 #: "again" or "stopped".
-Attempted = Callable[[Batch, Response | None, str], None]
+Attempted = Callable[[Batch, Request, Response | None, str], None]
+#: Called with records that the vendor confirmed.
+Confirmed = Callable[[Sequence[Record]], None]
 
 # The number of a record in its lane is its event id.
 _event_id_of: Callable[[Record], int] = itemgetter(Record._fields.index("event_id"))
@@ -27,10 +29,13 @@ class LaneLedger(Ledger):
     What is undelivered stays in its lane.
     """
 
-    def __init__(self, settle: Callable[[Settled], None], attempted: Attempted) -> None:
+    def __init__(
+        self, settle: Callable[[Settled], None], attempted: Attempted, delivered: Confirmed
+    ) -> None:
         super().__init__()
         self._settle = settle
         self._on_attempt = attempted
+        self._on_delivery = delivered
         # By the number of a record: those that it replaced, transitively.
         self._replaced: dict[int, list[int]] = {}
         # How often records were sent that are not delivered yet.
@@ -50,6 +55,7 @@ class LaneLedger(Ledger):
         seqs = list(map(_event_id_of, records))
         replaced, _ = self._take(seqs)
         self._settle(Settled(delivered=seqs, superseded=replaced))
+        self._on_delivery(records)
 
     def rejected(self, records: Sequence[Record], code: str, reason: str) -> None:
         """Let records become dead letters that the vendor refused for good."""
@@ -73,7 +79,8 @@ class LaneLedger(Ledger):
         self, batch: Batch, request: Request, response: Response | None, outcome: Outcome
     ) -> None:
         """Count a request that was sent."""
-        self._on_attempt(batch, response, _WORDS.get(type(outcome).__name__, "refused"))
+        word = _WORDS.get(type(outcome).__name__, "refused")
+        self._on_attempt(batch, request, response, word)
         if not isinstance(outcome, Delivered):
             with self._lock:
                 self._attempts.update(map(_event_id_of, batch.records))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Protocol
 
 from connector.connection.model import Connection
 from connector.delivery.worker.bundles import Bundles, Written
 from connector.errors import ConnectorError
 from connector.model import (
+    Chunk,
     Event,
     EventId,
     ItemId,
@@ -19,17 +21,16 @@ from connector.model import (
     Record,
     Rejection,
     position_of,
-    target_of,
 )
+from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.prepared import PreparedError
 from connector.sources.reading import CHUNK_ENTRIES
-
-_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
 
 # Seconds between two attempts to learn which audiences the vendor has, once that failed.
 _ASK_AGAIN = 60.0
-# No database keeps it in a text.
-_NUL = "\0"
+
+_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
 
 
 @dataclass(slots=True)
@@ -46,39 +47,78 @@ class Mapped:
     rejected: list[tuple[int, str, str]] = field(default_factory=list)
     dropped: int = 0
 
+    def counts(self, connection: str) -> dict[tuple[str, str], int]:
+        """Return what an outbox counts of them."""
+        return {
+            (connection, "accepted"): len(self.accepted),
+            (connection, "rejected"): len(self.rejected),
+            (connection, "dropped"): self.dropped,
+        }
+
+
+class Observer(Protocol):
+    """Hears of what becomes no record. A `Ledger` is one."""
+
+    def skipped(self) -> None:
+        """Nothing takes an event."""
+
+    def refused(self, rejection: Rejection) -> None:
+        """An event cannot be sent on a route, or not now."""
+
+    def dropped(self, values: Iterable[DroppedValue]) -> None:
+        """Values were dropped; their records go on without them."""
+
 
 class Mapper:
     """Maps the events of one connection. One thread uses it."""
 
     def __init__(
-        self, name: str, connection: Connection, make_pipeline: Callable[[], Pipeline]
+        self,
+        name: str,
+        connection: Connection,
+        make_pipeline: Callable[[], Pipeline],
+        observer: Observer | None = None,
     ) -> None:
         """`make_pipeline` may ask the vendor for audiences, and raise ConnectorError."""
+        self._observer = observer
         self._bundles = Bundles(name, connection)
         self._make_pipeline = make_pipeline
         self._pipeline = make_pipeline()
         self._made_at = time.monotonic()
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """What maps them now."""
+        return self._pipeline
+
     def map(self, posts: Sequence[Sequence[Event]], now: float) -> list[Mapped]:
         """Return what becomes of the events of each post. `now`: seconds since the epoch."""
-        mapped = [Mapped() for _ in posts]
         if len(posts) == 1:
-            self._map_one(posts[0], now, mapped[0])
-        else:
-            self._map_together(posts, now, mapped)
+            return [self.map_one(posts[0], now)]
+        mapped = [Mapped() for _ in posts]
+        self._map_together(posts, now, mapped)
         for its in mapped:
             self._write(its)
         return mapped
 
-    def _map_one(self, events: Sequence[Event], now: float, mapped: Mapped) -> None:
-        for start in range(0, len(events), CHUNK_ENTRIES):
-            chunk = events[start : start + CHUNK_ENTRIES]
+    def map_one(self, entries: Chunk, now: float) -> Mapped:
+        """Return what becomes of one post. What is unreadable in it is rejected."""
+        mapped = Mapped()
+        for start in range(0, len(entries), CHUNK_ENTRIES):
+            chunk = entries[start : start + CHUNK_ENTRIES]
             for one in self._pipeline.prepare(chunk, now):
                 if isinstance(one, Record):
                     mapped.records.append(one)
                 elif one is not None:
-                    self._reject(one, position_of(one.event_id), mapped)
-            mapped.dropped += len(self._pipeline.take_dropped())
+                    self._refuse(one, position_of(one.event_id), mapped)
+                elif self._observer is not None:
+                    self._observer.skipped()
+            dropped = self._pipeline.take_dropped()
+            mapped.dropped += len(dropped)
+            if self._observer is not None:
+                self._observer.dropped(dropped)
+        self._write(mapped)
+        return mapped
 
     def _map_together(
         self, posts: Sequence[Sequence[Event]], now: float, mapped: Sequence[Mapped]
@@ -101,23 +141,40 @@ class Mapper:
                     moved = one._replace(event_id=_moved(one.event_id, position))
                     its.records.append(moved)
                 else:
-                    self._reject(one, position, its)
+                    self._refuse(one, position, its)
             lost = Counter(position_of(value.event_id) for value in self._pipeline.take_dropped())
             for number, count in lost.items():
                 owners[number - 1][0].dropped += count
 
-    def _reject(self, one: Rejection, position: int, mapped: Mapped) -> None:
+    def _write(self, mapped: Mapped) -> None:
+        """Write the records of a post; refuse those that cannot be kept."""
+        records = mapped.records
+        try:
+            mapped.written = self._bundles.write(records)
+        except PreparedError:
+            records = list(self._writable(mapped))
+            mapped.written = self._bundles.write(records)
+        mapped.accepted = set(map(position_of, map(_event_id_of, records)))
+
+    def _writable(self, mapped: Mapped) -> Iterator[Record]:
+        """Yield the records that can be kept; refuse the others."""
+        for record in mapped.records:
+            try:
+                self._bundles.write([record])
+            except PreparedError as error:
+                reason = f"its prepared record {error}"
+                refused = Rejection(record.target.route, record.event_id, "invalid", reason)
+                self._refuse(refused, position_of(record.event_id), mapped)
+            else:
+                yield record
+
+    def _refuse(self, one: Rejection, position: int, mapped: Mapped) -> None:
+        if self._observer is not None:
+            self._observer.refused(one)
         if one.outcome != "skipped":
             mapped.rejected.append((position, one.code, one.reason))
         if one.outcome == "undelivered":
             self._ask_again()
-
-    def _write(self, mapped: Mapped) -> None:
-        records = mapped.records
-        if any(_NUL in target.lane for target in set(map(target_of, records))):
-            records = list(_without_nul(mapped))
-        mapped.written = self._bundles.write(records)
-        mapped.accepted = set(map(position_of, map(_event_id_of, records)))
 
     def _ask_again(self) -> None:
         """Ask the vendor for audiences again, now and then: what it said may have passed."""
@@ -128,16 +185,6 @@ class Mapper:
             self._pipeline = self._make_pipeline()
         except ConnectorError:
             return
-
-
-def _without_nul(mapped: Mapped) -> Iterator[Record]:
-    """Yield the records that a database can keep; reject the others."""
-    for record in mapped.records:
-        if _NUL in record.target.lane:
-            reason = "its audience holds the character U+0000"
-            mapped.rejected.append((position_of(record.event_id), "invalid", reason))
-        else:
-            yield record
 
 
 def _moved(event_id: EventId, position: int) -> EventId:

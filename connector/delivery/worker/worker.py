@@ -18,7 +18,7 @@ from connector.delivery.worker.bundles import Offered
 from connector.delivery.worker.channel import Channel
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.lane import HeldLane, Watch
-from connector.model import Stop
+from connector.model import Record, Stop
 
 #: What counts the requests to send without waiting, in the counts of a connection.
 FLUSHES = "flushes"
@@ -42,11 +42,17 @@ _Key = tuple[str, str]
 class Events:
     """What a worker tells; extend what is wanted. It is called from several threads."""
 
-    def attempted(self, connection: str, word: str) -> None:
-        """A request was sent: "delivered", "refused", "again" or "stopped"."""
+    def attempted(self, connection: str, word: str, size: int) -> None:
+        """A request of so many bytes was sent: "delivered", "refused", "again" or "stopped"."""
+
+    def delivered(self, connection: str, records: Sequence[Record]) -> None:
+        """The vendor confirmed records, whose `prepared_at` is the moment of their commit."""
 
     def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
         """A lane was stopped, and is tried again in so many seconds."""
+
+    def waiting(self, line: str) -> None:
+        """A request waits for long before it is sent again; `line` says why."""
 
     def failed(self, error: Exception) -> None:
         """The outbox cannot be used, or the connector itself failed."""
@@ -84,7 +90,8 @@ class Worker:
         self._clock = clock
         self._terms = terms
         self._events = events or Events()
-        self._watch = Watch(self.wake, self._events.attempted, self._events.stopped)
+        told = self._events
+        self._watch = Watch(self.wake, told.attempted, told.delivered, told.stopped, told.waiting)
 
         self._lanes: dict[_Key, HeldLane] = {}
         # Lanes whose records are all settled, with what is known of the vendor's answers.

@@ -86,7 +86,7 @@ def test_the_public_names() -> None:
             "DefinitionError",
         ),
         *("Failure", "Preview", "PreviewedRequest", "Problem", "Report", "Request", "Response"),
-        *("Sandbox", "SendError", "SourceError", "SystemClock", "UnauthorizedError"),
+        *("Sandbox", "Seal", "SendError", "SourceError", "SystemClock", "UnauthorizedError"),
         *("UnreachableError", "call", "check", "export", "http_transport", "lint"),
         *("load_connection", "make_connection", "open_audiences", "preview", "send"),
     ]

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
 
 from connector.delivery.outbox.model import Accepted
+from connector.delivery.worker.mapping import Mapped
 from connector.model import Event
 from connector.service.intake import Incoming, Intake, Result, Taken
-from connector.service.mapping import Mapped
 from connector.service.problems import Problem
 
 CANARY = "canary.person@example.com"
@@ -49,7 +49,7 @@ def test_a_defect_is_of_one_post(fails: str, capfd: pytest.CaptureFixture[str]) 
             all_done.set()
 
     fragile = cast(Any, Fragile(fails))
-    intake = Intake(fragile, {"c": fragile}, done, lambda lanes: None)
+    intake = Intake(fragile, {"c": fragile}, done, lambda offered: None, lambda error: None)
     bad = b'{"email": "%s"}' % CANARY.encode()
     for body, key in ((b'{"a": 1}', ""), (bad, "key"), (b'{"b": 2}', "")):
         intake.submit(Incoming(body, "application/json", "", ["c"], key))

@@ -9,10 +9,10 @@ import pytest
 
 from connector.delivery.outbox.model import Answer, OutboxError, Post
 from connector.delivery.outbox.sqlite import SqliteOutbox
+from connector.delivery.worker.mapping import Mapper
 from connector.pipeline.pipeline import Pipeline
 from connector.service import intake as module
 from connector.service.intake import Incoming, Intake, Result, Taken
-from connector.service.mapping import Mapper
 from connector.service.problems import Problem
 from tests.kit.delivering import made, wait_until
 from tests.kit.outbox import SqliteWorld

@@ -64,6 +64,10 @@ WHERE number = :lane AND lease = :token AND lease_ends > :now
 UPDATE lane SET stop_code = NULL, stop_reason = NULL, probe_at = NULL, stops = 0
 WHERE number = :lane AND stops > 0
 
+-- name: start_all
+UPDATE lane SET stop_code = NULL, stop_reason = NULL, probe_at = NULL, stops = 0
+WHERE connection = :connection AND stops > 0
+
 -- name: own_lane
 SELECT last_bundle, dead FROM lane
 WHERE number = :lane AND lease = :token AND lease_ends > :now FOR UPDATE

@@ -152,6 +152,21 @@ def test_a_stopped_lane_keeps_its_records_until_it_is_tried_again(
     assert [lane.lane for lane in outbox.status().connections["c"].lanes] == ["m"]
 
 
+def test_whoever_begins_tries_all_lanes_of_a_connection(world: World, outbox: Outbox) -> None:
+    put(outbox, entry("l", "a"), entry("m", "b"), entry("l", "c", connection="d"))
+    for connection, lanes in (("c", 2), ("d", 1)):
+        for lease in outbox.lease("w", [connection], 20, 9):
+            assert outbox.stop(lease, "refused", "the vendor said no", 60)
+        assert len(outbox.status().connections[connection].lanes) == lanes
+
+    outbox.start("c")
+    status = outbox.status().connections
+    assert [lane.stopped for lane in status["c"].lanes] == [None, None]
+    assert [lane.stopped is None for lane in status["d"].lanes] == [False]
+    leases = outbox.lease("w", ["c", "d"], 20, 9)
+    assert [(lease.lane, lease.stops) for lease in leases] == [("l", 0), ("m", 0)]
+
+
 # --- accepting --------------------------------------------------------------------------------------------------------
 
 
