@@ -106,12 +106,17 @@ def assert_sent_alike(records: Sequence[Record], again: Sequence[Record]) -> Non
     batches_then, batches_now = batches(records), batches(again)
     assert len(batches_then) == len(batches_now)
     for then, now in zip(batches_then, batches_now, strict=True):
-        assert then.runs == now.runs
+        assert stretches(then) == stretches(now)
         for moment in (NOW, NOW + YEAR):
             assert now.endpoint.build(now, moment) == then.endpoint.build(then, moment)
             assert now.endpoint.places(now, moment) == then.endpoint.places(then, moment)
     for first, second in zip(batches_then[1:], batches_now[1:], strict=True):
         assert commutes(batches_then[0], first) == commutes(batches_now[0], second)
+
+
+def stretches(batch: Batch) -> list[int]:
+    """Return the runs of a batch, whose numbers mean nothing beyond it."""
+    return [run - batch.runs[0] for run in batch.runs]
 
 
 def commutes(one: Batch, other: Batch) -> bool:
