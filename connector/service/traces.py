@@ -206,6 +206,7 @@ class _Exported(Traces):
 
         def sent(batch: Batch, response: Response | None, word: str, seconds: float) -> None:
             ended = time.time_ns()
+            started = ended - round(seconds * 1e9)
             attributes: dict[str, str | int] = {
                 **named,
                 "connector.action": batch.target.action,
@@ -214,11 +215,9 @@ class _Exported(Traces):
             }
             if response is not None:
                 attributes["http.response.status_code"] = response.status
+            kind = SpanKind.CLIENT
             span = self._tracer.start_span(
-                "connector.deliver",
-                kind=SpanKind.CLIENT,
-                attributes=attributes,
-                start_time=ended - round(seconds * 1e9),
+                "connector.deliver", None, kind, attributes, None, started
             )
             if word != "delivered":
                 _fail(span)
