@@ -81,7 +81,7 @@ class Outgoing:
             limiter = self._limiter(connection, limiters)
             opening = self._opening(connection)
             on_sent = means.sent(name, connection.destination.id) if means.sent else None
-            channel = Channel(name, connection, opening, limiter, means.retries, on_sent)
+            channel = Channel(name, connection, opening, limiter, clock, means.retries, on_sent)
             channel.open()
             self.channels.append(channel)
             make_pipeline = self._pipelines(connection, channel, events)

@@ -176,7 +176,9 @@ class Deliveries:
         self.channels = {}
         for name_of_one, one in self.connections.items():
             limiter = Limiter((), self.clock)
-            self.channels[name_of_one] = Channel(name_of_one, one, vendor.open, limiter, retries)
+            self.channels[name_of_one] = Channel(
+                name_of_one, one, vendor.open, limiter, self.clock, retries
+            )
         channels = self.channels.values()
         self.worker = Worker(name, outbox, channels, self.clock, terms, self.told)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from connector.connection.model import Connection
+from connector.delivery.clock import Clock
 from connector.delivery.lanes import REQUESTS
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
@@ -59,6 +59,7 @@ class Channel:
         connection: Connection,
         open_sender: Callable[[], Sender],
         limiter: Limiter,
+        clock: Clock,
         retries: int | None = None,
         on_sent: Sent | None = None,
     ) -> None:
@@ -72,6 +73,7 @@ class Channel:
         self.policy = RetryPolicy.of(connection.destination.retry, retries)
         self.advice = connection.sign_in_advice
         self.limiter = limiter
+        self._clock = clock
         self.pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix=f"lane-{name}")
         self._open_sender = open_sender
         self._on_sent = on_sent
@@ -87,7 +89,7 @@ class Channel:
     def send(self, request: Request) -> Response:
         """Send once. Raise SendError and UnauthorizedError as a transport does."""
         if self._on_sent is not None:
-            self._started.at = time.monotonic()
+            self._started.at = self._clock.monotonic()
         return self._opened()(request)
 
     def sent(self, batch: Batch, response: Response | None, word: str) -> None:
@@ -97,7 +99,7 @@ class Channel:
         started = getattr(self._started, "at", None)
         if started is not None:
             self._started.at = None
-            self._on_sent(batch, response, word, time.monotonic() - started)
+            self._on_sent(batch, response, word, self._clock.monotonic() - started)
 
     def open(self) -> None:
         """Read the credentials. Raise ConfigError."""
@@ -113,7 +115,7 @@ class Channel:
             # The courier adds the advice again.
             reason = stop.reason.removesuffix(f"; {self.advice}")
             self._refused = replace(stop, reason=reason)
-            self._refused_until = time.monotonic() + probe_after(self._refusals)
+            self._refused_until = self._clock.monotonic() + probe_after(self._refusals)
             self._refusals += 1
             sender, self._sender = self._sender, None
         if sender is not None:
@@ -131,7 +133,7 @@ class Channel:
         with self._lock:
             if self._refused is None:
                 return None
-            left = self._refused_until - time.monotonic()
+            left = self._refused_until - self._clock.monotonic()
             if left > 0:
                 return self._refused, left
             self._refused = None

@@ -8,8 +8,8 @@ that is frozen between the check and the first byte, and wakes up after the leas
 from __future__ import annotations
 
 import threading
-import time
 
+from connector.delivery.clock import Clock
 from connector.delivery.outbox.model import Lease, Outbox, OutboxError
 from connector.errors import FinalError
 
@@ -23,12 +23,15 @@ class LeaseLostError(FinalError):
 class Holding:
     """A lease that is renewed while it is used."""
 
-    def __init__(self, outbox: Outbox, lease: Lease, seconds: float, asked_at: float) -> None:
-        """`seconds`: for how long it was asked; `asked_at`: when, by `time.monotonic`."""
+    def __init__(
+        self, outbox: Outbox, lease: Lease, seconds: float, clock: Clock, asked_at: float
+    ) -> None:
+        """`seconds`: for how long it was asked; `asked_at`: when, by the clock's `monotonic`."""
         self.lease = lease
         self.is_lost = False
         self._outbox = outbox
         self._seconds = seconds
+        self._clock = clock
         self._ends_at = asked_at + seconds
         self._lock = threading.Lock()
 
@@ -37,7 +40,7 @@ class Holding:
         with self._lock:
             if self._left() > self._seconds * 2 / 3 or self.is_lost:
                 return
-            asked_at = time.monotonic()
+            asked_at = self._clock.monotonic()
             try:
                 is_held = self._outbox.renew(self.lease, self._seconds)
             except OutboxError:
@@ -55,4 +58,4 @@ class Holding:
             raise LeaseLostError("another process may deliver this audience now")
 
     def _left(self) -> float:
-        return self._ends_at - time.monotonic()
+        return self._ends_at - self._clock.monotonic()

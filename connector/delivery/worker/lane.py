@@ -7,7 +7,6 @@ lane next reads what is not settled, in its order.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -216,8 +215,8 @@ class HeldLane:
         if self.held:
             return True
         if self._idle_since is None:
-            self._idle_since = time.monotonic()
-        return time.monotonic() >= self._idle_since + LINGER
+            self._idle_since = self._clock.monotonic()
+        return self._clock.monotonic() >= self._idle_since + LINGER
 
     def _read(self, room: int, now: float) -> None:
         """Read on, as far as there is room."""

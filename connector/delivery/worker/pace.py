@@ -7,7 +7,6 @@ credentials and settings.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -127,7 +126,7 @@ class SharedLimiter(Limiter):
 
     def _granted(self) -> tuple[_Block | None, float]:
         """Ask for a block; return it, or how long to wait for one."""
-        asked_at = time.monotonic()
+        asked_at = self._clock.monotonic()
         within = _BLOCK_SECONDS + SLOT_SECONDS + self._timeout
         try:
             grant = self._outbox.take(self._account, self._pairs, self._want, within)
@@ -139,7 +138,7 @@ class SharedLimiter(Limiter):
         return self._block, 0.0
 
     def _is_spent(self, block: _Block) -> bool:
-        return block.started >= block.grant.requests or time.monotonic() >= block.ends_at
+        return block.started >= block.grant.requests or self._clock.monotonic() >= block.ends_at
 
     def _is_done(self, block: _Block) -> bool:
         return block.is_over and block.answered >= block.started

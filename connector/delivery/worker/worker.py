@@ -185,7 +185,7 @@ class Worker:
     def _turn(self) -> None:
         """Let every lane go on, take further ones, and wait."""
         offered = self._wait()
-        moment = time.monotonic()
+        moment = self._clock.monotonic()
         if not self._clock.ending:
             if moment >= self._look_at:
                 self._look()
@@ -221,8 +221,8 @@ class Worker:
     def _look(self) -> None:
         """Learn what others did: their clock, their records, and that nothing is to wait."""
         status = self._outbox.status()
-        self._ahead = status.now - time.time()
-        self._look_at = time.monotonic() + _LOOK
+        self._ahead = status.now - self._clock.now()
+        self._look_at = self._clock.monotonic() + _LOOK
         for name, one in status.connections.items():
             flushes = one.counts.get(FLUSHES, 0)
             if flushes != self._flushes.get(name, 0):
@@ -239,13 +239,13 @@ class Worker:
 
     def _take(self) -> None:
         """Take lanes that nobody holds."""
-        self._take_at = time.monotonic() + _TAKE
+        self._take_at = self._clock.monotonic() + _TAKE
         seconds = self._terms.lease
         while True:
-            asked_at = time.monotonic()
+            asked_at = self._clock.monotonic()
             leases = self._outbox.lease(self._name, self._channels.keys(), seconds, _LEASES)
             for lease in leases:
-                self._begin(Holding(self._outbox, lease, seconds, asked_at))
+                self._begin(Holding(self._outbox, lease, seconds, self._clock, asked_at))
             if len(leases) < _LEASES:
                 return
 
@@ -269,7 +269,7 @@ class Worker:
         self._lanes[key] = lane
 
     def _advance(self) -> None:
-        now = time.time() + self._ahead
+        now = self._clock.now() + self._ahead
         room = self._room()
         for key, lane in list(self._lanes.items()):
             flushed_at = self._flushed_at.get(key[0], 0.0)
@@ -292,7 +292,7 @@ class Worker:
             if len(self._resting) > _RESTING:
                 del self._resting[next(iter(self._resting))]
         elif lane.is_lost and not self._clock.ending:
-            self._take_at = time.monotonic() + _PAUSE
+            self._take_at = self._clock.monotonic() + _PAUSE
 
     def _room(self) -> int:
         return self._terms.records - sum(lane.held for lane in self._lanes.values())
