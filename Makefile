@@ -7,7 +7,7 @@ QUICK := $(addprefix tests/unit/,_util connection delivery linting pipeline temp
 	--deselect tests/unit/linting/test_lint.py::test_what_ships_is_clean_in_five_years_too
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test quick soak mutants witness witness-npm check bench reference parity constraints clean
+.PHONY: help demo test quick soak mutants witness witness-npm check bench bench-service reference parity constraints clean
 
 help:
 	@echo "make demo   install, then fill a sandbox audience from examples/events.ndjson"
@@ -19,6 +19,7 @@ help:
 	@echo "make witness-npm  the same for node, which has to be there"
 	@echo "make check  format, lint and types, of the code and of the definitions"
 	@echo "make bench  the benchmarks; figures are ratios taken in one run"
+	@echo "make bench-service  those of the service: posts, restart, memory, and a day of a stream"
 	@echo "make reference  docs/reference.md, from the meta-schemas"
 	@echo "make parity  docs/x-parity.md, from the rules in tests/parity"
 	@echo "make constraints  the newest versions that pyproject.toml allows, written to constraints.txt"
@@ -67,6 +68,10 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed
 	python -m benchmarks $(ARGS)
+
+bench-service: $(VENV)/installed
+	python -m benchmarks.service $(ARGS)
+	python -m benchmarks.day
 
 reference: $(VENV)/installed
 	python -m connector.guide.reference > docs/reference.md

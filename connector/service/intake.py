@@ -36,8 +36,8 @@ from connector.service.traces import OFF, Traces
 _POSTS = 500
 _BYTES = 1024 * 1024
 _RECORDS = 20_000
-# How many groups of posts wait for a commit.
-_GROUPS = 4
+# How many groups of posts wait for a commit: one of a large post is some hundred megabytes.
+_GROUPS = 1
 # So many of the lines that cannot be read are named when none can.
 _NAMED = 20
 
