@@ -26,7 +26,8 @@ from connector.delivery.worker.channel import Sender
 from connector.delivery.worker.worker import Events
 from connector.library.outgoing import Means, Outgoing
 from connector.model import Request, Response
-from connector.service.intake import Incoming, Intake, Result, Taken
+from connector.service.intake import Intake, Result, Taken
+from connector.service.posts import Incoming
 
 from .mapping import CONNECTION
 

@@ -183,10 +183,11 @@ class PipedRun:
     def _take(self, chunk: Chunk) -> None:
         self.ledger.read(len(chunk))
         mapped = self.mapper.map_one(chunk, self._time.now())
-        bundles = [written.bundle for written in mapped.written]
+        written = self.mapper.write([mapped])
+        bundles = [one.bundle for one in written]
         accepted = self._commit(Post(bundles, mapped.counts(self.name)))
         if accepted is not None:
-            self.worker.offer(offered(mapped.written, accepted))
+            self.worker.offer(offered(written, accepted))
             return
         for position in sorted(mapped.accepted):
             self.ledger.refused(Rejection("", position, *_NO_ROOM, "undelivered"))

@@ -21,8 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connector.delivery.outbox.model import OutboxError, Status
 from connector.errors import nearest
 from connector.service.body import MAX_BODY_BYTES, TOO_LARGE, check_headers
-from connector.service.intake import Incoming, Result
+from connector.service.intake import Result
 from connector.service.openapi import DOCUMENT
+from connector.service.posts import Incoming
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.status import status_json
 from connector.service.tokens import Token

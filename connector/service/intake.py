@@ -7,28 +7,24 @@ records are on disk.
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
 from connector.delivery.outbox.model import (
     Accepted,
     Answer,
     Conflict,
-    Idempotency,
     Outbox,
     OutboxError,
-    Post,
 )
-from connector.delivery.worker.bundles import Offered, Written, offered
-from connector.delivery.worker.mapping import Mapped, Mapper
+from connector.delivery.worker.bundles import Offered, offered
+from connector.delivery.worker.mapping import Mapper
 from connector.model import Event, Unreadable
 from connector.service.body import entries_of
+from connector.service.posts import Commit, Incoming, commits_of
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.traces import OFF, Traces
 
@@ -49,25 +45,6 @@ _FAILED_WAIT = 5
 _FAILING = 10.0
 
 NO_EVENT = Problem(400, "no_event", "the body holds no event; post a JSON object, array or lines")
-
-
-@dataclass(slots=True, eq=False)
-class Incoming:
-    """A post as it came. `key`: the digest of its idempotency key, "" without one."""
-
-    body: bytes
-    content_type: str
-    encoding: str
-    connections: Sequence[str]
-    key: str = ""
-
-    events: list[Event] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    mapped: dict[str, Mapped] = field(default_factory=dict)
-    written: list[Written] = field(default_factory=list)
-    post: Post = Post(())  # noqa: RUF009 - an immutable value
-    answer: bytes = b""
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +83,7 @@ class Intake:
         self._failed = failed
         self._traces = traces
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
-        self._groups: queue.Queue[list[Incoming] | None] = queue.Queue(_GROUPS)
+        self._groups: queue.Queue[list[Commit] | None] = queue.Queue(_GROUPS)
         self._failed_at: float | None = None
         self._threads = [
             threading.Thread(target=self._map_posts, name="mapper", daemon=True),
@@ -169,7 +146,7 @@ class Intake:
 
     def _map_group(self, group: list[Incoming]) -> None:
         try:
-            self._map(group)
+            commits = self._map(group)
         except Exception as error:  # noqa: BLE001 - a defect must not end the service
             if len(group) > 1:
                 for incoming in group:
@@ -178,11 +155,9 @@ class Intake:
             else:
                 self._done([(group[0], _defect(error))])
             return
-        for incoming in group:
-            _finish(incoming)
-        self._groups.put(group)
+        self._groups.put(commits)
 
-    def _map(self, group: Sequence[Incoming]) -> None:
+    def _map(self, group: Sequence[Incoming]) -> list[Commit]:
         now = time.time()
         for name, mapper in self._mappers.items():
             posts = [incoming for incoming in group if name in incoming.connections]
@@ -191,13 +166,14 @@ class Intake:
             mapped = mapper.map([incoming.events for incoming in posts], now)
             for incoming, its in zip(posts, mapped, strict=True):
                 incoming.mapped[name] = its
+        return commits_of(group, self._mappers)
 
     # Committing.
 
     def _commit_groups(self) -> None:
         group = self._groups.get()
         while group is not None:
-            while _records(group) < _RECORDS:
+            while sum(commit.records for commit in group) < _RECORDS:
                 try:
                     following = self._groups.get_nowait()
                 except queue.Empty:
@@ -209,33 +185,41 @@ class Intake:
             self._commit(group)
             group = self._groups.get()
 
-    def _commit(self, group: Sequence[Incoming]) -> None:
+    def _commit(self, group: Sequence[Commit]) -> None:
         try:
             with self._traces.commit(group):
-                answers = self._outbox.accept([incoming.post for incoming in group])
+                answers = self._outbox.accept([commit.post for commit in group])
         except OutboxError as error:
             self._failed_at = time.monotonic()
             self._failed(error)
-            self._done([(incoming, _unavailable()) for incoming in group])
+            self._refuse(group, _unavailable())
             return
         except Exception as error:  # noqa: BLE001 - a defect must not end the service
             if len(group) > 1:
-                for incoming in group:
-                    self._commit([incoming])
+                for commit in group:
+                    self._commit([commit])
             else:
-                self._done([(group[0], _defect(error))])
+                self._refuse(group, _defect(error))
             return
 
         self._failed_at = None
-        results = []
+        results: list[tuple[Incoming, Result]] = []
         bundles: list[Offered] = []
-        for incoming, answer in zip(group, answers, strict=True):
-            results.append((incoming, _result(incoming, answer)))
+        for commit, answer in zip(group, answers, strict=True):
+            for incoming in commit.posts:
+                results.append((incoming, _result(incoming, answer)))
             if isinstance(answer, Accepted) and not answer.repeated:
-                bundles += offered(incoming.written, answer)
+                bundles += offered(commit.written, answer)
         if bundles:
             self._offer(bundles)
         self._done(results)
+
+    def _refuse(self, group: Sequence[Commit], problem: Problem) -> None:
+        refused: list[tuple[Incoming, Result]] = []
+        for commit in group:
+            for incoming in commit.posts:
+                refused.append((incoming, problem))
+        self._done(refused)
 
 
 def _parse(incoming: Incoming) -> Problem | None:
@@ -257,56 +241,6 @@ def _parse(incoming: Incoming) -> Problem | None:
         rejected.append({"position": position, "code": "unreadable", "reason": reason})
     detail = "no event of the body can be read; see 'rejected', and post JSON objects"
     return Problem(400, "unreadable", detail, more={"rejected": rejected})
-
-
-def _finish(incoming: Incoming) -> None:
-    """Make of what was mapped what is committed, and what is answered then."""
-    counts: dict[tuple[str, str], int] = {}
-    accepted: set[int] = set()
-    rejected = []
-    for position, reason in incoming.unreadable:
-        rejected.append({"position": position, "code": "unreadable", "reason": reason})
-    for name, mapped in incoming.mapped.items():
-        incoming.written += mapped.written
-        accepted |= mapped.accepted
-        counts |= mapped.counts(name)
-        for position, code, reason in mapped.rejected:
-            line = {"position": position, "code": code, "reason": reason}
-            if len(incoming.connections) > 1:
-                line["connection"] = name
-            rejected.append(line)
-
-    refused = {line["position"] for line in rejected}
-    events = len(incoming.events) + len(incoming.unreadable)
-    skipped = events - len(accepted | refused)
-    incoming.counts = {
-        "accepted": len(accepted),
-        "skipped": skipped,
-        "rejected": len(refused - accepted),
-    }
-    rejected.sort(key=_position)
-    answer = orjson.dumps({"accepted": len(accepted), "skipped": skipped, "rejected": rejected})
-    digest = hashlib.sha256(incoming.body).hexdigest() if incoming.key else ""
-    idempotency = Idempotency(incoming.key, digest, answer)
-    bundles = [written.bundle for written in incoming.written]
-    incoming.post = Post(bundles, counts, idempotency if incoming.key else None)
-    incoming.answer = answer
-    incoming.mapped.clear()
-    incoming.events.clear()
-
-
-def _position(line: Mapping[str, object]) -> int:
-    position = line["position"]
-    assert isinstance(position, int)
-    return position
-
-
-def _records(group: Sequence[Incoming]) -> int:
-    total = 0
-    for incoming in group:
-        for written in incoming.written:
-            total += len(written.records)
-    return total
 
 
 def _result(incoming: Incoming, answer: Answer) -> Result:

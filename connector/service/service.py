@@ -15,9 +15,10 @@ from connector.delivery.worker.worker import Events
 from connector.library.outgoing import Means, Outgoing
 from connector.model import Stop
 from connector.service.app import PATHS
-from connector.service.intake import Incoming, Intake, Result, Taken
+from connector.service.intake import Intake, Result, Taken
 from connector.service.logs import Log
 from connector.service.metrics import Metrics
+from connector.service.posts import Incoming
 from connector.service.stores import Place
 from connector.service.traces import OFF, Traces
 

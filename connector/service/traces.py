@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
-from connector.delivery.outbox import model as outbox
 from connector.delivery.worker.channel import Sent
 from connector.errors import ConfigError, Problem
 from connector.model import Batch, Response
@@ -39,11 +38,16 @@ _QUIET = 60.0
 
 
 class Committed(Protocol):
-    """A post with its records."""
+    """Posts that are committed as one."""
 
     @property
-    def post(self) -> outbox.Post:
-        """What is committed of it."""
+    def posts(self) -> Sequence[object]:
+        """Return them."""
+        ...
+
+    @property
+    def records(self) -> int:
+        """How many records they have."""
         ...
 
 
@@ -61,7 +65,7 @@ class Traces:
         """Go round the handling of a post, whose headers may name the span of the caller."""
         return _NO_POST
 
-    def commit(self, posts: Sequence[Committed]) -> AbstractContextManager[None]:
+    def commit(self, group: Sequence[Committed]) -> AbstractContextManager[None]:
         """Go round a commit of posts."""
         return _NO_COMMIT
 
@@ -185,10 +189,11 @@ class _Exported(Traces):
         _end(span, 202, is_bad=False)
 
     @contextmanager
-    def commit(self, posts: Sequence[Committed]) -> Iterator[None]:
+    def commit(self, group: Sequence[Committed]) -> Iterator[None]:
         """Make a span of it."""
-        records = sum(bundle.records for one in posts for bundle in one.post.bundles)
-        counts = {"connector.posts": len(posts), "connector.records": records}
+        posts = sum(len(one.posts) for one in group)
+        records = sum(one.records for one in group)
+        counts = {"connector.posts": posts, "connector.records": records}
         span = self._tracer.start_span("connector.commit", attributes=counts)
         try:
             yield

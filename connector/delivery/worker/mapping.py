@@ -37,12 +37,11 @@ _event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("eve
 class Mapped:
     """What a connection makes of the events of one post.
 
-    `written`: the records as bundles. `accepted`: the positions of those that something is
-    delivered of; `rejected`: position, code and reason of each that cannot be, or cannot be now.
+    `accepted`: the positions of those that something is delivered of, once `records` are written;
+    `rejected`: position, code and reason of each that cannot be, or cannot be now.
     """
 
     records: list[Record] = field(default_factory=list)
-    written: list[Written] = field(default_factory=list)
     accepted: set[int] = field(default_factory=set)
     rejected: list[tuple[int, str, str]] = field(default_factory=list)
     dropped: int = 0
@@ -97,8 +96,6 @@ class Mapper:
             return [self.map_one(posts[0], now)]
         mapped = [Mapped() for _ in posts]
         self._map_together(posts, now, mapped)
-        for its in mapped:
-            self._write(its)
         return mapped
 
     def map_one(self, entries: Chunk, now: float) -> Mapped:
@@ -117,7 +114,6 @@ class Mapper:
             mapped.dropped += len(dropped)
             if self._observer is not None:
                 self._observer.dropped(dropped)
-        self._write(mapped)
         return mapped
 
     def _map_together(
@@ -146,15 +142,17 @@ class Mapper:
             for number, count in lost.items():
                 owners[number - 1][0].dropped += count
 
-    def _write(self, mapped: Mapped) -> None:
-        """Write the records of a post; refuse those that cannot be kept."""
-        records = mapped.records
+    def write(self, posts: Sequence[Mapped]) -> list[Written]:
+        """Return the records of posts as bundles; refuse those that cannot be kept."""
         try:
-            mapped.written = self._bundles.write(records)
+            written = self._bundles.write(_records_of(posts))
         except PreparedError:
-            records = list(self._writable(mapped))
-            mapped.written = self._bundles.write(records)
-        mapped.accepted = set(map(position_of, map(_event_id_of, records)))
+            for mapped in posts:
+                mapped.records = list(self._writable(mapped))
+            written = self._bundles.write(_records_of(posts))
+        for mapped in posts:
+            mapped.accepted = set(map(position_of, map(_event_id_of, mapped.records)))
+        return written
 
     def _writable(self, mapped: Mapped) -> Iterator[Record]:
         """Yield the records that can be kept; refuse the others."""
@@ -185,6 +183,13 @@ class Mapper:
             self._pipeline = self._make_pipeline()
         except ConnectorError:
             return
+
+
+def _records_of(posts: Sequence[Mapped]) -> list[Record]:
+    records: list[Record] = []
+    for mapped in posts:
+        records += mapped.records
+    return records
 
 
 def _moved(event_id: EventId, position: int) -> EventId:

@@ -13,7 +13,8 @@ pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
 from connector.delivery.outbox.model import Accepted
 from connector.delivery.worker.mapping import Mapped
 from connector.model import Event
-from connector.service.intake import Incoming, Intake, Result, Taken
+from connector.service.intake import Intake, Result, Taken
+from connector.service.posts import Incoming
 from connector.service.problems import Problem
 
 CANARY = "canary.person@example.com"
@@ -30,6 +31,9 @@ class Fragile:
         if self.fails == "map" and CANARY in people:
             raise ValueError(f"cannot map {CANARY}")
         return [Mapped() for _ in posts]
+
+    def write(self, posts: Sequence[Mapped]) -> list[Any]:
+        return []
 
     def accept(self, posts: Sequence[Any]) -> list[Accepted]:
         if self.fails == "accept" and any(post.idempotency for post in posts):

@@ -12,7 +12,8 @@ from connector.delivery.outbox.sqlite import SqliteOutbox
 from connector.delivery.worker.mapping import Mapper
 from connector.pipeline.pipeline import Pipeline
 from connector.service import intake as module
-from connector.service.intake import Incoming, Intake, Result, Taken
+from connector.service.intake import Intake, Result, Taken
+from connector.service.posts import Incoming
 from connector.service.problems import Problem
 from tests.kit.delivering import made, wait_until
 from tests.kit.outbox import SqliteWorld

@@ -37,6 +37,7 @@ def test_an_observer_hears_of_what_becomes_no_record(monkeypatch: pytest.MonkeyP
         Event(6, event("d", "a\0")),
     ]
     mapped = mapper.map_one(chunk, NOW)
+    mapper.write([mapped])
 
     assert mapped.accepted == {1, 4}
     codes = [(failure.line, failure.code) for failure in ledger.failures]
@@ -51,4 +52,6 @@ def test_an_observer_hears_of_what_becomes_no_record(monkeypatch: pytest.MonkeyP
     assert ledger.failures[-1].reason == "its prepared record has a value that JSON cannot hold"
     counts = mapped.counts("c")
     assert counts == {("c", "accepted"): 2, ("c", "rejected"): 5, ("c", "dropped"): 1}
-    assert mapper.map([[Event(1, event("a"))]], NOW)[0].accepted == {1}
+    posts = mapper.map([[Event(1, event("a"))], [Event(1, event("b"))]], NOW)
+    [(bundle, _)] = mapper.write(posts)
+    assert (bundle.records, [one.accepted for one in posts]) == (2, [{1}, {1}])

@@ -46,7 +46,6 @@ class Shared:
     def __init__(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = WORLDS[kind]()
         self.clock = WorldClock(self.world)
-        monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=self.clock.monotonic))
         self._one = self.world.open() if kind == "sqlite" else None
 
     def outbox(self) -> Outbox:
