@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 
 class Problem(NamedTuple):
@@ -95,7 +95,7 @@ class SendError(Exception):
 
 
 class UnreachableError(SendError):
-    """There is no answer, because no connection was made: nothing was sent."""
+    """There is no answer, and nothing was sent: no connection was made, or there is no token."""
 
 
 class StaleError(SendError):
@@ -105,25 +105,33 @@ class StaleError(SendError):
 class FinalError(SendError):
     """There is no answer, and sending it again would not change that; `code` is a stable word."""
 
-    code: ClassVar[str] = "not_sent"
+    code: str = "not_sent"
+
+
+class HaltedError(FinalError):
+    """All of the connection is stopped, with this code: nothing was sent."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class CutError(FinalError):
     """The run was ended at once, while this was in flight."""
 
-    code: ClassVar[str] = "interrupted"
+    code = "interrupted"
 
 
 class UntrustedError(FinalError):
     """The host did not prove to be the one that is meant: nothing was sent."""
 
-    code: ClassVar[str] = "untrusted_host"
+    code = "untrusted_host"
 
 
 class ForbiddenAddressError(FinalError):
     """The host is at an address that nothing is ever sent to: nothing was sent."""
 
-    code: ClassVar[str] = "forbidden_address"
+    code = "forbidden_address"
 
 
 class UnauthorizedError(Exception):

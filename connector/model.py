@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import orjson
 
+#: The code of reports for credentials that are refused, whoever noticed it.
+UNAUTHORIZED = "unauthorized"
+
 
 class Event(NamedTuple):
     """One JSON object of the input. `position` is its 1-based line, element or row."""
@@ -403,11 +406,19 @@ class Bisect:
 class Stop:
     """Nothing of this lane can be delivered for now, because a token expired for example.
 
-    Its records are kept, and no more requests are sent.
+    Its records are kept, and no more requests are sent. `account`: the same goes for every lane of
+    the connection. `unanswered`: the request may have been applied.
     """
 
     code: str
     reason: str
+    account: bool = False
+    unanswered: bool = False
+
+    @property
+    def of_account(self) -> bool:
+        """Whether no lane of the connection can go on."""
+        return self.account or self.code == UNAUTHORIZED
 
 
 Outcome = Delivered | Retry | Rejected | Bisect | Stop

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from connector.auth.base import Exchange, Message, Scheme
 from connector.definitions.model import AuthConfig
-from connector.errors import SendError, UnauthorizedError
+from connector.errors import FinalError, SendError, UnauthorizedError, UnreachableError
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -136,11 +136,12 @@ class OAuth2(Scheme):
         try:
             response = exchange(self._request())
         except SendError as error:
-            raise type(error)(f"no answer from the token endpoint: {error}") from None
+            kind = type(error) if isinstance(error, FinalError) else UnreachableError
+            raise kind(f"no answer from the token endpoint: {error}") from None
 
         status = response.status
         if status in _RETRIED:
-            raise SendError(f"the token endpoint answers HTTP {status}")
+            raise UnreachableError(f"the token endpoint answers HTTP {status}")
 
         body = response.body if isinstance(response.body, dict) else {}
         if not 200 <= status < 300:

@@ -134,15 +134,24 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """How long to wait before a request is sent again, when the vendor does not name a time.
+    """When a request is sent again, and when no longer, where the vendor's answer does not say it.
 
-    `waits`: seconds before the first retries; the last one repeats. `deadline`: for how many
-    seconds a request is sent again, None when only the number of retries is limited.
+    `waits`: seconds before the first retries; the last one repeats. None are known when it is
+    empty. `deadline`: for how many seconds a request is sent again, None when only the number of
+    retries is limited. `unanswered`: what a request without an answer means, `again` or `stop`.
+    `refusals`: how many in a row with one answer are nobody's fault, None for the usual number.
     """
 
-    waits: tuple[float, ...]
+    waits: tuple[float, ...] = ()
     deadline: float | None = None
     source: Source | None = None
+    unanswered: str = "again"
+    refusals: int | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a change may arrive twice."""
+        return self.unanswered == "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,8 @@ class ResponseRule:
 
     `then` is delivered, retry, reject, bisect or stop. The other members are expressions in the
     definition's words, "" when they are not given, apart from `reason` and `code` (texts); `after`
-    is seconds, or an expression. `pointer` is its place below that of the action or destination.
+    is seconds, or an expression. `scope` says what a stop stops: this `lane`, or every lane of the
+    `account`. `pointer` is its place below that of the action or destination.
     """
 
     when: str
@@ -223,6 +233,7 @@ class ResponseRule:
     error: str = ""
     position: str = ""
     later: str = ""
+    scope: str = "lane"
     source: Source | None = None
     pointer: str = ""
 

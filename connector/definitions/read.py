@@ -241,11 +241,13 @@ class Reader:
         return Concurrency(written["requests"], self._source(written))
 
     def retry(self, members: Members) -> RetrySchedule:
-        """Return when a request is sent again."""
+        """Return when a request is sent again, and when no longer."""
         return RetrySchedule(
-            waits=tuple(map(_wait, members["schedule"])),
+            waits=tuple(map(_wait, members.get("schedule", ()))),
             deadline=times.span(members["deadline"]) if "deadline" in members else None,
             source=self._source(members),
+            unanswered=members.get("unanswered", "again"),
+            refusals=members.get("refusals"),
         )
 
     def auth(self, members: Members) -> AuthChoice:
@@ -299,6 +301,7 @@ class Reader:
             error=members.get("error", ""),
             position=members.get("position", ""),
             later=members.get("later", ""),
+            scope=members.get("scope", "lane"),
             source=self._source(members),
             pointer=pointer,
         )

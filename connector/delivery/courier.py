@@ -29,11 +29,18 @@ from connector.delivery.lane import Lane
 from connector.delivery.ledger import Ledger
 from connector.delivery.parts import BatchDelivery, Part
 from connector.delivery.rate_limit import Limiter
-from connector.delivery.refusals import IN_A_ROW, Refusal
+from connector.delivery.refusals import Refusal
 from connector.delivery.retry import RandomUnit, RetryPolicy
 from connector.delivery.window import Window
-from connector.errors import FinalError, SendError, StaleError, UnauthorizedError
+from connector.errors import (
+    FinalError,
+    SendError,
+    StaleError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from connector.model import (
+    UNAUTHORIZED,
     Batch,
     Bisect,
     Delivered,
@@ -61,9 +68,6 @@ class _Unsendable(NamedTuple):
 
 
 _Settled = Delivered | Rejected | Bisect | Stop | _Unsendable
-
-# The code of reports for credentials that are refused, whoever noticed it.
-_UNAUTHORIZED = "unauthorized"
 
 _INTERRUPTED = Stop("interrupted", "the run ended before this was sent")
 
@@ -105,8 +109,8 @@ class Courier:
         self._lanes: dict[str, Lane] = {}
         # Guards the windows of all lanes.
         self._windows_changed = threading.Condition()
-        # Why every lane stops: the credentials are refused.
-        self._unauthorized: Stop | None = None
+        # Why every lane stops: the account or the credentials are refused.
+        self._of_account: Stop | None = None
 
     @property
     def stopped(self) -> dict[str, Stop]:
@@ -183,6 +187,8 @@ class Courier:
             known = lane.refusals.known
             outcome = self._send(delivery, part)
             if isinstance(outcome, Stop):
+                if outcome.unanswered:
+                    self._leave_unanswered(delivery, outcome)
                 return outcome
 
             with lane.settling:
@@ -196,7 +202,7 @@ class Courier:
     def _stop_of(self, lane: Lane) -> Stop | None:
         """Return why nothing is sent in a lane any more, None when it goes on."""
         if lane.stop is None:
-            lane.stop = self._unauthorized
+            lane.stop = self._of_account
         if lane.stop is None:
             return None
         return Stop(lane.stop.code, f"its lane was stopped: {lane.stop.reason}")
@@ -208,8 +214,8 @@ class Courier:
             # Somebody of it may have been refused alone meanwhile.
             stop = self._stop_of(lane)
         if stop is not None:
-            if stop.code == _UNAUTHORIZED and self._unauthorized is None:
-                self._unauthorized = stop
+            if stop.of_account and self._of_account is None:
+                self._of_account = stop
             if lane.stop is None:
                 lane.stop = stop
             self._report_undelivered(delivery.unsettled(), stop)
@@ -224,7 +230,7 @@ class Courier:
         """
         last = delivery.row.last
         people = len(delivery.batch.records)
-        is_small = people < IN_A_ROW
+        is_small = people < self._policy.refusals
         if delivery.told_apart or not delivery.refused or last is None or people == 1:
             return None
 
@@ -240,6 +246,12 @@ class Courier:
         """Report batches as undelivered: they can be sent again as they are."""
         for batch in batches:
             self._ledger.undelivered(batch.records, stop.code, stop.reason)
+
+    def _leave_unanswered(self, delivery: BatchDelivery, stop: Stop) -> None:
+        """Report the part that was sent last: it may have been applied."""
+        with delivery.lane.settling:
+            part = delivery.pending.popleft()
+            self._ledger.unanswered(part.batch.records, stop.code, stop.reason)
 
     def _reject(self, refused: Iterable[tuple[Batch, Refusal]]) -> None:
         for batch, refusal in refused:
@@ -354,7 +366,7 @@ class Courier:
         if differs:
             refusals.row.clear()
         delivery.row.add(refusal)
-        if refusals.row.length + delivery.row.length >= IN_A_ROW:
+        if refusals.row.length + delivery.row.length >= self._policy.refusals:
             return refusal.of_everybody()
 
         if differs:
@@ -482,12 +494,12 @@ class Courier:
             response = self._transport(request)
         except FinalError as error:
             outcome = Stop(error.code, str(error))
-        except StaleError as error:
-            outcome = Retry(str(error), at_once=True)
-        except SendError as error:
+        except UnreachableError as error:
             outcome = Retry(str(error))
+        except SendError as error:
+            outcome = self._without_answer(error)
         except UnauthorizedError as error:
-            outcome = Stop(_UNAUTHORIZED, str(error))
+            outcome = Stop(UNAUTHORIZED, str(error))
         else:
             classify = batch.endpoint.classify
             records = batch.records
@@ -495,16 +507,31 @@ class Courier:
             if isinstance(outcome, Retry):
                 lane.window.push_back(sent_at)
 
-        if self._advice and isinstance(outcome, Stop) and outcome.code == _UNAUTHORIZED:
+        if self._advice and isinstance(outcome, Stop) and outcome.code == UNAUTHORIZED:
             outcome = replace(outcome, reason=f"{outcome.reason}; {self._advice}")
 
         self._ledger.attempted(batch, request, response, outcome)
         return outcome
 
+    def _without_answer(self, error: SendError) -> Retry | Stop:
+        """Return what a request means that may have been applied."""
+        if self._policy.stops_unanswered:
+            return _unanswered(str(error))
+        return Retry(str(error), at_once=isinstance(error, StaleError))
+
 
 def _means_everybody(batch: Batch, named: NamedRecords, verdict: Verdict) -> bool:
     """Return whether all were refused in a request of which nothing was applied."""
     return not named.rest_delivered and len(verdict.refused) == len(batch.records)
+
+
+def _unanswered(reason: str) -> Stop:
+    return Stop(
+        "unanswered",
+        f"a request got no answer, and may have been applied: {reason}; changes must not be made "
+        "twice, so look at the audience before you send again what it held",
+        unanswered=True,
+    )
 
 
 def _gave_up(attempts: int, reason: str) -> Stop:

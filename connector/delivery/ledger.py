@@ -179,6 +179,10 @@ class Ledger:
                 self.keep.add(records)
             self._flush()
 
+    def unanswered(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """Report records that may have been delivered and must not be sent twice."""
+        self.undelivered(records, code, reason)
+
     def kept(self, records: int, code: str, reason: str) -> None:
         """Count records that are left undelivered and kept in an outbox. They have no line."""
         with self._lock:

@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 from connector.model import Batch, Stop
 
-#: So many refusals in a row with one answer are the fault of nobody in them.
-IN_A_ROW = 20
-
 
 class Refusal(NamedTuple):
     """What a vendor said when it refused a whole request.

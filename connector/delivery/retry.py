@@ -17,6 +17,9 @@ RandomUnit = Callable[[], float]
 #: How often a request is sent again when nothing else is known.
 RETRIES = 7
 
+#: So many refusals in a row with one answer are the fault of nobody in them.
+REFUSALS = 20
+
 # Seconds. Shorter waits are not worth a line.
 _LONG_WAIT = 5.0
 
@@ -38,6 +41,9 @@ class RetryPolicy:
 
     `waits`: seconds before the first retries; the last one repeats. Without them there is
     exponential backoff with full jitter: up to `base` * 2**n seconds before retry n, at most `cap`.
+
+    `stops_unanswered`: a request that got no answer is not sent again, as changes must not be made
+    twice. `refusals`: after so many in a row with one answer a lane stops.
     """
 
     retries: int | None = RETRIES
@@ -45,13 +51,23 @@ class RetryPolicy:
     cap: float = 60.0
     waits: tuple[float, ...] = ()
     deadline: float = _DEADLINE
+    stops_unanswered: bool = False
+    refusals: int = REFUSALS
 
     @classmethod
     def of(cls, schedule: RetrySchedule | None, retries: int | None = None) -> RetryPolicy:
         """Return the policy of a definition, with at most so many retries when a user says so."""
         if schedule is None:
             return cls(RETRIES if retries is None else retries)
-        return cls(retries, waits=schedule.waits, deadline=schedule.deadline or _DEADLINE)
+        if retries is None and not schedule.waits:
+            retries = RETRIES
+        return cls(
+            retries,
+            waits=schedule.waits,
+            deadline=schedule.deadline or _DEADLINE,
+            stops_unanswered=not schedule.is_repeatable,
+            refusals=schedule.refusals or REFUSALS,
+        )
 
     def allows(self, retry: int) -> bool:
         """Return whether there may be this retry; 0 is the first."""

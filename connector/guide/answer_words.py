@@ -27,6 +27,8 @@ def then_words(rule: ResponseRule) -> str:
         return _retried(rule)
     if rule.then == "bisect":
         return "Halved and sent again, until the records at fault are alone; these are rejected."
+    if rule.scope == "account":
+        return "Stopped: nothing more is sent to any audience; all records are left undelivered."
     return "Stopped: nothing more is sent to this audience; its records are left undelivered."
 
 

@@ -87,13 +87,23 @@ def concurrency_words(requests: int) -> Markdown:
 def retry_words(retry: RetrySchedule | None) -> str:
     """Return when a request is sent again."""
     text = "If a response asks to wait, the connector waits."
-    if retry is None:
-        return f"{text} Otherwise each retry waits longer than the one before."
+    if retry is None or not retry.waits:
+        text += " Otherwise each retry waits longer than the one before."
+    else:
+        text += _schedule_words(retry)
+    if retry is not None and not retry.is_repeatable:
+        text += (
+            " A request that gets no answer is not sent again, as a change must not be made twice:"
+            " its audience is stopped."
+        )
+    return text
 
+
+def _schedule_words(retry: RetrySchedule) -> str:
     waits = []
     for wait in retry.waits:
         waits.append(f"after {span_words(wait)}" if wait else "at once")
     *others, last = waits
     joined = f"{', '.join(others)}, then {last} each time" if others else f"{last} each time"
-    text += f" Otherwise it sends a request again {joined}"
+    text = f" Otherwise it sends a request again {joined}"
     return f"{text}, for {span_words(retry.deadline)}." if retry.deadline else f"{text}."

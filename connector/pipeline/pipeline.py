@@ -109,12 +109,14 @@ def request_builder_of(connection: Connection, action: Action) -> RequestBuilder
     # The connection's own limits come first, then the usual ones; none may pass a vendor's cap.
     limits = connection.limits.over(action.default_limits).within(action.body_caps)
     limits = limits.within(Limits(concurrency=action.concurrency))
+    retry = connection.destination.retry
     return RequestBuilder(
         action,
         connection.destination.templates,
         connection.base_url,
         connection.settings,
         limits,
+        repeatable=retry is None or retry.is_repeatable,
     )
 
 

@@ -39,8 +39,10 @@ class RequestBuilder:
         base_url: str,
         settings: Mapping[str, Any],
         limits: Limits,
+        *,
+        repeatable: bool = True,
     ) -> None:
-        """Compile an action.
+        """Compile an action. `repeatable`: whether its requests may arrive twice.
 
         Raise RenderError, OSError or ExpressionError for a definition that lint refuses.
         """
@@ -51,6 +53,7 @@ class RequestBuilder:
         self.classify: Classify = compile_rules(action.responses, words)
         self._settings = settings
 
+        self._is_repeatable = repeatable
         self._method = expand(action.method, settings, encode=False)
         self._base_url = base_url.rstrip("/")
         self._path = action.path
@@ -124,7 +127,7 @@ class RequestBuilder:
 
         target = batch.target
         headers = self._filled_headers(target.params)
-        return Request(self._method, target.url, headers, body)
+        return Request(self._method, target.url, headers, body, self._is_repeatable)
 
     def places(self, batch: Batch, now: float) -> list[list[int]] | None:
         """Return the indexes of the records of each group in the order of the body.

@@ -102,6 +102,7 @@ class _Rule:
         self._then = rule.then
         self._code = rule.code
         self._reason = rule.reason
+        self._is_of_account = rule.scope == "account"
         self._retry_at = _optional(rule.at)
         after = rule.after
         self._retry_after = _optional(after) if isinstance(after, str) else None
@@ -132,6 +133,8 @@ class _Rule:
             if moment is None and self._usual_wait is not None:
                 return Retry(reason, now + self._usual_wait, named=False)
             return Retry(reason, moment)
+        if self._then == "stop":
+            return Stop(code, reason, account=self._is_of_account)
         if self._record_errors is None:
             return _outcome(self._then, code, reason, as_said)
 

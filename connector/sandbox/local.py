@@ -134,9 +134,12 @@ def connected_to(connection: Connection, server: SandboxServer) -> Connection:
 
     The vendor's retry schedule is left out: nobody wants to watch its usual waits.
     """
+    retry = connection.destination.retry
+    if retry is not None:
+        retry = replace(retry, waits=(), deadline=None)
     return replace(
         connection,
-        destination=replace(connection.destination, retry=None),
+        destination=replace(connection.destination, retry=retry),
         base_url=server.base_url,
         token_url=server.token_url,
         login_url=server.login_url,

@@ -15,7 +15,7 @@ from connector.delivery.lanes import REQUESTS
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.retry import RetryPolicy
 from connector.delivery.worker.bundles import Bundles
-from connector.errors import ConfigError, UnauthorizedError
+from connector.errors import ConfigError, HaltedError, UnauthorizedError
 from connector.model import Batch, Request, Response, Stop
 
 #: Seconds until a stopped lane is tried again, the first time and later; the last one repeats.
@@ -50,7 +50,8 @@ def probe_after(stops: int) -> float:
 class Channel:
     """What sends the requests of a connection, whose name in the outbox is `name`.
 
-    Credentials that are refused stop all lanes. They are read again when a lane is tried again.
+    Credentials or an account that are refused stop all lanes. The credentials are read again when a
+    lane is tried again.
     """
 
     def __init__(
@@ -87,7 +88,10 @@ class Channel:
         self._refused_until = 0.0
 
     def send(self, request: Request) -> Response:
-        """Send once. Raise SendError and UnauthorizedError as a transport does."""
+        """Send once. Raise SendError and UnauthorizedError as a transport does.
+
+        HaltedError while all of the connection is stopped.
+        """
         if self._on_sent is not None:
             self._started.at = self._clock.monotonic()
         return self._opened()(request)
@@ -108,7 +112,7 @@ class Channel:
                 self._sender = self._open_sender()
 
     def refuse(self, stop: Stop) -> None:
-        """Note that the credentials are refused: nothing is sent until they are read again."""
+        """Note why nothing is sent until the credentials are read again."""
         with self._lock:
             if self._refused is not None:
                 return
@@ -122,7 +126,7 @@ class Channel:
             sender.__exit__(None, None, None)
 
     def accept(self) -> None:
-        """Note that the credentials are good."""
+        """Note that the account and the credentials are good."""
         if self._refusals:
             with self._lock:
                 if self._refused is None:
@@ -155,7 +159,7 @@ class Channel:
     def _opened(self) -> Sender:
         refused = self.refused()
         if refused is not None:
-            raise UnauthorizedError(refused[0].reason)
+            raise HaltedError(refused[0].code, refused[0].reason)
         with self._lock:
             if self._sender is None:
                 try:

@@ -32,7 +32,6 @@ LINGER = 1.0
 
 _NO_BOUND = 10**9
 _NEVER = float("inf")
-_UNAUTHORIZED = "unauthorized"
 _INTERRUPTED = "interrupted"
 
 
@@ -199,7 +198,7 @@ class HeldLane:
         if self._clock.ending:
             return Stop(_INTERRUPTED, "")
         for stop in self._courier.stopped.values():
-            if stop.code == _UNAUTHORIZED:
+            if stop.of_account:
                 self.channel.refuse(stop)
             return stop
         refused = self.channel.refused()

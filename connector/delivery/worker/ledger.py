@@ -67,6 +67,10 @@ class LaneLedger(Ledger):
     def undelivered(self, records: Sequence[Record], code: str, reason: str) -> None:
         """Leave records where they are; `left` says how often they were sent."""
 
+    def unanswered(self, records: Sequence[Record], code: str, reason: str) -> None:
+        """Let records become dead letters: a lane is tried again by itself, these are not."""
+        self.rejected(records, code, reason)
+
     def left(self) -> dict[int, int]:
         """Return how often records were sent that stay, when the lane is left."""
         with self._lock:
