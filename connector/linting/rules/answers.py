@@ -67,6 +67,22 @@ def unreached_answer(destination: Destination) -> Problems:
             yield from _never_reached(of_call(call), unreached)
 
 
+@rule("D267", stage="documents")
+def scope_without_effect(destination: Destination) -> Problems:
+    """Find a response rule of a call that says what else stops.
+
+    A call fails by itself, and stops nothing. Remove `scope`.
+    """
+    for call in destination.calls.values():
+        for response in call.own_responses:
+            location = of_call(call).below(response.pointer)
+            if response.pointer.startswith("/responses/") and "scope" in location.content:
+                yield (location / "scope").problem(
+                    "has no effect: a call stops nothing but itself",
+                    "remove 'scope', or write the rule in the destination's 'responses'",
+                )
+
+
 def _is_hint(response: ResponseRule) -> bool:
     return response.pointer.startswith("/hints/")
 

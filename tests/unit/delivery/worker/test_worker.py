@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
+import pytest
+
+from connector.definitions.model import RetrySchedule
 from connector.delivery.outbox.model import Post
 from connector.delivery.worker.worker import Terms
+from connector.errors import HaltedError, SendError
 from connector.model import Request, Response
 from tests.kit.delivering import (
     BAD,
@@ -123,6 +128,73 @@ def test_credentials_that_are_refused_stop_all_of_a_connection() -> None:
         delivering.drain()
         assert vendor.opened == 2
     assert dict(vendor.people) == dict(good.people)
+
+
+def test_an_account_that_is_refused_stops_all_of_a_connection_and_no_other_403_does() -> None:
+    def answer(request: Request) -> Response | None:
+        code = codes.get(request.url.split("/")[-2])
+        return Response(403, {}, {"errors": [{"code": code}]}) if code else None
+
+    codes = {"aaa": "UNAUTHORIZED_CLIENT_APPLICATION"}
+    vendor = MemoryVendor(answer)
+    with Deliveries(vendor) as delivering:
+        delivering.accept(event("a"), event("b", "bbb"))
+        delivering.worker.flush(["c"])
+        wait_until(lambda: delivering.told.stops and delivering.pending() == 1)
+        assert vendor.people == {"bbb": {"b"}}
+
+        codes["bbb"] = "ACCOUNT_LOCKED_OUT"
+        delivering.accept(event("c", "bbb"))
+        delivering.worker.flush(["c"])
+        wait_until(lambda: len(delivering.told.stops) == 2)
+        # a lane that is new finds out without a request
+        asked = len(vendor.requests)
+        delivering.accept(event("d", "ddd"))
+        wait_until(lambda: len(delivering.told.stops) == 3)
+        assert len(vendor.requests) == asked == 3
+        assert [stop[2] for stop in delivering.told.stops] == ["forbidden"] * 3
+        # nor does one that is about to send
+        with pytest.raises(HaltedError) as halted:
+            delivering.channels["c"].send(vendor.requests[0])
+        assert halted.value.code == "forbidden"
+
+        # the account is open again
+        codes.clear()
+        delivering.channels["c"]._refused_until = 0.0
+        with delivering.outbox._writer_lock:
+            delivering.outbox._writer.execute("UPDATE lane SET probe_at = 0 WHERE stops > 0")
+        delivering.drain()
+    assert vendor.people == {"aaa": {"a"}, "bbb": {"b", "c"}, "ddd": {"d"}}
+
+
+def test_what_must_not_arrive_twice_becomes_dead_letters_without_an_answer() -> None:
+    def lose(request: Request) -> Response | None:
+        if lost or b'"p0"' not in request.body:
+            return None
+        lost.append(request)
+        raise SendError("timed out")
+
+    lost: list[Request] = []
+    vendor = MemoryVendor(lose)
+    once = made()
+    retry = RetrySchedule(unanswered="stop")
+    once = replace(once, destination=replace(once.destination, retry=retry))
+    with Deliveries(vendor, {"c": once}) as delivering:
+        delivering.accept(*[event(f"p{number}") for number in range(25)])
+        wait_until(lambda: delivering.told.stops)
+        wait_until(lambda: delivering.pending() == 15)
+        [(_, _, code, _)] = delivering.told.stops
+        assert code == "unanswered"
+        assert delivering.dead() == [("unanswered", "add", 1)] * 10
+        # it is tried again, and the others are delivered
+        with delivering.outbox._writer_lock:
+            delivering.outbox._writer.execute("UPDATE lane SET probe_at = 0 WHERE stops > 0")
+        delivering.drain()
+        assert vendor.people == {"aaa": {f"p{number}" for number in range(10, 25)}}
+        # somebody decides that they were not
+        assert delivering.outbox.retry().retried == 10
+        delivering.drain()
+    assert len(vendor.people["aaa"]) == 25
 
 
 def test_what_others_accepted_is_delivered_in_its_place() -> None:
