@@ -134,7 +134,7 @@ def test_the_events_are_those_that_are_logged() -> None:
 def test_the_codes_are_those_of_the_connector() -> None:
     text = source(".")
     codes = [names(code)[0] for code, *_ in rows("What to do when an audience is stopped")[:-1]]
-    assert len(codes) == 6
+    assert len(codes) == 7
     for code in codes + re.findall(r"`(other_\w+)`", PAGE):
         assert f'"{code}"' in text, code
 

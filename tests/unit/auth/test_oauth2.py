@@ -20,7 +20,7 @@ from connector.delivery.clock import SystemClock
 from connector.delivery.courier import Courier
 from connector.delivery.http import HttpSender
 from connector.delivery.rate_limit import Limiter
-from connector.errors import SendError, UnauthorizedError
+from connector.errors import SendError, UnauthorizedError, UnreachableError
 from connector.model import Response, Retry, Stop
 from connector.sandbox import verify_oauth2
 from tests.kit.auth import auth as auth_with
@@ -424,7 +424,8 @@ def test_a_word_that_is_a_secret_is_not_shown(vendor: TokenVendor) -> None:
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_later(vendor: TokenVendor, status: int) -> None:
     vendor.token = lambda _: reply(status, {"error": "temporarily_unavailable"})
-    with sender(vendor) as send, pytest.raises(SendError) as caught:
+    # Without a token, nothing of the request was sent.
+    with sender(vendor) as send, pytest.raises(UnreachableError) as caught:
         send(vendor.request())
     assert str(caught.value) == f"the token endpoint answers HTTP {status}"
 

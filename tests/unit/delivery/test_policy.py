@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from connector.errors import SendError, StaleError, UnreachableError
 from connector.model import Event, Record, Request, Response
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
+from connector.sandbox.local import connected_to
 from tests.kit.clock import FakeClock
 from tests.kit.delivering import MemoryVendor, event, made
 
@@ -141,6 +143,14 @@ def test_a_definition_without_a_schedule_has_the_usual_one() -> None:
     policy = RetryPolicy.of(RetrySchedule(unanswered="stop", refusals=7))
     assert policy == RetryPolicy(RETRIES, stops_unanswered=True, refusals=7)
     assert RetryPolicy.of(RetrySchedule(refusals=7), 2).retries == 2
+
+
+def test_a_sandbox_waits_for_no_schedule_and_keeps_the_rest() -> None:
+    server: Any = SimpleNamespace(base_url="http://localhost", token_url="", login_url="")
+    retry = RetrySchedule((60.0,), 3600.0, unanswered="stop", refusals=7)
+    kept = connected_to(connection(retry), server).destination.retry
+    assert kept == RetrySchedule(unanswered="stop", refusals=7)
+    assert connected_to(connection(None), server).destination.retry is None
 
 
 # An account.

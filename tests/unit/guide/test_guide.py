@@ -28,9 +28,10 @@ from connector._util import times
 from connector.cli.show_text import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
-from connector.definitions.model import Action, Destination
+from connector.definitions.model import Action, Destination, RetrySchedule
 from connector.guide.describe import describe
 from connector.guide.guide import guide
+from connector.guide.limit_words import retry_words
 from connector.guide.markdown import block, code, prose, table
 from connector.model import Event, Record
 from connector.pipeline.batching import Batcher
@@ -394,6 +395,34 @@ def test_a_table_of_limits_shows_what_there_is(tmp_path: Path) -> None:
     assert "up to the vendor's caps" not in part
     assert ("| Groups of records" in shown("x_custom_audiences")) is True
     assert ("| Groups of records" in shown("iterable_lists")) is False
+
+
+WAITS = "If a response asks to wait, the connector waits."
+LONGER = "Otherwise each retry waits longer than the one before."
+SCHEDULE = "Otherwise it sends a request again at once, then after 1 minute each time, for 2 hours."
+ONCE = (
+    "A request that gets no answer is not sent again, as a change must not be made twice: its "
+    "audience is stopped."
+)
+
+
+@pytest.mark.parametrize(
+    ("retry", "words"),
+    [
+        (None, f"{WAITS} {LONGER}"),
+        (RetrySchedule(refusals=5), f"{WAITS} {LONGER}"),
+        (RetrySchedule((0.0, 60.0), 7200.0), f"{WAITS} {SCHEDULE}"),
+        (RetrySchedule(unanswered="stop"), f"{WAITS} {LONGER} {ONCE}"),
+        (RetrySchedule((0.0, 60.0), 7200.0, unanswered="stop"), f"{WAITS} {SCHEDULE} {ONCE}"),
+    ],
+)
+def test_a_guide_says_when_a_request_is_sent_again(retry: RetrySchedule, words: str) -> None:
+    assert retry_words(retry) == words
+
+
+def test_a_guide_says_what_stops_for_an_account() -> None:
+    [row] = [line for line in shown("x_custom_audiences").splitlines() if "LOCKED_OUT" in line][:1]
+    assert "Stopped: nothing more is sent to any audience; all records are left" in row
 
 
 def test_an_optional_credential_is_named_beside_the_connection() -> None:
