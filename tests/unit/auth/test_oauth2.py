@@ -346,7 +346,7 @@ def test_lanes_that_are_refused_together_renew_once(vendor: TokenVendor) -> None
     assert sorted(bearers(vendor)) == ["new"] * LANES + ["old"] * (LANES + 1)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(503, SendError), (400, UnauthorizedError)])
+@pytest.mark.parametrize(("status", "kind"), [(503, UnreachableError), (400, UnauthorizedError)])
 def test_lanes_that_wait_share_a_failure(
     vendor: TokenVendor, status: int, kind: type[Exception]
 ) -> None:

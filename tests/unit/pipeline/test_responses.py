@@ -64,6 +64,8 @@ LIMITED = "X's rate limit was reached"
 REFUSED = "X refused the operation this person was part of"
 WHOLE = "X refused the request without naming an operation"
 AVAILABLE = "X does not take people for this audience in this account; check the kind of audience, and whether the account and the user may use it"
+CLOSED = "X does not open this ad account to the user of the access token, or has locked or suspended one of them; check the account id, and the account and the user in X Ads"
+FORBIDDEN = "X does not allow this app or user to change the audience; check the account id, the user's role in the account, the app's access to audiences, and that the tokens are newer than that access"
 GATEWAY = "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
 
 TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
@@ -99,7 +101,12 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("400 without JSON that says when", 400, {"retry-after": "9"}, None, Retry(FOREIGN.format(400), NOW + 9)),
     ("401", 401, {}, error("UNAUTHORIZED_ACCESS"), Stop("unauthorized", f"{said('unauthorized')} (UNAUTHORIZED_ACCESS)")),
     ("401 without JSON", 401, {}, None, Stop("unauthorized", said("unauthorized"))),
-    ("403", 403, {}, error("ACCOUNT_NOT_FOUND"), Stop("forbidden", f"{said('forbidden')} (ACCOUNT_NOT_FOUND)")),
+    ("403", 403, {}, error("UNAUTHORIZED_CLIENT_APPLICATION"), Stop("forbidden", f"{FORBIDDEN} (UNAUTHORIZED_CLIENT_APPLICATION)")),
+    ("403 without JSON", 403, {}, None, Stop("forbidden", FORBIDDEN)),
+    *[
+        (f"403 {code}", 403, {}, error(code), Stop("forbidden", f"{CLOSED} ({code})", account=True))
+        for code in ("ACCOUNT_NOT_FOUND", "ACCOUNT_LOCKED_OUT", "CURRENT_USER_SUSPENDED")
+    ],
     ("404", 404, {}, None, Stop("not_found", said("not_found"))),
     ("404 with a code", 404, {}, error("NOT_FOUND"), Stop("not_found", f"{said('not_found')} (NOT_FOUND)")),
     ("405", 405, {}, None, Stop("not_understood", said("not_understood"))),
