@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from connector.connection.model import Connection
+from connector.definitions.catalog import Catalog
 from connector.definitions.model import RetrySchedule
 from connector.delivery.courier import Courier
 from connector.delivery.ledger import Ledger
@@ -18,10 +22,12 @@ from connector.delivery.report import Report
 from connector.delivery.retry import REFUSALS, RETRIES, RetryPolicy
 from connector.delivery.run import Run
 from connector.errors import SendError, StaleError, UnreachableError
-from connector.model import Event, Record, Request, Response
+from connector.model import Event, Record, Request, Response, Stop
 from connector.pipeline.batching import Batcher
 from connector.pipeline.pipeline import Pipeline
+from connector.pipeline.responses import compile_rules
 from connector.sandbox.local import connected_to
+from tests.kit import ROOT
 from tests.kit.clock import FakeClock
 from tests.kit.delivering import MemoryVendor, event, made
 
@@ -143,6 +149,30 @@ def test_a_definition_without_a_schedule_has_the_usual_one() -> None:
     policy = RetryPolicy.of(RetrySchedule(unanswered="stop", refusals=7))
     assert policy == RetryPolicy(RETRIES, stops_unanswered=True, refusals=7)
     assert RetryPolicy.of(RetrySchedule(refusals=7), 2).retries == 2
+
+
+def test_what_a_definition_says_is_read(tmp_path: Path) -> None:
+    tiny = ROOT / "tests" / "bad" / "tiny"
+    for kind in ("schemas", "templates"):
+        shutil.copytree(tiny / kind, tmp_path / kind)
+    path = tmp_path / "schemas" / "tiny" / "destination.json"
+    raw = json.loads(path.read_text("utf-8"))
+    source = "assumed: A test."
+    raw["destination"]["retry"] = {"unanswered": "stop", "refusals": 7, "source": source}
+    rule = {"when": "status == 418", "then": "stop", "scope": "account", "source": source}
+    raw["destination"]["responses"].append(rule)
+    path.write_text(json.dumps(raw), "utf-8")
+
+    destination = Catalog([tmp_path]).load("tiny")
+    policy = RetryPolicy.of(destination.retry)
+    assert policy == RetryPolicy(stops_unanswered=True, refusals=7)
+    classify = compile_rules(destination.responses)
+    stop = classify(Response(418, {}, None), 1, 0.0)
+    assert isinstance(stop, Stop)
+    assert stop.of_account
+    other = classify(Response(403, {}, None), 1, 0.0)
+    assert isinstance(other, Stop)
+    assert not other.of_account
 
 
 def test_a_sandbox_waits_for_no_schedule_and_keeps_the_rest() -> None:

@@ -65,7 +65,6 @@ REFUSED = "X refused the operation this person was part of"
 WHOLE = "X refused the request without naming an operation"
 AVAILABLE = "X does not take people for this audience in this account; check the kind of audience, and whether the account and the user may use it"
 CLOSED = "X does not open this ad account to the user of the access token, or has locked or suspended one of them; check the account id, and the account and the user in X Ads"
-FORBIDDEN = "X does not allow this app or user to change the audience; check the account id, the user's role in the account, the app's access to audiences, and that the tokens are newer than that access"
 GATEWAY = "X refused the credentials before it looked at the request; check consumer key, access token and their secrets"
 
 TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
@@ -101,8 +100,8 @@ TABLE: list[tuple[str, int, dict[str, str], Any, Outcome]] = [
     ("400 without JSON that says when", 400, {"retry-after": "9"}, None, Retry(FOREIGN.format(400), NOW + 9)),
     ("401", 401, {}, error("UNAUTHORIZED_ACCESS"), Stop("unauthorized", f"{said('unauthorized')} (UNAUTHORIZED_ACCESS)")),
     ("401 without JSON", 401, {}, None, Stop("unauthorized", said("unauthorized"))),
-    ("403", 403, {}, error("UNAUTHORIZED_CLIENT_APPLICATION"), Stop("forbidden", f"{FORBIDDEN} (UNAUTHORIZED_CLIENT_APPLICATION)")),
-    ("403 without JSON", 403, {}, None, Stop("forbidden", FORBIDDEN)),
+    ("403", 403, {}, error("UNAUTHORIZED_CLIENT_APPLICATION"), Stop("forbidden", f"{said('forbidden')} (UNAUTHORIZED_CLIENT_APPLICATION)")),
+    ("403 without JSON", 403, {}, None, Stop("forbidden", said("forbidden"))),
     *[
         (f"403 {code}", 403, {}, error(code), Stop("forbidden", f"{CLOSED} ({code})", account=True))
         for code in ("ACCOUNT_NOT_FOUND", "ACCOUNT_LOCKED_OUT", "CURRENT_USER_SUSPENDED")
