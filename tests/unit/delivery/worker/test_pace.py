@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from connector.definitions.model import Rate
 from connector.delivery.outbox.model import Outbox, OutboxError
 from connector.delivery.rate_limit import Turn
-from connector.delivery.worker import pace
 from connector.delivery.worker.channel import SLOT_SECONDS
 from connector.delivery.worker.pace import SharedLimiter
 from tests.kit.outbox import WORLDS, World
