@@ -218,7 +218,7 @@ class Deliveries:
         return [(one.code, one.operation, one.attempts) for one in letters]
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 30.0) -> None:
     ends = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < ends, "it took too long"
