@@ -89,7 +89,7 @@ def login(
         catalog = Catalog(definitions or ())
         loaded = load_connection(connection, catalog, settings or (), signing_in=True)
         planned = plan(loaded, paste=paste)
-        _check_options(planned, pin=pin, callback=callback)
+        _check_options(planned, pin=pin, paste=paste, callback=callback)
         pasted = _paste(planned.pasted)
         person = _AtTheTerminal(browser=browser)
         signed_in = planned.sign_in(person, pasted, callback=callback or "", pin=pin, wait=wait)
@@ -150,10 +150,13 @@ def _errors() -> Iterator[None]:
         raise ConfigError([Problem("C028", FOLDER_VARIABLE, "", message, hint)]) from None
 
 
-def _check_options(planned: Plan, *, pin: bool, callback: str | None) -> None:
+def _check_options(planned: Plan, *, pin: bool, paste: bool, callback: str | None) -> None:
     """Raise ConfigError for options that would have no effect, and a callback that is none."""
     from connector.login.callback import callback_problem
 
+    if pin and paste:
+        message = "it and --paste exclude each other: who pastes visits no page"
+        raise _unusable("--pin", message, "leave one of them out")
     if pin and not planned.can_use_pin:
         raise _unusable("--pin", "this destination shows no PIN", "leave it out")
     if callback is None:

@@ -21,7 +21,7 @@ from connector.connection.model import (
     opt_out,
 )
 from connector.connection.rules import Rules, route_name
-from connector.connection.secrets import KINDS, REFERENCE_HINT, SecretRef
+from connector.connection.secrets import KINDS, REFERENCE_HINT, ROTATE_HINT, SecretRef
 from connector.connection.whole import event_id_findings, warnings
 from connector.definitions.catalog import Catalog
 from connector.definitions.metaschema import form_problems
@@ -125,8 +125,10 @@ def _credential_problem(problem: Problem, document: Any) -> Problem:
     # a secret in braces is a key: {s3cret} is {s3cret: null}
     if problem.code == "C102":
         reference, _, _ = problem.pointer.rpartition("/")
-        known = f"known: {', '.join(KINDS)}"
-        return problem._replace(pointer=reference, message="unknown key", hint=known)
+        hint = f"known: {', '.join(KINDS)}; {ROTATE_HINT}"
+        return problem._replace(pointer=reference, message="unknown key", hint=hint)
+    if problem.code == "C106":
+        return problem._replace(hint=f"{problem.hint}; {ROTATE_HINT}")
     return problem
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,18 @@ KINDS = ("env", "file", "stored")
 
 #: The hint that says what a reference looks like.
 REFERENCE_HINT = "write {env: NAME}, {file: PATH} or {stored: NAME}"
+
+#: What to do when somebody may have written the secret in the place of a reference.
+ROTATE_HINT = (
+    "a reference says where the secret is: if the secret itself was written here, rotate it"
+)
+
+# What names of variables, of files and of logins look like. Anything else may be a secret.
+_USUAL = {
+    "env": re.compile(r"[A-Z_][A-Z0-9_]*"),
+    "file": re.compile(r"[/.~].*|.*\.\w{1,5}"),
+    "stored": re.compile(r"[a-z0-9_.-]{1,24}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,7 @@ class _Logins:
                 self._read[name] = store.read(name)
             except UnknownLoginError as error:
                 hint = f"{nearest(name, store.names())}; sign in: {self._sign_in}"
+                hint += _rotate_hint("stored", name)
                 raise ValueError(f"there is no login of this name; {hint}") from error
         return self._read[name]
 
@@ -170,10 +184,16 @@ def _checked(secret: str) -> str:
     return secret
 
 
+def _rotate_hint(kind: str, location: str) -> str:
+    """Return what to add where nothing was found at a place that does not look like one."""
+    return "" if _USUAL[kind].fullmatch(location) else f"; {ROTATE_HINT}"
+
+
 def _variable(name: str) -> str:
     secret = os.environ.get(name, "").strip()
     if not secret:
-        raise ValueError("the environment variable is not set or empty; export it before sending")
+        hint = f"export it before sending{_rotate_hint('env', name)}"
+        raise ValueError(f"the environment variable is not set or empty; {hint}")
     return secret
 
 
@@ -186,12 +206,14 @@ def _file(path: str) -> str:
             check += (
                 f", which starts in {Path.cwd()}: relative paths start in the working directory"
             )
-        raise ValueError(f"the file does not exist; write the secret to it, or {check}") from None
+        hint = f"write the secret to it, or {check}{_rotate_hint('file', path)}"
+        raise ValueError(f"the file does not exist; {hint}") from None
     except UnicodeDecodeError:
         raise ValueError("the file is not UTF-8 text; write the secret to it as text") from None
     except (OSError, ValueError) as error:
         # ValueError: a null byte in the path
-        raise ValueError(f"the file cannot be read ({type(error).__name__})") from None
+        message = f"the file cannot be read ({type(error).__name__})"
+        raise ValueError(message + _rotate_hint("file", path)) from None
     if not secret:
         raise ValueError("the file is empty; write the secret to it")
     return secret

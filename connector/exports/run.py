@@ -32,8 +32,13 @@ def mapped_export(connection: Connection, name: str) -> MappedExport:
     """Return an export of a connection. Raise ConfigError (C041) for an unknown name."""
     if name in connection.exports:
         return connection.exports[name]
+
+    destination = connection.destination
     message = f"the connection has no export '{name}'"
-    hint = f"{nearest(name, connection.exports)}; map it under 'exports'"
+    if name in destination.exports:
+        hint = f"map it under 'exports'; see 'connector show {destination.id}.{name}'"
+    else:
+        hint = f"{nearest(name, destination.exports)}; see 'connector show {destination.id}'"
     raise ConfigError([Problem("C041", connection.file, "/exports", message, hint)])
 
 

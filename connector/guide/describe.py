@@ -112,8 +112,12 @@ def describe(catalog: Catalog, name: str) -> dict[str, Any]:
     if action_id in exports:
         return _export(destination, exports[action_id])
 
-    kinds = "action or export" if exports else "action"
-    message = f"unknown {kinds} '{action_id}' of {destination_id}"
+    kinds = ["action"]
+    if destination.calls:
+        kinds.append("call")
+    if exports:
+        kinds.append("export")
+    message = f"unknown {' or '.join(kinds)} '{action_id}' of {destination_id}"
     hint = nearest(action_id, (*destination.actions, *destination.calls, *exports))
     raise ConfigError([Problem("C207", name, "", message, hint)])
 

@@ -186,11 +186,15 @@ def write(folder: Path, files: Mapping[Path, str | bytes]) -> list[Path]:
 
 
 def _check_absent(paths: list[Path]) -> None:
-    """Raise ConfigError (C021) with every path that exists."""
-    hint = "nothing was written; remove it, or choose another destination or --into"
-    problems = []
+    """Raise ConfigError (C021) for the first path that exists; it says how many others do."""
+    present = []
     for path in paths:
         if path.exists() or path.is_symlink():
-            problems.append(Problem("C021", str(path), "", "exists already", hint))
-    if problems:
-        raise ConfigError(problems)
+            present.append(path)
+    if not present:
+        return
+    message = "exists already"
+    if len(present) > 1:
+        message += f", and so do others ({len(present) - 1})"
+    hint = "nothing was written; remove what is there, or choose another destination or --into"
+    raise ConfigError([Problem("C021", str(present[0]), "", message, hint)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,9 @@ def load_cases(path: Path, catalog: Catalog) -> list[Case]:
 def _connection(document: Mapping[str, Any], path: Path, catalog: Catalog) -> Connection:
     """Return the connection under test: that of a file of its own, or what the case file says."""
     if "connection" in document:
-        return load_connection(path.parent / document["connection"], catalog)
+        loaded = load_connection(path.parent / document["connection"], catalog)
+        # A snapshot says what the vendor is sent, also while the connection is tried in a sandbox.
+        return replace(loaded, base_url=loaded.destination.base_url(loaded.settings))
     connection_keys = {key: document[key] for key in _CONNECTION_KEYS if key in document}
     return make_connection(connection_keys, str(path), catalog)
 

@@ -205,7 +205,7 @@ KEY_PROBLEM = "C216 connection.yaml#/credentials/partner_key:"
 @pytest.mark.parametrize(
     ("arguments", "key", "message"),
     [
-        (("match", "events.ndjson", "--into", "o"), KEY, "C041 connection.yaml#/exports: the connection has no export 'match'; known: full_data_match; map it under 'exports'"),
+        (("match", "events.ndjson", "--into", "o"), KEY, "C041 connection.yaml#/exports: the connection has no export 'match'; known: full_data_match, opt_out, sync_pixel, web_targeting; see 'connector show x_custom_audiences'"),
         (("full_data_match", "events.ndjson", "--into", "o"), None, f"{KEY_PROBLEM} the environment variable is not set or empty; export it before sending"),
         (("full_data_match", "events.ndjson", "--into", "o"), KEY[1:], f"{KEY_PROBLEM} the key is not base64 text; store it as it came, and nothing else"),
         (("full_data_match", "events.ndjson", "--into", "events.ndjson"), KEY, "C013 events.ndjson: the export would overwrite an input file; choose another file"),

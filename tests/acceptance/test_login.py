@@ -441,6 +441,7 @@ REFUSED: list[tuple[str, str, list[str], str, dict[str, str], int, str]] = [
     (X, "nothing", ["--callback", "http://127.0.0.1/"], "", {}, 2, "C027 --callback: is not on this machine, or has no port"),
     (X, "nothing", ["--callback", "http://127.0.0.1:65536/"], "", {}, 2, "C027 --callback: is no address"),
     (X, "nothing", ["--callback", "http://127.0.0.1:8765/", "--pin"], "", {}, 2, "C027 --callback: no browser comes back to it; leave it out"),
+    (X, "nothing", ["--pin", "--paste"], "", {}, 2, "--pin: it and --paste exclude each other: who pastes visits no page; leave one of them out"),
     (X, "nothing", ["--paste"], "", {}, 1, "'access_token' was not pasted as one line; nothing is stored"),
     (X, "nothing", ["--set", "login_url="], "", {}, 2, "C106"),
     (GOOGLE, "no", [], "", {}, 1, DECLINED),

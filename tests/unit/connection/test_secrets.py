@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from connector.connection.load import load_connection
-from connector.connection.secrets import SecretRef, find_secrets
+from connector.connection.secrets import ROTATE_HINT, SecretRef, find_secrets
+from connector.connection.store import FOLDER_VARIABLE
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import AuthConfig
 from connector.errors import ConfigError
@@ -50,6 +51,34 @@ def test_a_secret_instead_of_its_place_is_not_shown(kind: str, secret: str) -> N
     assert (problem.code, problem.pointer) == ("C216", "/credentials/access_token")
     assert secret not in str(caught.value)
     assert secret not in repr(reference)
+
+
+@pytest.mark.parametrize(
+    ("kind", "location", "is_unusual"),
+    [
+        ("env", "X_TOKEN_2", False),
+        ("env", "sk_live_51Hx", True),
+        ("file", "secrets/token.txt", False),
+        ("file", "/run/secrets/token", False),
+        ("file", "wJalrXUtnFEMI/K7MDENG+bPx", True),
+        ("stored", "loyalty-eu", False),
+        ("stored", "sk_live_51Hx", True),
+    ],
+)
+def test_a_name_that_may_be_a_secret_is_to_be_rotated(
+    kind: str,
+    location: str,
+    is_unusual: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    auth = AuthConfig("bearer", ("access_token",))
+    with pytest.raises(ConfigError) as caught:
+        find_secrets(auth, {"access_token": SecretRef(kind, location)}, "c")
+    said = str(caught.value)
+    assert said.endswith(f"; {ROTATE_HINT}") is is_unusual
+    assert location not in said
 
 
 @pytest.mark.parametrize(("path", "is_relative"), [("no/such", True), ("/no/such", False)])

@@ -245,7 +245,14 @@ def test_an_export_that_is_not_mapped_is_refused(tmp_path: Path) -> None:
         exported(connection, "opt_outs", [])
     assert str(caught.value) == (
         "C041 connection#/exports: the connection has no export 'opt_outs'; "
-        "known: opt_out; did you mean 'opt_out'?; map it under 'exports'"
+        "known: full_data_match, opt_out, sync_pixel, web_targeting; did you mean 'opt_out'?; "
+        "see 'connector show x_custom_audiences'"
+    )
+    with pytest.raises(ConfigError) as caught:
+        exported(connection, "sync_pixel", [])
+    assert str(caught.value) == (
+        "C041 connection#/exports: the connection has no export 'sync_pixel'; "
+        "map it under 'exports'; see 'connector show x_custom_audiences.sync_pixel'"
     )
 
 

@@ -29,6 +29,7 @@ from connector.cli.show_text import show_text
 from connector.connection.load import load_connection
 from connector.definitions.catalog import Catalog
 from connector.definitions.model import Action, Destination, RetrySchedule
+from connector.errors import ConfigError
 from connector.guide.describe import describe
 from connector.guide.guide import guide
 from connector.guide.limit_words import retry_words
@@ -256,6 +257,19 @@ def test_what_is_shown_of_identifiers_is_what_is_sent(name: str) -> None:
         _, _, text = show_text(found).partition("\nidentifiers\n")
         assert not re.search("[0-9a-f]{64}", text)
         assert max(map(len, text.partition("\nchecks\n")[0].splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x_custom_audiences", "unknown action or call or export 'nope'"),
+        ("webhook", "unknown action 'nope'"),
+    ],
+)
+def test_an_unknown_name_may_be_any_of_what_there_is(name: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        describe(Catalog(), f"{name}.nope")
+    assert str(caught.value).startswith(f"C207 {name}.nope: {said} of {name}; known: ")
 
 
 # --- one destination, looked at closely -------------------------------------------------------------------------------

@@ -108,6 +108,10 @@ def test_a_case_can_test_a_connection_file(tmp_path: Path) -> None:
     assert run_case(made) == run(tmp_path)
     assert made.connection.file == str(tmp_path / "cases" / ".." / "connections" / "x.yaml")
 
+    elsewhere = dedent(connection) + "base_url: http://127.0.0.1:8080\n"
+    (tmp_path / "connections" / "x.yaml").write_text(elsewhere, "utf-8")
+    assert run_case(case(tmp_path / "cases", head=head)) == run(tmp_path)
+
 
 # --- the text ---
 
