@@ -91,7 +91,7 @@ class CallError(ConnectorError):
 
 
 class SendError(Exception):
-    """There is no answer; the message says why and quotes no URL."""
+    """There is no answer; the message says why and quotes no path, query or body."""
 
 
 class UnreachableError(SendError):

@@ -30,12 +30,15 @@ _LONGEST_CONNECT = 10.0
 
 _READ_BYTES = 65_536
 
-_CONNECT_TIMED_OUT = "timed out while connecting"
+_TIMED_OUT = "timed out"
 _ANSWER_TIMED_OUT = "timed out waiting for an answer"
-_NO_CONNECTION = "cannot connect: host unreachable or connection refused"
-_NO_HANDSHAKE = (
-    "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
-)
+_UNKNOWN_HOST = "there is no host of this name; check the address"
+_NO_LOOK_UP = "the host's name cannot be looked up; check the name and the network"
+_NO_CONNECTION = "host unreachable or connection refused"
+_NO_HANDSHAKE = "the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE"
+# What the operating system says when the name servers know no such name.
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
 _FORBIDDEN = "nothing is sent there: the host is at a link-local address"
 _CUT = "the run was ended while a request was in flight; it may have arrived"
 
@@ -135,6 +138,15 @@ def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float, c
 
     Raise UnreachableError, UntrustedError, ForbiddenAddressError, CutError.
     """
+    try:
+        return _connect(host, port, tls, deadline, cut)
+    except UnreachableError as error:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise UnreachableError(f"cannot connect to {where}: {error}") from None
+
+
+def _connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float, cut: Cut) -> Wire:
+    """Return a connection. The UnreachableError of this and what it calls does not say where."""
     found = _addresses(host, port, deadline, cut)
     allowed = [address for address in found if not is_forbidden(address)]
     if found and not allowed:
@@ -153,7 +165,7 @@ def connect(host: str, port: int, tls: ssl.SSLContext | None, deadline: float, c
 
 def _opened(address: str, port: int, deadline: float, cut: Cut) -> socket.socket:
     """Return a socket that is connected to an address."""
-    seconds = _left(deadline, UnreachableError(_CONNECT_TIMED_OUT))
+    seconds = _left(deadline, UnreachableError(_TIMED_OUT))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     with _connecting(sock, cut):
@@ -168,7 +180,7 @@ def _under_tls(
 ) -> ssl.SSLSocket:
     """Return the connection under TLS."""
     with _connecting(sock, cut):
-        seconds = _left(deadline, UnreachableError(_CONNECT_TIMED_OUT))
+        seconds = _left(deadline, UnreachableError(_TIMED_OUT))
         sock.settimeout(min(seconds, _LONGEST_CONNECT))
         wrapped = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     with _connecting(wrapped, cut):
@@ -195,7 +207,7 @@ def _connecting(sock: socket.socket, cut: Cut) -> Iterator[None]:
 def _why_not_connected(error: OSError) -> SendError:
     """Return what to raise. The text of the error itself may hold what nobody should read."""
     if isinstance(error, TimeoutError):
-        return UnreachableError(_CONNECT_TIMED_OUT)
+        return UnreachableError(_TIMED_OUT)
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return UntrustedError(
@@ -214,30 +226,39 @@ def _shut_down(sock: socket.socket) -> None:
 
 
 def _addresses(host: str, port: int, deadline: float, cut: Cut) -> list[str]:
-    """Return the addresses of a host, none when they cannot be found."""
+    """Return the addresses of a host. Raise UnreachableError when they cannot be found."""
     try:
         return [str(ip_address(host))]
     except ValueError:
         pass
 
     # The operating system takes its own time over a name: whoever asks for it does not wait longer.
-    found: SimpleQueue[list[str]] = SimpleQueue()
+    found: SimpleQueue[list[str] | UnreachableError] = SimpleQueue()
 
     def look_up() -> None:
         try:
             infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, OverflowError):
-            infos = []
-        found.put([str(address[0]) for *_, address in infos])
+        except (OSError, UnicodeError, OverflowError) as error:
+            found.put(_why_not_found(error))
+        else:
+            found.put([str(address[0]) for *_, address in infos])
 
     threading.Thread(target=look_up, name="lookup", daemon=True).start()
     with cut.ends(lambda: found.put([])):
         try:
-            addresses = found.get(timeout=_left(deadline, UnreachableError(_CONNECT_TIMED_OUT)))
+            addresses = found.get(timeout=_left(deadline, UnreachableError(_TIMED_OUT)))
         except Empty:
-            raise UnreachableError(_CONNECT_TIMED_OUT) from None
+            raise UnreachableError(_TIMED_OUT) from None
     cut.check()
+    if isinstance(addresses, UnreachableError):
+        raise addresses
     return addresses
+
+
+def _why_not_found(error: Exception) -> UnreachableError:
+    """Return what to raise when a host's name is not found, or not looked up at all."""
+    answered = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
+    return UnreachableError(_UNKNOWN_HOST if answered else _NO_LOOK_UP)
 
 
 def _left(moment: float, error: SendError) -> float:

@@ -60,17 +60,18 @@ def test_nobody_listens(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     done, lines = attempt(tmp_path, f"http://127.0.0.1:{port}")
-    kept(done, lines, "gave_up", "gave up after 1 attempt: cannot connect")
+    kept(done, lines, "gave_up", f"gave up after 1 attempt: cannot connect to 127.0.0.1:{port}: ")
 
 
 def test_a_host_without_certificate(tmp_path: Path) -> None:
     with Vendor() as vendor:
         done, lines = attempt(tmp_path, vendor.base_url.replace("http://", "https://"))
+        address = vendor.base_url.removeprefix("http://")
         kept(
             done,
             lines,
             "gave_up",
-            "cannot connect: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE",
+            f"cannot connect to {address}: the TLS handshake failed; check the host's certificate, or set SSL_CERT_FILE",
         )
         assert not vendor.seen
 

@@ -436,7 +436,7 @@ REFUSED: list[tuple[str, str, list[str], str, dict[str, str], int, str]] = [
     (X, "yes", ["--pin"], "", {}, 1, DECLINED),
     (X, "nothing", [], "", {"CONSUMER_SECRET": "x"}, 1, "the vendor refuses the app (HTTP 401); check consumer_key"),
     (X, "nothing", ["--callback", "http://localhost:8765/"], "", {}, 1, "and that the app has exactly this callback: http://localhost:8765/"),
-    (X, "nothing", ["--set", "login_url=http://127.0.0.1:1"], "", {}, 1, "no answer from the vendor: cannot connect"),
+    (X, "nothing", ["--set", "login_url=http://127.0.0.1:1"], "", {}, 1, "no answer from the vendor: cannot connect to 127.0.0.1:1: "),
     (X, "nothing", ["--callback", "https://127.0.0.1:8765/"], "", {}, 2, "C027 --callback: is not on this machine, or has no port; allowed: http://127.0.0.1:PORT/"),
     (X, "nothing", ["--callback", "http://127.0.0.1/"], "", {}, 2, "C027 --callback: is not on this machine, or has no port"),
     (X, "nothing", ["--callback", "http://127.0.0.1:65536/"], "", {}, 2, "C027 --callback: is no address"),

@@ -435,7 +435,8 @@ def test_no_answer_at_all(vendor: TokenVendor) -> None:
     with HttpSender(auth, 1) as send, pytest.raises(SendError) as caught:
         send(vendor.request())
     said = (
-        "no answer from the token endpoint: cannot connect: host unreachable or connection refused"
+        "no answer from the token endpoint: cannot connect to 127.0.0.1:9: "
+        "host unreachable or connection refused"
     )
     assert str(caught.value) == said
 

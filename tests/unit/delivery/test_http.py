@@ -25,6 +25,7 @@ from connector.errors import (
     ForbiddenAddressError,
     SendError,
     StaleError,
+    UnreachableError,
     UntrustedError,
 )
 from connector.model import Request
@@ -165,9 +166,12 @@ SLOW: dict[str, tuple[Any, ...]] = {
 }
 
 
-def assert_out_of_time(send: HttpSender, request: Request, doing: str) -> None:
+CONNECTING = r"cannot connect to \S+:\d+: timed out$"
+
+
+def assert_out_of_time(send: HttpSender, request: Request, said: str) -> None:
     started = time.monotonic()
-    with pytest.raises(SendError, match=f"timed out {doing}"):
+    with pytest.raises(SendError, match=said):
         send(request)
     assert TIMEOUT * 0.9 < time.monotonic() - started < TIMEOUT * 5
 
@@ -175,12 +179,14 @@ def assert_out_of_time(send: HttpSender, request: Request, doing: str) -> None:
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
 def test_no_answer_takes_longer_than_the_timeout(answer: tuple[Any, ...]) -> None:
     with SlowVendor(*answer) as vendor, HttpSender(NO_AUTH, 1, TIMEOUT) as send:
-        assert_out_of_time(send, vendor.request(), "waiting for an answer")
+        assert_out_of_time(send, vendor.request(), "timed out waiting for an answer")
 
 
 def test_a_vendor_that_does_not_read_takes_no_longer_than_the_timeout() -> None:
     with SlowVendor(pause=PAUSE, reads=False) as vendor, HttpSender(NO_AUTH, 1, TIMEOUT) as send:
-        assert_out_of_time(send, vendor.request(b" " * 20_000_000), "waiting for an answer")
+        assert_out_of_time(
+            send, vendor.request(b" " * 20_000_000), "timed out waiting for an answer"
+        )
 
 
 def test_a_handshake_takes_no_longer_than_the_timeout() -> None:
@@ -189,7 +195,7 @@ def test_a_handshake_takes_no_longer_than_the_timeout() -> None:
         SlowVendor(b"\x16\x03\x03\x40\x00", b"\x00", PAUSE) as vendor,
         HttpSender(NO_AUTH, 1, TIMEOUT) as send,
     ):
-        assert_out_of_time(send, vendor.request(scheme="https"), "while connecting")
+        assert_out_of_time(send, vendor.request(scheme="https"), CONNECTING)
 
 
 def test_a_connection_that_was_kept_open_has_a_deadline_of_its_own() -> None:
@@ -204,7 +210,7 @@ def test_fetching_a_token_is_part_of_the_attempt() -> None:
         grant = {"scheme": "oauth2", "grant": "client_credentials", "token_url": vendor.base_url}
         signed = auth(grant, {"client_id": "c", "client_secret": "s"})
         with HttpSender(signed, 1, TIMEOUT) as send:
-            assert_out_of_time(send, vendor.request(), "waiting for an answer")
+            assert_out_of_time(send, vendor.request(), "timed out waiting for an answer")
 
 
 def test_a_token_and_its_request_share_one_deadline() -> None:
@@ -221,7 +227,7 @@ def test_a_token_and_its_request_share_one_deadline() -> None:
         grant = {"scheme": "oauth2", "grant": "client_credentials", "token_url": vendor.token_url}
         signed = auth(grant, {"client_id": "c", "client_secret": "s"})
         with HttpSender(signed, 1, TIMEOUT) as send:
-            assert_out_of_time(send, vendor.request(), "waiting for an answer")
+            assert_out_of_time(send, vendor.request(), "timed out waiting for an answer")
             # the token is there now
             assert send(vendor.request()).status == 200
 
@@ -392,12 +398,45 @@ def test_looking_up_a_host_is_cut_and_has_the_deadline(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(30) and [])
     request = Request("POST", "http://vendor.example.com/", {}, b"{}")
     with HttpSender(NO_AUTH, 1, TIMEOUT) as send:
-        assert_out_of_time(send, request, "while connecting")
+        assert_out_of_time(send, request, CONNECTING)
     with HttpSender(NO_AUTH, 1) as send:
         threading.Timer(0.1, send.cut).start()
         with pytest.raises(CutError):
             send(request)
     never.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            socket.gaierror(socket.EAI_NONAME, "x"),
+            "there is no host of this name; check the address",
+        ),
+        (
+            socket.gaierror(socket.EAI_AGAIN, "x"),
+            "the host's name cannot be looked up; check the name and the network",
+        ),
+        (UnicodeError("x"), "the host's name cannot be looked up; check the name and the network"),
+    ],
+)
+def test_a_name_that_is_not_found_is_said(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with HttpSender(NO_AUTH, 1) as send, pytest.raises(UnreachableError) as caught:
+        send(Request("POST", "https://me:hunter2@vendor.example.com/path?q=hunter2", {}, b"{}"))
+    assert str(caught.value) == f"cannot connect to vendor.example.com:443: {said}"
+
+
+def test_the_address_that_cannot_be_reached_is_said() -> None:
+    with HttpSender(NO_AUTH, 1) as send, pytest.raises(UnreachableError) as caught:
+        send(Request("POST", "http://[::1]:9/path", {}, b"{}"))
+    said = "cannot connect to [::1]:9: host unreachable or connection refused"
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
