@@ -67,8 +67,7 @@ def preview(
         if form is Format.JSON:
             warnings = _print_json(requests, about)
         else:
-            if loaded.name:
-                say(f"# {on_one_line(loaded.name)}\n")
+            _print_heading(loaded.name, loaded.description)
             warnings = _print_text(requests, about)
     complete = requests.counts.complete
     raise typer.Exit(exit_status(succeeded=complete, warnings=warnings, strict=strict))
@@ -111,6 +110,15 @@ def _request_json(request: PreviewedRequest) -> str:
         "body": orjson.Fragment(request.body),
     }
     return orjson.dumps(line).decode()
+
+
+def _print_heading(*texts: str) -> None:
+    """Print what a connection says of itself, as far as it does."""
+    said = list(filter(None, texts))
+    for text in said:
+        say(f"# {on_one_line(text)}")
+    if said:
+        say("")
 
 
 def _print_text(requests: Preview, about: Sequence[Problem]) -> list[str]:

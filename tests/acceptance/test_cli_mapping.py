@@ -128,7 +128,8 @@ def test_a_list_of_people_is_delivered_one_by_one(tmp_path: Path) -> None:
         {"email": [digest("cat@example.com")]},
     ]
     assert removed["params"]["users"] == [{"email": [digest("fay@example.com")]}]
-    assert text.out.startswith("# loyalty to X\n")
+    heading = "# loyalty to X\n# Members who have agreed to advertising.\n\n"
+    assert text.out.startswith(heading)
     assert "# event crm-1, item 4 (route in): rejected, not_a_boolean: " in text.out
 
 

@@ -112,6 +112,9 @@ def test_a_list_is_filtered_and_paged(account: Account) -> None:
     assert [row["id"] for row in found] == ids
     found = account.ask("list_custom_audiences", custom_audience_ids=f"{ids[3]},{ids[1]}")
     assert [row["id"] for row in found] == [ids[1], ids[3]]
+    assert account.ask("list_custom_audiences", sort_by="name-desc", q="spring") == account.ask(
+        "list_custom_audiences", q="spring"
+    )
 
 
 def test_an_account_has_one_do_not_reach_list(account: Account) -> None:
@@ -171,6 +174,9 @@ def test_keywords_are_given_as_a_list(account: Account) -> None:
     times = {"start_time": "2026-01-15T01:00:00+01:00", "granularity": "DAY"}
     [found] = account.ask("search_keyword_insights", keywords="coffee, tea", **times)
     assert found["related_keywords"] == ["coffee", "tea"]
+
+    longer_than_a_week = {**times, "end_time": "2026-02-15T01:00:00+01:00"}
+    assert account.ask("search_keyword_insights", keywords="coffee", **longer_than_a_week)
 
 
 def test_flexible_audiences_are_changed_ten_at_a_time_all_or_none(account: Account) -> None:
