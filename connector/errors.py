@@ -64,6 +64,10 @@ class ConfigError(ProblemsError):
     """A connection file, a case file or a secret it points to is wrong."""
 
 
+class StateError(ConfigError):
+    """What `--state` keeps of a run cannot be used."""
+
+
 class LoginError(ConnectorError):
     """Nobody is signed in, or out; the message says why, and quotes no token and no code."""
 

@@ -38,7 +38,7 @@ from connector.cli.options import (
 )
 from connector.cli.output import print_result
 from connector.cli.words import detailed_status, exit_status, warnings_of
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, ConnectorError, Problem
 
 if TYPE_CHECKING:
     from connector.connection.model import Connection
@@ -141,7 +141,9 @@ def send(
     warnings = warnings_of(result, connection_warnings(loaded))
     _print(result, warnings, box, loaded.name, form)
     if defect is not None:
-        raise defect
+        # Nobody needs a traceback of what is no defect, such as a full disk.
+        cause = defect.__cause__
+        raise cause if isinstance(cause, ConnectorError) else defect
     raise typer.Exit(_status(result, warnings, strict=strict, detail=exit_detail))
 
 

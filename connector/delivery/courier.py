@@ -70,6 +70,7 @@ class _Unsendable(NamedTuple):
 _Settled = Delivered | Rejected | Bisect | Stop | _Unsendable
 
 _INTERRUPTED = Stop("interrupted", "the run ended before this was sent")
+_STATE_NOT_KEPT = Stop("state_not_kept", "how far the run is could not be kept")
 
 # Seconds that a batch sleeps at most before it looks whether its lane was stopped.
 _NAP = 5.0
@@ -203,6 +204,8 @@ class Courier:
         """Return why nothing is sent in a lane any more, None when it goes on."""
         if lane.stop is None:
             lane.stop = self._of_account
+        if lane.stop is None and self._ledger.failure is not None:
+            lane.stop = _STATE_NOT_KEPT
         if lane.stop is None:
             return None
         return Stop(lane.stop.code, f"its lane was stopped: {lane.stop.reason}")

@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from connector.delivery.report import Counts, Failure, Report, UndeliveredFile
 from connector.delivery.retry import waiting_line
+from connector.errors import StateError
 from connector.model import (
     Batch,
     Chunk,
@@ -63,6 +64,8 @@ class Ledger:
         self.reasons: Counter[tuple[str, str, str]] = Counter()
         self.failures: list[Failure] = []
         self.report_error = ""
+        #: Why what has to be kept of the run is not, None as long as it is.
+        self.failure: StateError | None = None
         #: Return the file and the line of a position in the input.
         self.locate: Callable[[int], tuple[str | None, int]] = lambda position: (None, position)
         #: Return what looks like a mistake in the input.

@@ -172,6 +172,7 @@ class Report:
 class DefectError(Exception):
     """The connector itself failed: a defect, which is the cause of this error.
 
+    A cause that is a ConnectorError is none: the folder of `state` failed, by a full disk, say.
     `report` says what became of the records.
     """
 

@@ -137,7 +137,8 @@ class Run:
     def deliver(self, chunks: Iterable[Chunk]) -> Report:
         """Deliver all events and return the report.
 
-        Raise what the source raises, and DefectError for a defect of the connector.
+        Raise what the source raises, and DefectError for a defect of the connector, or when what
+        the ledger has to keep cannot be kept.
         """
         started = time.perf_counter()
         limiter = self.limiter or Limiter(self.rates, self.clock)
@@ -169,6 +170,7 @@ class Run:
             doubts=self.pipeline.doubts,
             audiences=self.pipeline.audiences,
         )
+        found = found or self.ledger.failure
         if found is not None:
             raise DefectError(report) from found
         return report

@@ -75,7 +75,7 @@ def send(
 
     Raise ConfigError for a missing secret, an audience that is not there or a report that cannot be
     written, DefinitionError, and SourceError. Raise DefectError, with the report, when the
-    connector itself fails.
+    connector itself fails, or when the state cannot be kept, which is its cause then.
     """
     require_connection(connection)
     require_routes(connection)

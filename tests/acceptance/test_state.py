@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,17 @@ from typing import Any
 import pytest
 
 from connector.auth.base import Message
-from tests.kit.cli import Done, call, connection, ndjson, person, report_lines, run, start
+from tests.kit.cli import (
+    Done,
+    call,
+    connection,
+    environment,
+    ndjson,
+    person,
+    report_lines,
+    run,
+    start,
+)
 from tests.kit.http_vendor import Reply, Vendor, people, reply, success
 
 
@@ -280,6 +292,54 @@ def test_a_state_that_is_no_database_is_an_error(place: Place) -> None:
     done = place.send()
     assert done.status == 2
     assert done.err.startswith(f"C247 {place.state / 'runs.sqlite3'}: cannot be used: ")
+
+
+# The second commit finds no room: SQLite itself says so.
+FULL = """
+from dataclasses import replace
+from itertools import count
+from connector.cli.app import main
+from connector.delivery.state.runs import Runs
+
+commit, commits = Runs.commit, count(1)
+
+def full(runs, run, saved, *others):
+    if next(commits) > 1:
+        [(pages,)] = runs._execute("PRAGMA page_count")
+        list(runs._execute(f"PRAGMA max_page_count = {pages}"))
+        saved = replace(saved, report="x" * 100_000)
+    commit(runs, run, saved, *others)
+
+Runs.commit = full
+main()
+"""
+
+
+def test_a_disk_that_is_full_ends_the_run_and_says_what_is_kept(place: Place) -> None:
+    place.take_all()
+    options = [*("--set", "limits.concurrency=1", "--report", place.report, "--format", "json")]
+    command = ["send", place.connection, place.events, "--state", place.state, *options]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *map(str, command)],
+        capture_output=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    first = json.loads(done.stdout)
+    assert (done.returncode, first["delivered"], first["undelivered"]) == (2, 20, 10)
+    assert place.taken == 20
+    assert [line["code"] for line in report_lines(place.report)] == ["state_not_kept"] * 10
+    assert done.stderr.decode() == (
+        f"C247 {place.state / 'runs.sqlite3'}: cannot be used: database or disk is full; "
+        "make room, then give the same command again: what was kept of the run before is there, "
+        "and what was delivered since is sent again\n"
+    )
+
+    place.take_all()
+    second = run(*command)
+    assert (second.status, second.json["delivered"], place.taken) == (0, 30, 20)
+    assert second.json["run"] == first["run"]
 
 
 def test_standard_input_keeps_no_run(place: Place) -> None:

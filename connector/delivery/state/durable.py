@@ -13,6 +13,7 @@ from connector.delivery.ledger import Ledger
 from connector.delivery.report import Counts, Report
 from connector.delivery.state.progress import LaneProgress, Place, Progress
 from connector.delivery.state.runs import Runs, Saved
+from connector.errors import StateError
 from connector.model import (
     Batch,
     Chunk,
@@ -26,6 +27,11 @@ from connector.model import (
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.fill import Filled
+
+_GOES_ON = (
+    "then give the same command again: what was kept of the run before is there, and what was "
+    "delivered since is sent again"
+)
 
 
 class DurableLedger(Ledger):
@@ -212,9 +218,19 @@ class DurableLedger(Ledger):
         counts.records += len(records) + len(replaced)
         self._commit({name: lane})
 
-    def _commit(self, lanes: Mapping[str, LaneProgress]) -> None:
+    def _commit(self, lanes: Mapping[str, LaneProgress], *, ended: bool = False) -> None:
+        """Keep how far the run is, unless that has failed before: there would be a gap."""
+        if self.failure is not None:
+            return
         self._save()
-        self._runs.commit(self.run, self._saved, lanes, self._newly_refused)
+        try:
+            if ended:
+                self._runs.end(self.run, self._saved, self._now())
+            else:
+                self._runs.commit(self.run, self._saved, lanes, self._newly_refused)
+        except StateError as error:
+            self.failure = _with_what_is_kept(error)
+            return
         self._newly_refused.clear()
 
     def _places(self, records: Sequence[Record]) -> list[tuple[str, Place]]:
@@ -267,11 +283,8 @@ class DurableLedger(Ledger):
             ended = nothing_open and not interrupted
             self._saved.ended_well = True
             self._saved.unanswered = len(self._unanswered)
-            if ended:
-                self._save()
-                self._runs.end(self.run, self._saved, self._now())
-            else:
-                self._commit({})
+            self._commit({}, ended=ended)
+            ended = ended and self.failure is None
 
             self._count_chunk()  # of a chunk that a defect ended
             self._is_open = False
@@ -297,3 +310,11 @@ class DurableLedger(Ledger):
             resent=resent,
             nothing_new=self._had_ended and not self._progress.taken,
         )
+
+
+def _with_what_is_kept(error: StateError) -> StateError:
+    problems = []
+    for problem in error.problems:
+        hint = f"{problem.hint or 'mend that'}, {_GOES_ON}"
+        problems.append(problem._replace(hint=hint))
+    return StateError(problems)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from connector._util.state_folder import FolderLock, make_folder
-from connector.errors import ConfigError, Problem
+from connector.errors import Problem, StateError
 
 
 @contextmanager
@@ -18,6 +18,6 @@ def delivering(folder: Path) -> Iterator[FolderLock]:
         yield lock
 
 
-def state_error(path: Path, message: str, hint: str = "") -> ConfigError:
+def state_error(path: Path, message: str, hint: str = "") -> StateError:
     """Return the error (C247) of a state that cannot be used."""
-    return ConfigError([Problem("C247", str(path), "", message, hint)])
+    return StateError([Problem("C247", str(path), "", message, hint)])

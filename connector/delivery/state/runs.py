@@ -277,14 +277,18 @@ class Runs:
             self._execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._execute("COMMIT")
             except BaseException:
-                self._execute("ROLLBACK")
+                # After some errors, that of a full disk among them, SQLite has done it already.
+                if self._database.in_transaction:
+                    self._execute("ROLLBACK")
                 raise
-            self._execute("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise state_error(self._path, f"cannot be used: {error}") from None
+            is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            fix = "make room" if is_full else ""
+            raise state_error(self._path, f"cannot be used: {error}", fix) from None
