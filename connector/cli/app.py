@@ -57,7 +57,7 @@ _COMMANDS = (
     ("serve", serve, "connector serve connection.yaml --state state/ --token env:TOKEN"),
     ("flush", flush, "connector flush --url http://127.0.0.1:8080 --token env:TOKEN"),
     ("status", status, "connector status --state state/ --watch"),
-    ("export", export, "connector export connection.yaml full_data_match events.csv --into out/"),
+    ("export", export, "connector export connection.yaml EXPORT events.csv --into out/"),
     ("call", call, "connector call connection.yaml CALL name=value --format json"),
     ("check", check, "connector check connection.yaml"),
     ("sandbox", sandbox, "connector sandbox DESTINATION --port 8080 --holdings held.json"),

@@ -141,9 +141,7 @@ def send(
     warnings = warnings_of(result, connection_warnings(loaded))
     _print(result, warnings, box, loaded.name, form)
     if defect is not None:
-        # Nobody needs a traceback of what is no defect, such as a full disk.
-        cause = defect.__cause__
-        raise cause if isinstance(cause, ConnectorError) else defect
+        raise _what_to_say(defect)
     raise typer.Exit(_status(result, warnings, strict=strict, detail=exit_detail))
 
 
@@ -159,6 +157,12 @@ def _signalled(clock: SystemClock, source: Source, *, keeps: bool) -> Iterator[S
     seal = Seal() if is_pipe(source) else None
     with interruptible(clock, _LOSING if seal is not None and keeps else ENDING, seal):
         yield seal
+
+
+def _what_to_say(defect: Exception) -> Exception:
+    """Return the error to end with: nobody needs a traceback of a full disk."""
+    cause = defect.__cause__
+    return cause if isinstance(cause, ConnectorError) else defect
 
 
 def _status(result: Report, warnings: Sequence[str], *, strict: bool, detail: bool) -> int:
