@@ -37,6 +37,9 @@ _OF_THE_VENDOR = ("gave_up", "come_back_later", "interrupted", "unauthorized")
 
 _AN_AUDIENCE = "its audience is not known"
 _ALL_AUDIENCES = "the account's audiences cannot be listed"
+_ANOTHER_NAME = (
+    "if the name cannot be used again, write another one, and pass --restart if a run is unfinished"
+)
 
 # So many names of an account are shown for one that is not there.
 _MOST_NAMES = 20
@@ -212,6 +215,8 @@ class RunAudiences:
             if wanted.varies and error.code == NAME_KEPT:
                 # what comes after the semicolon is a name, which events have a part in
                 reason = _without_hint(reason)
+            elif error.code == NAME_KEPT and self._remembered is not None:
+                reason += "; an unfinished run needs --restart after that"
             return Unresolved(error.code, f"{_AN_AUDIENCE}: {reason}", _LATER)
         except ConfigError as error:
             reason = "; ".join(problem.message for problem in error.problems)
@@ -315,6 +320,10 @@ class RunAudiences:
             f"'connector audiences create {file} --name \"{wanted.name}\"', or write "
             "{create: NAME}, which creates what is missing"
         )
+        own = self._remembered.find(wanted) if self._remembered else None
+        if own is not None:
+            message += f" any more: the remembered one, {own}, is gone"
+            hint += f"; {_ANOTHER_NAME}"
         return Problem("C244", file, place.pointer, message, hint)
 
 

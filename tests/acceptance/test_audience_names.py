@@ -146,6 +146,24 @@ def test_what_is_found_and_created_is_printed(place: Place) -> None:
     assert f"custom audience {loyal} remembered: Loyal customers" in done.out
 
 
+def test_a_finished_run_whose_audience_is_gone_is_unfinished_again(place: Place) -> None:
+    """X keeps the name, so that what the file has more at its end stays undelivered."""
+    routes = place.connection.read_text("utf-8")
+    place.connection.write_text(routes.replace("Loyal customers}", "{create: Loyal customers}}"))
+    first = [{"id": "e1", "loyal": True, "email": "ann@example.com"}]
+    path = ndjson(place.folder, first)
+    options = ("send", place.connection, path, "--state", place.state)
+    assert run(*options).status == 0
+    for own in place.audiences().values():
+        assert run("audiences", "delete", place.connection, own, "--yes").status == 0
+
+    ndjson(place.folder, [*first, {"id": "e2", "loyal": True, "email": "ben@example.com"}])
+    done = run(*options)
+    assert done.status == 1
+    assert "unfinished; the same command goes on with it\n" in done.out
+    assert "undelivered 1 x name_kept: " in done.out
+
+
 def test_what_cannot_be_named_is_in_the_report(place: Place) -> None:
     place.create("Loyal customers")
     report = place.folder / "report.ndjson"

@@ -308,7 +308,7 @@ class DurableLedger(Ledger):
             ended=ended,
             restarts=self._saved.restarts,
             resent=resent,
-            nothing_new=self._had_ended and not self._progress.taken,
+            nothing_new=self._had_ended and ended and not self._progress.taken,
         )
 
 

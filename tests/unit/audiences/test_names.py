@@ -469,6 +469,31 @@ def test_a_remembered_audience_that_was_deleted_is_created_again(
     assert [one["name"] for one in held] == ["Lytics vip 20260116_000000"]
 
 
+def test_what_to_do_when_a_remembered_audience_is_gone_and_its_name_is_kept(
+    account: Account, tmp_path: Path
+) -> None:
+    fixed = to({"audience": {"create": "Fixed list"}}, name="fixed")
+    own = account.create("Loyal customers")
+    account.send([to(LOYAL)], [event("ann")], state=tmp_path)
+    account.send([fixed], [event("ann")], state=tmp_path)
+    for there in account.names().values():
+        account.manager().delete(there)
+
+    error = refused(lambda: account.send([to(LOYAL)], [event("ann")], state=tmp_path))
+    assert (
+        f"'Loyal customers' in this account any more: the remembered one, {own}, is gone" in error
+    )
+    assert error.endswith(
+        "; if the name cannot be used again, write another one, and pass --restart if a run is "
+        "unfinished"
+    )
+    [failure] = account.send([fixed], [event("ann")], state=tmp_path).failures
+    assert failure.code == "name_kept"
+    assert failure.reason.endswith(
+        "choose another: 'Fixed list 2' is free; an unfinished run needs --restart after that"
+    )
+
+
 def test_a_remembered_audience_may_be_renamed(account: Account, tmp_path: Path) -> None:
     own = account.create("Loyal customers")
     account.send([to(LOYAL)], [event("ann")], state=tmp_path)
