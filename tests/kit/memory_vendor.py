@@ -121,6 +121,7 @@ class Book:
     """A ledger that remembers every outcome of every record."""
 
     def __init__(self) -> None:
+        self.failure = None
         self.outcomes: list[tuple[int | str, str, str]] = []
         self.order: list[Record] = []
         self.attempts = 0
