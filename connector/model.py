@@ -69,6 +69,17 @@ def position_of(event_id: EventId) -> int:
     return event_id.position if isinstance(event_id, NamedEvent) else event_id
 
 
+def moved(event_id: EventId, position: int) -> EventId:
+    """Return an event's id at another position."""
+    if isinstance(event_id, ItemId):
+        event = moved(event_id.event_id, position)
+        assert not isinstance(event, ItemId)
+        return ItemId(event, event_id.item)
+    if isinstance(event_id, NamedEvent):
+        return NamedEvent(position, event_id.name)
+    return position
+
+
 #: A piece of the input, in order.
 Chunk = Sequence[Event | Unreadable]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from connector.connection.model import Connection
 from connector.errors import DefinitionError
-from connector.model import Chunk, Event, EventId, ItemId, NamedEvent, Rejection, Result, Unreadable
+from connector.model import Chunk, Event, Rejection, Result, Unreadable, moved
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.pipeline import Pipeline, template_problem
 from connector.pipeline.preparation import Preparation
@@ -43,19 +43,8 @@ class PreparedPipeline(Preparation):
             record = self._records.record_of(entry.data)
         except PreparedError as error:
             return Rejection("", entry.position, "unreadable", f"the record {error}")
-        event_id = _placed(record.event_id, entry.position)
+        event_id = moved(record.event_id, entry.position)
         return record._replace(event_id=event_id, prepared_at=now)
 
 
 AnyPipeline = Pipeline | PreparedPipeline
-
-
-def _placed(event_id: EventId, position: int) -> EventId:
-    """Return what a report calls the record of an event: its place is that in this input."""
-    if isinstance(event_id, ItemId):
-        own = _placed(event_id.event_id, position)
-        assert not isinstance(own, ItemId)
-        return ItemId(own, event_id.item)
-    if isinstance(event_id, NamedEvent):
-        return NamedEvent(position, event_id.name)
-    return position

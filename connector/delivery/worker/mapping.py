@@ -16,10 +16,9 @@ from connector.model import (
     Chunk,
     Event,
     EventId,
-    ItemId,
-    NamedEvent,
     Record,
     Rejection,
+    moved,
     position_of,
 )
 from connector.pipeline.dropped import DroppedValue
@@ -134,8 +133,8 @@ class Mapper:
                     continue
                 its, position = owners[position_of(one.event_id) - 1]
                 if isinstance(one, Record):
-                    moved = one._replace(event_id=_moved(one.event_id, position))
-                    its.records.append(moved)
+                    event_id = moved(one.event_id, position)
+                    its.records.append(one._replace(event_id=event_id))
                 else:
                     self._refuse(one, position, its)
             lost = Counter(position_of(value.event_id) for value in self._pipeline.take_dropped())
@@ -190,14 +189,3 @@ def _records_of(posts: Sequence[Mapped]) -> list[Record]:
     for mapped in posts:
         records += mapped.records
     return records
-
-
-def _moved(event_id: EventId, position: int) -> EventId:
-    """Return an event's id at another position."""
-    if isinstance(event_id, ItemId):
-        moved = _moved(event_id.event_id, position)
-        assert not isinstance(moved, ItemId)
-        return ItemId(moved, event_id.item)
-    if isinstance(event_id, NamedEvent):
-        return NamedEvent(position, event_id.name)
-    return position

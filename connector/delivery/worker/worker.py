@@ -30,6 +30,9 @@ _RESTING = 1_000
 _SHORTEST = 0.01
 _SOON = 0.05
 _LONGEST = 0.5
+# How long it rests after a look, in times of what that took; and in seconds at most.
+_REST = 2.0
+_LONGEST_REST = 0.25
 # Seconds between two looks for lanes of others, and for what others put into lanes held here.
 _TAKE = 1.0
 _LOOK = 2.0
@@ -102,6 +105,8 @@ class Worker:
         # Seconds that the database's clock is ahead of this machine's.
         self._ahead = 0.0
         self._take_at = self._look_at = 0.0
+        # Seconds that the last turn took.
+        self._took = 0.0
 
         self._changed = threading.Condition()
         self._is_woken = False
@@ -185,6 +190,7 @@ class Worker:
     def _turn(self) -> None:
         """Let every lane go on, take further ones, and wait."""
         offered = self._wait()
+        began = time.perf_counter()
         moment = self._clock.monotonic()
         if not self._clock.ending:
             if moment >= self._look_at:
@@ -194,6 +200,7 @@ class Worker:
                 self._take()
         self._hand_on(offered)
         self._advance()
+        self._took = time.perf_counter() - began
 
     def _wait(self) -> dict[_Key, list[Offered]]:
         """Wait until there may be something to do; return what is new, by lane."""
@@ -201,7 +208,9 @@ class Worker:
         with self._changed:
             self._changed.wait_for(lambda: self._is_woken, _SOON if busy else _LONGEST)
             self._is_woken = False
-        time.sleep(_SHORTEST)  # what happens at the same time is looked at together
+        # What happens at the same time is looked at together. Thousands of lanes take long to look
+        # at; that leaves the processor to others most of the time.
+        time.sleep(min(max(_SHORTEST, _REST * self._took), _LONGEST_REST))
         with self._changed:
             offered = self._offered
             self._offered = {}
