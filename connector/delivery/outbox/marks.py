@@ -6,7 +6,7 @@ A bundle has none while nothing is known of its records; it is deleted once all 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from connector.delivery.outbox.model import BUNDLE
 from connector.delivery.outbox.transaction import Transaction
@@ -44,20 +44,20 @@ class Marks:
             return None
         return marks[index]
 
-    def remove(self, seqs: Iterable[int]) -> int:
+    def remove(self, seqs: Collection[int]) -> int:
         """Mark records as gone; return how many were not."""
-        indexes = defaultdict(list)
-        for seq in seqs:
-            indexes[seq // BUNDLE].append(seq % BUNDLE)
-
+        indexes = _by_bundle(seqs)
         removed = 0
         for number, its_indexes in indexes.items():
             marks = self._marks.get(number)
             if marks is None:
                 continue
             before = marks.count(GONE)
-            for index in its_indexes:
-                marks[index] = GONE
+            if isinstance(its_indexes, range):
+                marks[its_indexes.start : its_indexes.stop] = bytes([GONE]) * len(its_indexes)
+            else:
+                for index in its_indexes:
+                    marks[index] = GONE
             removed += marks.count(GONE) - before
         return removed
 
@@ -74,3 +74,18 @@ class Marks:
         if ended:
             self._tx.change("remove_bundles", lane=self._lane, numbers=ended)
             self._tx.change("remove_marks", lane=self._lane, numbers=ended)
+
+
+def _by_bundle(seqs: Collection[int]) -> Mapping[int, Sequence[int]]:
+    """Return the places of records in their bundles: most often a part of one, without gaps."""
+    if not seqs:
+        return {}
+    first, last = min(seqs), max(seqs)
+    number = first // BUNDLE
+    if last // BUNDLE == number and list(seqs) == list(range(first, last + 1)):
+        return {number: range(first % BUNDLE, last % BUNDLE + 1)}
+
+    indexes = defaultdict(list)
+    for seq in seqs:
+        indexes[seq // BUNDLE].append(seq % BUNDLE)
+    return indexes
