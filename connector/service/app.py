@@ -71,7 +71,7 @@ class Backend(Protocol):
         ...
 
     def metrics(self) -> tuple[bytes, str]:
-        """Return the metrics and their media type. Raise OutboxError."""
+        """Return the metrics and their media type."""
         ...
 
     def unready(self) -> str:

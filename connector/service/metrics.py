@@ -9,10 +9,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from connector.delivery.outbox.model import ConnectionStatus, Status
+from connector.delivery.outbox.model import ConnectionStatus, OutboxError, Status
 from connector.service.status import oldest_seconds
 
 _OTHER = "other"
+_STORE_UP = ("connector_store_up", "Whether this process could read the outbox a moment ago")
 
 #: What is measured of each connection whenever the metrics are asked for.
 _GAUGES: Mapping[str, tuple[str, Callable[[ConnectionStatus, float], float]]] = {
@@ -78,7 +79,7 @@ class Metrics:
         self._stops.labels(connection).inc()
 
     def text(self) -> tuple[bytes, str]:
-        """Return all of it, and its media type. Raise OutboxError."""
+        """Return all of it, and its media type; no measures while the outbox cannot be used."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
@@ -93,8 +94,16 @@ class _Held(Collector):
         self._connections = connections
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield a measure of each connection of this process after the other."""
-        status = self._status()
+        """Yield a measure of each connection of this process after the other.
+
+        What the process itself counts is worth most while the outbox is away: that is no error.
+        """
+        try:
+            status = self._status()
+        except OutboxError:
+            yield GaugeMetricFamily(*_STORE_UP, value=0)
+            return
+        yield GaugeMetricFamily(*_STORE_UP, value=1)
         for name, (words, measure) in _GAUGES.items():
             family = GaugeMetricFamily(name, words, labels=["connection"])
             for connection in self._connections:
@@ -105,5 +114,6 @@ class _Held(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield what `collect` yields, without a look at the outbox."""
+        yield GaugeMetricFamily(*_STORE_UP)
         for name, (words, _) in _GAUGES.items():
             yield GaugeMetricFamily(name, words, labels=["connection"])

@@ -131,7 +131,7 @@ class Service:
         return self._outbox.status()
 
     def metrics(self) -> tuple[bytes, str]:
-        """Return the metrics and their media type. Raise OutboxError."""
+        """Return the metrics and their media type."""
         return self._metrics.text()
 
     def unready(self) -> str:

@@ -90,7 +90,7 @@ def test_the_metrics_are_those_of_the_service() -> None:
 def test_each_expression_asks_for_metrics_and_labels_that_there_are() -> None:
     [text] = blocks("promql")
     expressions = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert len(expressions) == text.count("#") == 8
+    assert len(expressions) == text.count("#") == 9
     known = metrics()
     outcomes = {}
     for name, _, words in rows("What to watch"):
