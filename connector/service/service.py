@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from connector.connection.model import Connection
 from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.model import Outbox, Selection, Status
-from connector.delivery.worker.worker import Events
 from connector.library.outgoing import Means, Outgoing
-from connector.model import Stop
 from connector.service.app import PATHS
 from connector.service.intake import Intake, Result, Taken
 from connector.service.logs import Log
 from connector.service.metrics import Metrics
 from connector.service.posts import Incoming
 from connector.service.stores import Place
+from connector.service.told import Told, words_of
 from connector.service.traces import OFF, Traces
 
 # How often the vendor is asked again for an audience while a post waits for the answer.
@@ -75,7 +74,7 @@ class Service:
             is_shared=place.is_shared,
             sent=traces.sent,
         )
-        told = _Told(self._metrics, log)
+        told = Told(self._metrics, log, self._clock.monotonic)
         self._outgoing = Outgoing(connections, outbox, means, self._clock, told)
         self._worker = self._outgoing.worker
         self._intake: Intake | None = None
@@ -151,7 +150,7 @@ class Service:
             self._log.error("answered", path=path, status=status)
 
     def _not_kept(self, error: Exception) -> None:
-        self._log.error("commit_failed", reason=_words(error))
+        self._log.error("commit_failed", reason=words_of(error))
 
     def _done(self, results: Sequence[tuple[Incoming, Result]]) -> None:
         """Hand on what became of posts, in the loop's thread."""
@@ -175,44 +174,9 @@ class Service:
                 try:
                     count = self._outbox.purge(Selection(connection=name), keep)
                 except Exception as error:  # noqa: BLE001 - it is tried again
-                    self._log.warning("purge_failed", reason=_words(error))
+                    self._log.warning("purge_failed", reason=words_of(error))
                     break
                 if count:
                     self._log.info("purged", connection=name, dead_letters=count)
             if self._ended.wait(_PURGE_SECONDS):
                 return
-
-
-class _Told(Events):
-    """Counts and logs what a worker tells."""
-
-    def __init__(self, metrics: Metrics, log: Log) -> None:
-        self._metrics = metrics
-        self._log = log
-
-    def attempted(self, connection: str, word: str, size: int) -> None:
-        """Count a request."""
-        self._metrics.attempted(connection, word)
-
-    def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
-        """Say why a lane is stopped."""
-        self._metrics.stopped(connection)
-        self._log.warning(
-            "lane_stopped",
-            connection=connection,
-            lane=lane,
-            code=stop.code,
-            reason=stop.reason,
-            tried_again_in_seconds=round(seconds),
-        )
-
-    def failed(self, error: Exception) -> None:
-        """Say that nothing is delivered for now."""
-        self._log.error("delivery_failed", reason=_words(error))
-
-
-def _words(error: Exception) -> str:
-    from connector.errors import ConnectorError
-
-    # What else an exception says may quote what it was about.
-    return str(error) if isinstance(error, ConnectorError) else type(error).__name__

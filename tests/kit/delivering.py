@@ -124,12 +124,24 @@ class Told(Events):
         self.stops: list[tuple[str, str, str, float]] = []
         self.errors: list[Exception] = []
         self.words: list[str] = []
+        self.retries: list[tuple[str, str, str]] = []
+        self.buryings: list[tuple[str, str, str, int]] = []
+        self.resumptions: list[tuple[str, str]] = []
 
     def attempted(self, connection: str, word: str, size: int) -> None:
         self.words.append(word)
 
     def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
         self.stops.append((connection, lane.split("/")[-2], stop.code, seconds))
+
+    def retrying(self, connection: str, lane: str, reason: str) -> None:
+        self.retries.append((connection, lane.split("/")[-2], reason))
+
+    def buried(self, connection: str, lane: str, code: str, reason: str, records: int) -> None:
+        self.buryings.append((connection, lane.split("/")[-2], code, records))
+
+    def resumed(self, connection: str, lane: str) -> None:
+        self.resumptions.append((connection, lane.split("/")[-2]))
 
     def failed(self, error: Exception) -> None:
         self.errors.append(error)

@@ -7,6 +7,7 @@ lane next reads what is not settled, in its order.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,9 @@ class Watch(NamedTuple):
     delivered: Callable[[str, Sequence[Record]], None]
     stopped: Callable[[str, str, Stop, float], None]
     waiting: Callable[[str], None]
+    retrying: Callable[[str, str, str], None]
+    buried: Callable[[str, str, str, str, int], None]
+    resumed: Callable[[str, str], None]
 
 
 class HeldLane:
@@ -67,11 +71,16 @@ class HeldLane:
         self._outbox = outbox
         self._clock = clock
         self._holding = holding
+        # Whether it was stopped, and has not delivered since.
+        self._was_stopped = holding.lease.stops > 0
         self._timeout = timeout
         self._deadline = deadline
         self._watch = watch
         self._ledger = LaneLedger(
-            self._settle, self._attempted, partial(watch.delivered, channel.name)
+            self._settle,
+            self._attempted,
+            partial(watch.delivered, channel.name),
+            partial(watch.retrying, channel.name, holding.lease.lane),
         )
         self._ledger.notify = watch.waiting
         self._courier = Courier(
@@ -96,6 +105,7 @@ class HeldLane:
     def begin(self, holding: Holding) -> None:
         """Go on under another lease. What is known of the vendor's answers still holds."""
         self._holding = holding
+        self._was_stopped = holding.lease.stops > 0
         if self.held:
             self._after = 0
             self.held = 0
@@ -224,16 +234,19 @@ class HeldLane:
             limit = min(PAGE, room)
             page = self._outbox.read(self._holding.lease, self._after, limit)
             self.has_more = sum(kept.records for kept in page) >= limit
+            # Of all bundles of the page: what dies of one cause is told at once.
+            buried: list[Verdict] = []
             for kept in page:
                 self._after = kept.number
                 records, dead = self._opened(kept, now)
                 count = len(records) + len(dead)
                 room -= count
                 self._hold(count)
-                if dead:
-                    self._settle(Settled(dead=dead))
+                buried += dead
                 if records:
                     self._take(records)
+            if buried:
+                self._settle(Settled(dead=buried))
 
         if self.has_more and self._lanes.is_idle:
             self.flush()  # there is no room, and nothing that would make some
@@ -294,4 +307,18 @@ class HeldLane:
             self.held -= count
         if settled.delivered:
             self.channel.accept()
+        if is_held:
+            self._tell(settled)
         self._watch.wake()
+
+    def _tell(self, settled: Settled) -> None:
+        """Say what an operator has to know of what was settled."""
+        connection, lane = self._holding.lease.connection, self._holding.lease.lane
+        if settled.delivered and self._was_stopped:
+            with self._lock:
+                is_first, self._was_stopped = self._was_stopped, False
+            if is_first:
+                self._watch.resumed(connection, lane)
+        causes = Counter((verdict.code, verdict.reason) for verdict in settled.dead)
+        for (code, reason), count in causes.items():
+            self._watch.buried(connection, lane, code, reason, count)

@@ -14,6 +14,8 @@ from connector.model import Batch, Delivered, Outcome, Record, Request, Response
 #: Called with each request that was sent, its answer, and its outcome: "delivered", "refused",
 #: "again" or "stopped".
 Attempted = Callable[[Batch, Request, Response | None, str], None]
+#: Called with why a request is sent again later.
+Retrying = Callable[[str], None]
 #: Called with records that the vendor confirmed.
 Confirmed = Callable[[Sequence[Record]], None]
 
@@ -30,12 +32,17 @@ class LaneLedger(Ledger):
     """
 
     def __init__(
-        self, settle: Callable[[Settled], None], attempted: Attempted, delivered: Confirmed
+        self,
+        settle: Callable[[Settled], None],
+        attempted: Attempted,
+        delivered: Confirmed,
+        retrying: Retrying,
     ) -> None:
         super().__init__()
         self._settle = settle
         self._on_attempt = attempted
         self._on_delivery = delivered
+        self._on_retry = retrying
         # By the number of a record: those that it replaced, transitively.
         self._replaced: dict[int, list[int]] = {}
         # How often records were sent that are not delivered yet.
@@ -70,6 +77,11 @@ class LaneLedger(Ledger):
     def unanswered(self, records: Sequence[Record], code: str, reason: str) -> None:
         """Let records become dead letters: a lane is tried again by itself, these are not."""
         self.rejected(records, code, reason)
+
+    def waiting(self, seconds: float, reason: str) -> None:
+        """Say why a request waits before it is sent again."""
+        super().waiting(seconds, reason)
+        self._on_retry(reason)
 
     def left(self) -> dict[int, int]:
         """Return how often records were sent that stay, when the lane is left."""

@@ -54,6 +54,15 @@ class Events:
     def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
         """A lane was stopped, and is tried again in so many seconds."""
 
+    def retrying(self, connection: str, lane: str, reason: str) -> None:
+        """A request of a lane is sent again later."""
+
+    def buried(self, connection: str, lane: str, code: str, reason: str, records: int) -> None:
+        """So many records of a lane became dead letters."""
+
+    def resumed(self, connection: str, lane: str) -> None:
+        """A lane that was stopped delivers again."""
+
     def waiting(self, line: str) -> None:
         """A request waits for long before it is sent again; `line` says why."""
 
@@ -94,7 +103,16 @@ class Worker:
         self._terms = terms
         self._events = events or Events()
         told = self._events
-        self._watch = Watch(self.wake, told.attempted, told.delivered, told.stopped, told.waiting)
+        self._watch = Watch(
+            wake=self.wake,
+            attempted=told.attempted,
+            delivered=told.delivered,
+            stopped=told.stopped,
+            waiting=told.waiting,
+            retrying=told.retrying,
+            buried=told.buried,
+            resumed=told.resumed,
+        )
 
         self._lanes: dict[_Key, HeldLane] = {}
         # Lanes whose records are all settled, with what is known of the vendor's answers.

@@ -67,6 +67,7 @@ def test_each_record_ends_once() -> None:
             "buried": 1,
         }
         assert delivering.told.words.count("refused") == 3
+    assert delivering.told.buryings == [("c", "aaa", "operation_refused", 1)]
 
 
 def test_a_lane_that_stops_keeps_its_records_and_is_tried_again() -> None:
@@ -91,12 +92,31 @@ def test_a_lane_that_stops_keeps_its_records_and_is_tried_again() -> None:
         delivering.worker.flush(["c"])
         wait_until(lambda: delivering.pending() == 2)
         assert vendor.people == {"aaa": {"a", "c"}}
+        assert delivering.told.resumptions == []
         # sooner than in a minute
         is_closed = False
         with delivering.outbox._writer_lock:
             delivering.outbox._writer.execute("UPDATE lane SET probe_at = 0 WHERE stops > 0")
         wait_until(lambda: not delivering.pending())
-    assert vendor.people == {"aaa": {"a", "c"}, "bbb": {"b", "d"}}
+        delivering.accept(event("e", "bbb"))
+        delivering.drain()
+    assert vendor.people == {"aaa": {"a", "c"}, "bbb": {"b", "d", "e"}}
+    assert delivering.told.resumptions == [("c", "bbb")]
+
+
+def test_why_a_request_is_sent_again_is_told() -> None:
+    def answer(request: Request) -> Response | None:
+        if "/bbb/" in request.url and len(delivering.told.retries) < 1:
+            raise SendError("cannot connect")
+        return None
+
+    vendor = MemoryVendor(answer)
+    with Deliveries(vendor) as delivering:
+        delivering.accept(event("a"), event("b", "bbb"))
+        delivering.drain()
+    assert delivering.told.retries == [("c", "bbb", "cannot connect")]
+    assert delivering.told.stops == []
+    assert vendor.people == {"aaa": {"a"}, "bbb": {"b"}}
 
 
 def test_credentials_that_are_refused_stop_all_of_a_connection() -> None:
@@ -250,6 +270,7 @@ def test_what_a_stop_kept_for_too_long_becomes_a_dead_letter() -> None:
         [reason] = {letter.reason for letter in delivering.outbox.dead_letters()}
         assert reason == "it could not be delivered before its --deadline; the lane was stopped"
     assert vendor.people == {"aaa": {"in time"}}
+    assert delivering.told.buryings == [("c", "aaa", "deadline", 2)]
 
 
 def test_other_definition_files_cannot_send_it() -> None:
