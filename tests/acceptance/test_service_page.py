@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,7 @@ import pytest
 
 from connector.auth.base import Message
 from tests.kit import ROOT
-from tests.kit.cli import connection, succeed
+from tests.kit.cli import SECRETS, succeed
 from tests.kit.cli import environment as variables
 from tests.kit.http_vendor import Reply, Vendor, reply, success
 from tests.kit.service import Answered, Served
@@ -23,17 +27,11 @@ pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
 PAGE = (ROOT / "docs" / "service.md").read_text("utf-8")
 TOKEN = "0123456789abcdef0123456789abcdef"
 VENDOR = "https://ads-api.x.com"
-ROUTES = """
-  - name: add
-    action: add_user
-    when: event.left is not defined
-    map: {custom_audience_id: {from: audience}, email: {from: email}}
-  - name: remove
-    action: remove_user
-    when: event.left is defined
-    map: {custom_audience_id: {from: audience}, email: {from: email}}
-"""
-#: Each command with what it prints; those that print nothing start the service.
+#: From nothing to a record that is delivered, and what that prints.
+[SCRIPT] = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+[PRINTED] = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+[CONNECTION] = re.findall(r"<<'END'\n(.*?)^END$", SCRIPT, re.MULTILINE | re.DOTALL)
+#: Each further command with what it prints.
 COMMANDS = [
     (command, printed)
     for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -65,9 +63,8 @@ def vendor() -> Iterator[Picky]:
 @pytest.fixture
 def served(tmp_path: Path, vendor: Picky) -> Iterator[Served]:
     (tmp_path / "token").write_text(f"{TOKEN}\n", "utf-8")
-    made = connection(tmp_path, base_url=vendor.base_url)
-    head, _, _ = made.read_text("utf-8").partition("routes:")
-    made.write_text(f"{head}routes:{ROUTES}", "utf-8")
+    made = tmp_path / "connection.yaml"
+    made.write_text(CONNECTION.replace("http://127.0.0.1:8090", vendor.base_url), "utf-8")
     options = ("--token", f"file:{tmp_path / 'token'}", "--state", tmp_path / "state")
     with Served(made, *options) as one:
         one.headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -112,15 +109,13 @@ def person(vendor: Picky, name: str, *, wanted: bool) -> dict[str, str]:
 
 def test_the_commands_of_the_page(served: Served, vendor: Picky, tmp_path: Path) -> None:
     assert [command.split()[0] for command, _ in COMMANDS].count("curl") == 6
+    [first] = re.findall(r"-d '(.*)'", SCRIPT)
+    assert served.post(json.loads(first)).status == 202
     dead = ""
     for command, printed in COMMANDS:
         if command.startswith("curl"):
             assert answer(served, command).json == json.loads(printed), command
             continue
-        if not printed:
-            assert command.startswith(("openssl rand", "connector serve"))
-            continue
-
         program, *arguments = shlex.split(command.replace("$URL", served.url))
         assert program == "connector"
         if arguments[:2] == ["dead", "list"]:
@@ -139,6 +134,41 @@ def test_the_commands_of_the_page(served: Served, vendor: Picky, tmp_path: Path)
         assert steady(found.replace(vendor.base_url, VENDOR)) == steady(printed), command
         if arguments[:2] == ["dead", "list"]:
             dead = found.splitlines()[1].split()[0]
+
+
+def free_port() -> str:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
+def test_from_nothing_to_a_record_that_is_delivered(tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "connector"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m connector "$@"\n', "utf-8")
+    command.chmod(0o755)
+    env = variables(PATH=f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    for name in SECRETS:
+        del env[name]
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    script = SCRIPT.replace("8080", free_port()).replace("8090", free_port())
+    # What a reader does by hand at last.
+    script = f"trap 'kill $(jobs -p); wait' EXIT\n{script}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (PRINTED, "", 0)
+    assert "1nmth/users  1 people, 1 identifiers" in (folder / "sandbox.txt").read_text("utf-8")
+    assert (folder / "token").stat().st_mode & 0o777 == 0o600
+    assert '"stopped"' in (folder / "serve.log").read_text("utf-8")
 
 
 def test_the_codes_of_the_page_are_those_of_the_service() -> None:
