@@ -148,10 +148,12 @@ def test_the_commands_are_of_the_command_line() -> None:
     assert isinstance(group, typer.core.TyperGroup)
     lines = []
     for block in blocks("sh"):
-        lines += [line.split() for line in block.splitlines() if "connector " in line[:14]]
-    assert len(lines) == 3
-    for program, name, *arguments in lines:
-        assert program == "connector"
+        lines += re.findall(
+            r"^(?:.*[ /])?connector ((?:dead|flush|status) .*)$", block, re.MULTILINE
+        )
+    assert len(lines) == 6
+    for line in lines:
+        name, *arguments = line.split()
         command: Any = group.commands[name]
         if name == "dead":
             command = command.commands[arguments.pop(0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,47 @@ def test_the_unit_has_each_secret_and_the_state() -> None:
     found = parsed(of_unit())
     assert str(found["state"]) == f"/var/lib/{unit()['StateDirectory'][0]}"
     assert (unit()["StateDirectoryMode"], unit()["DynamicUser"]) == (["0700"], ["yes"])
+
+
+def test_the_unit_and_the_page_say_the_same_of_changed_secrets() -> None:
+    # systemd makes copies when it starts a service: whoever reads them again reads the old ones.
+    assert "LoadCredential" in unit()
+    assert "restart it after one of them has changed" in UNIT
+    page = (ROOT / "docs" / "running.md").read_text("utf-8")
+    [secret] = re.findall(r"^## Secrets\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert "`LoadCredential` makes copies, so `systemctl restart connector` has to follow" in secret
+
+
+def test_what_the_unit_says_to_do_before_can_be_done() -> None:
+    told = re.findall(r"^#   (.*)$", UNIT, re.MULTILINE)
+    [install] = [line for line in told if " install --constraint " in line]
+    program, _, _, constraints, package = shlex.split(install)
+    assert (ROOT / constraints).is_file()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extra = package.removeprefix(".[").removesuffix("]")
+    assert extra in project["optional-dependencies"]
+    assert told[0].split()[0] == f"python{project['requires-python'].removeprefix('>=')}"
+
+    folder = str(Path(program).parent)
+    [start] = unit()["ExecStart"]
+    looked_at = [line for line in told if "/connector " in line and "--state" in line]
+    assert len(looked_at) == 2
+    for line in (*looked_at, start):
+        assert line.startswith(f"{folder}/connector ")
+        assert f"--state {parsed(of_unit())['state']}" in line
+    [copied] = [line for line in told if line.startswith("cp ")]
+    for path in re.findall(r"examples/\S+", copied):
+        assert (ROOT / path).is_file()
+    assert any(line.startswith("(umask 077; openssl rand") for line in told)
+
+
+def test_the_page_looks_where_the_examples_keep_what_they_take() -> None:
+    page = (ROOT / "docs" / "running.md").read_text("utf-8")
+    found = re.findall(r"^(sudo|docker|kubectl) .*connector status (\S+ \S+)$", page, re.MULTILINE)
+    state = f"--state {parsed(COMMAND_LINES['container'])['state']}"
+    store = f"--store {parsed(COMMAND_LINES['kubernetes'])['store']}"
+    assert found == [("sudo", state), ("docker", state), ("kubectl", store)]
+    assert f"deployment/{manifests()['Deployment']['metadata']['name']} " in page
 
 
 # How it ends ----------------------------------------------------------------------------------------------------------
