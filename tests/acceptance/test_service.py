@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -261,6 +262,60 @@ def test_what_is_taken_is_delivered_and_counted(served: Served, vendor: Vendor) 
     assert 'connector_pending_records{connection="other"} 0.0' in metrics
     assert 'connector_http_requests_total{path="/v1/events",status="202"}' in metrics
     assert "1nmth" not in metrics
+
+
+def counted(served: Served, outcome: str) -> int:
+    text = served.call("/metrics").body.decode()
+    found = re.findall(rf'connector_events_total{{outcome="{outcome}"}} (\d+)', text)
+    return int(found[0]) if found else 0
+
+
+def test_what_is_rejected_is_counted_by_event_and_by_connection(served: Served) -> None:
+    nobody = json.dumps({**event(2), "email": "no address"}).encode()
+    both = ("connection", "other")
+    before = [served.status(name)["counts"].get("rejected", 0) for name in both]
+    events = counted(served, "rejected")
+    body = b"\n".join([json.dumps(event(1)).encode(), b"nope", nobody])
+    assert served.call("/v1/events", body).status == 202
+    assert served.call("/v1/events", b"nope").status == 400
+    after = [served.status(name)["counts"]["rejected"] for name in both]
+    assert after == [count + 1 for count in before]
+    assert counted(served, "rejected") == events + 2
+
+
+def is_open(served: Served) -> bool:
+    connection = served.connect()
+    try:
+        connection.connect()
+    except ConnectionError:  # reset in the moment of its end, refused from then on
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def test_the_port_closes_before_what_is_in_flight_ends(tmp_path: Path) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def held(seen: Any) -> Any:
+        asked.set()
+        assert answered.wait(15)
+        return success(seen)
+
+    with Vendor(held) as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url, changes=LIMITS)
+        with Served(made, "--state", tmp_path / "state") as served:
+            served.post(*[event(number) for number in range(10)])
+            assert asked.wait(5)
+            served.process.send_signal(signal.SIGTERM)
+            ends = time.monotonic() + 10
+            while is_open(served):
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+            assert served.process.poll() is None
+            answered.set()
+            assert served.process.wait(10) == 0
+        assert sum(map(people, vendor.seen)) == 10
 
 
 def test_a_run_from_its_start_to_its_end(tmp_path: Path) -> None:
