@@ -10,9 +10,11 @@ from connector.model import Event, Unreadable
 from connector.service.problems import Problem, ProblemError
 from connector.sources.json_array import json_array
 from connector.sources.ndjson import ndjson
+from connector.sources.packed import MAGIC
 from connector.sources.reading import (
     BLANK,
     MAX_EVENT_BYTES,
+    NOT_TEXT,
     TOO_LONG_REASON,
     Entry,
     parse_event,
@@ -26,7 +28,10 @@ MAX_EVENTS = 50_000
 JSON_TYPE = "application/json"
 _LINES_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _GZIP = zlib.MAX_WBITS | 16
-_ENCODINGS = ("", "identity", "gzip", "x-gzip")
+_PACKED = ("gzip", "x-gzip")
+_ENCODINGS = ("", "identity", *_PACKED)
+# What NOT_TEXT says of files has options that a caller of the service does not have.
+_NOT_UTF_8_REASON = "not text in UTF-8; write the body in UTF-8"
 _BLOCK = 64 * 1024
 
 TOO_LARGE = Problem(
@@ -68,7 +73,7 @@ def entries_of(body: bytes, content_type: str, encoding: str) -> list[Entry]:
 
     Raise ProblemError.
     """
-    if encoding.lower() in ("gzip", "x-gzip"):
+    if encoding.lower() in _PACKED:
         body = _unpacked(body)
     kind = content_type.partition(";")[0].strip().lower()
 
@@ -79,6 +84,16 @@ def entries_of(body: bytes, content_type: str, encoding: str) -> list[Entry]:
         if type(entry) is Event or b"\n" not in body:
             return [entry] if body.strip(BLANK) else []
     return _bounded(chain.from_iterable(ndjson(_Given(body))))
+
+
+def looks_packed(body: bytes, encoding: str) -> bool:
+    """Return whether a body that nobody can read is gzip, and its headers do not say so."""
+    return encoding.lower() not in _PACKED and body.startswith(MAGIC[".gz"])
+
+
+def to_caller(entry: Unreadable) -> Unreadable:
+    """Return why an event cannot be read, in words for whoever posts it."""
+    return entry._replace(reason=entry.reason.replace(NOT_TEXT, _NOT_UTF_8_REASON))
 
 
 def _object(body: bytes) -> Entry:

@@ -23,7 +23,7 @@ from connector.delivery.outbox.model import (
 from connector.delivery.worker.bundles import Offered, offered
 from connector.delivery.worker.mapping import Mapper
 from connector.model import Event, Unreadable
-from connector.service.body import entries_of
+from connector.service.body import entries_of, looks_packed, to_caller
 from connector.service.posts import Commit, Incoming, commits_of
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.traces import OFF, Traces
@@ -230,7 +230,9 @@ def _parse(incoming: Incoming) -> Problem | None:
         return error.problem
     incoming.events = [entry for entry in entries if isinstance(entry, Event)]
     if len(incoming.events) < len(entries):
-        incoming.unreadable = [entry for entry in entries if isinstance(entry, Unreadable)]
+        for entry in entries:
+            if isinstance(entry, Unreadable):
+                incoming.unreadable.append(to_caller(entry))
     if incoming.events:
         return None
     if not incoming.unreadable:
@@ -240,6 +242,8 @@ def _parse(incoming: Incoming) -> Problem | None:
     for position, reason in incoming.unreadable[:_NAMED]:
         rejected.append({"position": position, "code": "unreadable", "reason": reason})
     detail = "no event of the body can be read; see 'rejected', and post JSON objects"
+    if looks_packed(incoming.body, incoming.encoding):
+        detail = "the body is packed with gzip; post it with Content-Encoding: gzip"
     return Problem(400, "unreadable", detail, more={"rejected": rejected})
 
 

@@ -105,6 +105,33 @@ def test_bad_events_are_rejected_one_by_one(served: Served) -> None:
     assert "no address" not in json.dumps(answer)
 
 
+def test_what_is_no_utf_8_is_said_in_words_of_http(served: Served) -> None:
+    good, bad = json.dumps(event(1)).encode(), b'{"id": "\xe9"}'
+    told = "not text in UTF-8; write the body in UTF-8"
+    answer = served.call("/v1/events", b"\n".join([good, bad]))
+    assert answer.status == 202
+    assert answer.json["rejected"] == [{"position": 2, "code": "unreadable", "reason": told}]
+    for body in (bad, b"[" + bad + b"]"):
+        answer = served.call("/v1/events", body)
+        assert (answer.status, answer.code) == (400, "unreadable")
+        assert answer.json["rejected"][0]["reason"].startswith(told)
+        assert b"--" not in answer.body
+        assert "gzip" not in answer.json["detail"]
+
+
+def test_a_packed_body_without_its_header_is_told_the_header(served: Served) -> None:
+    packed = gzip.compress(json.dumps(event(1)).encode())
+    for headers in ({}, {"Content-Encoding": "identity"}):
+        answer = served.call("/v1/events", packed, headers=headers)
+        assert (answer.status, answer.code) == (400, "unreadable")
+        assert answer.json["detail"].endswith("post it with Content-Encoding: gzip")
+        assert b"--" not in answer.body
+    # Packed twice: the header is there, and would be no help.
+    twice = gzip.compress(packed)
+    answer = served.call("/v1/events", twice, headers={"Content-Encoding": "gzip"})
+    assert (answer.status, "gzip" in answer.json["detail"]) == (400, False)
+
+
 def test_connections_by_name(served: Served) -> None:
     before = served.status("other")["counts"].get("accepted", 0)
     both = served.post(event(1), event(2, id="mine")).json
