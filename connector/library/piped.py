@@ -16,6 +16,7 @@ from connector.delivery.piped import PipedRun, Told
 from connector.delivery.report import Report, new_run_id
 from connector.delivery.report_file import report_file
 from connector.delivery.state.folder import delivering
+from connector.delivery.state.order import check_run_is_finished
 from connector.delivery.worker.channel import SLOT_SECONDS, Sender
 from connector.errors import ConfigError, Problem
 from connector.library.arguments import Wishes
@@ -36,6 +37,7 @@ def send_piped(connection: Connection, source: Source, folder: Path, wishes: Wis
 
     with ExitStack() as stack:
         lock = stack.enter_context(delivering(folder))
+        check_run_is_finished(folder, name)
         outbox = stack.enter_context(closing(SqliteOutbox(folder, lock)))
         file = stack.enter_context(report_file(wishes.report, connection, source))
         ledger = Ledger(file, keep_failures=wishes.keep_failures, run=new_run_id(clock.now()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from connector.connection.model import Connection
 from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.model import Outbox, Selection, Status
+from connector.delivery.state.order import check_run_is_finished
 from connector.library.outgoing import Means, Outgoing
 from connector.service.app import PATHS
 from connector.service.intake import Intake, Result, Taken
@@ -65,6 +66,9 @@ class Service:
         self._metrics = Metrics(outbox.status, self.connections, PATHS)
 
         place = settings.place
+        if place.folder is not None:
+            for name in connections:
+                check_run_is_finished(place.folder, name)
         means = Means(
             place.folder,
             settings.timeout,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.kit.cli import (
     call,
     connection,
     dropped_lines,
+    ndjson,
     person,
     report_lines,
     run,
@@ -220,6 +222,44 @@ def test_a_stopped_audience_keeps_its_records_for_the_next_run(place: Place) -> 
     assert second.json["outbox"]["leftovers_delivered"] == 2
     assert not second.json["outbox"]["earlier_input_lost"]
     assert len(place.vendor.members) == 3
+
+
+def test_a_run_of_a_file_does_not_go_past_what_a_pipe_left(place: Place) -> None:
+    place.vendor.otherwise = lambda _: reply(401)
+    assert place.send(added(1), added(2)).status == 1
+    newer = ndjson(place.folder, [person(1, do=REMOVE)])
+    command = ("send", place.connection, newer, "--state", place.state)
+    place.vendor.otherwise = lambda _: None
+    for options in ((), ("--restart",)):
+        done = run(*command, *options)
+        assert (done.status, place.vendor.members) == (2, set())
+        assert done.err.startswith(
+            f"C252 {place.state}: 2 records of 'connection' from a pipe or a service wait here"
+        )
+        assert f"'connector send CONNECTION - --state {place.state} < /dev/null'" in done.err
+
+    assert place.send().json["outbox"]["leftovers_delivered"] == 2
+    assert run(*command).status == 0
+    assert len(place.vendor.members) == 1
+
+
+def test_neither_a_pipe_nor_a_service_goes_past_an_unfinished_run(place: Place) -> None:
+    place.vendor.otherwise = lambda _: reply(401)
+    older = ndjson(place.folder, [added(1)])
+    command = ("send", place.connection, older, "--state", place.state)
+    assert run(*command).status == 1
+    place.vendor.otherwise = lambda _: None
+    refused = [place.send(person(1, do=REMOVE))]
+    if find_spec("uvicorn"):
+        refused.append(run("serve", place.connection, "--state", place.state, "--port", "0"))
+    for done in refused:
+        assert (done.status, place.vendor.members) == (2, set())
+        assert done.err.startswith(f"C252 {place.state}: run ")
+        assert f"'connector send CONNECTION {older} --state {place.state}'" in done.err
+
+    assert run(*command).status == 0
+    assert place.send(person(1, do=REMOVE)).status == 0
+    assert not place.vendor.members
 
 
 # While the input is open ----------------------------------------------------------------------------------------------

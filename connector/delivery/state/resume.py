@@ -15,6 +15,7 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.state.durable import DurableLedger
 from connector.delivery.state.folder import delivering
 from connector.delivery.state.inputs import Input
+from connector.delivery.state.order import check_nothing_is_pending
 from connector.delivery.state.progress import Progress
 from connector.delivery.state.runs import Identity, Runs, Saved, StoredRun
 from connector.errors import ConfigError, Problem
@@ -87,11 +88,12 @@ def open_run(
     not what they were. After that another input begins a new run. The same input has nothing left
     to send, and what it has more at its end is sent.
 
-    Raise ConfigError, also C247, and StateFolderError as `delivering`.
+    Raise ConfigError, also C247 and C252, OutboxError, and StateFolderError as `delivering`.
     """
     name = Path(connection.file).stem
     identity = Identity(source, definition_digest(connection.destination), connection.digest)
     with delivering(folder):
+        check_nothing_is_pending(folder, name)
         runs = Runs(folder)
         try:
             last = None if restart else runs.last(name)

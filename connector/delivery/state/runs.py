@@ -23,7 +23,7 @@ from connector.delivery.state.inputs import Input
 from connector.delivery.state.progress import LaneProgress, Place, packed, unpacked
 from connector.errors import ConfigError
 
-_FILE = "runs.sqlite3"
+FILE = "runs.sqlite3"
 _VERSION = 1
 # Seconds. A run that ended longer ago is forgotten.
 _KEPT = 30 * 24 * 3600
@@ -135,7 +135,7 @@ class Runs:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+        self._path = folder / FILE
         with self._errors():
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._database = sqlite3.connect(
