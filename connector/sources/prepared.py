@@ -22,7 +22,8 @@ PREPARED = "prepared"
 #: The first member of the first line.
 VERSION_MEMBER = "prepared_records"
 
-_BEGINNING = b'{"%s":' % VERSION_MEMBER.encode()
+#: What such a file begins with.
+BEGINNING = b'{"%s":' % VERSION_MEMBER.encode()
 # A first line is shorter.
 _FIRST_BYTES = 4096
 
@@ -33,7 +34,7 @@ def header_of(path: str) -> dict[str, Any] | None:
     Raise SourceError when it is damaged.
     """
     text = _first_bytes(path)
-    if not text.startswith(_BEGINNING):
+    if not text.startswith(BEGINNING):
         return None
     line, line_feed, _ = text.partition(b"\n")
     try:

@@ -9,12 +9,21 @@ from __future__ import annotations
 import codecs
 from bisect import bisect_left
 
+from connector.errors import SourceError
 from connector.sources.opening import Raw
+from connector.sources.prepared import BEGINNING
+from connector.sources.reading import DamagedError
 
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 # Half a surrogate pair: no encoder but one that is told to makes bytes of it.
 _NO_TEXT = "\udc80"
 _ERRORS = "connector-no-text"
+
+# What can be read once only is not asked beforehand whether it is such a file.
+_PREPARED = (
+    "this is a file of prepared records, which cannot be read from a pipe; "
+    "name it as a file: connector send CONNECTION FILE"
+)
 
 codecs.register_error(_ERRORS, lambda error: (_NO_TEXT, error.end))  # type: ignore[attr-defined]
 
@@ -55,7 +64,7 @@ class Text:
         del self._blank_ahead[: None if is_last else before]
 
     def __call__(self) -> bytes | None:
-        """Return the next bytes, as `Input` says."""
+        """Return the next bytes, as `Input` says. Raise SourceError for prepared records."""
         block = self._raw.read() if self._head is None else self._first_block(self._head)
         if block and self._looks_for_utf8 and not block.isascii():
             self._looks_for_utf8 = False
@@ -77,9 +86,13 @@ class Text:
                 self._head = text
                 return None
             text += block
-            if not block or not _may_become_mark(text):
+            if not block or not (_may_become_mark(text) or self._may_be_prepared(text)):
                 break
 
+        if self._raw.size is None and text.startswith(BEGINNING):
+            if self.before:
+                raise DamagedError(_PREPARED)  # what came before is sent already
+            raise SourceError(_PREPARED)
         for mark, encoding in _MARKS.items():
             if text.startswith(mark):
                 self._encoding = encoding
@@ -90,6 +103,11 @@ class Text:
         self._head = None
         # A mark alone is not the end of the input.
         return text or self._raw.read()
+
+    def _may_be_prepared(self, text: bytes) -> bool:
+        """Return whether more bytes could make a text the beginning of prepared records."""
+        is_short = len(text) < len(BEGINNING)
+        return self._raw.size is None and is_short and BEGINNING.startswith(text)
 
     def _recode(self, block: bytes, decoder: codecs.IncrementalDecoder) -> bytes | None:
         while True:

@@ -203,6 +203,19 @@ def test_the_summary_says_where_the_rest_is(place: Place) -> None:
     assert line in second.out.splitlines()
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_pipe_takes_no_prepared_records(place: Place, pack: Callable[[bytes], bytes]) -> None:
+    place.leave()
+    content = pack(place.left.read_bytes())
+    state = ("--state", place.folder / "state")
+    for options in ((), state, ("--input-format", "csv")):
+        done = run("send", place.connection, "-", *options, stdin=content)
+        assert (done.status, place.vendor.seen) == (2, [])
+        words = "standard input: this is a file of prepared records, which cannot be read from"
+        assert done.err.startswith(words)
+        assert "name it as a file" in done.err
+
+
 @pytest.mark.parametrize("name", ["odd.csv", "no-ending", "left.ndjson.gz", "packed.json"])
 def test_its_first_line_says_what_it_is(place: Place, name: str) -> None:
     place.leave()

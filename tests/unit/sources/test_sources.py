@@ -382,6 +382,26 @@ def test_a_named_pipe_has_no_size(tmp_path: Path) -> None:
         assert (source.size, list(source)) == (None, [[Event(1, {})]])
 
 
+def test_prepared_records_are_refused_from_a_named_pipe_however_they_come(tmp_path: Path) -> None:
+    path, other = tmp_path / "pipe.ndjson", tmp_path / "events.ndjson"
+    os.mkfifo(path)
+    other.write_text("{}\n")
+    script = f"(printf '{{\"prep'; sleep 0.1; printf 'ared_records\":1}}\n{{}}\n') > '{path}'"
+    words = "this is a file of prepared records"
+    with (
+        subprocess.Popen(["sh", "-c", script]),
+        open_source(str(path)) as source,
+        pytest.raises(SourceError, match=f"{path}: {words}"),
+    ):
+        list(source)
+    # What was read before counts.
+    with subprocess.Popen(["sh", "-c", script]), open_source([str(other), str(path)]) as source:
+        first, [last] = list(source)
+    assert first == [Event(1, {})]
+    assert isinstance(last, Unreadable)
+    assert last.reason.startswith(words)
+
+
 READER = """
 import sys
 from connector.sources import files, opening
