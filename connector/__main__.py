@@ -1,6 +1,6 @@
 """Run the command line with `python -m connector`."""
 
-from connector.cli.app import main
+from connector.cli.start import main
 
 if __name__ == "__main__":
     main()

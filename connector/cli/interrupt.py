@@ -40,7 +40,7 @@ def interruptible(
 
     The second one gives up the requests in flight, too. Either way the run accounts for every
     record. The third one ends the process. `seal`: what SIGUSR1 asks for; without it that signal
-    is left alone.
+    stays ignored.
     """
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)

@@ -164,6 +164,24 @@ def test_a_third_one_ends_the_process_whatever_it_does(tmp_path: Path) -> None:
     assert status == 128 + signal.SIGTERM
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_the_signal_for_pipes_ends_neither_a_start_nor_a_run_of_a_file(tmp_path: Path) -> None:
+    events = ndjson(tmp_path, [person(1)])
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with Patient() as vendor:
+        made = connection(tmp_path, base_url=vendor.base_url)
+        process = start("send", pipe, events, "--format", "json")
+        with pipe.open("wb") as opened:  # the command waits for its connection
+            process.send_signal(signal.SIGUSR1)
+            opened.write(made.read_bytes())
+        assert vendor.arrived.wait(10)
+        process.send_signal(signal.SIGUSR1)
+        vendor.go_on.set()
+        status, out, err = ended(process, 10)
+    assert (status, json.loads(out)["delivered"], err) == (0, 1, "")
+
+
 def test_whoever_uses_nohup_is_not_ended(tmp_path: Path) -> None:
     with Patient() as vendor:
         made = connection(tmp_path, base_url=vendor.base_url)
