@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.cli.output import on_one_line
-from connector.cli.words import fill_json, fill_lines, warning_lines
+from connector.cli.words import fill_json, fill_lines, line_of, warning_lines
 from connector.delivery.report import Counts, OutboxUse, Report, UndeliveredFile
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import dropped_lines
@@ -46,6 +46,9 @@ def summary_json(
         summary["outbox"] = use
     if report.undelivered_file is not None:
         summary["undelivered_file"] = _undelivered_json(report.undelivered_file)
+        if report.stopped_after is not None:
+            file, line = report.stopped_after
+            summary["undelivered_file"]["stopped_after"] = {"file": file, "line": line}
     if name:
         summary["connection"] = name
     if holdings is not None:
@@ -99,6 +102,8 @@ def summary_text(
         lines += map(on_one_line, _outbox_lines(report.outbox))
     if report.undelivered_file is not None:
         lines.append(on_one_line(_undelivered_line(report.undelivered_file, counts)))
+        if report.stopped_after is not None:
+            lines.append(on_one_line(_unread_line(*report.stopped_after)))
 
     lines += audience_lines(report.audiences)
     lines += report_lines(report)
@@ -199,6 +204,16 @@ def _undelivered_line(file: UndeliveredFile, counts: Counts) -> str:
         line = f"{file.path} was not written"
     without = counts.undelivered - file.records
     return f"{line}; {without:,} became no record: {again}" if without else line
+
+
+def _unread_line(file: str | None, line: int) -> str:
+    """Return what there is to do about the events that were not read: they are in no file."""
+    if not line:
+        return "nothing of the input was read: send all of it"
+    return (
+        f"the input was read up to {line_of(file, line)}, and not to its end: "
+        "what comes after it is in no file; send it from the input, after what is undelivered"
+    )
 
 
 def report_lines(report: Report) -> list[str]:

@@ -125,5 +125,11 @@ def place_of(failure: Failure) -> str:
     if failure.line is None:
         return f"event {failure.event}{item}"
     # Without an id of its own; what is called its event is no more than a number.
-    file = "standard input" if failure.file == STANDARD_INPUT else failure.file
-    return f"{file} line {failure.line}{item}"
+    return f"{line_of(failure.file, failure.line)}{item}"
+
+
+def line_of(file: str | None, line: int) -> str:
+    """Return the words for a line of an input; events of a program are in no file."""
+    if file is None:
+        return f"event {line:,}"
+    return f"{'standard input' if file == STANDARD_INPUT else file} line {line}"

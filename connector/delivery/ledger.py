@@ -68,6 +68,8 @@ class Ledger:
         self.failure: StateError | None = None
         #: Return the file and the line of a position in the input.
         self.locate: Callable[[int], tuple[str | None, int]] = lambda position: (None, position)
+        #: The last position that was read, if the input was not read to its end; 0: none was.
+        self.stopped_after: int | None = None
         #: Return what looks like a mistake in the input.
         self.doubts_of_input: Callable[[], Sequence[str]] = tuple
         #: Whether events are known by their positions, and not by ids of their own.
@@ -243,7 +245,15 @@ class Ledger:
             tuple(audiences),
             self.run,
             undelivered_file=undelivered_file,
+            stopped_after=self._stopped_after,
         )
+
+    @property
+    def _stopped_after(self) -> tuple[str | None, int] | None:
+        """Return the file and the line of the last event that was read."""
+        if not self.stopped_after:
+            return None if self.stopped_after is None else (None, 0)
+        return self.locate(self.stopped_after)
 
     @property
     def _reports_events(self) -> bool:

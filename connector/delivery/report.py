@@ -139,6 +139,8 @@ class Report:
     earlier one may have sent. `nothing_new`: it had ended before, and nothing was sent now.
     `undelivered_file`: what is in the file of undelivered records, None if the run was not asked
     for one. `outbox`: what a run that reads a pipe and has a state did with its outbox.
+    `stopped_after`: the file and the line of the last event that was read when the input was not
+    read to its end (line 0: none was), else None.
     """
 
     counts: Counts
@@ -157,6 +159,7 @@ class Report:
     nothing_new: bool = False
     undelivered_file: UndeliveredFile | None = None
     outbox: OutboxUse | None = None
+    stopped_after: tuple[str | None, int] | None = None
 
     @property
     def complete(self) -> bool:

@@ -56,6 +56,7 @@ def batches(
     pipeline.take_dropped()  # what was prepared before is no part of this run
     batcher = Batcher(ledger.superseded, strict=pipeline.strict)
     time_of_run = SteadyTime(clock)
+    last = 0
     try:
         for chunk in chunks:
             now = time_of_run.now()
@@ -66,13 +67,16 @@ def batches(
                 ledger.dropped(pipeline.take_dropped())
                 yield from batcher.take(records)
             if chunk:
-                ledger.chunk_done(chunk[-1].position)
+                last = chunk[-1].position
+                ledger.chunk_done(last)
             yield from batcher.due(now)
             if seal is not None and seal.take():
                 yield from batcher.flush()
             if clock.ending:
+                ledger.stopped_after = last
                 break
     except Exception as error:
+        ledger.stopped_after = last
         stop = defect(error)
         for batch in batcher.flush():
             ledger.undelivered(batch.records, stop.code, stop.reason)

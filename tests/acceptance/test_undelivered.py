@@ -182,6 +182,7 @@ def test_an_interrupted_run_leaves_the_rest(place: Place) -> None:
     summary = json.loads(out)
     assert summary["interrupted"]
     assert summary["undelivered_file"]["records"] == summary["undelivered"] > 0
+    assert "stopped_after" not in summary["undelivered_file"]  # all of the input was read
 
     place.take_all()
     second = place.send(place.left)
@@ -201,6 +202,36 @@ def test_the_summary_says_where_the_rest_is(place: Place) -> None:
     second = run("send", place.connection, place.left, "--undelivered", other)
     line = f"nothing is left undelivered: {other} was not written"
     assert line in second.out.splitlines()
+
+
+def test_an_ended_run_says_from_where_on_its_input_was_not_read(place: Place) -> None:
+    events = ndjson(place.folder, map(person, range(2_500)))
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def wait(seen: Message) -> Reply:
+        arrived.set()
+        go_on.wait(20)
+        return success(seen)
+
+    place.vendor.answer = wait
+    process = start("send", place.connection, events, "--undelivered", place.left)
+    assert arrived.wait(20)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    process.stderr.readline()
+    go_on.set()
+    out, _ = process.communicate(timeout=20)
+    [line] = [line for line in out.decode().splitlines() if line.startswith("the input")]
+    words, last = line.split(", and not")[0].rsplit(" ", 1)
+    assert words == f"the input was read up to {events} line"
+    assert int(last) in (1_000, 2_000)
+
+    place.take_all()
+    rest = events.read_text("utf-8").splitlines()[int(last) :]
+    place.send(place.left)
+    place.send(ndjson(place.folder, rest, "rest.ndjson"))
+    delivered = next(row for row in out.decode().splitlines() if row.startswith("  delivered"))
+    assert place.taken + int(delivered.split()[1]) == 2_500
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
