@@ -35,6 +35,9 @@ CodeFilter = Annotated[
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID…]", help="Dead letters, as 'list' calls them.")
 ]
+_SENT_WHEN = (
+    "they are sent within the 'age' of the connection's 'limits'; 'connector flush' sends them now"
+)
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
@@ -55,8 +58,10 @@ def list_dead(
     from connector.delivery.outbox.model import Selection
 
     with _opened(state, store) as outbox:
+        selection = Selection(connection, lane, code)
+        _check_known(outbox, selection)
         now = outbox.status().now
-        found = outbox.dead_letters(Selection(connection, lane, code), limit=limit)
+        found = outbox.dead_letters(selection, limit=limit)
     rows = [_row(one, now) for one in found]
     print_result(rows, lambda rows: rows_text(rows, is_list=True), form)
 
@@ -94,18 +99,20 @@ def retry_dead(
 ) -> None:
     """Put dead letters at the end of their lanes; a running service sends them again.
 
-    One that was overtaken stays: sending it would undo what a newer record of the person did.
+    It does so within the 'age' of the connection's 'limits'; 'connector flush' sends them now. One
+    that was overtaken stays: sending it would undo what a newer record of the person did.
     """
     selection = _selection(ids, connection, lane, code, everything=everything)
     with _opened(state, store) as outbox:
+        _check_known(outbox, selection)
         done = outbox.retry(selection)
     result = {"retried": done.retried, "overtaken": done.overtaken}
 
     def text(result: dict[str, int]) -> str:
         line = f"{result['retried']:,} retried"
         if result["overtaken"]:
-            line += f"; {result['overtaken']:,} were overtaken by newer records, and stay"
-        return line
+            line += f"; {_overtaken(result['overtaken'])}"
+        return f"{line}\n{_SENT_WHEN}" if result["retried"] else line
 
     print_result(result, text, form)
 
@@ -129,9 +136,10 @@ def purge_dead(
     from connector.cli.durations import seconds_of
 
     age = 0.0 if older_than is None else seconds_of(older_than, "--older-than")
-    chosen = everything or older_than is not None
-    selection = _selection(ids, connection, lane, code, everything=chosen)
+    by_age = older_than is not None
+    selection = _selection(ids, connection, lane, code, everything=everything, by_age=by_age)
     with _opened(state, store) as outbox:
+        _check_known(outbox, selection)
         purged = outbox.purge(selection, age)
     print_result({"purged": purged}, lambda result: f"{result['purged']:,} purged", form)
 
@@ -149,19 +157,42 @@ def _selection(
     code: str | None,
     *,
     everything: bool,
+    by_age: bool = False,
 ) -> Selection:
-    """Return what is chosen. Raise ConfigError (C051) when nothing is."""
+    """Return what is chosen. Raise ConfigError (C051) when nothing is, or in two ways."""
     from connector.delivery.outbox.model import Selection
 
     filters = (connection, lane, code)
-    if ids and any(filters):
+    if ids and (everything or any(filters)):
         message = "ids are asked for alone"
-        hint = "leave --connection, --lane and --code out"
+        hint = "leave --connection, --lane, --code and --all out"
         raise ConfigError([Problem("C051", "ID", "", message, hint)])
-    if not ids and not any(filters) and not everything:
+    if not ids and not any(filters) and not everything and not by_age:
         hint = "name ids, --connection, --lane or --code, or say --all"
         raise ConfigError([Problem("C051", "ID", "", "nothing is chosen", hint)])
     return Selection(*filters, tuple(ids or ()))
+
+
+def _check_known(outbox: SqlOutbox, selection: Selection) -> None:
+    """End with status 1, and do nothing, when there is no such dead letter or connection."""
+    missing = [f"'{one}'" for one in selection.ids if outbox.dead_letter(one) is None]
+    if missing:
+        no = "is no dead letter" if len(missing) == 1 else "are no dead letters"
+        hint = "nothing was done; 'connector dead list' names them"
+        say_error(f"there {no} {', '.join(missing)}; {hint}")
+        raise typer.Exit(1)
+    name = selection.connection
+    known = outbox.status().connections if name else {}
+    if name and name not in known:
+        hint = f"it knows: {', '.join(sorted(known)) or 'none yet'}"
+        say_error(f"the outbox knows no connection '{name}'; {hint}")
+        raise typer.Exit(1)
+
+
+def _overtaken(count: int) -> str:
+    if count == 1:
+        return "1 was overtaken by a newer record, and stays"
+    return f"{count:,} were overtaken by newer records, and stay"
 
 
 def _row(one: DeadLetter, now: float) -> dict[str, Any]:
