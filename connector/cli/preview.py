@@ -26,6 +26,7 @@ from connector.cli.options import (
 from connector.cli.output import on_one_line, say, say_raw
 from connector.cli.words import (
     blank_words,
+    counted,
     exit_status,
     fill_json,
     fill_lines,
@@ -135,7 +136,8 @@ def _print_text(requests: Preview, about: Sequence[Problem]) -> list[str]:
 
     counts = requests.counts
     say(
-        f"{counts.events:,} events, {counts.records:,} records, {counts.requests:,} requests, "
+        f"{counted(counts.events, 'event')}, {counted(counts.records, 'record')}, "
+        f"{counted(counts.requests, 'request')}, "
         f"{counts.superseded:,} superseded, {counts.rejected:,} rejected, "
         f"{counts.skipped:,} skipped{blank_words(counts)}"
     )

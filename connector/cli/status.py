@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from connector.cli.options import Format, FormatOption
 from connector.cli.output import on_one_line, print_result, say_raw
 from connector.cli.store import FolderOption, StoreOption
+from connector.cli.words import counted
 
 _WATCH_SECONDS = 2.0
 _CLEAR = "\x1b[2J\x1b[H"
@@ -33,7 +35,7 @@ def status(
     with opened(Place(state, store), delivers=False) as outbox:
         while True:
             found = status_json(outbox.status())
-            if watch and form is Format.TEXT:
+            if watch and form is Format.TEXT and sys.stdout.isatty():
                 say_raw(_CLEAR)
             print_result(found, _text, form)
             if not watch:
@@ -50,7 +52,7 @@ def _text(found: dict[str, Any]) -> str:
         line = f"{name}: {one['pending']:,} pending"
         if one["oldest_seconds"] is not None:
             line += f" (the oldest for {_duration(one['oldest_seconds'])})"
-        line += f", {one['dead']:,} dead letters"
+        line += f", {counted(one['dead'], 'dead letter')}"
         counts = one["counts"]
         for word in ("delivered", "superseded", "rejected", "skipped"):
             if counts.get(word):

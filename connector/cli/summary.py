@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.cli.output import on_one_line
-from connector.cli.words import fill_json, fill_lines, line_of, warning_lines
+from connector.cli.words import counted, fill_json, fill_lines, line_of, warning_lines
 from connector.delivery.report import Counts, OutboxUse, Report, UndeliveredFile
 from connector.pipeline.audiences import UsedAudience
 from connector.pipeline.dropped import dropped_lines
@@ -93,7 +93,7 @@ def summary_text(
     lines += [f"{row:<22}{count:>12,}" for row, count in rows]
 
     interrupted = ", interrupted" if report.interrupted else ""
-    traffic = f"{counts.requests:,} requests, {counts.bytes:,} bytes"
+    traffic = f"{counted(counts.requests, 'request')}, {counts.bytes:,} bytes"
     lines.append(f"{traffic}, {counts.seconds:.2f} s{interrupted}")
     if report.ended is not None:
         lines.append(_run_line(report))
@@ -171,17 +171,22 @@ def _outbox_lines(use: OutboxUse) -> list[str]:
             "what it had read went first"
         )
     if use.leftovers:
-        records = f"{use.leftovers:,} records that an earlier run left went first"
+        records = f"{counted(use.leftovers, 'record')} that an earlier run left went first"
         lines.append(f"{records}: {use.leftovers_delivered:,} delivered")
     if use.input_lost:
         lines.append("what was not read of the input is lost; what was read of it is accounted for")
     if use.pending:
         again = f"the next 'connector send CONNECTION - --state {use.folder}' sends them first"
-        lines.append(f"{use.pending:,} undelivered records are kept in {use.folder}: {again}")
+        lines.append(f"{_kept(use.pending)} in {use.folder}: {again}")
     if use.dead:
         where = f"'connector dead list --state {use.folder}' shows them"
-        lines.append(f"{use.dead:,} rejected records are dead letters: {where}")
+        lines.append(f"{counted(use.dead, 'new dead letter')}: {where}")
     return lines
+
+
+def _kept(records: int) -> str:
+    verb = "is" if records == 1 else "are"
+    return f"{counted(records, 'undelivered record')} {verb} kept"
 
 
 def _undelivered_json(file: UndeliveredFile) -> dict[str, Any]:
@@ -199,7 +204,8 @@ def _undelivered_line(file: UndeliveredFile, counts: Counts) -> str:
         return f"{file.path} could not be written: {file.error}; {again}"
     if not counts.undelivered:
         return f"nothing is left undelivered: {file.path} was not written"
-    line = f"{file.path} has {file.records:,} undelivered records; send it in the place of events"
+    records = counted(file.records, "undelivered record")
+    line = f"{file.path} has {records}; send it in the place of events"
     if not file.records:
         line = f"{file.path} was not written"
     without = counts.undelivered - file.records

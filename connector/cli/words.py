@@ -98,6 +98,11 @@ def fill_json(fill: Iterable[Filled]) -> list[dict[str, Any]]:
     return entries
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 request, 2 requests."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def exit_status(*, succeeded: bool, warnings: Sequence[str], strict: bool) -> int:
     """Return the exit status of a run; `strict`: a warning is a failure."""
     return 0 if succeeded and not (strict and warnings) else 1

@@ -16,6 +16,7 @@ from connector.service.references import reference_in
 if TYPE_CHECKING:
     from connector.delivery.outbox.store import SqlOutbox
 
+_REFERENCES = ("env:", "file:")
 _SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -65,9 +66,10 @@ def opened(place: Place, *, delivers: bool, max_pending: int = MAX_PENDING) -> I
 
 
 def _database(store: str, max_pending: int) -> SqlOutbox:
-    url = store if store.startswith(_SCHEMES) else reference_in(store, "--store")
+    # It may hold a password, so it is not quoted.
+    url = reference_in(store, "--store") if store.startswith(_REFERENCES) else store
     if not url.startswith(_SCHEMES):
-        message = "is no URL of a database"
+        message = "is no URL of a database: it must begin with postgresql://, or be a reference"
         hint = "write postgresql://USER@HOST/DATABASE, or env:NAME or file:PATH where it stands"
         raise ConfigError([Problem("C046", "--store", "", message, hint)])
     try:

@@ -63,7 +63,7 @@ def assert_german(done: Done) -> None:
     assert "€uro" in done.out
     *_, counts, filled = done.out.splitlines()
     assert counts == (
-        "3 events, 3 records, 1 requests, 0 superseded, 0 rejected, 0 skipped, 2 blank"
+        "3 events, 3 records, 1 request, 0 superseded, 0 rejected, 0 skipped, 2 blank"
     )
     assert filled.startswith("values found, of 3 taken by add_user_multi-1: email 3")
 

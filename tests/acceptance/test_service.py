@@ -410,7 +410,10 @@ def test_mistakes_of_the_command_line(tmp_path: Path) -> None:
     wrong: list[tuple[tuple[str | Path, ...], str]] = [
         ((made,), "C046 --state: exactly one of --state and --store says where the records are"),
         ((made, *state, "--store", "x"), "C046 --state: exactly one"),
-        ((made, "--store", "mysql://user:secret@host"), "C045 --store: is not a reference"),
+        (
+            (made, "--store", "mysql://user:secret@host"),
+            "C046 --store: is no URL of a database: it must begin with postgresql://, or be a reference",
+        ),
         ((made, *state, "--host", "0.0.0.0"), "C047 --host: whoever reaches this host"),
         ((made, *state, "--token", "secret"), "C045 --token: is not a reference to a secret"),
         ((made, *state, "--token", "env:NOT_SET"), "C045 --token: the environment variable is not"),
