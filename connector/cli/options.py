@@ -145,14 +145,16 @@ StateOption = Annotated[
         "--state",
         metavar="DIR",
         help="A folder for what has to be known at the next run: how far this one is, so that it "
-        "goes on when it ended early, what was read of a pipe and not delivered, and the ids of "
-        "audiences by name. --sandbox leaves it alone.",
+        "goes on when it ended early, what was read of a pipe (-) and not delivered, which goes "
+        "first in the next run, and the ids of audiences by name. --sandbox leaves it alone.",
     ),
 ]
 RestartOption = Annotated[
     bool,
     typer.Option(
-        "--restart", help="Forget the unfinished run in --state, and send everything again."
+        "--restart",
+        help="Forget the unfinished run in --state, and send everything again; an error for a "
+        "pipe, which has none.",
     ),
 ]
 UndeliveredOption = Annotated[
@@ -161,7 +163,7 @@ UndeliveredOption = Annotated[
         "--undelivered",
         metavar="FILE",
         help="Write the records that are left undelivered to a new file (.gz: packed), which can "
-        "be sent later in the place of EVENTS.",
+        "be sent later in the place of EVENTS; an error with --state, which keeps them.",
     ),
 ]
 
@@ -170,8 +172,8 @@ ReportOption = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
-        help="Write a line (NDJSON) for each event that was rejected or left undelivered, and "
-        "for each value that was dropped.",
+        help="Append to a file a line (NDJSON) for each event that was rejected or left "
+        "undelivered, and for each value that was dropped.",
     ),
 ]
 LimitOption = Annotated[

@@ -106,6 +106,13 @@ def test_help_names_every_command_and_option() -> None:
     # how long a slow input may wait
     send_help = " ".join(others[COMMANDS.index("send")].out.split())
     assert "until the oldest has the 'age' of the connection's 'limits'" in send_help
+    for words in (
+        "what was read of a pipe (-) and not delivered, which goes first in the next run",
+        "an error for a pipe, which has none",
+        "an error with --state, which keeps them",
+        "Append to a file a line (NDJSON)",
+    ):
+        assert words in send_help
 
 
 def test_help_names_the_options_for_audiences() -> None:

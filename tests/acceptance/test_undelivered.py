@@ -409,6 +409,8 @@ def test_what_a_sandbox_left_is_not_for_the_vendor(place: Place) -> None:
 
 def test_credentials_limits_and_names_may_change(place: Place) -> None:
     place.leave()
+    moved = place.send(place.left, "--set", f"base_url={place.vendor.base_url}/other")
+    assert (moved.status, moved.err[:4], place.taken) == (2, "C251", 0)
     text = place.connection.read_text("utf-8")
     place.connection.write_text(text.replace("records: 10", "records: 7") + "name: Mine\n", "utf-8")
     assert (place.send(place.left).status, place.taken) == (0, 20)
