@@ -194,6 +194,7 @@ def test_sending_loads_neither_the_linter_nor_the_command_line() -> None:
 
 #: Words of definitions that are not a vendor's: each with the reason why Python may hold it.
 GENERIC = {
+    "page_size": "SQLite's word for how large its pages are",
     "email": "an example in messages and docstrings; the word for it everywhere",
     "batch": "our own word: records that share a request",
     "params": "our own word for what templates and checks see of the parameters",

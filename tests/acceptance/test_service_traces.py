@@ -63,7 +63,8 @@ def test_a_span_for_each_post_commit_and_request(
             served.post(person(4), query="?connection=nobody")
             served.drain()
             served.stop()
-            assert [line["event"] for line in served.lines] == ["listening", "stopping", "stopped"]
+            events = [line["event"] for line in served.lines]
+            assert events == ["listening", "retrying", "stopping", "stopped"]
 
     text = served.out
     spans = list(spans_in(text))
