@@ -155,6 +155,8 @@ class Intake:
             else:
                 self._done([(group[0], _defect(error))])
             return
+        for incoming in group:
+            incoming.forget()
         self._groups.put(commits)
 
     def _map(self, group: Sequence[Incoming]) -> list[Commit]:

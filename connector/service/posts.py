@@ -36,6 +36,11 @@ class Incoming:
     answer: bytes = b""
     counts: dict[str, int] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Free what it was made of, once it is sure to be committed or refused as it is."""
+        self.events.clear()
+        self.mapped.clear()
+
 
 class Commit(NamedTuple):
     """Posts that are committed as a whole or not at all. `post`: what the outbox is given."""
@@ -85,7 +90,7 @@ def _commit(posts: Sequence[Incoming], mappers: Mapping[str, Mapper]) -> Commit:
 
 
 def _answer(incoming: Incoming) -> None:
-    """Make the answer to a post of what was mapped, and forget that."""
+    """Make the answer to a post of what was mapped."""
     accepted: set[int] = set()
     rejected = []
     for position, reason in incoming.unreadable:
@@ -109,8 +114,6 @@ def _answer(incoming: Incoming) -> None:
     rejected.sort(key=_position)
     answer = {"accepted": len(accepted), "skipped": skipped, "rejected": rejected}
     incoming.answer = orjson.dumps(answer)
-    incoming.mapped.clear()
-    incoming.events.clear()
 
 
 def _position(line: Mapping[str, object]) -> int:

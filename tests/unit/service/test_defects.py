@@ -30,9 +30,15 @@ class Fragile:
         people = [event.data.get("email") for post in posts for event in post]
         if self.fails == "map" and CANARY in people:
             raise ValueError(f"cannot map {CANARY}")
-        return [Mapped() for _ in posts]
+        mapped = []
+        for post in posts:
+            is_bad = any(event.data.get("email") == CANARY for event in post)
+            mapped.append(Mapped(accepted={event.position for event in post}, dropped=is_bad))
+        return mapped
 
     def write(self, posts: Sequence[Mapped]) -> list[Any]:
+        if self.fails == "write" and any(one.dropped for one in posts):
+            raise KeyError(CANARY)
         return []
 
     def accept(self, posts: Sequence[Any]) -> list[Accepted]:
@@ -67,3 +73,22 @@ def test_a_defect_is_of_one_post(fails: str, capfd: pytest.CaptureFixture[str]) 
     assert all(isinstance(one, Taken) for one in results.values())
     captured = capfd.readouterr()
     assert CANARY not in captured.out + captured.err + repr(problem)
+
+
+def test_what_is_mapped_again_after_a_defect_loses_nothing() -> None:
+    results: dict[str, Result] = {}
+
+    def done(found: Sequence[tuple[Incoming, Result]]) -> None:
+        results.update({incoming.key: result for incoming, result in found})
+
+    fragile = cast(Any, Fragile("write"))
+    intake = Intake(fragile, {"c": fragile}, done, lambda offered: None, lambda error: None)
+    good, bad = (Incoming(b"", "", "", ["c"], key) for key in ("good", "bad"))
+    good.events.append(Event(1, {}))
+    bad.events.append(Event(1, {"email": CANARY}))
+    intake._map_group([good, bad])  # what came at the same time
+    intake.close()
+    assert results["good"] == Taken(
+        b'{"accepted":1,"skipped":0,"rejected":[]}', {"accepted": 1, "skipped": 0, "rejected": 0}
+    )
+    assert results["bad"] == Problem(500, "internal", "internal error: KeyError")
