@@ -23,7 +23,7 @@ from connector.delivery.clock import SystemClock
 from connector.delivery.outbox.sqlite import SqliteOutbox
 from connector.delivery.run import quiet_collector
 from connector.delivery.worker.channel import Sender
-from connector.delivery.worker.worker import Events
+from connector.delivery.worker.terms import Events
 from connector.library.outgoing import Means, Outgoing
 from connector.model import Request, Response
 from connector.service.intake import Intake, Result, Taken

@@ -29,7 +29,8 @@ from connector.delivery.report import Counts, DefectError, OutboxUse, Report
 from connector.delivery.seal import Seal
 from connector.delivery.worker.bundles import offered
 from connector.delivery.worker.mapping import Mapper
-from connector.delivery.worker.worker import Events, Worker
+from connector.delivery.worker.terms import Events
+from connector.delivery.worker.worker import Worker
 from connector.errors import ConnectorError
 from connector.model import Chunk, Record, Rejection, Stop
 from connector.pipeline.bundles import origin_of

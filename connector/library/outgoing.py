@@ -15,7 +15,8 @@ from connector.delivery.rate_limit import Limiter
 from connector.delivery.worker.channel import Channel, Sender, Sent
 from connector.delivery.worker.mapping import Mapper, Observer
 from connector.delivery.worker.pace import SharedLimiter, account_of
-from connector.delivery.worker.worker import Events, Terms, Worker
+from connector.delivery.worker.terms import Events, Terms
+from connector.delivery.worker.worker import Worker
 from connector.library.arguments import remembered_in, require_routes
 from connector.library.transports import http_transport
 from connector.model import Request, Response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from connector.delivery.worker.worker import Events
+from connector.delivery.worker.terms import Events
 from connector.errors import ConnectorError
 from connector.model import Stop
 from connector.service.logs import Log

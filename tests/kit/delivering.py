@@ -20,7 +20,8 @@ from connector.delivery.outbox.sqlite import SqliteOutbox
 from connector.delivery.rate_limit import Limiter
 from connector.delivery.worker.bundles import Bundles, Written, offered
 from connector.delivery.worker.channel import Channel
-from connector.delivery.worker.worker import Events, Terms, Worker
+from connector.delivery.worker.terms import Events, Terms
+from connector.delivery.worker.worker import Worker
 from connector.errors import UnauthorizedError
 from connector.model import Event, Record, Request, Response, Stop
 from connector.pipeline.pipeline import Pipeline

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from connector.delivery.clock import Clock
 from connector.delivery.courier import Courier
@@ -21,6 +20,7 @@ from connector.delivery.worker.bundles import Offered, numbered, verdicts
 from connector.delivery.worker.channel import SLOT_SECONDS, SLOTS, Channel, probe_after
 from connector.delivery.worker.holding import Holding
 from connector.delivery.worker.ledger import LaneLedger
+from connector.delivery.worker.terms import Events, Terms
 from connector.errors import CutError, UnreachableError
 from connector.model import Batch, Record, Request, Response, Stop
 from connector.pipeline.batching import Batcher
@@ -36,19 +36,6 @@ _NEVER = float("inf")
 _INTERRUPTED = "interrupted"
 
 
-class Watch(NamedTuple):
-    """What a worker wants to know: that it may go on, and what its events are about."""
-
-    wake: Callable[[], None]
-    attempted: Callable[[str, str, int], None]
-    delivered: Callable[[str, Sequence[Record]], None]
-    stopped: Callable[[str, str, Stop, float], None]
-    waiting: Callable[[str], None]
-    retrying: Callable[[str, str, str], None]
-    buried: Callable[[str, str, str, str, int], None]
-    resumed: Callable[[str, str], None]
-
-
 class HeldLane:
     """Delivers one lane under a lease. One thread calls `advance` and `leave`."""
 
@@ -58,11 +45,11 @@ class HeldLane:
         outbox: Outbox,
         clock: Clock,
         holding: Holding,
-        timeout: float,
-        deadline: float | None,
-        watch: Watch,
+        terms: Terms,
+        events: Events,
+        wake: Callable[[], None],
     ) -> None:
-        """`timeout`: seconds that an attempt can take. `deadline`: those until nothing is sent."""
+        """`wake` is called when `advance` has something to do."""
         self.channel = channel
         #: How many records are read and not settled.
         self.held = 0
@@ -73,16 +60,16 @@ class HeldLane:
         self._holding = holding
         # Whether it was stopped, and has not delivered since.
         self._was_stopped = holding.lease.stops > 0
-        self._timeout = timeout
-        self._deadline = deadline
-        self._watch = watch
+        self._terms = terms
+        self._events = events
+        self._wake = wake
         self._ledger = LaneLedger(
             self._settle,
             self._attempted,
-            partial(watch.delivered, channel.name),
-            partial(watch.retrying, channel.name, holding.lease.lane),
+            partial(events.delivered, channel.name),
+            partial(events.retrying, channel.name, holding.lease.lane),
         )
-        self._ledger.notify = watch.waiting
+        self._ledger.notify = events.waiting
         self._courier = Courier(
             self._send, self._ledger, clock, channel.limiter, channel.policy, advice=channel.advice
         )
@@ -184,7 +171,7 @@ class HeldLane:
         if refused is not None:
             seconds = max(seconds, refused[1])
         self._outbox.stop(lease, stop.code, stop.reason, seconds)
-        self._watch.stopped(lease.connection, lease.lane, stop, seconds)
+        self._events.stopped(lease.connection, lease.lane, stop, seconds)
 
     @property
     def is_lost(self) -> bool:
@@ -253,7 +240,8 @@ class HeldLane:
 
     def _opened(self, kept: Kept, now: float) -> tuple[list[Record], list[Verdict]]:
         """Return the pending records of a bundle, or why they become dead letters."""
-        if self._deadline is not None and now > kept.committed_at + self._deadline:
+        deadline = self._terms.deadline
+        if deadline is not None and now > kept.committed_at + deadline:
             reason = "it could not be delivered before its --deadline; the lane was stopped"
             return [], verdicts(kept, "deadline", reason)
         return self.channel.bundles.read(kept)
@@ -283,7 +271,7 @@ class HeldLane:
         try:
             if self._clock.ending:
                 raise CutError("the service ends")
-            self._holding.check(self._timeout)
+            self._holding.check(self._terms.timeout)
             return self.channel.send(request)
         finally:
             SLOTS.release()
@@ -291,7 +279,7 @@ class HeldLane:
     def _attempted(
         self, batch: Batch, request: Request, response: Response | None, word: str
     ) -> None:
-        self._watch.attempted(self.channel.name, word, len(request.body))
+        self._events.attempted(self.channel.name, word, len(request.body))
         self.channel.sent(batch, response, word)
 
     def _settle(self, settled: Settled) -> None:
@@ -309,7 +297,7 @@ class HeldLane:
             self.channel.accept()
         if is_held:
             self._tell(settled)
-        self._watch.wake()
+        self._wake()
 
     def _tell(self, settled: Settled) -> None:
         """Say what an operator has to know of what was settled."""
@@ -318,7 +306,7 @@ class HeldLane:
             with self._lock:
                 is_first, self._was_stopped = self._was_stopped, False
             if is_first:
-                self._watch.resumed(connection, lane)
+                self._events.resumed(connection, lane)
         causes = Counter((verdict.code, verdict.reason) for verdict in settled.dead)
         for (code, reason), count in causes.items():
-            self._watch.buried(connection, lane, code, reason, count)
+            self._events.buried(connection, lane, code, reason, count)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from connector.delivery.clock import SystemClock
-from connector.delivery.lanes import RECORDS
 from connector.delivery.outbox.model import Lease, Outbox, OutboxError, Post, Status
 from connector.delivery.worker.bundles import Offered
 from connector.delivery.worker.channel import Channel
 from connector.delivery.worker.holding import Holding
-from connector.delivery.worker.lane import HeldLane, Watch
-from connector.model import Record, Stop
+from connector.delivery.worker.lane import HeldLane
+from connector.delivery.worker.terms import Events, Terms
 
 #: What counts the requests to send without waiting, in the counts of a connection.
 FLUSHES = "flushes"
@@ -42,47 +40,6 @@ _PAUSE = 2.0
 _Key = tuple[str, str]
 
 
-class Events:
-    """What a worker tells; extend what is wanted. It is called from several threads."""
-
-    def attempted(self, connection: str, word: str, size: int) -> None:
-        """A request of so many bytes was sent: "delivered", "refused", "again" or "stopped"."""
-
-    def delivered(self, connection: str, records: Sequence[Record]) -> None:
-        """The vendor confirmed records, whose `prepared_at` is the moment of their commit."""
-
-    def stopped(self, connection: str, lane: str, stop: Stop, seconds: float) -> None:
-        """A lane was stopped, and is tried again in so many seconds."""
-
-    def retrying(self, connection: str, lane: str, reason: str) -> None:
-        """A request of a lane is sent again later."""
-
-    def buried(self, connection: str, lane: str, code: str, reason: str, records: int) -> None:
-        """So many records of a lane became dead letters."""
-
-    def resumed(self, connection: str, lane: str) -> None:
-        """A lane that was stopped delivers again."""
-
-    def waiting(self, line: str) -> None:
-        """A request waits for long before it is sent again; `line` says why."""
-
-    def failed(self, error: Exception) -> None:
-        """The outbox cannot be used, or the connector itself failed."""
-
-
-class Terms(NamedTuple):
-    """How lanes are held: `lease` seconds at a time, `timeout` being those of an attempt.
-
-    `records`: how many are in memory at most. `deadline`: seconds after which a record that is
-    still pending becomes a dead letter, None for never.
-    """
-
-    lease: float
-    timeout: float
-    records: int = RECORDS
-    deadline: float | None = None
-
-
 class Worker:
     """Delivers what an outbox holds for its channels, until its clock ends."""
 
@@ -102,17 +59,6 @@ class Worker:
         self._clock = clock
         self._terms = terms
         self._events = events or Events()
-        told = self._events
-        self._watch = Watch(
-            wake=self.wake,
-            attempted=told.attempted,
-            delivered=told.delivered,
-            stopped=told.stopped,
-            waiting=told.waiting,
-            retrying=told.retrying,
-            buried=told.buried,
-            resumed=told.resumed,
-        )
 
         self._lanes: dict[_Key, HeldLane] = {}
         # Lanes whose records are all settled, with what is known of the vendor's answers.
@@ -289,9 +235,9 @@ class Worker:
                 self._outbox,
                 self._clock,
                 holding,
-                self._terms.timeout,
-                self._terms.deadline,
-                self._watch,
+                self._terms,
+                self._events,
+                self.wake,
             )
         self._lanes[key] = lane
 

@@ -10,7 +10,7 @@ import pytest
 
 from connector.definitions.model import RetrySchedule
 from connector.delivery.outbox.model import Post
-from connector.delivery.worker.worker import Terms
+from connector.delivery.worker.terms import Terms
 from connector.errors import HaltedError, SendError
 from connector.model import Request, Response
 from tests.kit.delivering import (
