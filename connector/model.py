@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import orjson
 
@@ -245,6 +245,19 @@ Result = Record | Rejection
 
 #: Get a record's target without a Python frame for each record.
 target_of: Callable[[Record], Target] = itemgetter(Record._fields.index("target"))
+_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
+_first_of: Callable[[NamedEvent], int] = itemgetter(0)
+
+
+def positions_of(records: Iterable[Record]) -> Sequence[int]:
+    """Return the position of each record's event."""
+    event_ids = list(map(_event_id_of, records))
+    types = set(map(type, event_ids))
+    if types == {int}:
+        return cast(list[int], event_ids)
+    if types == {NamedEvent}:
+        return list(map(_first_of, cast(list[NamedEvent], event_ids)))
+    return list(map(position_of, event_ids))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

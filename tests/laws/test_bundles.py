@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -19,7 +20,7 @@ from connector.delivery.outbox.keys import unpack_keys
 from connector.delivery.outbox.model import BUNDLE
 from connector.delivery.worker.bundles import Bundles, Offered, numbered
 from connector.model import Record
-from connector.pipeline.bundles import PreparedBundles, origin_of, split_bundle
+from connector.pipeline.bundles import PreparedBundles, digests_of, origin_of, split_bundle
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.prepared import PreparedError, PreparedRecords
 from tests.kit.clock import NOW
@@ -53,8 +54,12 @@ def test_what_is_read_is_what_was_written(name: str) -> None:
     @tries(4)
     def law(rows: list[dict[str, Any]]) -> None:
         records = one.prepared(pipeline, [*rows, *one.examples(destination)])
-        content = writer.write(records)
-        rest = every._DIGEST.sub(b"", content).decode().lower()
+        ids = [identifier for record in records for identifier in record.ids]
+        for digests in {None, digests_of(ids)}:
+            check(records, writer.write(records, digests))
+
+    def check(records: list[Record], content: bytes) -> None:
+        rest = every._DIGEST.sub(b"", content).decode(errors="replace").lower()
         assert every.WORD.lower() not in rest
         again = reader.read(content, 1_024, LATER)
         for record, other in zip(read_again(records), again, strict=True):
@@ -71,6 +76,19 @@ def test_what_is_read_is_what_was_written(name: str) -> None:
             split_bundle(content, len(records))
 
     law()
+
+
+DIGEST = st.text("0123456789abcdefABCDEF é", min_size=62, max_size=66)
+
+
+@given(st.lists(DIGEST | st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=3))
+@tries(200)
+def test_digests_are_what_they_were_written_as(identifiers: list[str]) -> None:
+    digests = digests_of(identifiers)
+    if digests is not None:
+        assert digests.hex() == "".join(identifiers)
+    elif identifiers:
+        assert not all(re.fullmatch("[0-9a-f]{64}", one) for one in identifiers)
 
 
 def test_the_records_of_each_lane_stay_in_order() -> None:
@@ -129,17 +147,23 @@ ANYTHING = st.one_of(one.ANYTHING, st.lists(st.integers(-2, 3), max_size=3))
 
 
 @cache
-def written() -> tuple[PreparedBundles, bytes]:
+def written(*, as_digests: bool = False) -> tuple[PreparedBundles, bytes]:
     here = one.x()
     bundles = bundles_of(here)
-    rows = [one.ANN, {**one.ANN, "add": False}, {**one.ANN, "audience": "other"}]
-    return bundles, bundles.write(one.prepared(Pipeline(here), rows))
+    ann = {name: one.ANN[name] for name in ("audience", "emails")} if as_digests else one.ANN
+    rows = [{**ann, "add": True}, {**ann, "add": False}, {**ann, "add": True, "audience": "other"}]
+    records = one.prepared(Pipeline(here), rows)
+    if not as_digests:
+        return bundles, bundles.write(records)
+    digests = digests_of([identifier for record in records for identifier in record.ids])
+    assert digests is not None
+    return bundles, bundles.write(records, digests)
 
 
 @given(st.data())
 @tries(150)
 def test_what_is_damaged_is_refused_or_records(data: st.DataObject) -> None:
-    bundles, content = written()
+    bundles, content = written(as_digests=data.draw(st.booleans()))
     head, _, items = content.partition(b"\n")
     document = orjson.loads(head)
     name = data.draw(st.sampled_from(sorted(document)))

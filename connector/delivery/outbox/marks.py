@@ -5,8 +5,8 @@ A bundle has none while nothing is known of its records; it is deleted once all 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping
 
 from connector.delivery.outbox.model import BUNDLE
 from connector.delivery.outbox.transaction import Transaction
@@ -20,12 +20,14 @@ MAX_ATTEMPTS = 254
 class Marks:
     """The marks of the bundles that some records of a lane are in."""
 
-    def __init__(self, tx: Transaction, lane: int, seqs: Iterable[int]) -> None:
+    def __init__(self, tx: Transaction, lane: int, seqs: Iterable[Collection[int]]) -> None:
         self._tx = tx
         self._lane = lane
         self._marks: dict[int, bytearray] = {}
-        numbers = sorted({seq // BUNDLE for seq in seqs})
-        for number, records, marks in tx.rows("marks", lane=lane, numbers=numbers):
+        numbers: set[int] = set()
+        for some in seqs:
+            numbers.update(_by_bundle(some))
+        for number, records, marks in tx.rows("marks", lane=lane, numbers=sorted(numbers)):
             self._marks[number] = bytearray(marks or records)
 
     def add(self, attempts: Mapping[int, int]) -> None:
@@ -46,18 +48,19 @@ class Marks:
 
     def remove(self, seqs: Collection[int]) -> int:
         """Mark records as gone; return how many were not."""
-        indexes = _by_bundle(seqs)
         removed = 0
-        for number, its_indexes in indexes.items():
+        for number, its_seqs in _by_bundle(seqs).items():
             marks = self._marks.get(number)
             if marks is None:
                 continue
             before = marks.count(GONE)
-            if isinstance(its_indexes, range):
-                marks[its_indexes.start : its_indexes.stop] = bytes([GONE]) * len(its_indexes)
+            first = number * BUNDLE
+            start, end = its_seqs[0], its_seqs[-1] + 1
+            if its_seqs == list(range(start, end)):
+                marks[start - first : end - first] = bytes([GONE]) * len(its_seqs)
             else:
-                for index in its_indexes:
-                    marks[index] = GONE
+                for seq in its_seqs:
+                    marks[seq - first] = GONE
             removed += marks.count(GONE) - before
         return removed
 
@@ -76,16 +79,14 @@ class Marks:
             self._tx.change("remove_marks", lane=self._lane, numbers=ended)
 
 
-def _by_bundle(seqs: Collection[int]) -> Mapping[int, Sequence[int]]:
-    """Return the places of records in their bundles: most often a part of one, without gaps."""
-    if not seqs:
-        return {}
-    first, last = min(seqs), max(seqs)
-    number = first // BUNDLE
-    if last // BUNDLE == number and list(seqs) == list(range(first, last + 1)):
-        return {number: range(first % BUNDLE, last % BUNDLE + 1)}
-
-    indexes = defaultdict(list)
-    for seq in seqs:
-        indexes[seq // BUNDLE].append(seq % BUNDLE)
-    return indexes
+def _by_bundle(seqs: Collection[int]) -> Mapping[int, list[int]]:
+    """Return records, in order, by the number of their bundle."""
+    ordered = sorted(seqs)
+    bundles = {}
+    start = 0
+    while start < len(ordered):
+        number = ordered[start] // BUNDLE
+        end = bisect_left(ordered, (number + 1) * BUNDLE, start)
+        bundles[number] = ordered[start:end]
+        start = end
+    return bundles

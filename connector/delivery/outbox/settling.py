@@ -66,12 +66,12 @@ def settle(tx: Transaction, held: Lease, settled: Settled, split: Split) -> bool
 
     lane = held.number
     dying = [verdict.seq for verdict in settled.dead]
-    leaving = [*settled.delivered, *settled.superseded, *dying]
-    marks = Marks(tx, lane, [*leaving, *settled.attempts])
+    marks = Marks(tx, lane, (settled.delivered, settled.superseded, dying, settled.attempts))
     marks.add(settled.attempts)
     if dying:
         _bury(tx, lane, settled.dead, marks, last, split)
     if dead or dying:
+        leaving = [*settled.delivered, *settled.superseded, *dying]
         overtake(tx, lane, newest_of(_records(tx, lane, leaving)))
 
     delivered = marks.remove(settled.delivered)

@@ -29,10 +29,10 @@ VERSION = 1
 
 # For how many seconds one process waits for another.
 _PATIENCE = 15.0
-# What a large commit leaves of the write-ahead log, in bytes.
 # A bundle of a thousand records has half a megabyte: by larger pages it is written and overwritten
 # for a quarter less than by those of 4 KiB.
 _PAGE_BYTES = 16 * 1024
+# What a large commit leaves of the write-ahead log, in bytes.
 _LOG_BYTES = 64 * 1024 * 1024
 
 T = TypeVar("T")

@@ -8,16 +8,14 @@ always everything up to some position; only what was sent beside it lies beyond.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter, lt
-from typing import NamedTuple, cast
+from operator import lt
+from typing import NamedTuple
 
-from connector.model import Chunk, EventId, NamedEvent, Record, position_of
+from connector.model import Chunk, Record, position_of, positions_of
 
 # Without a Python frame for each record.
-_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
-_first_of: Callable[[NamedEvent], int] = itemgetter(0)
 
 # So many lanes are looked at for each settled batch, to know how far the whole run is.
 _LOOKED_AT = 64
@@ -142,7 +140,7 @@ class Progress:
         """Return the records that are still to be delivered; they are open from now on."""
         if not records:
             return records
-        positions = _positions(records)
+        positions = positions_of(records)
         is_new = positions[0] > max(self._known, self._latest)
         if is_new and all(map(lt, positions, islice(positions, 1, None))):
             self._take_single(records, positions)
@@ -215,7 +213,7 @@ class Progress:
         self, lane_name: str, records: Sequence[Record], replaced: Iterable[Place]
     ) -> LaneProgress:
         """Note that records of one lane, and those they replaced, have their outcome."""
-        positions = list(_positions(records))
+        positions = list(positions_of(records))
         numbers: dict[int, int] = {}
         if self._number_of:
             for index, record in enumerate(records):
@@ -252,17 +250,6 @@ class Progress:
             if first is not None:
                 settled = min(settled, first - 1)
         return settled
-
-
-def _positions(records: Sequence[Record]) -> Sequence[int]:
-    """Return the positions of the records' events."""
-    event_ids = list(map(_event_id_of, records))
-    types = set(map(type, event_ids))
-    if types == {int}:
-        return cast(list[int], event_ids)
-    if types == {NamedEvent}:
-        return list(map(_first_of, cast(list[NamedEvent], event_ids)))
-    return list(map(position_of, event_ids))
 
 
 def packed(places: Iterable[Place]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain, groupby, repeat
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,14 +15,14 @@ from connector.delivery.outbox.keys import KEY_BYTES, pack_keys
 from connector.delivery.outbox.marks import GONE
 from connector.delivery.outbox.model import BUNDLE, Accepted, Bundle, Kept, Verdict
 from connector.model import Record, target_of
-from connector.pipeline.bundles import PreparedBundles
+from connector.pipeline.bundles import DIGEST_BYTES, PreparedBundles, digests_of
 from connector.pipeline.prepared import OtherDefinitionError, PreparedError, PreparedRecords
 
 _ids_of: Callable[[Record], tuple[str, ...]] = itemgetter(Record._fields.index("ids"))
+# As `Record._make` does, without a Python frame for each record.
+_make = partial(tuple.__new__, Record)
 # No database keeps it in a text.
 _NUL = "\0"
-# A digest is as good as another digest of it.
-_DIGEST_BYTES = 32
 
 
 class Written(NamedTuple):
@@ -85,14 +86,11 @@ class Bundles:
         target = records[0].target
         if _NUL in target.lane:
             raise PreparedError("has an audience with the character U+0000")
-        return Bundle(
-            self._name,
-            target.lane,
-            target.operation,
-            len(records),
-            _keys(records),
-            self._prepared.write(records),
-        )
+        ids = list(map(_ids_of, records))
+        digests = digests_of(list(chain.from_iterable(ids)))
+        keys = pack_keys(list(map(len, ids)), _keys(records, digests))
+        content = self._prepared.write(records, digests)
+        return Bundle(self._name, target.lane, target.operation, len(records), keys, content)
 
 
 def offered(written: Sequence[Written], accepted: Accepted) -> list[Offered]:
@@ -111,7 +109,7 @@ def numbered(bundle: Offered) -> list[Record]:
     seqs = range(first, first + len(targets))
     ages = repeat(bundle.committed_at, len(targets))
     columns = zip(targets, ids, wires, items, seqs, ages, companions, strict=True)
-    return list(map(Record._make, columns))
+    return list(map(_make, columns))
 
 
 def verdicts(kept: Kept, code: str, reason: str) -> list[Verdict]:
@@ -138,34 +136,25 @@ def _runs(records: Iterable[Record]) -> list[list[Record]]:
     return runs
 
 
-def _keys(records: Sequence[Record]) -> bytes:
-    ids = list(map(_ids_of, records))
-    digests = _heads(list(chain.from_iterable(ids)))
-    if digests is None:
-        parts: list[bytes] = []
-        for record in records:
-            parts += map(_key, record.wires, record.ids)
-        digests = b"".join(parts)
-    return pack_keys(list(map(len, ids)), digests)
+def _keys(records: Sequence[Record], digests: bytes | None) -> bytes:
+    """Return the keys of identifiers; `digests`: what these are, if all of them are digests."""
+    if digests is not None:
+        return _heads(digests)
+    keys: list[bytes] = []
+    for record in records:
+        keys += map(_key, record.wires, record.ids)
+    return b"".join(keys)
 
 
 def _key(wire: str, identifier: str) -> bytes:
-    digest = _heads([identifier])
+    digest = digests_of([identifier])
     if digest is not None:
-        return digest
+        return _heads(digest)
     text = f"{wire}\0{identifier}".encode()
     return hashlib.blake2b(text, digest_size=KEY_BYTES).digest()
 
 
-def _heads(identifiers: Sequence[str]) -> bytes | None:
-    """Return the first bytes of digests in hexadecimal; None unless all of them are some."""
-    if set(map(len, identifiers)) != {2 * _DIGEST_BYTES}:
-        return None
-    try:
-        digests = bytes.fromhex("".join(identifiers))
-    except ValueError:
-        return None
-    if len(digests) != len(identifiers) * _DIGEST_BYTES:
-        return None  # there were spaces
+def _heads(digests: bytes) -> bytes:
+    """Return the first bytes of each digest: they are as good as another digest of it."""
     words = array("Q", digests)
-    return words[:: _DIGEST_BYTES // KEY_BYTES].tobytes()
+    return words[:: DIGEST_BYTES // KEY_BYTES].tobytes()

@@ -6,8 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Protocol
+from typing import Protocol, cast
 
 from connector.connection.model import Connection
 from connector.delivery.worker.bundles import Bundles, Written
@@ -15,11 +14,12 @@ from connector.errors import ConnectorError
 from connector.model import (
     Chunk,
     Event,
-    EventId,
     Record,
     Rejection,
+    Result,
     moved,
     position_of,
+    positions_of,
 )
 from connector.pipeline.dropped import DroppedValue
 from connector.pipeline.pipeline import Pipeline
@@ -29,7 +29,7 @@ from connector.sources.reading import CHUNK_ENTRIES
 # Seconds between two attempts to learn which audiences the vendor has, once that failed.
 _ASK_AGAIN = 60.0
 
-_event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("event_id"))
+_RECORD_TYPE = {Record}
 
 
 @dataclass(slots=True)
@@ -102,18 +102,24 @@ class Mapper:
         mapped = Mapped()
         for start in range(0, len(entries), CHUNK_ENTRIES):
             chunk = entries[start : start + CHUNK_ENTRIES]
-            for one in self._pipeline.prepare(chunk, now):
-                if isinstance(one, Record):
-                    mapped.records.append(one)
-                elif one is not None:
-                    self._refuse(one, position_of(one.event_id), mapped)
-                elif self._observer is not None:
-                    self._observer.skipped()
+            self._sort(list(self._pipeline.prepare(chunk, now)), mapped)
             dropped = self._pipeline.take_dropped()
             mapped.dropped += len(dropped)
             if self._observer is not None:
                 self._observer.dropped(dropped)
         return mapped
+
+    def _sort(self, prepared: list[Result | None], mapped: Mapped) -> None:
+        if _RECORD_TYPE.issuperset(map(type, prepared)):
+            mapped.records += cast(list[Record], prepared)  # as nearly always
+            return
+        for one in prepared:
+            if isinstance(one, Record):
+                mapped.records.append(one)
+            elif one is not None:
+                self._refuse(one, position_of(one.event_id), mapped)
+            elif self._observer is not None:
+                self._observer.skipped()
 
     def _map_together(
         self, posts: Sequence[Sequence[Event]], now: float, mapped: Sequence[Mapped]
@@ -150,7 +156,7 @@ class Mapper:
                 mapped.records = list(self._writable(mapped))
             written = self._bundles.write(_records_of(posts))
         for mapped in posts:
-            mapped.accepted = set(map(position_of, map(_event_id_of, mapped.records)))
+            mapped.accepted = set(positions_of(mapped.records))
         return written
 
     def _writable(self, mapped: Mapped) -> Iterator[Record]:

@@ -19,10 +19,10 @@ from tests.kit.delivering import event, made
 def test_an_observer_hears_of_what_becomes_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     write = PreparedBundles.write
 
-    def pick(prepared: PreparedBundles, records: Sequence[Record]) -> bytes:
+    def pick(prepared: PreparedBundles, records: Sequence[Record], digests: bytes | None) -> bytes:
         if any(record.ids == ("odd",) for record in records):
             raise PreparedError("has a value that JSON cannot hold")
-        return write(prepared, records)
+        return write(prepared, records, digests)
 
     monkeypatch.setattr(PreparedBundles, "write", pick)
     connection = made()
