@@ -28,12 +28,9 @@ from connector.service.posts import Commit, Incoming, commits_of
 from connector.service.problems import Problem, ProblemError, later
 from connector.service.traces import OFF, Traces
 
-# What is handled together: so many posts or bytes of bodies, and so many records of a commit.
+# What is handled together: so many posts or bytes of bodies.
 _POSTS = 500
 _BYTES = 1024 * 1024
-_RECORDS = 20_000
-# How many groups of posts wait for a commit: one of a large post is some hundred megabytes.
-_GROUPS = 1
 # So many of the lines that cannot be read are named when none can.
 _NAMED = 20
 
@@ -83,7 +80,10 @@ class Intake:
         self._failed = failed
         self._traces = traces
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
-        self._groups: queue.Queue[list[Commit] | None] = queue.Queue(_GROUPS)
+        self._groups: queue.SimpleQueue[list[Commit] | None] = queue.SimpleQueue()
+        # While a group is mapped, or waits for its commit, posts gather for the next one. That
+        # makes larger groups, and few are held: one of a large post is some hundred megabytes.
+        self._free = threading.Semaphore()
         self._failed_at: float | None = None
         self._threads = [
             threading.Thread(target=self._map_posts, name="mapper", daemon=True),
@@ -124,8 +124,8 @@ class Intake:
                     refused.append((incoming, problem))
             if refused:
                 self._done(refused)
-            if readable:
-                self._map_group(readable)
+            commits = self._map_group(readable) if readable else []
+            self._groups.put(commits)
         self._groups.put(None)
 
     def _waiting(self) -> tuple[list[Incoming], bool]:
@@ -133,6 +133,7 @@ class Intake:
         group = []
         size = 0
         incoming = self._posts.get()
+        self._free.acquire()
         while incoming is not None:
             group.append(incoming)
             size += len(incoming.body)
@@ -144,20 +145,21 @@ class Intake:
                 return group, True
         return group, False
 
-    def _map_group(self, group: list[Incoming]) -> None:
+    def _map_group(self, group: list[Incoming]) -> list[Commit]:
         try:
             commits = self._map(group)
         except Exception as error:  # noqa: BLE001 - a defect must not end the service
+            commits = []
             if len(group) > 1:
                 for incoming in group:
                     incoming.mapped.clear()
-                    self._map_group([incoming])
+                    commits += self._map_group([incoming])
             else:
                 self._done([(group[0], _defect(error))])
-            return
+            return commits
         for incoming in group:
             incoming.forget()
-        self._groups.put(commits)
+        return commits
 
     def _map(self, group: Sequence[Incoming]) -> list[Commit]:
         now = time.time()
@@ -175,16 +177,9 @@ class Intake:
     def _commit_groups(self) -> None:
         group = self._groups.get()
         while group is not None:
-            while sum(commit.records for commit in group) < _RECORDS:
-                try:
-                    following = self._groups.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    self._groups.put(None)  # the end, which comes after this
-                    break
-                group += following
-            self._commit(group)
+            self._free.release()
+            if group:
+                self._commit(group)
             group = self._groups.get()
 
     def _commit(self, group: Sequence[Commit]) -> None:

@@ -83,7 +83,8 @@ def _commit(posts: Sequence[Incoming], mappers: Mapping[str, Mapper]) -> Commit:
     counts: Counter[tuple[str, str]] = Counter()
     for incoming in posts:
         for name, mapped in incoming.mapped.items():
-            counts.update(mapped.counts(name))
+            for key, count in mapped.counts(name).items():
+                counts[key] += count
         _answer(incoming)
     bundles = [one.bundle for one in written]
     return Commit(posts, written, Post(bundles, counts, _idempotency(posts[0])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -159,9 +160,12 @@ class Service:
     def _done(self, results: Sequence[tuple[Incoming, Result]]) -> None:
         """Hand on what became of posts, in the loop's thread."""
         assert self._loop is not None
+        counts: Counter[str] = Counter()
         for _, result in results:
             if isinstance(result, Taken):
-                self._metrics.taken(result.counts)
+                for outcome, count in result.counts.items():
+                    counts[outcome] += count
+        self._metrics.taken(counts)
         with contextlib.suppress(RuntimeError):  # nobody waits in a loop that is closed
             self._loop.call_soon_threadsafe(self._hand_on, results)
 

@@ -86,7 +86,7 @@ def test_what_is_mapped_again_after_a_defect_loses_nothing() -> None:
     good, bad = (Incoming(b"", "", "", ["c"], key) for key in ("good", "bad"))
     good.events.append(Event(1, {}))
     bad.events.append(Event(1, {"email": CANARY}))
-    intake._map_group([good, bad])  # what came at the same time
+    intake._commit(intake._map_group([good, bad]))  # what came at the same time
     intake.close()
     assert results["good"] == Taken(
         b'{"accepted":1,"skipped":0,"rejected":[]}', {"accepted": 1, "skipped": 0, "rejected": 0}

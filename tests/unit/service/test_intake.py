@@ -1,7 +1,8 @@
-"""The intake: what happens when posts cannot be kept."""
+"""The intake: posts that cannot be kept, and posts that gather."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -62,3 +63,44 @@ def test_a_commit_that_fails_is_told_and_is_no_reason_for_ever(
         assert not intake.is_failing
         intake.close()
         assert outbox.status().connections["c"].pending == 2
+
+
+def test_posts_gather_while_others_are_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    results: list[Result] = []
+    sizes: list[int] = []
+    go_on = threading.Semaphore(0)
+    accept = SqliteOutbox.accept
+
+    def slow(outbox: SqliteOutbox, posts: Sequence[Post]) -> list[Answer]:
+        sizes.append(sum(bundle.records for post in posts for bundle in post.bundles))
+        assert go_on.acquire(timeout=10)
+        return accept(outbox, posts)
+
+    monkeypatch.setattr(SqliteOutbox, "accept", slow)
+    connection = made()
+    mapper = Mapper("c", connection, lambda: Pipeline(connection))
+    with closing(SqliteWorld()) as world:
+        intake = Intake(
+            world.open(),
+            {"c": mapper},
+            lambda done: results.extend(result for _, result in done),
+            lambda offered: None,
+            lambda error: None,
+        )
+
+        def post() -> None:
+            intake.submit(Incoming(BODY, "application/json", "", ["c"]))
+
+        post()
+        wait_until(lambda: len(sizes) == 1)
+        post()
+        # this one is mapped meanwhile, and waits; those that come now wait for it
+        wait_until(lambda: intake._groups.qsize() == 1)
+        for _ in range(5):
+            post()
+        for _ in range(3):
+            go_on.release()
+        wait_until(lambda: len(results) == 7)
+        intake.close()
+    assert sizes == [1, 1, 5]
+    assert all(isinstance(result, Taken) for result in results)
