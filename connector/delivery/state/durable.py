@@ -261,10 +261,24 @@ class DurableLedger(Ledger):
             self._saved.reasons[key] = self._saved.reasons.get(key, 0) + count
 
     def _write(self, line: bytes) -> None:
-        if self._is_open and self._report is not None:
-            self._open_lines.write(line)
-        else:
+        if not self._is_open or self._report is None:
             super()._write(line)
+            return
+        try:
+            self._open_lines.write(line)
+        except OSError as error:
+            self._give_up_report(error)
+
+    def _write_open_lines(self) -> None:
+        """Write what the report has to say of records that stay open."""
+        try:
+            with self._open_lines as lines:
+                lines.seek(0)
+                for line in lines:
+                    self._write(line)
+        except OSError as error:
+            # There was no room for them in the folder of temporary files.
+            self._give_up_report(error)
 
     def close(
         self,
@@ -288,10 +302,7 @@ class DurableLedger(Ledger):
 
             self._count_chunk()  # of a chunk that a defect ended
             self._is_open = False
-            self._open_lines.seek(0)
-            for line in self._open_lines:
-                self._write(line)
-            self._open_lines.close()
+            self._write_open_lines()
             report = super().close(
                 self._dropped,
                 self._saved.counts.seconds,

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from operator import lt
 from typing import NamedTuple
 
-from connector.model import Chunk, Record, position_of, positions_of
-
-# Without a Python frame for each record.
+from connector.model import Chunk, Record, position_of, positions_of, target_of
 
 # So many lanes are looked at for each settled batch, to know how far the whole run is.
 _LOOKED_AT = 64
@@ -56,7 +54,7 @@ class LaneProgress:
             self.in_order = True
         return next(iter(self.open), None)
 
-    def settle(self, positions: Iterable[int], numbers: Mapping[int, int], prepared: int) -> None:
+    def settle(self, positions: Sequence[int], numbers: Mapping[int, int], prepared: int) -> None:
         """Note that records have their outcome, and how far the lane is then.
 
         `numbers`: those of records that are not the first of their event, by their index among the
@@ -74,6 +72,8 @@ class LaneProgress:
         if before > self.before:
             self.before = before
             self.beyond = {place for place in self.beyond if place.position > before}
+        if max(positions) <= self.before:
+            return
         for index, position in enumerate(positions):
             if position > self.before:
                 self.beyond.add(Place(position, numbers.get(index, 0)))
@@ -151,13 +151,10 @@ class Progress:
 
     def _take_single(self, records: Sequence[Record], positions: Sequence[int]) -> None:
         """Take records of which each is the only one of its event, new, and behind the others."""
-        target = None
-        counts: dict[int, int] = {}
-        for record, position in zip(records, positions, strict=True):
-            if record.target is not target:
-                target = record.target
-                counts = self._lane(target.lane).open
-            counts[position] = 1
+        end = 0
+        for target, run in groupby(records, target_of):
+            start, end = end, end + len(list(run))
+            self._lane(target.lane).open.update(dict.fromkeys(positions[start:end], 1))
         self.taken += len(records)
         self._latest = positions[-1]
 

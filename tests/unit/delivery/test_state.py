@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import connector
 from connector.model import Request, Response
 from tests.kit.cli import connection
 from tests.kit.clock import NOW, FakeClock
+
+FULL = Path("/dev/full")
 
 
 def refuse(request: Request) -> Response:
@@ -54,3 +59,22 @@ def test_what_can_no_longer_be_sent_is_rejected_once(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
         kept = [(line["event"], line["code"]) for line in lines if line["outcome"] == "rejected"]
         assert kept == [("e2", "no_identifier"), ("e1", "expires_before_effective")]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_without_room_for_temporary_files_the_report_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: FULL.open("w+b"))
+    file = tmp_path / "events.ndjson"
+    file.write_text('{"id": "e1", "audience": "1nmth", "email": "ann@example.com"}\n', "utf-8")
+    made = connector.load_connection(connection(tmp_path, base_url="http://127.0.0.1:1"))
+    report = connector.send(
+        made,
+        file,
+        transport=refuse,
+        clock=FakeClock(),
+        report=tmp_path / "report.ndjson",
+        state=tmp_path / "state",
+    )
+    assert (report.counts.undelivered, report.report_error) == (1, "No space left on device")
