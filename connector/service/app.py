@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import orjson
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.delivery.outbox.model import OutboxError, Status
@@ -49,11 +52,7 @@ _FOREIGN = Problem(
     "foreign_host",
     "without --token only programs on this machine are answered, under the name of this machine",
 )
-_NOT_FOUND = Problem(404, "not_found", "there is nothing at this path; see /openapi.json")
-_NO_STORE = later(503, "no_store", "the store cannot be used; see the log of the service", 5)
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-
-_Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Backend(Protocol):
@@ -98,16 +97,23 @@ class Api:
 
     def app(self) -> ASGIApp:
         """Return the application."""
-        handlers: dict[str, tuple[str, _Handler]] = {
-            "/v1/events": ("POST", self.events),
-            "/v1/flush": ("POST", self.flush),
-            "/v1/status": ("GET", self.status),
-            "/metrics": ("GET", self.metrics),
-            "/openapi.json": ("GET", self.openapi),
-            "/healthz": ("GET", self.healthy),
-            "/readyz": ("GET", self.ready),
-        }
-        return _Application(self, handlers)
+        routes = [
+            Route("/v1/events", self.events, methods=["POST"]),
+            Route("/v1/flush", self.flush, methods=["POST"]),
+            Route("/v1/status", self.status, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+            Route("/healthz", self.healthy, methods=["GET"]),
+            Route("/readyz", self.ready, methods=["GET"]),
+        ]
+        app = Starlette(routes=routes)
+        # There is one name for each path, and no answer that repeats the name of the host.
+        app.router.redirect_slashes = False
+        app.add_exception_handler(HTTPException, _http_problem)
+        app.add_exception_handler(ProblemError, _problem)
+        app.add_exception_handler(OutboxError, _no_store)
+        app.add_exception_handler(Exception, _internal)
+        return Guard(app, self)
 
     async def events(self, request: Request) -> Response:
         """Take events."""
@@ -263,51 +269,33 @@ class Body:
         return True
 
 
-class _Application:
-    """Lets nobody in without the token, and gives every failure the same shape.
+class Guard:
+    """Lets nobody in without the token, and gives every failure the same shape."""
 
-    A table takes the place of Starlette's routes: their layers cost more than a small post itself.
-    """
-
-    def __init__(self, api: Api, handlers: Mapping[str, tuple[str, _Handler]]) -> None:
-        """`handlers`: the method and the handler of each path."""
+    def __init__(self, app: ASGIApp, api: Api) -> None:
+        self._app = app
         self._api = api
-        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        response = await self._response(scope, receive)
-        self._api.backend.answered(scope["path"], response.status_code)
-        # A defect would be printed with what it was about.
-        with suppress(Exception):
-            await response(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
 
-    async def _response(self, scope: Scope, receive: Receive) -> Response:
+        async def noted(message: Mapping[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                assert isinstance(status, int)
+                self._api.backend.answered(scope["path"], status)
+            await send(message)  # type: ignore[arg-type]
+
         problem = self._refusal(scope)
-        if problem is not None:
-            return problem.response()
-        try:
-            handler = self._handler(scope)
-            return await handler(Request(scope, receive))
-        except ProblemError as error:
-            return error.problem.response()
-        except OutboxError:
-            return _NO_STORE.response()
-        except Exception as error:  # noqa: BLE001 - a defect must not end the service
-            detail = f"internal error: {type(error).__name__}"
-            return Problem(500, "internal", detail).response()
-
-    def _handler(self, scope: Scope) -> _Handler:
-        known = self._handlers.get(scope["path"])
-        if known is None:
-            raise ProblemError(_NOT_FOUND)
-        method, handler = known
-        allowed = ("GET", "HEAD") if method == "GET" else (method,)
-        if scope["method"] not in allowed:
-            detail = "this path has another method; see /openapi.json"
-            allow = {"Allow": ", ".join(allowed)}
-            raise ProblemError(Problem(405, "method_not_allowed", detail, allow))
-        return handler
+        if problem is None:
+            # A defect was answered already, and would be printed with what it was about.
+            with suppress(Exception):
+                await self._app(scope, receive, noted)
+        else:
+            await problem.response()(scope, receive, noted)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         """Return why a request is not looked at any further."""
@@ -330,6 +318,30 @@ class _Application:
 def _name_of(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdigit() else host).lower()
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return error.problem.response()
+
+
+async def _no_store(request: Request, error: Exception) -> Response:
+    detail = "the store cannot be used; see the log of the service"
+    return later(503, "no_store", detail, 5).response()
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    return Problem(500, "internal", f"internal error: {type(error).__name__}").response()
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {
+        404: ("not_found", "there is nothing at this path; see /openapi.json"),
+        405: ("method_not_allowed", "this path has another method; see /openapi.json"),
+    }
+    code, detail = words.get(error.status_code, ("refused", str(error.detail)))
+    return Problem(error.status_code, code, detail, dict(error.headers or {})).response()
 
 
 def _check_no_query(request: Request) -> None:

@@ -1,8 +1,8 @@
 """The intake: posts become committed records, many posts at a time.
 
-One thread unpacks, parses and maps what has come meanwhile; another commits what is mapped
-meanwhile, in one transaction. So small posts share the costs of both. A post is answered once its
-records are on disk.
+One thread unpacks, parses and maps what has come meanwhile; another commits it in one transaction.
+So small posts share the costs of both; the posts after large ones are mapped during their commit.
+A post is answered once its records are on disk.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from connector.service.traces import OFF, Traces
 # What is handled together: so many posts or bytes of bodies.
 _POSTS = 500
 _BYTES = 1024 * 1024
+# The next group is mapped while one of so many records is committed.
+_LARGE = 1_000
 # So many of the lines that cannot be read are named when none can.
 _NAMED = 20
 
@@ -81,8 +83,8 @@ class Intake:
         self._traces = traces
         self._posts: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._groups: queue.SimpleQueue[list[Commit] | None] = queue.SimpleQueue()
-        # While a group is mapped, or waits for its commit, posts gather for the next one. That
-        # makes larger groups, and few are held: one of a large post is some hundred megabytes.
+        # Until a group is handed on, posts gather for the next one: larger groups cost less for
+        # each post. And few are held: one of a large post is some hundred megabytes.
         self._free = threading.Semaphore()
         self._failed_at: float | None = None
         self._threads = [
@@ -177,9 +179,13 @@ class Intake:
     def _commit_groups(self) -> None:
         group = self._groups.get()
         while group is not None:
-            self._free.release()
+            is_large = sum(commit.records for commit in group) >= _LARGE
+            if is_large:
+                self._free.release()
             if group:
                 self._commit(group)
+            if not is_large:
+                self._free.release()
             group = self._groups.get()
 
     def _commit(self, group: Sequence[Commit]) -> None:
