@@ -45,8 +45,6 @@ class Metrics:
         self._requests = self._counter(
             "connector_http_requests", "Answers of this process", "path", "status"
         )
-        # By path and status: looking for labels takes as long as counting.
-        self._answers: dict[tuple[str, int], Counter] = {}
         self._events = self._counter(
             "connector_events", "Events that were posted to this process", "outcome"
         )
@@ -64,11 +62,7 @@ class Metrics:
     def answered(self, path: str, status: int) -> None:
         """Count an answer."""
         known = path if path in self._paths else _OTHER
-        answers = self._answers.get((known, status))
-        if answers is None:
-            answers = self._requests.labels(known, str(status))
-            self._answers[known, status] = answers
-        answers.inc()
+        self._requests.labels(known, str(status)).inc()
 
     def taken(self, counts: Mapping[str, int]) -> None:
         """Count events, by accepted, skipped and rejected."""
