@@ -42,6 +42,8 @@ def report_file(
             length = run.report_length(path, size)
             if length < size:
                 file.truncate(length)
+                # Its position is what the next commit keeps as the length, also before any line.
+                file.seek(0, os.SEEK_END)
     try:
         yield file
     finally:

@@ -212,9 +212,13 @@ def test_open_paths_need_no_token(served: Served) -> None:
 
 def test_paths_and_methods(served: Served) -> None:
     assert served.call("/nowhere").code == "not_found"
-    for path, body, allowed in (("/v1/events", None, "POST"), ("/v1/status", b"", "GET, HEAD")):
+    for path, body, allowed in (
+        ("/v1/events", None, {"POST"}),
+        ("/v1/status", b"", {"GET", "HEAD"}),
+    ):
         refused = served.call(path, body)
-        assert (refused.code, refused.headers["allow"]) == ("method_not_allowed", allowed)
+        assert refused.code == "method_not_allowed"
+        assert set(refused.headers["allow"].split(", ")) == allowed
     assert served.call("/v1/status?x=1").code == "unknown_parameter"
     slash = served.call("/v1/status/", headers={"Host": "evil.example"})
     assert (slash.code, "location" in slash.headers) == ("not_found", False)

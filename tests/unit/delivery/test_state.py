@@ -6,10 +6,12 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import connector
+from connector.delivery.report_file import report_file
 from connector.model import Request, Response
 from tests.kit.cli import connection
 from tests.kit.clock import NOW, FakeClock
@@ -59,6 +61,25 @@ def test_what_can_no_longer_be_sent_is_rejected_once(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
         kept = [(line["event"], line["code"]) for line in lines if line["outcome"] == "rejected"]
         assert kept == [("e2", "no_identifier"), ("e1", "expires_before_effective")]
+
+
+class Committed:
+    """A run that committed so many bytes of its report."""
+
+    def report_length(self, report: Path, size: int) -> int:
+        return 4
+
+
+def test_what_was_not_committed_of_a_report_does_not_count_as_its_length(tmp_path: Path) -> None:
+    report = tmp_path / "report.ndjson"
+    report.write_bytes(b"one\ntwo\n")
+    made = connector.load_connection(connection(tmp_path, base_url="http://127.0.0.1:1"))
+    with report_file(report, made, iter(()), cast(Any, Committed())) as file:
+        assert file is not None
+        assert file.tell() == 4
+        file.write(b"three\n")
+        assert file.tell() == 10
+    assert report.read_bytes() == b"one\nthree\n"
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
