@@ -249,7 +249,7 @@ _event_id_of: Callable[[Record], EventId] = itemgetter(Record._fields.index("eve
 _first_of: Callable[[NamedEvent], int] = itemgetter(0)
 
 
-def positions_of(records: Iterable[Record]) -> Sequence[int]:
+def positions_of(records: Iterable[Record]) -> list[int]:
     """Return the position of each record's event."""
     event_ids = list(map(_event_id_of, records))
     types = set(map(type, event_ids))

@@ -30,6 +30,8 @@ def report_file(
     Raise ConfigError (C013) when it cannot be written, or is one of the inputs.
     """
     if not isinstance(report, str | os.PathLike):
+        if run and report is not None:
+            run.report_elsewhere()
         yield report
         return
 

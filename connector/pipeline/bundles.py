@@ -45,7 +45,7 @@ class PreparedBundles:
     def __init__(self, prepared: PreparedRecords) -> None:
         self._prepared = prepared
 
-    def write(self, records: Sequence[Record], digests: bytes | None = None) -> bytes:
+    def write(self, records: Sequence[Record], digests: bytes | None) -> bytes:
         """Return records as bytes. Raise PreparedError for one that JSON cannot hold.
 
         `digests`: `digests_of` all of their identifiers, in order.
@@ -180,8 +180,8 @@ def _ids_of(column: Any, text: bytes) -> tuple[list[tuple[str, ...]], int]:
     kinds = set(map(type, column))
     if kinds == {list}:
         return list(map(tuple, column)), 0
-    if kinds != {int}:
-        raise TypeError
+    if kinds != {int} or min(column) < 1:
+        raise ValueError
     size = sum(column) * DIGEST_BYTES
     digits = text[:size].hex()
     digests = [digits[start : start + _HEX] for start in range(0, len(digits), _HEX)]

@@ -7,7 +7,8 @@ names of connections and lanes, numbers, and reasons that are checked already.
 from __future__ import annotations
 
 import sys
-from typing import Protocol, cast
+from contextlib import suppress
+from typing import Protocol, TextIO, cast
 
 import structlog
 
@@ -28,10 +29,27 @@ class Log(Protocol):
         ...
 
 
+class _StandardError:
+    """Takes lines as long as somebody takes them from it: else they are lost, and nothing ends.
+
+    A full disk is the same for the log and for the store, and passes.
+    """
+
+    def write(self, text: str) -> None:
+        """Write a text, if that can be done."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that can be done."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 def open_log() -> Log:
     """Return a log on standard error; nothing of the process around it is changed."""
     logger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.PrintLogger(cast(TextIO, _StandardError())),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -154,7 +154,7 @@ def written(*, as_digests: bool = False) -> tuple[PreparedBundles, bytes]:
     rows = [{**ann, "add": True}, {**ann, "add": False}, {**ann, "add": True, "audience": "other"}]
     records = one.prepared(Pipeline(here), rows)
     if not as_digests:
-        return bundles, bundles.write(records)
+        return bundles, bundles.write(records, None)
     digests = digests_of([identifier for record in records for identifier in record.ids])
     assert digests is not None
     return bundles, bundles.write(records, digests)
@@ -177,6 +177,17 @@ def test_what_is_damaged_is_refused_or_records(data: st.DataObject) -> None:
     for use in (lambda: bundles.read(damaged, 0, NOW), lambda: split_bundle(damaged, 1)):
         with suppress(PreparedError):
             use()
+
+
+@pytest.mark.parametrize("counts", [[2, 0, 1], [4, -1, 0], [1, 1], [1, 1, 1, 1], [1, 1, True]])
+def test_each_record_has_its_own_identifiers(counts: list[int]) -> None:
+    bundles, content = written(as_digests=True)
+    head, _, rest = content.partition(b"\n")
+    document = orjson.loads(head)
+    assert document["ids"] == [1, 1, 1]
+    damaged = orjson.dumps({**document, "ids": counts}) + b"\n" + rest
+    with pytest.raises(PreparedError):
+        bundles.read(damaged, 0, NOW)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from connector.delivery.outbox.dead import add_keys, newest_of, overtake, record
 from connector.delivery.outbox.marks import Marks
 from connector.delivery.outbox.model import BUNDLE, Lease, Settled, Verdict
 from connector.delivery.outbox.transaction import Transaction, count, lock_connections
+from connector.errors import ConnectorError
 
-#: Returns the payload of one record, given that of its bundle and its index there.
+#: Returns the payload of one record, given that of its bundle and its index there. Raises
+#: ConnectorError for what is no bundle.
 Split = Callable[[bytes, int], bytes]
 
 
@@ -118,7 +120,10 @@ def _bury(
         number, index = divmod(seq, BUNDLE)
         operation, payload, committed_at = contents[number]
         its_keys = digests[seq]
-        one = split(payload, index)
+        try:
+            one = split(payload, index)
+        except ConnectorError:
+            one = b""  # the bundle is damaged: nobody can read what it was
         rows.append(
             (lane, seq, operation, its_keys, one, committed_at, attempts, code, reason, now, last)
         )

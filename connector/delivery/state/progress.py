@@ -210,7 +210,7 @@ class Progress:
         self, lane_name: str, records: Sequence[Record], replaced: Iterable[Place]
     ) -> LaneProgress:
         """Note that records of one lane, and those they replaced, have their outcome."""
-        positions = list(positions_of(records))
+        positions = positions_of(records)
         numbers: dict[int, int] = {}
         if self._number_of:
             for index, record in enumerate(records):

@@ -45,7 +45,16 @@ class OpenRun:
             # What stands there already is of other runs.
             self.saved.report = path
             self.saved.report_bytes = size
+        # Somebody may have made it shorter meanwhile.
+        self.saved.report_bytes = min(self.saved.report_bytes, size)
         return self.saved.report_bytes
+
+    def report_elsewhere(self) -> None:
+        """Note that this process does not report to a file by its name.
+
+        What it reports is no part of the file of another process.
+        """
+        self.saved.report = ""
 
     def ledger(
         self, report: BinaryIO | None, clock: Clock, limiter: Limiter, *, keep_failures: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import pytest
 
 import connector
 from connector.delivery.report_file import report_file
+from connector.delivery.state.progress import Progress
+from connector.delivery.state.resume import OpenRun
+from connector.delivery.state.runs import Saved
 from connector.model import Request, Response
 from tests.kit.cli import connection
 from tests.kit.clock import NOW, FakeClock
@@ -63,23 +67,43 @@ def test_what_can_no_longer_be_sent_is_rejected_once(tmp_path: Path) -> None:
         assert kept == [("e2", "no_identifier"), ("e1", "expires_before_effective")]
 
 
-class Committed:
-    """A run that committed so many bytes of its report."""
-
-    def report_length(self, report: Path, size: int) -> int:
-        return 4
-
-
-def test_what_was_not_committed_of_a_report_does_not_count_as_its_length(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("now", "length"), [(b"one\ntwo\n", 4), (b"one\n", 4), (b"o", 1), (b"", 0)]
+)
+def test_a_report_is_as_long_as_what_was_committed_of_it(
+    tmp_path: Path, now: bytes, length: int
+) -> None:
     report = tmp_path / "report.ndjson"
-    report.write_bytes(b"one\ntwo\n")
+    report.write_bytes(now)
     made = connector.load_connection(connection(tmp_path, base_url="http://127.0.0.1:1"))
-    with report_file(report, made, iter(()), cast(Any, Committed())) as file:
+    saved = Saved(report=str(report), report_bytes=4)
+    nothing = cast(Any, None)
+    run = OpenRun(nothing, "c", nothing, None, saved, Progress())
+    with report_file(report, made, iter(()), run) as file:
         assert file is not None
-        assert file.tell() == 4
+        # The first commit keeps the position, whether anything was written or not.
+        assert file.tell() == saved.report_bytes == length
         file.write(b"three\n")
-        assert file.tell() == 10
-    assert report.read_bytes() == b"one\nthree\n"
+    assert report.read_bytes() == now[:length] + b"three\n"
+
+
+def test_a_report_to_a_stream_is_no_part_of_the_file_before(tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_text(
+        '{"id": "e1", "audience": "1nmth", "email": "ann@example.com"}\n'
+        '{"id": "e2", "audience": "1nmth", "email": "nobody"}\n',
+        "utf-8",
+    )
+    made = connector.load_connection(connection(tmp_path, base_url="http://127.0.0.1:1"))
+    report = tmp_path / "report.ndjson"
+    for to in (report, io.BytesIO(), report):
+        connector.send(
+            made, file, transport=refuse, clock=FakeClock(), report=to, state=tmp_path / "state"
+        )
+    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    said = [(line["event"], line["outcome"]) for line in lines]
+    left = ("e1", "undelivered")
+    assert said == [("e2", "rejected"), ("e2", "dropped"), left, left]
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

@@ -45,6 +45,16 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert files == dict.fromkeys((FILE, f"{FILE}-wal", f"{FILE}-shm", "lock"), 0o600)
 
 
+def test_what_is_left_of_a_damaged_bundle_dies_like_any_other(tmp_path: Path) -> None:
+    with closing(FolderLock(tmp_path)) as lock, closing(SqliteOutbox(tmp_path, lock)) as outbox:
+        outbox.accept([Post(singly(entry("l", "damaged")))])
+        [lease] = outbox.lease("w", ["c"], 60, 1)
+        verdict = Verdict(seq(1), "other_connection", "is no bundle of prepared records")
+        assert outbox.settle(lease, Settled(dead=[verdict]))
+        [letter] = outbox.dead_letters()
+        assert (letter.code, letter.payload) == ("other_connection", b"")
+
+
 def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
