@@ -85,6 +85,12 @@ def main() -> None:
     except ConnectorError as error:
         say_error(str(error))
         sys.exit(2)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        fix = "let this user enter its folder, or run as the owner"
+        say_error(f"{error.filename}: {error.strerror}; {fix}")
+        sys.exit(2)
 
 
 def _print_version(is_asked_for: bool) -> None:

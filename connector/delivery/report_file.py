@@ -46,12 +46,22 @@ def report_file(
                 file.truncate(length)
                 # Its position is what the next commit keeps as the length, also before any line.
                 file.seek(0, os.SEEK_END)
+        if file.seekable() and _ends_within_a_line(path):
+            file.write(b"\n")  # somebody cut it off: what comes now is not to be a part of that
     try:
         yield file
     finally:
         # What could not be written was noted when it was flushed.
         with suppress(OSError):
             file.close()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    with path.open("rb") as report:
+        if not report.seek(0, os.SEEK_END):
+            return False
+        report.seek(-1, os.SEEK_END)
+        return report.read(1) != b"\n"
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.cli import app as command_line
 from tests.kit.cli import SECRETS, Done, at_once, connection, environment, ndjson, person, run
 from tests.kit.http_vendor import Vendor
 
@@ -265,6 +267,20 @@ def test_events_that_cannot_be_read(made: Path) -> None:
 def test_events_that_may_not_be_read(made: Path) -> None:
     (made.parent / "events.ndjson").chmod(0)
     refused(send(made, "--sandbox"), "permission denied; make the file readable for this user")
+
+
+def test_what_may_not_be_entered_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "kept/state/outbox.db")
+
+    monkeypatch.setattr(command_line, "app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    says = "let this user enter its folder, or run as the owner"
+    assert capsys.readouterr().err == f"kept/state/outbox.db: Permission denied; {says}\n"
 
 
 def test_damaged_gzip_keeps_what_is_before_the_damage(made: Path) -> None:
