@@ -57,11 +57,12 @@ def report_file(
 
 
 def _ends_within_a_line(path: Path) -> bool:
-    with path.open("rb") as report:
-        if not report.seek(0, os.SEEK_END):
-            return False
-        report.seek(-1, os.SEEK_END)
-        return report.read(1) != b"\n"
+    # Whoever may only write to it is not told.
+    with suppress(PermissionError), path.open("rb") as report:
+        if report.seek(0, os.SEEK_END):
+            report.seek(-1, os.SEEK_END)
+            return report.read(1) != b"\n"
+    return False
 
 
 def _opened(path: Path) -> BinaryIO:
